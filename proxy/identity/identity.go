@@ -1,0 +1,84 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package identity says who a caller is. It holds the proven Principal, the
+// Credential it was proven from, and the interface every way of proving one
+// meets. Implementations live in the folders below.
+package identity
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Kind tells people, machines and AI agents apart.
+type Kind string
+
+// The kinds of actors.
+const (
+	Human    Kind = "Human"
+	Workload Kind = "Workload"
+	Agent    Kind = "Agent"
+)
+
+// Principal is a proven caller. It is a value: whoever holds one may compare
+// and copy it, and nobody can change another's.
+type Principal struct {
+	// Provider is the name of the IdentityProvider object that proved the caller.
+	Provider string
+	// Issuer and Subject are the token's iss and sub (RFC 7519).
+	Issuer  string
+	Subject string
+	// UserName is the user name after the provider's claim mapping.
+	UserName string
+	// KubernetesUser is the API server's name for the same actor; empty where
+	// the provider does not map to Kubernetes names.
+	KubernetesUser string
+	// Groups are the mapped groups, sorted, without duplicates.
+	Groups []string
+	Kind   Kind
+	// Delegation is the chain of actors that act for the subject, outermost
+	// first (RFC 8693 section 4.1, claim act).
+	Delegation []Actor
+	// Method is how the caller authenticated, such as "oidc".
+	Method string
+	// ExpiresAt is the instant at which the proof ends.
+	ExpiresAt time.Time
+}
+
+// Actor is one link of a delegation chain.
+type Actor struct {
+	Issuer  string `json:"issuer,omitempty"`
+	Subject string `json:"subject"`
+}
+
+// Credential is what a caller presented. It never prints.
+type Credential struct {
+	token string
+}
+
+// BearerToken wraps a token as presented on the wire.
+func BearerToken(token string) Credential { return Credential{token: token} }
+
+// Token returns the presented token. Only a Verifier needs it.
+func (c Credential) Token() string { return c.token }
+
+// String hides the token.
+func (Credential) String() string { return "[redacted]" }
+
+// GoString hides the token from %#v.
+func (Credential) GoString() string { return "[redacted]" }
+
+// MarshalText hides the token from encoders and loggers.
+func (Credential) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// ErrRejected is wrapped by every Verifier error that is the caller's fault:
+// a bad, expired or foreign credential. Any other error means that the
+// credential could not be checked.
+var ErrRejected = errors.New("credential rejected")
+
+// Verifier proves who presented a credential. Errors never hold the credential.
+type Verifier interface {
+	Verify(ctx context.Context, credential Credential) (Principal, error)
+}

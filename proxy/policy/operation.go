@@ -1,0 +1,82 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package policy decides. It defines the Operation a protocol asks about, the
+// Decision that comes back, the compiled form of AccessPolicies, and the Engine
+// that evaluates them. Everything here is pure: no I/O and no clock.
+package policy
+
+// Access is one thing an operation does: an action on a resource, in the words
+// of the protocol's vocabulary. Resource is empty where the action has none.
+type Access struct {
+	Action   string `json:"action"`
+	Resource string `json:"resource,omitempty"`
+}
+
+// Operation is what is decided: every Access must be allowed.
+//
+// Accesses and Properties are sorted and without duplicates, so that equal
+// operations have equal keys.
+type Operation struct {
+	Accesses   []Access
+	Properties []string
+}
+
+// Effect is what a rule does, and what an operation comes to.
+type Effect string
+
+// The effects, weakest first; Deny wins over RequireApproval over Allow.
+const (
+	Allow           Effect = "Allow"
+	RequireApproval Effect = "RequireApproval"
+	Deny            Effect = "Deny"
+)
+
+// RuleRef names the rule that decided. The zero value means that no rule
+// matched (default deny).
+type RuleRef struct {
+	Policy     string `json:"policy,omitempty"`
+	UID        string `json:"uid,omitempty"`
+	Generation int64  `json:"generation,omitempty"`
+	Rule       string `json:"rule,omitempty"`
+}
+
+// Decision is the engine's answer to one Operation for one caller.
+// It is shared between callers of the cache: never modify one.
+type Decision struct {
+	Effect Effect
+	// Rules are the rules the effect rests on, one per distinct rule, sorted:
+	// for Deny and RequireApproval those that demand it, for Allow those that
+	// allow each access. Empty with Effect Deny means default deny.
+	Rules []RuleRef
+	// Access is the first access that was refused or needs approval.
+	Access Access
+	// Message is the admin's text for the caller; may be empty.
+	Message string
+	// Approval holds the terms where Effect is RequireApproval: the union of
+	// the approver lists is not enough for anyone, so each entry must be met.
+	Approval []ApprovalTerms
+}
+
+// ApprovalTerms says who may approve, how many must, and how long it may take.
+type ApprovalTerms struct {
+	Approvers      []Subject `json:"approvers"`
+	Minimum        int32     `json:"minimum"`
+	TimeoutSeconds int32     `json:"timeoutSeconds"`
+}
+
+// Mask is one masking rule that applies to a caller: field globs and a method.
+type Mask struct {
+	Policy string   `json:"policy"`
+	Name   string   `json:"name"`
+	Fields []string `json:"fields"`
+	Method Method   `json:"method"`
+}
+
+// Method says how a field is masked.
+type Method struct {
+	// Type is Redact, Null or KeepLast.
+	Type string `json:"type"`
+	// KeepLast is the number of trailing characters left readable.
+	KeepLast int32 `json:"keepLast,omitempty"`
+}

@@ -1,0 +1,22 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+// Vocabulary is what a protocol's rules may name, published as data: a pattern
+// that matches no action or property of it is an error in the policy.
+type Vocabulary struct {
+	Actions    []Term
+	Properties []Term
+	// Resource says the shape of a resource, such as "schema.relation".
+	Resource string
+	// Field says the shape of a maskable field, such as "schema.relation.column".
+	// Empty where the protocol cannot mask.
+	Field string
+}
+
+// Term is one word of a vocabulary with its meaning.
+type Term struct {
+	Name string
+	Doc  string
+}

@@ -1,0 +1,154 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package record is the log of who did what. It defines the Event, its
+// documented JSON form, and the Log that keeps it.
+package record
+
+import (
+	"context"
+	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
+)
+
+// SchemaVersion is the version of the JSON form that every record carries.
+const SchemaVersion = "doorward.dev/record/v1"
+
+// Type tells the records apart.
+type Type string
+
+// The record types.
+const (
+	// ProxyStart opens a proxy's stay in the log; ProxyStop closes it.
+	ProxyStart Type = "ProxyStart"
+	ProxyStop  Type = "ProxyStop"
+	// Recovery says what was found when the log was opened again: a torn tail
+	// cut, operations whose outcome is unknown.
+	Recovery Type = "Recovery"
+	// SnapshotApplied and SnapshotRefused say which configuration was seen.
+	SnapshotApplied Type = "SnapshotApplied"
+	SnapshotRefused Type = "SnapshotRefused"
+	// AuthenticationFailed is a caller that could not be proven.
+	AuthenticationFailed Type = "AuthenticationFailed"
+	// SessionRefused is a proven caller that may not connect.
+	SessionRefused Type = "SessionRefused"
+	SessionStart   Type = "SessionStart"
+	SessionEnd     Type = "SessionEnd"
+	// OperationDecided is written before an operation is forwarded or refused.
+	OperationDecided Type = "OperationDecided"
+	// OperationHeld says that approval was asked for.
+	OperationHeld Type = "OperationHeld"
+	// OperationResult is what came of a forwarded operation.
+	OperationResult Type = "OperationResult"
+)
+
+// Event is one record. Unset parts are absent from its JSON. Event is a value
+// given away to Append, which encodes it before it returns or queues it.
+type Event struct {
+	Type Type
+	// Time is set by Append where it is zero.
+	Time       time.Time
+	Session    string
+	Connection Connection
+	// Revision is the snapshot revision in force.
+	Revision int64
+	// Actor is the proven caller, nil where nobody was proven.
+	Actor *identity.Principal
+	// ClientAddress is host:port of the caller.
+	ClientAddress string
+	// Operation is the operation's number within its session, from 1;
+	// OperationDecided, OperationHeld and OperationResult of one operation share it.
+	OperationID uint64
+	Operation   *Operation
+	Decision    *Decision
+	Approval    *Approval
+	Result      *Result
+	// Reason is why a session ended or was refused, an authentication failed,
+	// or what recovery found.
+	Reason string
+	// Attributes are the few protocol words worth keeping, such as the
+	// database and the client's application name. Values are neutralised.
+	Attributes []Attribute
+}
+
+// Connection names the Connection object.
+type Connection struct {
+	Namespace string
+	Name      string
+	UID       string
+}
+
+// Attribute is a name with a value.
+type Attribute struct {
+	Name  string
+	Value string
+}
+
+// Operation is the recorded form of what the caller asked.
+type Operation struct {
+	Protocol string
+	// Kind is the protocol's word for it, such as "SELECT" or "COPY".
+	Kind string
+	// Statement is the caller's text; Append bounds and neutralises it and
+	// keeps the digest of the whole. Statements that carry secrets must be
+	// given with the secrets already taken out.
+	Statement string
+	// Digest is the SHA-256 of the whole, "sha256:<hex>"; set by the road.
+	Digest string
+	// Normalized is the statement with its constants taken out.
+	Normalized string
+	Accesses   []policy.Access
+	Properties []string
+	// Parameters is the digest and number of bound parameters, never their values.
+	Parameters       int
+	ParametersDigest string
+}
+
+// Decision is the recorded form of a policy decision.
+type Decision struct {
+	Effect  policy.Effect
+	Rules   []policy.RuleRef
+	Message string
+	// Masks names the masks in force for the answer, "policy/mask".
+	Masks []string
+}
+
+// Approval is the recorded form of the approval an operation waited for.
+type Approval struct {
+	Request   string
+	UID       string
+	Outcome   string
+	Approvers []string
+}
+
+// Result is what came of a forwarded operation.
+type Result struct {
+	// Outcome is Succeeded, Failed, Canceled or Unknown.
+	Outcome  string
+	Rows     int64
+	Bytes    int64
+	Duration time.Duration
+	// ErrorCode is the target's own code, such as a SQLSTATE.
+	ErrorCode string
+	// MaskedFields are the fields that were masked in the answer.
+	MaskedFields []string
+}
+
+// Position is where a record stands in its log: its index is the leaf number
+// of the log's tree.
+type Position struct {
+	LogID string
+	Index int64
+}
+
+// Log is an append-only log. It is safe for concurrent use.
+type Log interface {
+	// Append returns nil only when the record can no longer be lost. Any error
+	// means that the operation it stands for must be refused.
+	Append(ctx context.Context, event Event) (Position, error)
+	// AppendLater queues a record that nothing waits for: it is written with
+	// the next group, in order. It fails only where the log is closed or broken.
+	AppendLater(event Event) error
+}
