@@ -1,0 +1,197 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// Entry is one accepted connection, of whom nothing is known yet.
+type Entry struct {
+	gate   *Gate
+	client string
+}
+
+// StartTLS takes the client's TLS handshake with the Connection's serving
+// certificate. Credentials may be asked for only on what it returns.
+func (e *Entry) StartTLS(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
+	secured := tls.Server(conn, e.gate.config.TLS)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake with %s failed: %w", e.client, err)
+	}
+	return secured, nil
+}
+
+// Options are the Connection's spec.options in force, validated when the
+// snapshot was compiled.
+func (e *Entry) Options() json.RawMessage {
+	if st := e.gate.state.Load(); st != nil {
+		return st.snapshot.Options
+	}
+	return nil
+}
+
+// Connection names the Connection this entry leads to.
+func (e *Entry) Connection() (namespace, name string) {
+	return e.gate.config.Connection.Namespace, e.gate.config.Connection.Name
+}
+
+// Reject puts on record that the client was turned away before it could be
+// proven: a protocol violation, a refused startup parameter.
+func (e *Entry) Reject(ctx context.Context, reason string) error {
+	return e.recordFailure(ctx, record.Event{Type: record.AuthenticationFailed, Reason: reason})
+}
+
+// Authenticate proves the caller. A failure is on record before it returns.
+func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (*Caller, error) {
+	st, err := e.gate.open()
+	if err != nil {
+		return nil, errors.Join(err, e.Reject(ctx, AsRefusal(err).Message))
+	}
+	principal, err := st.verifier.Verify(ctx, credential)
+	if err != nil {
+		refusal := &Refusal{
+			Reason: ReasonCredential, Message: "the token was not accepted: " + err.Error(),
+			Hint: "Get a new token from your identity provider and give it as the password.", cause: err,
+		}
+		if !errors.Is(err, identity.ErrRejected) {
+			refusal = unavailable("the token could not be checked: "+err.Error(),
+				"Try again; if it lasts: kubectl get identityproviders", err)
+		}
+		if err := e.Reject(ctx, refusal.Message); err != nil {
+			return nil, err
+		}
+		return nil, refusal
+	}
+	return &Caller{entry: e, principal: principal}, nil
+}
+
+func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
+	event.ClientAddress = e.client
+	event.Connection = recordConnection(e.gate.config.Connection)
+	if st := e.gate.state.Load(); st != nil {
+		event.Connection, event.Revision = recordConnection(st.snapshot.Connection), st.snapshot.Revision
+	}
+	if _, err := e.gate.config.Log.Append(ctx, event); err != nil {
+		return unavailable("the record could not be written, so nothing may pass", "Ask the operators to look at the proxy's disk.", err)
+	}
+	return nil
+}
+
+// Caller is a proven caller.
+type Caller struct {
+	entry     *Entry
+	principal identity.Principal
+}
+
+// Principal says who the caller is.
+func (c *Caller) Principal() identity.Principal { return c.principal }
+
+// Authorize opens a session: the caller must have some right on the Connection,
+// and the session start is on record before the Grant exists. Attributes are
+// recorded with it. The Grant must be ended.
+func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) (*Grant, error) {
+	gate := c.entry.gate
+	st, err := gate.open()
+	if err != nil {
+		return nil, c.refuse(ctx, AsRefusal(err))
+	}
+	decision, err := st.engine.Connect(ctx, c.principal)
+	if err != nil {
+		return nil, c.refuse(ctx, unavailable("the policies could not be evaluated", "Ask the operators to look at the proxy's log.", err))
+	}
+	if decision.Effect == policy.Deny {
+		return nil, c.refuse(ctx, c.notAllowed(decision))
+	}
+	grant, err := newGrant(gate, st, c, decision)
+	if err != nil {
+		return nil, c.refuse(ctx, AsRefusal(err))
+	}
+	if _, err := gate.config.Log.Append(ctx, record.Event{
+		Type: record.SessionStart, Session: grant.id, Connection: recordConnection(st.snapshot.Connection),
+		Revision: st.snapshot.Revision, Actor: &c.principal, ClientAddress: c.entry.client, Attributes: attributes,
+	}); err != nil {
+		grant.discard()
+		return nil, unavailable("the record could not be written, so no session may start", "Ask the operators to look at the proxy's disk.", err)
+	}
+	// The snapshot may have changed between the decision and the registration.
+	if current := gate.state.Load(); current != st {
+		if err := grant.judge(ctx, current); err != nil {
+			grant.End(err)
+		}
+	}
+	return grant, nil
+}
+
+func (c *Caller) notAllowed(decision policy.Decision) *Refusal {
+	reason := ReasonNotAllowed
+	if len(decision.Rules) > 0 {
+		reason = ReasonDenied
+	}
+	connection := c.entry.gate.config.Connection
+	message := fmt.Sprintf("%s (groups: %s) may not use connection %q", c.principal.UserName, groups(c.principal), connection.Name)
+	if decision.Message != "" {
+		message += ": " + decision.Message
+	}
+	return &Refusal{
+		Reason: reason, Message: message, Rules: decision.Rules,
+		Hint: fmt.Sprintf("Ask an admin for an AccessPolicy that names you: kubectl -n %s get accesspolicies", connection.Namespace),
+	}
+}
+
+func (c *Caller) refuse(ctx context.Context, refusal *Refusal) error {
+	if err := c.entry.recordFailure(ctx, record.Event{
+		Type: record.SessionRefused, Actor: &c.principal, Reason: refusal.Message,
+		Decision: &record.Decision{Effect: policy.Deny, Rules: refusal.Rules, Message: refusal.Message},
+	}); err != nil {
+		return err
+	}
+	return refusal
+}
+
+func groups(p identity.Principal) string {
+	if len(p.Groups) == 0 {
+		return "none"
+	}
+	return strings.Join(p.Groups, ", ")
+}
+
+// newSessionID makes a name fit for an AuditSession object: the Connection's
+// name, bounded, and 80 random bits.
+func newSessionID(connection string) string {
+	const alphabet = "bcdfghjklmnpqrstvwxz0123456789"
+	random := make([]byte, 16)
+	// crypto/rand.Read never fails on supported platforms (Go 1.24).
+	_, _ = rand.Read(random)
+	for i, b := range random {
+		random[i] = alphabet[int(b)%len(alphabet)]
+	}
+	if len(connection) > 200 {
+		connection = connection[:200]
+	}
+	return connection + "-" + string(random)
+}
+
+// sessionEnd is the earliest of the instants that bound a session.
+func sessionEnd(now time.Time, st *state, p identity.Principal) time.Time {
+	end := p.ExpiresAt
+	if seconds := st.snapshot.Session.MaxDurationSeconds; seconds > 0 {
+		if bound := now.Add(time.Duration(seconds) * time.Second); end.IsZero() || bound.Before(end) {
+			end = bound
+		}
+	}
+	return end
+}

@@ -1,0 +1,43 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package protocol is the contract every wire protocol meets. A protocol owns
+// the words on the wire and nothing else: it is handed an accepted connection
+// and an access.Entry, and walks the road of package access. The folders below
+// hold one protocol each; package all lists them.
+package protocol
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/policy"
+)
+
+// Protocol is one wire protocol.
+type Protocol interface {
+	// Name is the word of Connection.spec.protocol.
+	Name() string
+	// Vocabulary is what policies may name.
+	Vocabulary() policy.Vocabulary
+	// ValidateOptions decodes Connection.spec.options strictly; the error names
+	// the key and the remedy. Options may be empty.
+	ValidateOptions(options json.RawMessage) error
+	// DefaultPort is the port a proxy listens on where none is given.
+	DefaultPort() int32
+	// NewHandler makes the state one Connection's listener needs, such as the
+	// cancel keys of its sessions. It lives as long as the listener.
+	NewHandler() Handler
+}
+
+// Handler serves the connections of one listener. Safe for concurrent use.
+type Handler interface {
+	// Serve speaks with one client until it leaves, the context ends or the
+	// session is over. It closes nothing it did not open: the server closes
+	// conn. When ctx ends, Serve tells the client why (context.Cause) if the
+	// protocol has words for it, and returns within the server's drain bound.
+	// It starts no goroutine that outlives it; relay.Pair runs pumps.
+	Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error
+}
