@@ -1,0 +1,94 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Password is a target's password. It never prints: every formatter, encoder
+// and logger sees [redacted].
+type Password struct {
+	// A pointer, since a formatter that meets a Password in an unexported
+	// field calls no method of it and prints what it finds: an address.
+	value *string
+}
+
+// NewPassword wraps a password.
+func NewPassword(value string) Password { return Password{value: &value} }
+
+// Reveal returns the password, for the one place that sends it to the target.
+func (p Password) Reveal() string {
+	if p.value == nil {
+		return ""
+	}
+	return *p.value
+}
+
+// String hides the password.
+func (Password) String() string { return "[redacted]" }
+
+// GoString hides the password from %#v.
+func (Password) GoString() string { return "[redacted]" }
+
+// Format hides the password from every verb, also %x and %d.
+func (Password) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("[redacted]")) }
+
+// MarshalText hides the password from encoders and loggers.
+func (Password) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// Secret is what the target wants to see.
+type Secret struct {
+	Username string
+	Password Password
+}
+
+// Use says what a credential is wanted for.
+type Use struct {
+	// Namespace and Name are those of the Connection.
+	Namespace, Name string
+	// Target is the address that was dialled.
+	Target Target
+}
+
+// CredentialSource hands out a target's credential. It is asked for each
+// session, so that a rotated credential is used from the next session on, and
+// it must refuse a use that the credential does not name.
+type CredentialSource interface {
+	Get(ctx context.Context, use Use) (Secret, error)
+}
+
+// ErrCredentialMisuse is wrapped by the error of a credential that does not
+// name the Connection or the address it was asked for.
+var ErrCredentialMisuse = errors.New("credential is not meant for this use")
+
+// permits checks that a credential's own words name the Connection and the
+// very address: whoever can only write Connections cannot send it elsewhere.
+func permits(connection, addresses string, use Use) error {
+	connection = strings.TrimSpace(connection)
+	if connection == "" || (connection != use.Name && connection != use.Namespace+"/"+use.Name) {
+		return fmt.Errorf("%w: it names connection %q, asked for %q: set the key %q of the credential",
+			ErrCredentialMisuse, connection, use.Namespace+"/"+use.Name, fileConnection)
+	}
+	var named []string
+	for line := range strings.Lines(addresses) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		target, err := ParseTarget(line)
+		if err != nil {
+			return fmt.Errorf("%w: key %q of the credential: %w", ErrCredentialMisuse, fileAddresses, err)
+		}
+		if target.same(use.Target) {
+			return nil
+		}
+		named = append(named, target.String())
+	}
+	return fmt.Errorf("%w: it names addresses %q, dialled %q: add the address to the key %q of the credential",
+		ErrCredentialMisuse, named, use.Target.String(), fileAddresses)
+}
