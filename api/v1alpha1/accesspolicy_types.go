@@ -1,0 +1,358 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// SubjectKind says how a Subject is matched.
+// +kubebuilder:validation:Enum=User;Group
+type SubjectKind string
+
+const (
+	// SubjectUser matches one mapped user name.
+	SubjectUser SubjectKind = "User"
+
+	// SubjectGroup matches every caller with one mapped group.
+	SubjectGroup SubjectKind = "Group"
+)
+
+// AnyIdentityProvider as Subject.IdentityProvider matches callers of every provider.
+const AnyIdentityProvider = "*"
+
+// Effect says what a rule does with an operation that it matches.
+// +kubebuilder:validation:Enum=Allow;RequireApproval;Deny
+type Effect string
+
+const (
+	// EffectAllow lets the operation through.
+	EffectAllow Effect = "Allow"
+
+	// EffectRequireApproval holds the operation until it is approved.
+	EffectRequireApproval Effect = "RequireApproval"
+
+	// EffectDeny refuses the operation, whatever other rules say.
+	EffectDeny Effect = "Deny"
+)
+
+// MaskType says how a field is masked.
+// +kubebuilder:validation:Enum=Redact;"Null";KeepLast
+type MaskType string
+
+const (
+	// MaskRedact replaces the whole value by a fixed text, or by null where the
+	// type of the field is not text.
+	MaskRedact MaskType = "Redact"
+
+	// MaskNull replaces the value by null.
+	MaskNull MaskType = "Null"
+
+	// MaskKeepLast replaces all but the last characters.
+	MaskKeepLast MaskType = "KeepLast"
+)
+
+// Subject names callers.
+type Subject struct {
+	// kind is User or Group.
+	// +required
+	Kind SubjectKind `json:"kind,omitempty"`
+
+	// name is the user name or group after the provider's claim mapping, compared
+	// exactly.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Name string `json:"name,omitempty"`
+
+	// identityProvider is the IdentityProvider that must have proven the caller,
+	// or "*" for any. It is required, since a misspelt key must not widen access.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '*' || !format.dns1123Subdomain().validate(self).hasValue()",message="identityProvider must be the name of an IdentityProvider, or '*' for any"
+	IdentityProvider string `json:"identityProvider,omitempty"`
+}
+
+// RequiredProvider returns the name of the provider that must have proven the caller, or
+// the empty string where any will do.
+func (s Subject) RequiredProvider() string {
+	if s.IdentityProvider == AnyIdentityProvider {
+		return ""
+	}
+	return s.IdentityProvider
+}
+
+// ConnectionSelector selects Connections of the policy's namespace by name.
+type ConnectionSelector struct {
+	// name is the name of a Connection. A '*' stands for any run of characters.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$`
+	Name string `json:"name,omitempty"`
+}
+
+// ApprovalTerms says who may approve a held operation and how long it waits.
+type ApprovalTerms struct {
+	// approvers may decide, if the API server also grants them the verb approve
+	// on the Connection. The requester never counts.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Approvers []Approver `json:"approvers,omitempty"`
+
+	// minimum is the number of different approvers that must approve.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	Minimum int32 `json:"minimum,omitempty"`
+
+	// timeoutSeconds is how long the operation waits before it is refused.
+	// +required
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
+}
+
+// Rule matches operations and says what happens to them. Of all rules of all matching
+// policies, any Deny wins, else any RequireApproval, else any Allow; else the operation
+// is refused.
+// +kubebuilder:validation:XValidation:rule="self.effect == 'RequireApproval' ? has(self.approval) : !has(self.approval)",message="approval is required when effect is RequireApproval, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.effect != 'Allow' || has(self.resources)",message="resources is required when effect is Allow; write '*' to allow the actions on every resource"
+// +kubebuilder:validation:XValidation:rule="self.effect != 'Allow' || !has(self.properties)",message="properties is forbidden when effect is Allow; write a Deny or RequireApproval rule for what must not pass"
+type Rule struct {
+	// name of the rule, unique in the policy. Records and messages carry it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// effect is Allow, RequireApproval or Deny.
+	// +required
+	Effect Effect `json:"effect,omitempty"`
+
+	// actions are globs over the actions of the protocol. A '*' stands for any
+	// run of characters. A glob that matches no action of the protocol is
+	// reported as Accepted=False, and the policy then grants nothing.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	Actions []string `json:"actions,omitempty"`
+
+	// resources are globs over the resources that the protocol documents. Unset
+	// matches operations with any resource and with none; an Allow rule must say
+	// so with "*".
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^[^\x00-\x1f\x7f]+$`
+	Resources []string `json:"resources,omitempty"`
+
+	// properties must all be present in the operation, for example
+	// unboundedWrite. Unset asks for none. Not for Allow rules.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:Pattern=`^[a-z][a-zA-Z0-9]*$`
+	Properties []string `json:"properties,omitempty"`
+
+	// message is shown to the caller when the rule refuses or holds an operation.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	Message string `json:"message,omitempty"`
+
+	// approval says who may approve. Required when effect is RequireApproval.
+	// +optional
+	Approval *ApprovalTerms `json:"approval,omitempty"`
+}
+
+// KeepLast says how much of a value stays readable.
+type KeepLast struct {
+	// count is the number of characters that stay readable at the end.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	Count int32 `json:"count,omitempty"`
+}
+
+// MaskMethod says how a field is masked.
+// +kubebuilder:validation:XValidation:rule="self.type == 'KeepLast' ? has(self.keepLast) : !has(self.keepLast)",message="keepLast is required when type is KeepLast, and forbidden otherwise"
+// +union
+type MaskMethod struct {
+	// type is Redact, Null or KeepLast.
+	// +unionDiscriminator
+	// +required
+	Type MaskType `json:"type,omitempty"`
+
+	// keepLast says how much stays readable. Shorter values, and values of no
+	// more than twice that length, are masked as a whole.
+	// +unionMember
+	// +optional
+	KeepLast *KeepLast `json:"keepLast,omitempty"`
+}
+
+// Mask hides fields from the policy's subjects. Masks of all matching policies add up;
+// where several name a field, the one that shows least wins.
+type Mask struct {
+	// name of the mask, unique in the policy. Records carry it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// fields are globs over fields in the shape that the protocol documents, for
+	// example public.customers.email. A '*' stands for any run of characters.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^[^\x00-\x1f\x7f]+$`
+	Fields []string `json:"fields,omitempty"`
+
+	// method says how the fields are masked.
+	// +required
+	Method MaskMethod `json:"method,omitzero"`
+}
+
+// AccessPolicySpec says what its subjects may do on its connections.
+//
+// rules and masks are always written, also where empty: a misspelt key is then an error
+// from every client, and never a missing Deny rule or mask.
+//
+// +kubebuilder:validation:XValidation:rule="size(self.rules) + size(self.masks) > 0",message="at least one rule or one mask is required"
+type AccessPolicySpec struct {
+	// subjects are the callers that the policy is about.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Subjects []Subject `json:"subjects,omitempty"`
+
+	// connections are the Connections of this namespace that the policy is about.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Connections []ConnectionSelector `json:"connections,omitempty"`
+
+	// rules say what happens to operations. May be empty, never absent.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=64
+	Rules []Rule `json:"rules"`
+
+	// masks hide fields. May be empty, never absent.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=64
+	Masks []Mask `json:"masks"`
+}
+
+// SelectedConnection is a Connection that the policy is compiled into.
+type SelectedConnection struct {
+	// name of the Connection.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+
+	// revision is the snapshot revision of the Connection that first held this
+	// generation of the policy. Unset means that none was published yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"`
+}
+
+// AccessPolicyStatus is what the manager observed of an AccessPolicy.
+type AccessPolicyStatus struct {
+	// conditions are the observations of the policy's state. Known types are
+	// Ready and Accepted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that the status was computed from.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// connections are the Connections that the policy is compiled into, the first
+	// 256 by name.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	Connections []SelectedConnection `json:"connections,omitempty"`
+}
+
+// AccessPolicy says what subjects may do on connections: which operations pass, which
+// need an approval, which are refused, and which fields are masked. What no policy
+// allows is refused.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=doorward,shortName=ap
+// +kubebuilder:printcolumn:name="Subjects",type="string",JSONPath=".spec.subjects[*].name",description="Whom the policy is about"
+// +kubebuilder:printcolumn:name="Connections",type="string",JSONPath=".spec.connections[*].name",description="What the policy is about"
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status",description="Whether the policy is in force"
+// +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].reason",description="Why Ready has its value"
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"
+type AccessPolicy struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec is the desired state.
+	// +required
+	Spec AccessPolicySpec `json:"spec,omitzero"`
+
+	// status is the observed state.
+	// +optional
+	Status AccessPolicyStatus `json:"status,omitempty,omitzero"`
+}
+
+// GetConditions returns the conditions of the status.
+func (p *AccessPolicy) GetConditions() []metav1.Condition { return p.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (p *AccessPolicy) SetConditions(conditions []metav1.Condition) { p.Status.Conditions = conditions }
+
+// AccessPolicyList is a list of AccessPolicies.
+// +kubebuilder:object:root=true
+type AccessPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard list's metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty,omitzero"`
+
+	// items are the AccessPolicies.
+	Items []AccessPolicy `json:"items"`
+}

@@ -1,0 +1,485 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ApprovalScope says what an approval is for.
+// +kubebuilder:validation:Enum=Operation
+type ApprovalScope string
+
+// ApprovalScopeOperation asks for one operation that a proxy holds.
+const ApprovalScopeOperation ApprovalScope = "Operation"
+
+// Truncation says whether a shown statement is whole.
+// +kubebuilder:validation:Enum=None;Truncated
+type Truncation string
+
+const (
+	// TruncationNone means that the statement is shown whole.
+	TruncationNone Truncation = "None"
+
+	// TruncationTruncated means that the end of the statement is not shown.
+	TruncationTruncated Truncation = "Truncated"
+)
+
+// Verdict is what an approver decided.
+// +kubebuilder:validation:Enum=Approve;Deny
+type Verdict string
+
+const (
+	// VerdictApprove counts towards the number of approvals.
+	VerdictApprove Verdict = "Approve"
+
+	// VerdictDeny ends the request.
+	VerdictDeny Verdict = "Deny"
+)
+
+// Requester is the proven caller whose operation is held.
+type Requester struct {
+	// issuer is the iss claim of the caller's token.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Issuer string `json:"issuer,omitempty"`
+
+	// subject is the sub claim of the caller's token.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Subject string `json:"subject,omitempty"`
+
+	// username is the caller's Kubernetes user name, as the IdentityProvider maps
+	// it. It can never decide on the request.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Username string `json:"username,omitempty"`
+
+	// groups are the caller's mapped groups.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	Groups []string `json:"groups,omitempty"`
+}
+
+// Access is one thing that an operation does.
+type Access struct {
+	// action is a word of the protocol's vocabulary.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Action string `json:"action,omitempty"`
+
+	// resource is what the action is done to. Unset where the action has none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Resource string `json:"resource,omitempty"`
+}
+
+// HeldOperation is exactly what is asked for.
+type HeldOperation struct {
+	// digest is the SHA-256 over the whole operation, as sha256:<64 hex digits>.
+	// Every decision repeats it.
+	// +required
+	// +kubebuilder:validation:MinLength=71
+	// +kubebuilder:validation:MaxLength=71
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	Digest string `json:"digest,omitempty"`
+
+	// statement is the operation in words, with control characters, bidirectional
+	// and invisible characters escaped.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	Statement string `json:"statement,omitempty"`
+
+	// truncation says whether the end of the statement is missing.
+	// +required
+	Truncation Truncation `json:"truncation,omitempty"`
+
+	// accesses are what the operation does.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Accesses []Access `json:"accesses,omitempty"`
+
+	// properties are the named properties of the operation.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	Properties []string `json:"properties,omitempty"`
+}
+
+// Holder is who holds the operation. The approval dies with it.
+type Holder struct {
+	// proxyInstance is the id of the proxy instance.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ProxyInstance string `json:"proxyInstance,omitempty"`
+
+	// session is the name of the AuditSession.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Session string `json:"session,omitempty"`
+
+	// nonce is the SHA-256 of a secret that only the holder knows, as 64 hex
+	// digits.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	Nonce string `json:"nonce,omitempty"`
+}
+
+// BoundRule is a rule that asked for the approval.
+type BoundRule struct {
+	// name of the AccessPolicy.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// uid of the AccessPolicy.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UID types.UID `json:"uid,omitempty"`
+
+	// generation of the AccessPolicy.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Generation int64 `json:"generation,omitempty"`
+
+	// rule is the name of the rule.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Rule string `json:"rule,omitempty"`
+}
+
+// Binding is the state of the world that the request was made in. A change of it makes
+// the request stale.
+type Binding struct {
+	// connectionUID is the UID of the Connection.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ConnectionUID types.UID `json:"connectionUID,omitempty"`
+
+	// connectionGeneration is the generation of the Connection.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	ConnectionGeneration int64 `json:"connectionGeneration,omitempty"`
+
+	// policies are the rules that asked for the approval. The terms of each must
+	// be met.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +listMapKey=rule
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Policies []BoundRule `json:"policies,omitempty"`
+}
+
+// DecisionApprover is who decided, as the API server authenticated them.
+type DecisionApprover struct {
+	// username is the Kubernetes user name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Username string `json:"username,omitempty"`
+
+	// groups are the Kubernetes groups.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=512
+	// +kubebuilder:validation:items:MaxLength=512
+	Groups []string `json:"groups,omitempty"`
+
+	// uid is the UID of the user, where the authenticator has one.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	UID string `json:"uid,omitempty"`
+}
+
+// Decision is one approver's verdict. It is written with a JSON patch that tests
+// /metadata/uid and adds to /spec/decisions/-.
+type Decision struct {
+	// verdict is Approve or Deny.
+	// +required
+	Verdict Verdict `json:"verdict,omitempty"`
+
+	// operationDigest repeats the digest of the operation that the approver read.
+	// +required
+	// +kubebuilder:validation:MinLength=71
+	// +kubebuilder:validation:MaxLength=71
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	OperationDigest string `json:"operationDigest,omitempty"`
+
+	// comment is shown to the requester and kept on record.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	Comment string `json:"comment,omitempty"`
+
+	// approver is filled in at admission where it is absent, and must be the user
+	// of the request where it is not. A decision without it does not count.
+	// +optional
+	Approver *DecisionApprover `json:"approver,omitempty"`
+}
+
+// Use marks the one use of an approval.
+type Use struct {
+	// usedAt is when the operation was let go.
+	// +required
+	UsedAt metav1.Time `json:"usedAt,omitempty,omitzero"`
+
+	// proxyInstance is the proxy instance that let it go.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ProxyInstance string `json:"proxyInstance,omitempty"`
+}
+
+// ApprovalRequestSpec says who asks for what, and what was decided. Everything but
+// decisions, which only grows, and use, which is set once, is immutable.
+//
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.decisions.size() == 0",optionalOldSelf=true,message="decisions must be empty on create"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.use)",optionalOldSelf=true,message="use must be absent on create"
+// +kubebuilder:validation:XValidation:rule="self.decisions.size() >= oldSelf.decisions.size() && [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31].all(i, i >= oldSelf.decisions.size() || self.decisions[i] == oldSelf.decisions[i])",message="decisions can only be added to, at the end"
+// +kubebuilder:validation:XValidation:rule="self.decisions.all(d, d.operationDigest == self.operation.digest)",message="the operationDigest of a decision must equal operation.digest"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.use) || (has(self.use) && self.use == oldSelf.use)",message="use cannot be changed once it is set"
+// +kubebuilder:validation:XValidation:rule="!has(self.use) || self.use.proxyInstance == self.holder.proxyInstance",message="use.proxyInstance must equal holder.proxyInstance: only the holder of the operation can use its approval"
+type ApprovalRequestSpec struct {
+	// connectionRef is the Connection.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connectionRef cannot be changed"
+	ConnectionRef ConnectionReference `json:"connectionRef,omitzero"`
+
+	// scope is Operation: one operation that a proxy holds.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="scope cannot be changed"
+	Scope ApprovalScope `json:"scope,omitempty"`
+
+	// requester is the proven caller.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="requester cannot be changed"
+	Requester Requester `json:"requester,omitzero"`
+
+	// operation is exactly what is asked for.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="operation cannot be changed"
+	Operation HeldOperation `json:"operation,omitzero"`
+
+	// holder is who holds the operation.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="holder cannot be changed"
+	Holder Holder `json:"holder,omitzero"`
+
+	// binding is the state of the world that the request was made in.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="binding cannot be changed"
+	Binding Binding `json:"binding,omitzero"`
+
+	// approvers are all approvers that the binding's rules name.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="approvers cannot be changed"
+	Approvers []Approver `json:"approvers,omitempty"`
+
+	// minimumApprovals is the largest number of approvals that one of the binding's
+	// rules asks for.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="minimumApprovals cannot be changed"
+	MinimumApprovals int32 `json:"minimumApprovals,omitempty"`
+
+	// expiresAt is when the request ends if it was not used.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="expiresAt cannot be changed"
+	ExpiresAt metav1.Time `json:"expiresAt,omitempty,omitzero"`
+
+	// decisions are what approvers decided, in order. Always present: empty on
+	// create, and only added to at the end.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=32
+	Decisions []Decision `json:"decisions"`
+
+	// use marks the one use of the approval. The proxy sets it, once, before it
+	// lets the operation go.
+	// +optional
+	Use *Use `json:"use,omitempty"`
+}
+
+// ApprovalPhase sums a request up.
+// +kubebuilder:validation:Enum=Pending;Approved;Denied;Expired;Stale;Used;Void
+type ApprovalPhase string
+
+const (
+	// ApprovalPending waits for decisions.
+	ApprovalPending ApprovalPhase = "Pending"
+
+	// ApprovalApproved has all approvals and can be used by its holder.
+	ApprovalApproved ApprovalPhase = "Approved"
+
+	// ApprovalDenied was denied by an approver.
+	ApprovalDenied ApprovalPhase = "Denied"
+
+	// ApprovalExpired was not used in time.
+	ApprovalExpired ApprovalPhase = "Expired"
+
+	// ApprovalStale was made for a Connection or policy that changed since.
+	ApprovalStale ApprovalPhase = "Stale"
+
+	// ApprovalUsed was used.
+	ApprovalUsed ApprovalPhase = "Used"
+
+	// ApprovalVoid can never be used, because what it says cannot be trusted or
+	// its holder is gone.
+	ApprovalVoid ApprovalPhase = "Void"
+)
+
+// DecisionState says whether a decision counts.
+// +kubebuilder:validation:Enum=Counted;Void
+type DecisionState string
+
+const (
+	// DecisionCounted counts.
+	DecisionCounted DecisionState = "Counted"
+
+	// DecisionVoid does not count.
+	DecisionVoid DecisionState = "Void"
+)
+
+// DecisionStatus is what the manager made of one decision.
+type DecisionStatus struct {
+	// index of the decision in spec.decisions.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=31
+	Index int32 `json:"index"`
+
+	// state is Counted or Void. It never changes.
+	// +required
+	State DecisionState `json:"state,omitempty"`
+
+	// reason is a word for why.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason,omitempty"`
+
+	// message says why.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// ApprovalRequestStatus is what the manager, and nobody else, made of the decisions.
+type ApprovalRequestStatus struct {
+	// conditions are the observations of the request's state. Known types are
+	// Accepted, Approved and Complete.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that the status was computed from.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// phase sums the request up.
+	// +optional
+	Phase ApprovalPhase `json:"phase,omitempty"`
+
+	// approvals is the number of different approvers whose approval counts.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=32
+	Approvals int32 `json:"approvals,omitempty"`
+
+	// decisions say which decisions count.
+	// +optional
+	// +listType=map
+	// +listMapKey=index
+	// +kubebuilder:validation:MaxItems=32
+	Decisions []DecisionStatus `json:"decisions,omitempty"`
+}
+
+// ApprovalRequest asks approvers to let one held operation go. Proxies create it,
+// approvers add to spec.decisions, the manager says in its status what they come to.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=doorward,shortName=ar
+// +kubebuilder:printcolumn:name="Connection",type="string",JSONPath=".spec.connectionRef.name",description="Connection that the operation is for"
+// +kubebuilder:printcolumn:name="Requester",type="string",JSONPath=".spec.requester.username",description="Who asks"
+// +kubebuilder:printcolumn:name="Phase",type="string",JSONPath=".status.phase",description="What came of it"
+// +kubebuilder:printcolumn:name="Approvals",type="integer",JSONPath=".status.approvals",description="Approvals that count"
+// +kubebuilder:printcolumn:name="Needed",type="integer",JSONPath=".spec.minimumApprovals",description="Approvals that are needed"
+// +kubebuilder:printcolumn:name="Expires",type="string",JSONPath=".spec.expiresAt",description="When the request ends",priority=10
+// +kubebuilder:printcolumn:name="Statement",type="string",JSONPath=".spec.operation.statement",description="What is asked for",priority=10
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"
+type ApprovalRequest struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec says who asks for what, and what was decided.
+	// +required
+	Spec ApprovalRequestSpec `json:"spec,omitzero"`
+
+	// status is what came of it.
+	// +optional
+	Status ApprovalRequestStatus `json:"status,omitempty,omitzero"`
+}
+
+// GetConditions returns the conditions of the status.
+func (r *ApprovalRequest) GetConditions() []metav1.Condition { return r.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (r *ApprovalRequest) SetConditions(conditions []metav1.Condition) {
+	r.Status.Conditions = conditions
+}
+
+// ApprovalRequestList is a list of ApprovalRequests.
+// +kubebuilder:object:root=true
+type ApprovalRequestList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard list's metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty,omitzero"`
+
+	// items are the ApprovalRequests.
+	Items []ApprovalRequest `json:"items"`
+}

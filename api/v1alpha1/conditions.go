@@ -1,0 +1,255 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types that several kinds have.
+const (
+	// ConditionReady sums an object up: True surfaces when it does what it says.
+	ConditionReady = "Ready"
+
+	// ConditionAccepted says whether the spec can be put into force. False surfaces
+	// when a person has to change something; access then stays closed.
+	ConditionAccepted = "Accepted"
+)
+
+// Reasons of Ready.
+const (
+	// ReasonReady surfaces when nothing is missing.
+	ReasonReady = "Ready"
+
+	// ReasonNotAccepted surfaces when Accepted is False.
+	ReasonNotAccepted = "NotAccepted"
+
+	// ReasonProgressing surfaces when the manager is still at work.
+	ReasonProgressing = "Progressing"
+
+	// ReasonNotReady surfaces when another condition says what is missing.
+	ReasonNotReady = "NotReady"
+)
+
+// Reasons of Accepted.
+const (
+	// ReasonAccepted surfaces when the spec is in order.
+	ReasonAccepted = "Accepted"
+
+	// ReasonInvalid surfaces when the spec contradicts itself in a way that only
+	// the manager can see.
+	ReasonInvalid = "Invalid"
+
+	// ReasonReferenceNotFound surfaces when a referenced object or key is missing.
+	ReasonReferenceNotFound = "ReferenceNotFound"
+
+	// ReasonUnsupportedProtocol surfaces on a Connection when no proxy speaks its
+	// protocol.
+	ReasonUnsupportedProtocol = "UnsupportedProtocol"
+
+	// ReasonInvalidOptions surfaces on a Connection when the protocol refuses
+	// spec.options.
+	ReasonInvalidOptions = "InvalidOptions"
+
+	// ReasonInvalidCertificateAuthority surfaces when certificates of authorities
+	// cannot be parsed.
+	ReasonInvalidCertificateAuthority = "InvalidCertificateAuthority"
+
+	// ReasonUnknownPattern surfaces on an AccessPolicy when a glob or property
+	// matches nothing that the protocol has.
+	ReasonUnknownPattern = "UnknownPattern"
+
+	// ReasonNoConnection surfaces on an AccessPolicy when no Connection of its
+	// namespace has a name that it selects.
+	ReasonNoConnection = "NoConnection"
+
+	// ReasonUsernameOverlap surfaces on the younger of two IdentityProviders that
+	// could map two callers to one Kubernetes user name.
+	ReasonUsernameOverlap = "UsernameOverlap"
+
+	// ReasonDuplicateIssuer surfaces on the younger of two IdentityProviders with
+	// the same issuer URL and a common audience.
+	ReasonDuplicateIssuer = "DuplicateIssuer"
+)
+
+// ConditionCredentialAvailable of a Connection says whether proxies have the credential.
+const ConditionCredentialAvailable = "CredentialAvailable"
+
+// Reasons of CredentialAvailable.
+const (
+	// ReasonCredentialAvailable surfaces when every live proxy has the credential.
+	ReasonCredentialAvailable = "CredentialAvailable"
+
+	// ReasonSecretNotFound surfaces when the credential Secret does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+
+	// ReasonWrongSecretType surfaces when the Secret is not of type
+	// doorward.dev/credential.
+	ReasonWrongSecretType = "WrongSecretType"
+
+	// ReasonCredentialRejected surfaces when a proxy reports that the credential
+	// lacks a key or may not be used for this Connection or its targets.
+	ReasonCredentialRejected = "CredentialRejected"
+
+	// ReasonCredentialUnknown surfaces when no proxy has reported on it yet.
+	ReasonCredentialUnknown = "CredentialUnknown"
+)
+
+// ConditionServingCertificateReady of a Connection says whether its proxies have a
+// certificate that callers can verify.
+const ConditionServingCertificateReady = "ServingCertificateReady"
+
+// Reasons of ServingCertificateReady.
+const (
+	// ReasonCertificateIssued surfaces when the certificate is valid and not due.
+	ReasonCertificateIssued = "CertificateIssued"
+
+	// ReasonCertificateFailed surfaces when it could not be issued.
+	ReasonCertificateFailed = "CertificateFailed"
+)
+
+// ConditionSnapshotPublished of a Connection says whether its present state has reached
+// the snapshot that proxies run on.
+const ConditionSnapshotPublished = "SnapshotPublished"
+
+// Reasons of SnapshotPublished.
+const (
+	// ReasonPublished surfaces when the snapshot holds the present state.
+	ReasonPublished = "Published"
+
+	// ReasonPublishFailed surfaces when the snapshot could not be written.
+	ReasonPublishFailed = "PublishFailed"
+
+	// ReasonSnapshotTooLarge surfaces when the snapshot does not fit a Secret. The
+	// previous one stays, narrowed by what was revoked since.
+	ReasonSnapshotTooLarge = "SnapshotTooLarge"
+)
+
+// ConditionProxyAvailable of a Connection says whether a proxy serves it.
+const ConditionProxyAvailable = "ProxyAvailable"
+
+// Reasons of ProxyAvailable.
+const (
+	// ReasonProxyServing surfaces when at least one proxy runs the present snapshot.
+	ReasonProxyServing = "ProxyServing"
+
+	// ReasonNoProxy surfaces when no proxy has reported lately.
+	ReasonNoProxy = "NoProxy"
+
+	// ReasonProxyBehind surfaces when proxies report, but none runs the present
+	// snapshot.
+	ReasonProxyBehind = "ProxyBehind"
+
+	// ReasonProxyDegraded surfaces when a proxy reports what keeps it from serving.
+	ReasonProxyDegraded = "ProxyDegraded"
+
+	// ReasonDuplicateInstance surfaces when two live proxies use one instance id.
+	ReasonDuplicateInstance = "DuplicateInstance"
+)
+
+// ConditionIsolated of a Connection says whether the way round the proxy is closed.
+const ConditionIsolated = "Isolated"
+
+// Reasons of Isolated.
+const (
+	// ReasonNetworkPolicyApplied surfaces when the NetworkPolicy is in place. The
+	// cluster's network must enforce it.
+	ReasonNetworkPolicyApplied = "NetworkPolicyApplied"
+
+	// ReasonNotRequested surfaces when spec.isolation is unset.
+	ReasonNotRequested = "NotRequested"
+
+	// ReasonSharedNamespace surfaces when pods that are neither proxies nor the
+	// isolated target run in the Connection's namespace.
+	ReasonSharedNamespace = "SharedNamespace"
+)
+
+// ConditionApproved of an ApprovalRequest says whether its holder may use it.
+const ConditionApproved = "Approved"
+
+// ConditionComplete of an ApprovalRequest or AuditSession says whether nothing can change
+// any more.
+const ConditionComplete = "Complete"
+
+// Reasons of Accepted, Approved and Complete of an ApprovalRequest.
+const (
+	// ReasonPending surfaces when approvals are missing.
+	ReasonPending = "Pending"
+
+	// ReasonApproved surfaces when the terms of every rule are met.
+	ReasonApproved = "Approved"
+
+	// ReasonDenied surfaces when an approver denied.
+	ReasonDenied = "Denied"
+
+	// ReasonExpired surfaces when spec.expiresAt has passed.
+	ReasonExpired = "Expired"
+
+	// ReasonStale surfaces when the Connection or a policy is not the one that the
+	// request is bound to any more.
+	ReasonStale = "Stale"
+
+	// ReasonUsed surfaces when spec.use is set.
+	ReasonUsed = "Used"
+
+	// ReasonHolderGone surfaces when the session that holds the operation ended.
+	ReasonHolderGone = "HolderGone"
+
+	// ReasonAdmissionNotEnforced surfaces on a request, and as the reason of a void
+	// decision, when the admission policies were not proven to be in force.
+	ReasonAdmissionNotEnforced = "AdmissionNotEnforced"
+
+	// ReasonTermsMismatch surfaces when the request names other approvers or fewer
+	// approvals than the rules it is bound to.
+	ReasonTermsMismatch = "TermsMismatch"
+)
+
+// Reasons of a decision in the status of an ApprovalRequest.
+const (
+	// ReasonCounted surfaces when the decision counts.
+	ReasonCounted = "Counted"
+
+	// ReasonNotStamped surfaces when the decision names no approver.
+	ReasonNotStamped = "NotStamped"
+
+	// ReasonSelfApproval surfaces when the approver is the requester.
+	ReasonSelfApproval = "SelfApproval"
+
+	// ReasonNotEntitled surfaces when the approver is not named by the rules or
+	// lacks the verb approve on the Connection.
+	ReasonNotEntitled = "NotEntitled"
+
+	// ReasonDigestMismatch surfaces when the decision is for another operation.
+	ReasonDigestMismatch = "DigestMismatch"
+
+	// ReasonRepeated surfaces when the same approver decided before.
+	ReasonRepeated = "Repeated"
+
+	// ReasonTooLate surfaces when the request was complete before the decision.
+	ReasonTooLate = "TooLate"
+)
+
+// ConditionIssuerReachable of an IdentityProvider says whether the manager can read the
+// issuer's discovery document and keys.
+const ConditionIssuerReachable = "IssuerReachable"
+
+// Reasons of IssuerReachable.
+const (
+	// ReasonDiscovered surfaces when discovery document and keys were read.
+	ReasonDiscovered = "Discovered"
+
+	// ReasonUnreachable surfaces when they could not be read.
+	ReasonUnreachable = "Unreachable"
+
+	// ReasonIssuerMismatch surfaces when the discovery document names another issuer.
+	ReasonIssuerMismatch = "IssuerMismatch"
+)
+
+// Reasons of Complete of an AuditSession.
+const (
+	// ReasonSessionActive surfaces when the session goes on.
+	ReasonSessionActive = "SessionActive"
+
+	// ReasonSessionEnded surfaces when the proxy reported its end.
+	ReasonSessionEnded = "SessionEnded"
+
+	// ReasonSessionLost surfaces when its proxy is gone without a report.
+	ReasonSessionLost = "SessionLost"
+)

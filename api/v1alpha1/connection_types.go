@@ -1,0 +1,456 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// TLSMode says how the proxy protects the way to the target.
+// +kubebuilder:validation:Enum=VerifyFull;Disabled
+type TLSMode string
+
+const (
+	// TLSVerifyFull verifies the target's certificate chain and name.
+	TLSVerifyFull TLSMode = "VerifyFull"
+
+	// TLSDisabled speaks to the target in clear text. Passwords are then never
+	// sent in clear text or as MD5.
+	TLSDisabled TLSMode = "Disabled"
+)
+
+// CertificateAuthorityType says where certificates of authorities are kept.
+// +kubebuilder:validation:Enum=ConfigMap
+type CertificateAuthorityType string
+
+// CertificateAuthorityConfigMap reads the certificates from a ConfigMap.
+const CertificateAuthorityConfigMap CertificateAuthorityType = "ConfigMap"
+
+// CredentialType says where the target's credential is kept.
+// +kubebuilder:validation:Enum=Secret;File
+type CredentialType string
+
+const (
+	// CredentialSecret reads the credential from a Secret.
+	CredentialSecret CredentialType = "Secret"
+
+	// CredentialFile reads the credential from files beside an External proxy.
+	CredentialFile CredentialType = "File"
+)
+
+// Placement says where a Connection's proxy runs.
+// +kubebuilder:validation:Enum=Managed;External
+type Placement string
+
+const (
+	// PlacementManaged runs the proxy in this cluster.
+	PlacementManaged Placement = "Managed"
+
+	// PlacementExternal expects an enrolled proxy, beside the target.
+	PlacementExternal Placement = "External"
+)
+
+// Target is one address of the target.
+type Target struct {
+	// host is a DNS name or an IP address.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",message="host must be a lower-case DNS name or an IP address, without port, scheme or brackets"
+	Host string `json:"host,omitempty"`
+
+	// port is the TCP port.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// CertificateAuthority names where PEM certificates of authorities are kept.
+// +kubebuilder:validation:XValidation:rule="self.type == 'ConfigMap' ? has(self.configMap) : !has(self.configMap)",message="configMap is required when type is ConfigMap, and forbidden otherwise"
+// +union
+type CertificateAuthority struct {
+	// type says where the certificates are kept.
+	// +unionDiscriminator
+	// +required
+	Type CertificateAuthorityType `json:"type,omitempty"`
+
+	// configMap is the key that holds one or more PEM certificates.
+	// +unionMember
+	// +optional
+	ConfigMap *ConfigMapKeyReference `json:"configMap,omitempty"`
+}
+
+// TargetTLS says how the proxy protects the way to the target.
+// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.mode != 'Disabled' || (!has(self.serverName) && !has(self.certificateAuthority))",message="serverName and certificateAuthority have no meaning when mode is Disabled; remove them or set mode to VerifyFull"
+type TargetTLS struct {
+	// mode is VerifyFull or Disabled. Unset means VerifyFull.
+	// +optional
+	Mode TLSMode `json:"mode,omitempty"`
+
+	// serverName is the name that the target's certificate must carry. Unset
+	// means the host of the target address.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",message="serverName must be a lower-case DNS name or an IP address"
+	ServerName string `json:"serverName,omitempty"`
+
+	// certificateAuthority signs the target's certificate. Unset means the
+	// authorities of the system the proxy runs on.
+	// +optional
+	CertificateAuthority *CertificateAuthority `json:"certificateAuthority,omitempty"`
+}
+
+// FileCredential names a directory beside an External proxy.
+type FileCredential struct {
+	// path is an absolute directory that holds one file per key of a credential
+	// Secret: username, password, connection and addresses.
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.split('/').exists(p, p == '..' || p == '.')",message="path must be absolute and without '.' or '..' parts"
+	Path string `json:"path,omitempty"`
+}
+
+// TargetCredential names where the target's credential is kept. Its value is never in
+// the API.
+// +kubebuilder:validation:XValidation:rule="self.type == 'Secret' ? has(self.secret) : !has(self.secret)",message="secret is required when type is Secret, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type == 'File' ? has(self.file) : !has(self.file)",message="file is required when type is File, and forbidden otherwise"
+// +union
+type TargetCredential struct {
+	// type is Secret or File. File needs an External proxy.
+	// +unionDiscriminator
+	// +required
+	Type CredentialType `json:"type,omitempty"`
+
+	// secret is a Secret of type doorward.dev/credential in this namespace with
+	// the keys username, password, connection (the name of this Connection) and
+	// addresses (one host:port per line that it may be sent to).
+	// +unionMember
+	// +optional
+	Secret *SecretReference `json:"secret,omitempty"`
+
+	// file is a directory beside an External proxy.
+	// +unionMember
+	// +optional
+	File *FileCredential `json:"file,omitempty"`
+}
+
+// SpoolVolume asks for a volume claim that keeps a proxy's log.
+type SpoolVolume struct {
+	// size is the requested storage, for example 10Gi.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))",message="size must be a quantity above zero, for example 10Gi"
+	Size resource.Quantity `json:"size,omitempty"`
+
+	// storageClassName is the storage class of the claim. Unset means the
+	// cluster's default class.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName string `json:"storageClassName,omitempty"`
+}
+
+// ManagedProxy describes a proxy that the manager runs in this cluster.
+// +kubebuilder:validation:MinProperties=1
+type ManagedProxy struct {
+	// replicas is the number of proxy pods. Unset means 2.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20
+	Replicas int32 `json:"replicas,omitempty"`
+
+	// port is the port of the Service that callers connect to. Unset means the
+	// protocol's usual port.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// spool asks for a volume claim per pod that keeps the log over restarts.
+	// The proxy is then a StatefulSet. Unset means an emptyDir and a Deployment.
+	// +optional
+	Spool *SpoolVolume `json:"spool,omitempty"`
+}
+
+// ExternalProxy describes an enrolled proxy that runs beside the target.
+type ExternalProxy struct {
+	// serverNames are the DNS names and IP addresses under which callers reach
+	// the proxy; its serving certificate carries them. The first is shown as the
+	// endpoint.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",message="a server name must be a lower-case DNS name or an IP address"
+	ServerNames []string `json:"serverNames,omitempty"`
+
+	// port is the port under which callers reach the proxy. Unset means the
+	// protocol's usual port.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// Proxy says where the Connection's proxy runs.
+// +kubebuilder:validation:XValidation:rule="self.placement == 'Managed' || !has(self.managed)",message="managed is forbidden when placement is External"
+// +kubebuilder:validation:XValidation:rule="self.placement == 'External' ? has(self.external) : !has(self.external)",message="external is required when placement is External, and forbidden otherwise"
+// +union
+type Proxy struct {
+	// placement is Managed (the manager runs the proxy in this cluster) or
+	// External (an enrolled proxy runs beside the target).
+	// +unionDiscriminator
+	// +required
+	Placement Placement `json:"placement,omitempty"`
+
+	// maxStalenessSeconds is how long a proxy may go on without proof that its
+	// snapshot is fresh. Afterwards it refuses new sessions and ends live ones.
+	// Unset means 300.
+	// +optional
+	// +kubebuilder:validation:Minimum=30
+	// +kubebuilder:validation:Maximum=3600
+	MaxStalenessSeconds int32 `json:"maxStalenessSeconds,omitempty"`
+
+	// managed describes a Managed proxy. Unset means all its fields are unset.
+	// +unionMember
+	// +optional
+	Managed *ManagedProxy `json:"managed,omitempty"`
+
+	// external describes an External proxy.
+	// +unionMember
+	// +optional
+	External *ExternalProxy `json:"external,omitempty"`
+}
+
+// SessionLimits bounds every session of a Connection.
+// +kubebuilder:validation:MinProperties=1
+type SessionLimits struct {
+	// maxDurationSeconds ends a session at that age. Unset means that only the
+	// expiry of the caller's token ends it.
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=604800
+	MaxDurationSeconds int32 `json:"maxDurationSeconds,omitempty"`
+
+	// idleTimeoutSeconds ends a session in which nothing was sent for that long.
+	// Unset means no idle timeout.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=86400
+	IdleTimeoutSeconds int32 `json:"idleTimeoutSeconds,omitempty"`
+
+	// maxConcurrent is the number of sessions that one proxy instance serves at
+	// the same time for this Connection. Unset means 1000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
+}
+
+// AuditSettings says how the trail of a Connection is kept.
+// +kubebuilder:validation:MinProperties=1
+type AuditSettings struct {
+	// sessionRetentionSeconds is how long an AuditSession object stays after its
+	// session ended. The log is not touched by it. Unset means 604800 (7 days).
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=31536000
+	SessionRetentionSeconds int32 `json:"sessionRetentionSeconds,omitempty"`
+}
+
+// Isolation closes the way round the proxy.
+type Isolation struct {
+	// podSelector selects the target's pods in this namespace. A NetworkPolicy
+	// lets only the proxy reach them on the target's ports.
+	// +required
+	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
+}
+
+// ConnectionSpec describes a target and the way to it.
+// +kubebuilder:validation:XValidation:rule="self.credential.type != 'File' || self.proxy.placement == 'External'",message="a credential of type File needs proxy.placement External; use a Secret for a Managed proxy"
+// +kubebuilder:validation:XValidation:rule="!has(self.isolation) || self.proxy.placement == 'Managed'",message="isolation needs proxy.placement Managed: the manager cannot close the network around an External proxy"
+type ConnectionSpec struct {
+	// protocol is the name of the protocol that the target speaks, for example
+	// postgres. It cannot be changed.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=31
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9-]{0,30}$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="protocol cannot be changed; create another Connection"
+	Protocol string `json:"protocol,omitempty"`
+
+	// targets are the addresses of the target, tried in order.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Targets []Target `json:"targets,omitempty"`
+
+	// tls says how the way to the target is protected. Unset means VerifyFull
+	// with the authorities of the system the proxy runs on.
+	// +optional
+	TLS *TargetTLS `json:"tls,omitempty"`
+
+	// credential is what the proxy shows to the target. Callers never see it.
+	// +required
+	Credential TargetCredential `json:"credential,omitzero"`
+
+	// options are settings of the protocol, as its documentation page lists them.
+	// An unknown key, or more than 16 KiB, is reported as Accepted=False.
+	// +optional
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Options *runtime.RawExtension `json:"options,omitempty"`
+
+	// proxy says where the proxy runs.
+	// +required
+	Proxy Proxy `json:"proxy,omitzero"`
+
+	// session bounds every session. Unset means that all its fields are unset.
+	// +optional
+	Session *SessionLimits `json:"session,omitempty"`
+
+	// audit says how the trail is kept. Unset means that all its fields are unset.
+	// +optional
+	Audit *AuditSettings `json:"audit,omitempty"`
+
+	// isolation closes the network around the target's pods. Unset means that no
+	// NetworkPolicy is made. Managed placement only.
+	// +optional
+	Isolation *Isolation `json:"isolation,omitempty"`
+}
+
+// SnapshotStatus says which snapshot was published last.
+type SnapshotStatus struct {
+	// revision counts the snapshots of this Connection, from 1, without going back.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"`
+
+	// publishedAt is the time of publication.
+	// +required
+	PublishedAt metav1.Time `json:"publishedAt,omitempty,omitzero"`
+}
+
+// ProxyStatus is what one proxy instance reported last.
+type ProxyStatus struct {
+	// instance is the id of the proxy instance.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Instance string `json:"instance,omitempty"`
+
+	// revision is the snapshot revision that the instance runs. Zero means none yet.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Revision int64 `json:"revision"`
+
+	// observedAt is the time of the report.
+	// +required
+	ObservedAt metav1.Time `json:"observedAt,omitempty,omitzero"`
+
+	// address is where the instance listens, as host:port.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Address string `json:"address,omitempty"`
+
+	// message says what keeps the instance from serving. Unset means nothing.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// ConnectionStatus is what the manager observed of a Connection.
+type ConnectionStatus struct {
+	// conditions are the observations of the Connection's state. Known types are
+	// Ready, Accepted, CredentialAvailable, ServingCertificateReady,
+	// SnapshotPublished, ProxyAvailable and Isolated.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that the status was computed from.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// endpoint is the host:port that callers connect to.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// snapshot is the snapshot that was published last.
+	// +optional
+	Snapshot *SnapshotStatus `json:"snapshot,omitempty"`
+
+	// proxies are the last reports of the proxy instances.
+	// +optional
+	// +listType=map
+	// +listMapKey=instance
+	// +kubebuilder:validation:MaxItems=64
+	Proxies []ProxyStatus `json:"proxies,omitempty"`
+}
+
+// Connection is a target that callers reach through a proxy: where it is, how the proxy
+// authenticates to it, and where the proxy runs.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=doorward,shortName=conn
+// +kubebuilder:printcolumn:name="Protocol",type="string",JSONPath=".spec.protocol",description="Protocol of the target"
+// +kubebuilder:printcolumn:name="Endpoint",type="string",JSONPath=".status.endpoint",description="Where callers connect"
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status",description="Whether callers can connect"
+// +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].reason",description="Why Ready has its value"
+// +kubebuilder:printcolumn:name="Revision",type="integer",JSONPath=".status.snapshot.revision",description="Published snapshot revision",priority=10
+// +kubebuilder:printcolumn:name="Placement",type="string",JSONPath=".spec.proxy.placement",description="Where the proxy runs",priority=10
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"
+// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue() && size(self.metadata.name) <= 40",message="the name of a Connection must be a DNS label of at most 40 characters: names of Services are derived from it"
+type Connection struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec is the desired state.
+	// +required
+	Spec ConnectionSpec `json:"spec,omitzero"`
+
+	// status is the observed state.
+	// +optional
+	Status ConnectionStatus `json:"status,omitempty,omitzero"`
+}
+
+// GetConditions returns the conditions of the status.
+func (c *Connection) GetConditions() []metav1.Condition { return c.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (c *Connection) SetConditions(conditions []metav1.Condition) { c.Status.Conditions = conditions }
+
+// ConnectionList is a list of Connections.
+// +kubebuilder:object:root=true
+type ConnectionList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard list's metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty,omitzero"`
+
+	// items are the Connections.
+	Items []Connection `json:"items"`
+}
