@@ -1,0 +1,195 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// builder turns rows of the introspection queries into a Catalog.
+type builder struct{ c *Catalog }
+
+func newBuilder() *builder {
+	return &builder{c: &Catalog{
+		relations: map[uint32]*Relation{},
+		byName:    map[qualified]*Relation{},
+		schemas:   map[string]bool{},
+		functions: map[qualified][]*Function{},
+		byOID:     map[uint32]*Function{},
+		types:     map[qualified]bool{},
+		operators: map[qualified]bool{},
+		casts:     map[qualified]bool{},
+		reads:     map[uint32][]uint32{},
+		kin:       map[uint32][]uint32{},
+		invoke:    map[uint32][]uint32{},
+		closures:  map[uint32][]uint32{},
+		derived:   map[uint32][]uint32{},
+	}}
+}
+
+func (b *builder) addDatabase(row []string) error {
+	b.c.database = row[0]
+	return nil
+}
+
+func (b *builder) addSchema(row []string) error {
+	b.c.schemas[row[0]] = true
+	return nil
+}
+
+func (b *builder) addRelation(row []string) error {
+	id, err := oid(row[0])
+	if err != nil {
+		return err
+	}
+	if len(row[3]) != 1 {
+		return fmt.Errorf("relation %q has an unknown kind: %q", row[2], row[3])
+	}
+	r := &Relation{OID: id, Schema: row[1], Name: row[2], Kind: row[3][0], columns: map[string]int{}}
+	b.c.relations[id] = r
+	b.c.byName[qualified{r.Schema, r.Name}] = r
+	return nil
+}
+
+// attribute finds the relation of a row that begins with relation and number.
+func (b *builder) attribute(row []string) (*Relation, int16, error) {
+	id, err := oid(row[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	r, ok := b.c.relations[id]
+	if !ok {
+		return nil, 0, fmt.Errorf("column of an unknown relation: %q", row[0])
+	}
+	n, err := strconv.ParseInt(row[1], 10, 16)
+	if err != nil {
+		return nil, 0, fmt.Errorf("not a column number: %q", row[1])
+	}
+	return r, int16(n), nil
+}
+
+func (b *builder) addColumn(row []string) error {
+	r, number, err := b.attribute(row)
+	if err != nil {
+		return err
+	}
+	typ, err := oid(row[3])
+	if err != nil {
+		return err
+	}
+	r.columns[row[2]] = len(r.Columns)
+	r.Columns = append(r.Columns, Column{Number: number, Name: row[2], Type: typ})
+	return nil
+}
+
+func (b *builder) addGenerated(row []string) error {
+	r, number, err := b.attribute(row)
+	if err != nil {
+		return err
+	}
+	for i := range r.Columns {
+		if r.Columns[i].Number == number {
+			r.Columns[i].DerivedFrom = append(r.Columns[i].DerivedFrom, row[2])
+		}
+	}
+	return nil
+}
+
+func pair(row []string) (from, to uint32, err error) {
+	if from, err = oid(row[0]); err != nil {
+		return 0, 0, err
+	}
+	to, err = oid(row[1])
+	return from, to, err
+}
+
+func (b *builder) addRead(row []string) error {
+	from, to, err := pair(row)
+	if err == nil {
+		b.c.reads[from] = append(b.c.reads[from], to)
+	}
+	return err
+}
+
+func (b *builder) addRuleFunction(row []string) error {
+	from, to, err := pair(row)
+	if err == nil {
+		b.c.invoke[from] = append(b.c.invoke[from], to)
+	}
+	return err
+}
+
+func (b *builder) addInheritance(row []string) error {
+	from, to, err := pair(row)
+	if err == nil {
+		b.c.kin[from] = append(b.c.kin[from], to)
+		b.c.kin[to] = append(b.c.kin[to], from)
+	}
+	return err
+}
+
+func (b *builder) addFunction(row []string) error {
+	id, err := oid(row[0])
+	if err != nil {
+		return err
+	}
+	least, err := strconv.Atoi(row[3])
+	if err != nil {
+		return fmt.Errorf("function %q: not a number of arguments: %q", row[2], row[3])
+	}
+	most, err := strconv.Atoi(row[4])
+	if err != nil {
+		return fmt.Errorf("function %q: not a number of arguments: %q", row[2], row[4])
+	}
+	if len(row[6]) != 1 {
+		return fmt.Errorf("function %q has an unknown volatility: %q", row[2], row[6])
+	}
+	f := &Function{
+		OID: id, Schema: row[1], Name: row[2], MinArgs: least, MaxArgs: most,
+		Volatility: row[6][0], SecurityDefiner: row[7] == "t", TakesRow: row[8] == "t",
+	}
+	if row[5] == "t" {
+		// VARIADIC may be given no element at all where it has a default, and
+		// one array otherwise; the lower bound only keeps overloads apart.
+		f.MaxArgs, f.MinArgs = -1, max(0, f.MinArgs-1)
+	}
+	key := qualified{f.Schema, f.Name}
+	b.c.functions[key] = append(b.c.functions[key], f)
+	b.c.byOID[id] = f
+	return nil
+}
+
+func (b *builder) addType(row []string) error {
+	b.c.types[qualified{row[0], row[1]}] = true
+	return nil
+}
+
+func (b *builder) addOperator(row []string) error {
+	b.c.operators[qualified{row[0], row[1]}] = true
+	return nil
+}
+
+func (b *builder) addCast(row []string) error {
+	b.c.casts[qualified{row[0], row[1]}] = true
+	return nil
+}
+
+// build computes the closures once, so that a lookup is a map access.
+func (b *builder) build() *Catalog {
+	c := b.c
+	for id := range c.relations {
+		c.closures[id] = reach(id, c.reads, c.kin)
+		var derived []uint32
+		for _, member := range c.Kin(id) {
+			for _, read := range c.reads[member] {
+				derived = append(derived, reach(read, c.reads, c.kin)...)
+			}
+		}
+		slices.Sort(derived)
+		c.derived[id] = slices.Compact(derived)
+	}
+	return c
+}

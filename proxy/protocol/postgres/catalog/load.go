@@ -1,0 +1,89 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Querier runs one statement over the simple query protocol and returns its
+// rows as text, NULL as "". It is called from one goroutine at a time.
+type Querier interface {
+	Query(ctx context.Context, sql string) ([][]string, error)
+}
+
+// QuerierFunc is a Querier in one function.
+type QuerierFunc func(ctx context.Context, sql string) ([][]string, error)
+
+// Query calls f.
+func (f QuerierFunc) Query(ctx context.Context, sql string) ([][]string, error) { return f(ctx, sql) }
+
+// Load takes a snapshot of the catalog of the database that q is connected to,
+// within one read-only transaction. The connection must not be in a
+// transaction. On error nothing of the snapshot is usable, and the connection
+// should be closed.
+func Load(ctx context.Context, q Querier) (*Catalog, error) {
+	if _, err := q.Query(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+		return nil, fmt.Errorf("cannot begin reading the catalog: %w", err)
+	}
+	c, err := load(ctx, q)
+	_, end := q.Query(ctx, "ROLLBACK")
+	if err := errors.Join(err, end); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func load(ctx context.Context, q Querier) (*Catalog, error) {
+	b := newBuilder()
+	steps := []struct {
+		what    string
+		query   string
+		columns int
+		add     func(row []string) error
+	}{
+		{"settings", querySettings, 0, nil},
+		{"database", queryDatabase, 1, b.addDatabase},
+		{"schemas", querySchemas, 1, b.addSchema},
+		{"relations", queryRelations, 4, b.addRelation},
+		{"columns", queryColumns, 4, b.addColumn},
+		{"generated columns", queryGenerated, 3, b.addGenerated},
+		{"rules", queryRules, 2, b.addRead},
+		{"rule functions", queryRuleFunctions, 2, b.addRuleFunction},
+		{"inheritance", queryInheritance, 2, b.addInheritance},
+		{"functions", queryFunctions, 9, b.addFunction},
+		{"types", queryTypes, 2, b.addType},
+		{"operators", queryOperators, 2, b.addOperator},
+		{"casts", queryCasts, 2, b.addCast},
+	}
+	for _, s := range steps {
+		rows, err := q.Query(ctx, s.query)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the catalog: %s: %w", s.what, err)
+		}
+		if s.add == nil {
+			continue
+		}
+		for _, row := range rows {
+			if len(row) != s.columns {
+				return nil, fmt.Errorf("cannot read the catalog: %s: row has %d columns, want %d", s.what, len(row), s.columns)
+			}
+			if err := s.add(row); err != nil {
+				return nil, fmt.Errorf("cannot read the catalog: %s: %w", s.what, err)
+			}
+		}
+	}
+	return b.build(), nil
+}
+
+func oid(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("not an object identifier: %q", text)
+	}
+	return uint32(n), nil
+}

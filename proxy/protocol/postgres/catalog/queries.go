@@ -1,0 +1,108 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+// The introspection queries. Every name is schema-qualified, so that no object
+// on the login role's search path can stand in for a system one. Temporary
+// objects are left out: they belong to one session.
+const (
+	querySettings = `SET LOCAL search_path = pg_catalog`
+
+	queryDatabase = `SELECT pg_catalog.current_database()`
+
+	querySchemas = `SELECT nspname FROM pg_catalog.pg_namespace`
+
+	queryRelations = `
+SELECT c.oid, n.nspname, c.relname, c.relkind
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relpersistence <> 't'`
+
+	queryColumns = `
+SELECT a.attrelid, a.attnum, a.attname, a.atttypid
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't'
+   AND c.relkind NOT IN ('i', 'I')
+ ORDER BY a.attrelid, a.attnum`
+
+	// A generated column's expression depends on the columns it reads; the
+	// dependency hangs on the column before PostgreSQL 15 and on its default
+	// since.
+	queryGenerated = `
+SELECT DISTINCT a.attrelid, a.attnum, s.attname
+  FROM pg_catalog.pg_attribute a
+  LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+  JOIN pg_catalog.pg_depend d
+    ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   AND d.refobjid = a.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.attnum
+   AND ((d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+         AND d.objid = a.attrelid AND d.objsubid = a.attnum)
+     OR (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid))
+  JOIN pg_catalog.pg_attribute s ON s.attrelid = a.attrelid AND s.attnum = d.refobjsubid
+ WHERE a.attgenerated <> ''`
+
+	// pg_depend knows what the rules of user relations read; rules of system
+	// views only say so in their stored tree, since system objects are pinned.
+	// A toast table holds values of the table that owns it.
+	queryRules = `
+SELECT r.ev_class, d.refobjid
+  FROM pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_depend d ON d.objid = r.oid
+   AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+ WHERE d.refobjid <> r.ev_class
+UNION
+SELECT r.ev_class, m[1]::pg_catalog.oid
+  FROM pg_catalog.pg_rewrite r,
+       LATERAL pg_catalog.regexp_matches(r.ev_action::text, ':relid ([1-9][0-9]*)', 'g') m
+ WHERE m[1]::pg_catalog.oid <> r.ev_class
+UNION
+SELECT reltoastrelid, oid FROM pg_catalog.pg_class
+ WHERE reltoastrelid <> 0 AND relpersistence <> 't'`
+
+	queryRuleFunctions = `
+SELECT DISTINCT r.ev_class, m[2]::pg_catalog.oid
+  FROM pg_catalog.pg_rewrite r,
+       LATERAL pg_catalog.regexp_matches(r.ev_action::text,
+         ':(funcid|aggfnoid|winfnoid|opfuncid) ([1-9][0-9]*)', 'g') m`
+
+	queryInheritance = `SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits`
+
+	// Attribute notation, (row).f, calls f where its first argument accepts a
+	// composite value: a composite type, a domain or a polymorphic pseudo-type.
+	queryFunctions = `
+SELECT p.oid, n.nspname, p.proname, p.pronargs - p.pronargdefaults, p.pronargs,
+       p.provariadic <> 0, p.provolatile, p.prosecdef,
+       COALESCE((SELECT t.typtype IN ('c', 'd', 'p') FROM pg_catalog.pg_type t
+                  WHERE t.oid = p.proargtypes[0]), false)
+         AND p.pronargs - p.pronargdefaults <= 1
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace`
+
+	queryTypes = `
+SELECT n.nspname, t.typname
+  FROM pg_catalog.pg_type t
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ WHERE t.typcategory <> 'A'`
+
+	queryOperators = `
+SELECT DISTINCT n.nspname, o.oprname
+  FROM pg_catalog.pg_operator o
+  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+ WHERE o.oid >= 16384
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass
+          AND d.objid = o.oid AND d.deptype = 'e')`
+
+	queryCasts = `
+SELECT DISTINCT n.nspname, t.typname
+  FROM pg_catalog.pg_cast k
+  JOIN pg_catalog.pg_type t ON t.oid = k.casttarget
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ WHERE k.oid >= 16384 AND k.castmethod = 'f'
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass
+          AND d.objid = k.oid AND d.deptype = 'e')`
+)

@@ -1,0 +1,127 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql
+
+import (
+	"slices"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
+
+// Access is one thing a statement does to one resource. Resource is empty where
+// the action has none. Columns names the columns where the statement tells them
+// (COPY and INSERT lists, UPDATE targets); nil means all or not told.
+type Access struct {
+	Action   string
+	Resource string
+	Columns  []string
+}
+
+// Statement says what one SQL statement does. It is immutable and may be
+// shared between goroutines and cached by (text, search path, catalog
+// snapshot, prepared statements).
+type Statement struct {
+	// Kind is the command in the words of the server's command tag, such as
+	// "SELECT" or "CREATE TABLE".
+	Kind string
+	// Text is the statement's own part of the source, without the semicolon.
+	Text string
+	// Normalized is the statement with constants replaced by $n, comments and
+	// white space levelled. Fingerprint is a digest over it, the accesses, the
+	// properties and the relations, so that two statements of one fingerprint
+	// are alike to a policy. It does not tell ORDER BY 1 from ORDER BY 2, so a
+	// result of CheckMasks must not be cached by it.
+	Normalized  string
+	Fingerprint string
+	// Accesses are sorted and unique, never empty.
+	Accesses []Access
+	// Properties are sorted and unique names out of the list [Properties].
+	Properties []string
+	// Relations are the OIDs of all relations touched, with everything that is
+	// reached through views, inheritance and partitions, in ascending order.
+	Relations []uint32
+	// Effects is what the wire layer must know.
+	Effects Effects
+	// Refusal is set where no policy can allow the statement.
+	Refusal *Error
+
+	cat   *catalog.Catalog
+	facts maskFacts
+}
+
+// HasProperty says whether the statement has the named property.
+func (s *Statement) HasProperty(name string) bool {
+	_, found := slices.BinarySearch(s.Properties, name)
+	return found
+}
+
+// TransactionKind says what a statement does to the transaction block.
+type TransactionKind string
+
+// The kinds of transaction statements.
+const (
+	TransactionBegin              TransactionKind = "begin"
+	TransactionCommit             TransactionKind = "commit"
+	TransactionRollback           TransactionKind = "rollback"
+	TransactionSavepoint          TransactionKind = "savepoint"
+	TransactionRelease            TransactionKind = "release"
+	TransactionRollbackTo         TransactionKind = "rollbackTo"
+	TransactionPrepare            TransactionKind = "prepare"
+	TransactionCommitPrepared     TransactionKind = "commitPrepared"
+	TransactionRollbackPrepared   TransactionKind = "rollbackPrepared"
+	TransactionCharacteristics    TransactionKind = "characteristics"
+	TransactionDeferConstraints   TransactionKind = "constraints"
+	transactionKindNone           TransactionKind = ""
+	parameterAll                                  = "all"
+	discardAll, discardPlans                      = "all", "plans"
+	discardSequences, discardTemp                 = "sequences", "temp"
+)
+
+// Parameter is a run-time parameter that a statement sets. Reset means that it
+// goes back to its default; Name "all" with Reset is RESET ALL.
+type Parameter struct {
+	Name  string
+	Value string
+	Local bool
+	Reset bool
+}
+
+// Effects is what a statement changes in the session, for the wire layer.
+type Effects struct {
+	// SetsParameter is the parameter that SET or RESET changes, or nil.
+	SetsParameter *Parameter
+	// Prepares is the name that PREPARE gives to Prepared.
+	Prepares string
+	Prepared *Statement
+	// Executes names the prepared statement that EXECUTE runs.
+	Executes string
+	// Deallocates names the prepared statement that goes away;
+	// DeallocatesAll is DEALLOCATE ALL, DISCARD ALL.
+	Deallocates    string
+	DeallocatesAll bool
+	// Transaction is empty for a statement that is none of these. Chain is AND
+	// CHAIN.
+	Transaction TransactionKind
+	Chain       bool
+	// Discards is "all", "plans", "sequences" or "temp" for DISCARD.
+	Discards string
+	// IsDDL says that the catalog may differ afterwards and is to be loaded
+	// again. It is also set for calls whose effect cannot be known.
+	IsDDL bool
+	// CreatesTemp names temporary relations that come into being: keep them
+	// for the rest of the session in Options.TempRelations.
+	CreatesTemp []string
+	// CopyIn and CopyOut say that the copy sub-protocol follows.
+	CopyIn, CopyOut bool
+	// DeclaresCursor, Fetches and ClosesCursor name cursors. ClosesAllCursors
+	// is CLOSE ALL.
+	DeclaresCursor   string
+	Fetches          string
+	ClosesCursor     string
+	ClosesAllCursors bool
+	// ReadOnly says that the statement writes nothing, takes no row or table
+	// lock stronger than a read's, and calls no function outside the immutable
+	// and stable built-in ones that are known to be harmless.
+	ReadOnly bool
+}
