@@ -5,7 +5,6 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // ApprovalScope says what an approval is for.
@@ -25,18 +24,6 @@ const (
 
 	// TruncationTruncated means that the end of the statement is not shown.
 	TruncationTruncated Truncation = "Truncated"
-)
-
-// Verdict is what an approver decided.
-// +kubebuilder:validation:Enum=Approve;Deny
-type Verdict string
-
-const (
-	// VerdictApprove counts towards the number of approvals.
-	VerdictApprove Verdict = "Approve"
-
-	// VerdictDeny ends the request.
-	VerdictDeny Verdict = "Deny"
 )
 
 // Requester is the proven caller whose operation is held.
@@ -158,7 +145,7 @@ type BoundRule struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	UID types.UID `json:"uid,omitempty"`
+	UID string `json:"uid,omitempty"`
 
 	// generation of the AccessPolicy.
 	// +required
@@ -179,7 +166,7 @@ type Binding struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	ConnectionUID types.UID `json:"connectionUID,omitempty"`
+	ConnectionUID string `json:"connectionUID,omitempty"`
 
 	// connectionGeneration is the generation of the Connection.
 	// +required
@@ -195,69 +182,6 @@ type Binding struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Policies []BoundRule `json:"policies,omitempty"`
-}
-
-// DecisionApprover is who decided, as the API server authenticated them.
-type DecisionApprover struct {
-	// username is the Kubernetes user name.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
-	Username string `json:"username,omitempty"`
-
-	// groups are the Kubernetes groups.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MinItems=0
-	// +kubebuilder:validation:MaxItems=512
-	// +kubebuilder:validation:items:MaxLength=512
-	Groups []string `json:"groups,omitempty"`
-
-	// uid is the UID of the user, where the authenticator has one.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
-	UID string `json:"uid,omitempty"`
-}
-
-// Decision is one approver's verdict. It is written with a JSON patch that tests
-// /metadata/uid and adds to /spec/decisions/-.
-type Decision struct {
-	// verdict is Approve or Deny.
-	// +required
-	Verdict Verdict `json:"verdict,omitempty"`
-
-	// operationDigest repeats the digest of the operation that the approver read.
-	// +required
-	// +kubebuilder:validation:MinLength=71
-	// +kubebuilder:validation:MaxLength=71
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
-	OperationDigest string `json:"operationDigest,omitempty"`
-
-	// comment is shown to the requester and kept on record.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
-	Comment string `json:"comment,omitempty"`
-
-	// approver is filled in at admission where it is absent, and must be the user
-	// of the request where it is not. A decision without it does not count.
-	// +optional
-	Approver *DecisionApprover `json:"approver,omitempty"`
-}
-
-// Use marks the one use of an approval.
-type Use struct {
-	// usedAt is when the operation was let go.
-	// +required
-	UsedAt metav1.Time `json:"usedAt,omitempty,omitzero"`
-
-	// proxyInstance is the proxy instance that let it go.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	ProxyInstance string `json:"proxyInstance,omitempty"`
 }
 
 // ApprovalRequestSpec says who asks for what, and what was decided. Everything but
@@ -333,104 +257,6 @@ type ApprovalRequestSpec struct {
 	// lets the operation go.
 	// +optional
 	Use *Use `json:"use,omitempty"`
-}
-
-// ApprovalPhase sums a request up.
-// +kubebuilder:validation:Enum=Pending;Approved;Denied;Expired;Stale;Used;Void
-type ApprovalPhase string
-
-const (
-	// ApprovalPending waits for decisions.
-	ApprovalPending ApprovalPhase = "Pending"
-
-	// ApprovalApproved has all approvals and can be used by its holder.
-	ApprovalApproved ApprovalPhase = "Approved"
-
-	// ApprovalDenied was denied by an approver.
-	ApprovalDenied ApprovalPhase = "Denied"
-
-	// ApprovalExpired was not used in time.
-	ApprovalExpired ApprovalPhase = "Expired"
-
-	// ApprovalStale was made for a Connection or policy that changed since.
-	ApprovalStale ApprovalPhase = "Stale"
-
-	// ApprovalUsed was used.
-	ApprovalUsed ApprovalPhase = "Used"
-
-	// ApprovalVoid can never be used, because what it says cannot be trusted or
-	// its holder is gone.
-	ApprovalVoid ApprovalPhase = "Void"
-)
-
-// DecisionState says whether a decision counts.
-// +kubebuilder:validation:Enum=Counted;Void
-type DecisionState string
-
-const (
-	// DecisionCounted counts.
-	DecisionCounted DecisionState = "Counted"
-
-	// DecisionVoid does not count.
-	DecisionVoid DecisionState = "Void"
-)
-
-// DecisionStatus is what the manager made of one decision.
-type DecisionStatus struct {
-	// index of the decision in spec.decisions.
-	// +required
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=31
-	Index int32 `json:"index"`
-
-	// state is Counted or Void. It never changes.
-	// +required
-	State DecisionState `json:"state,omitempty"`
-
-	// reason is a word for why.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	Reason string `json:"reason,omitempty"`
-
-	// message says why.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
-	Message string `json:"message,omitempty"`
-}
-
-// ApprovalRequestStatus is what the manager, and nobody else, made of the decisions.
-type ApprovalRequestStatus struct {
-	// conditions are the observations of the request's state. Known types are
-	// Accepted, Approved and Complete.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=32
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-
-	// observedGeneration is the generation that the status was computed from.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
-	// phase sums the request up.
-	// +optional
-	Phase ApprovalPhase `json:"phase,omitempty"`
-
-	// approvals is the number of different approvers whose approval counts.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=32
-	Approvals int32 `json:"approvals,omitempty"`
-
-	// decisions say which decisions count.
-	// +optional
-	// +listType=map
-	// +listMapKey=index
-	// +kubebuilder:validation:MaxItems=32
-	Decisions []DecisionStatus `json:"decisions,omitempty"`
 }
 
 // ApprovalRequest asks approvers to let one held operation go. Proxies create it,
