@@ -1,0 +1,171 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ErrMalformed is wrapped by the errors for bytes that are no record.
+var ErrMalformed = errors.New("malformed record")
+
+// Record is a record as it stands in its log.
+type Record struct {
+	Position Position
+	// JSON is the record's one line without line feed: the leaf of the log's
+	// tree. Never modify it.
+	JSON []byte
+}
+
+// ID is the record's stable name: log id, a slash, index. Sinks that may get a
+// record twice know it by this.
+func (p Position) ID() string {
+	return p.LogID + "/" + strconv.FormatInt(p.Index, 10)
+}
+
+// Document is the JSON form of an Event, member by member. docs/record.md
+// describes it.
+type Document struct {
+	Schema        string              `json:"schema"`
+	Log           string              `json:"log"`
+	Index         int64               `json:"index"`
+	Time          time.Time           `json:"time"`
+	Type          Type                `json:"type"`
+	Session       string              `json:"session,omitempty"`
+	Connection    *ConnectionDocument `json:"connection,omitempty"`
+	Revision      int64               `json:"revision,omitempty"`
+	Actor         *ActorDocument      `json:"actor,omitempty"`
+	ClientAddress string              `json:"clientAddress,omitempty"`
+	OperationID   uint64              `json:"operationID,omitempty"`
+	Operation     *OperationDocument  `json:"operation,omitempty"`
+	Decision      *DecisionDocument   `json:"decision,omitempty"`
+	Approval      *ApprovalDocument   `json:"approval,omitempty"`
+	Result        *ResultDocument     `json:"result,omitempty"`
+	Reason        string              `json:"reason,omitempty"`
+	Attributes    []AttributeDocument `json:"attributes,omitempty"`
+}
+
+// ConnectionDocument names the Connection object.
+type ConnectionDocument struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	UID       string `json:"uid,omitempty"`
+}
+
+// ActorDocument is the proven caller.
+type ActorDocument struct {
+	Provider       string          `json:"provider,omitempty"`
+	Issuer         string          `json:"issuer,omitempty"`
+	Subject        string          `json:"subject,omitempty"`
+	UserName       string          `json:"userName,omitempty"`
+	KubernetesUser string          `json:"kubernetesUser,omitempty"`
+	Groups         []string        `json:"groups,omitempty"`
+	Kind           string          `json:"kind,omitempty"`
+	Delegation     []ActorDocument `json:"delegation,omitempty"`
+	Method         string          `json:"method,omitempty"`
+	ExpiresAt      time.Time       `json:"expiresAt,omitzero"`
+}
+
+// OperationDocument is what the caller asked. Truncated and
+// NormalizedTruncated are the full lengths in bytes where the text was cut.
+type OperationDocument struct {
+	Protocol            string           `json:"protocol,omitempty"`
+	Kind                string           `json:"kind,omitempty"`
+	Statement           string           `json:"statement,omitempty"`
+	Truncated           int64            `json:"truncated,omitempty"`
+	Digest              string           `json:"digest,omitempty"`
+	Normalized          string           `json:"normalized,omitempty"`
+	NormalizedTruncated int64            `json:"normalizedTruncated,omitempty"`
+	Accesses            []AccessDocument `json:"accesses,omitempty"`
+	Properties          []string         `json:"properties,omitempty"`
+	Parameters          int              `json:"parameters,omitempty"`
+	ParametersDigest    string           `json:"parametersDigest,omitempty"`
+}
+
+// AccessDocument is one access of an operation.
+type AccessDocument struct {
+	Action   string `json:"action,omitempty"`
+	Resource string `json:"resource,omitempty"`
+}
+
+// DecisionDocument is the policy decision.
+type DecisionDocument struct {
+	Effect  string         `json:"effect,omitempty"`
+	Rules   []RuleDocument `json:"rules,omitempty"`
+	Message string         `json:"message,omitempty"`
+	Masks   []string       `json:"masks,omitempty"`
+}
+
+// RuleDocument names a rule the decision rests on.
+type RuleDocument struct {
+	Policy     string `json:"policy,omitempty"`
+	UID        string `json:"uid,omitempty"`
+	Generation int64  `json:"generation,omitempty"`
+	Rule       string `json:"rule,omitempty"`
+}
+
+// ApprovalDocument is the approval the operation waited for.
+type ApprovalDocument struct {
+	Request   string   `json:"request,omitempty"`
+	UID       string   `json:"uid,omitempty"`
+	Outcome   string   `json:"outcome,omitempty"`
+	Approvers []string `json:"approvers,omitempty"`
+}
+
+// ResultDocument is what came of a forwarded operation.
+type ResultDocument struct {
+	Outcome             string   `json:"outcome,omitempty"`
+	Rows                int64    `json:"rows"`
+	Bytes               int64    `json:"bytes"`
+	DurationNanoseconds int64    `json:"durationNanoseconds,omitempty"`
+	ErrorCode           string   `json:"errorCode,omitempty"`
+	MaskedFields        []string `json:"maskedFields,omitempty"`
+}
+
+// AttributeDocument is a name with a value.
+type AttributeDocument struct {
+	Name  string `json:"name,omitempty"`
+	Value string `json:"value,omitempty"`
+}
+
+// Decode reads a record's JSON. Members that this version does not know are
+// passed over, as a schema may gain some without a new version; another schema
+// is an error.
+func Decode(data []byte) (Document, error) {
+	var d Document
+	if len(data) > MaxSize {
+		return d, fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(data), MaxSize)
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return Document{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if d.Schema != SchemaVersion {
+		return Document{}, fmt.Errorf("%w: schema %q, this program reads %q", ErrMalformed, d.Schema, SchemaVersion)
+	}
+	if d.Log == "" || d.Index < 0 {
+		return Document{}, fmt.Errorf("%w: no log id or a negative index %d", ErrMalformed, d.Index)
+	}
+	return d, nil
+}
+
+// Head reads a record's position without decoding the rest.
+func Head(data []byte) (Position, error) {
+	const first, second = `{"schema":"` + SchemaVersion + `","log":"`, `","index":`
+	rest, ok := bytes.CutPrefix(data, []byte(first))
+	log, rest, found := bytes.Cut(rest, []byte(second))
+	digits, _, end := bytes.Cut(rest, []byte(","))
+	if !ok || !found || !end || len(log) == 0 {
+		return Position{}, fmt.Errorf("%w: does not begin with %q, a log id and an index", ErrMalformed, first)
+	}
+	index, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil || index < 0 || len(digits) > 1 && digits[0] == '0' {
+		return Position{}, fmt.Errorf("%w: index %q", ErrMalformed, digits)
+	}
+	return Position{LogID: string(log), Index: index}, nil
+}

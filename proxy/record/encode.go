@@ -1,0 +1,301 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
+)
+
+// MaxSize is the greatest size of a record's JSON in bytes.
+const MaxSize = 1 << 20
+
+// ErrTooLarge is wrapped by the errors for events whose JSON exceeds MaxSize.
+var ErrTooLarge = errors.New("record too large")
+
+// TimeSize is the number of bytes of a time in a record: RFC 3339 in UTC with
+// all nine digits of the second's fraction.
+const TimeSize = len("2006-01-02T15:04:05.000000000Z")
+
+// AppendJSON appends the JSON form of an event at a position, one line without
+// its line feed. The form is described in docs/record.md.
+func AppendJSON(dst []byte, position Position, event *Event) []byte {
+	dst = AppendHead(dst, HeadPrefix(position.LogID), position.Index, event.Time)
+	return AppendBody(dst, event)
+}
+
+// HeadPrefix is what all records of one log begin with, up to their index.
+func HeadPrefix(logID string) string {
+	return `{"schema":"` + SchemaVersion + `","log":` + string(appendString(nil, logID, false)) + `,"index":`
+}
+
+// AppendHead appends the part of a record that is known only when its place in
+// the log is: prefix comes from HeadPrefix.
+func AppendHead(dst []byte, prefix string, index int64, at time.Time) []byte {
+	dst = append(dst, prefix...)
+	dst = strconv.AppendInt(dst, index, 10)
+	dst = append(dst, `,"time":"`...)
+	dst = appendTime(dst, at)
+	return append(dst, '"')
+}
+
+// HeadSize is the number of bytes AppendHead appends.
+func HeadSize(prefix string, index int64) int {
+	digits := 1
+	for n := index; n >= 10; n /= 10 {
+		digits++
+	}
+	return len(prefix) + digits + len(`,"time":"`) + TimeSize + 1
+}
+
+// AppendBody appends all that follows the head, so that it can be made before
+// the record has its place.
+func AppendBody(dst []byte, e *Event) []byte {
+	dst = appendMember(dst, `,"type":`, string(e.Type))
+	dst = appendMember(dst, `,"session":`, e.Session)
+	if e.Connection != (Connection{}) {
+		dst = append(dst, `,"connection":`...)
+		o := len(dst)
+		dst = appendMember(dst, `,"namespace":`, e.Connection.Namespace)
+		dst = appendMember(dst, `,"name":`, e.Connection.Name)
+		dst = appendMember(dst, `,"uid":`, e.Connection.UID)
+		dst = closeObject(dst, o)
+	}
+	dst = appendInt(dst, `,"revision":`, e.Revision)
+	if e.Actor != nil {
+		dst = appendActor(append(dst, `,"actor":`...), e.Actor)
+	}
+	dst = appendMember(dst, `,"clientAddress":`, e.ClientAddress)
+	if e.OperationID != 0 {
+		dst = strconv.AppendUint(append(dst, `,"operationID":`...), e.OperationID, 10)
+	}
+	if e.Operation != nil {
+		dst = appendOperation(append(dst, `,"operation":`...), e.Operation)
+	}
+	if e.Decision != nil {
+		dst = appendDecision(append(dst, `,"decision":`...), e.Decision)
+	}
+	if e.Approval != nil {
+		dst = appendApproval(append(dst, `,"approval":`...), e.Approval)
+	}
+	if e.Result != nil {
+		dst = appendResult(append(dst, `,"result":`...), e.Result)
+	}
+	dst = appendMember(dst, `,"reason":`, e.Reason)
+	if len(e.Attributes) > 0 {
+		dst = append(dst, `,"attributes":[`...)
+		for i, a := range e.Attributes {
+			dst = separate(dst, i)
+			o := len(dst)
+			dst = appendMember(dst, `,"name":`, a.Name)
+			value := a.Value
+			if value != "" && secretName(a.Name) {
+				value = redacted
+			}
+			dst = appendMember(dst, `,"value":`, value)
+			dst = closeObject(dst, o)
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+// Check says whether a record of the given size may be written.
+func Check(size int) error {
+	if size > MaxSize {
+		return fmt.Errorf("%w: %d bytes, at most %d: the operation names too much to be recorded", ErrTooLarge, size, MaxSize)
+	}
+	return nil
+}
+
+func appendActor(dst []byte, p *identity.Principal) []byte {
+	o := len(dst)
+	dst = appendMember(dst, `,"provider":`, p.Provider)
+	dst = appendMember(dst, `,"issuer":`, p.Issuer)
+	dst = appendMember(dst, `,"subject":`, p.Subject)
+	dst = appendMember(dst, `,"userName":`, p.UserName)
+	dst = appendMember(dst, `,"kubernetesUser":`, p.KubernetesUser)
+	dst = appendList(dst, `,"groups":[`, p.Groups)
+	dst = appendMember(dst, `,"kind":`, string(p.Kind))
+	if len(p.Delegation) > 0 {
+		dst = append(dst, `,"delegation":[`...)
+		for i, a := range p.Delegation {
+			dst = separate(dst, i)
+			o := len(dst)
+			dst = appendMember(dst, `,"issuer":`, a.Issuer)
+			dst = appendMember(dst, `,"subject":`, a.Subject)
+			dst = closeObject(dst, o)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendMember(dst, `,"method":`, p.Method)
+	if !p.ExpiresAt.IsZero() {
+		dst = appendTime(append(dst, `,"expiresAt":"`...), p.ExpiresAt)
+		dst = append(dst, '"')
+	}
+	return closeObject(dst, o)
+}
+
+func appendOperation(dst []byte, op *Operation) []byte {
+	o := len(dst)
+	dst = appendMember(dst, `,"protocol":`, op.Protocol)
+	dst = appendMember(dst, `,"kind":`, op.Kind)
+	dst = appendText(dst, `,"statement":`, `,"truncated":`, op.Statement)
+	if op.Digest == "" && op.Statement != "" {
+		dst = appendDigest(dst, op.Statement)
+	} else {
+		dst = appendMember(dst, `,"digest":`, op.Digest)
+	}
+	dst = appendText(dst, `,"normalized":`, `,"normalizedTruncated":`, op.Normalized)
+	if len(op.Accesses) > 0 {
+		dst = append(dst, `,"accesses":[`...)
+		for i, a := range op.Accesses {
+			dst = separate(dst, i)
+			o := len(dst)
+			dst = appendMember(dst, `,"action":`, a.Action)
+			dst = appendMember(dst, `,"resource":`, a.Resource)
+			dst = closeObject(dst, o)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendList(dst, `,"properties":[`, op.Properties)
+	dst = appendInt(dst, `,"parameters":`, int64(op.Parameters))
+	dst = appendMember(dst, `,"parametersDigest":`, op.ParametersDigest)
+	return closeObject(dst, o)
+}
+
+func appendDecision(dst []byte, d *Decision) []byte {
+	o := len(dst)
+	dst = appendMember(dst, `,"effect":`, string(d.Effect))
+	if len(d.Rules) > 0 {
+		dst = append(dst, `,"rules":[`...)
+		for i, r := range d.Rules {
+			dst = separate(dst, i)
+			o := len(dst)
+			dst = appendMember(dst, `,"policy":`, r.Policy)
+			dst = appendMember(dst, `,"uid":`, r.UID)
+			dst = appendInt(dst, `,"generation":`, r.Generation)
+			dst = appendMember(dst, `,"rule":`, r.Rule)
+			dst = closeObject(dst, o)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendMember(dst, `,"message":`, d.Message)
+	dst = appendList(dst, `,"masks":[`, d.Masks)
+	return closeObject(dst, o)
+}
+
+func appendApproval(dst []byte, a *Approval) []byte {
+	o := len(dst)
+	dst = appendMember(dst, `,"request":`, a.Request)
+	dst = appendMember(dst, `,"uid":`, a.UID)
+	dst = appendMember(dst, `,"outcome":`, a.Outcome)
+	dst = appendList(dst, `,"approvers":[`, a.Approvers)
+	return closeObject(dst, o)
+}
+
+func appendResult(dst []byte, r *Result) []byte {
+	o := len(dst)
+	dst = appendMember(dst, `,"outcome":`, r.Outcome)
+	dst = strconv.AppendInt(append(dst, `,"rows":`...), r.Rows, 10)
+	dst = strconv.AppendInt(append(dst, `,"bytes":`...), r.Bytes, 10)
+	dst = appendInt(dst, `,"durationNanoseconds":`, int64(r.Duration))
+	dst = appendMember(dst, `,"errorCode":`, r.ErrorCode)
+	dst = appendList(dst, `,"maskedFields":[`, r.MaskedFields)
+	return closeObject(dst, o)
+}
+
+// appendText appends a statement, with its full length where it was cut.
+func appendText(dst []byte, name, truncated, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	shown := s[:wholeRunes(s, StatementLimit)]
+	dst = appendString(append(dst, name...), redact(shown), true)
+	if len(shown) < len(s) {
+		dst = appendInt(dst, truncated, int64(len(s)))
+	}
+	return dst
+}
+
+func appendDigest(dst []byte, s string) []byte {
+	h := sha256.New()
+	var part [1 << 10]byte // hashes without a copy of the whole
+	for len(s) > 0 {
+		n := copy(part[:], s)
+		h.Write(part[:n])
+		s = s[n:]
+	}
+	dst = append(dst, `,"digest":"sha256:`...)
+	dst = hex.AppendEncode(dst, h.Sum(part[:0]))
+	return append(dst, '"')
+}
+
+// appendMember appends a member of one line; nothing where s is empty.
+func appendMember(dst []byte, name, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	return appendLine(append(dst, name...), s)
+}
+
+// appendLine appends a string of one line; one that is too long ends in a mark
+// that holds its length in bytes.
+func appendLine(dst []byte, s string) []byte {
+	whole := len(s)
+	s = s[:wholeRunes(s, lineLimit)]
+	dst = appendString(dst, redact(s), false)
+	if len(s) < whole {
+		dst = append(dst[:len(dst)-1], " [cut: "...)
+		dst = strconv.AppendInt(dst, int64(whole), 10)
+		dst = append(dst, ` bytes in all]"`...)
+	}
+	return dst
+}
+
+func appendList(dst []byte, name string, list []string) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(dst, name...)
+	for i, s := range list {
+		dst = appendLine(separate(dst, i), s)
+	}
+	return append(dst, ']')
+}
+
+// appendInt appends a number member; nothing where it is zero.
+func appendInt(dst []byte, name string, n int64) []byte {
+	if n == 0 {
+		return dst
+	}
+	return strconv.AppendInt(append(dst, name...), n, 10)
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z")
+}
+
+// closeObject turns the members appended since start, each of which begins
+// with a comma, into an object.
+func closeObject(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return append(dst, '{', '}')
+	}
+	dst[start] = '{'
+	return append(dst, '}')
+}
+
+func separate(dst []byte, i int) []byte {
+	if i > 0 {
+		return append(dst, ',')
+	}
+	return dst
+}

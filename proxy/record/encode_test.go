@@ -1,0 +1,205 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+const testLog = "5f2a9c0e7d134b6688f0a1b2c3d4e5f6"
+
+var (
+	at         = time.Date(2026, 3, 4, 5, 6, 7, 80, time.FixedZone("", 3600))
+	connection = Connection{Namespace: "payments", Name: "orders", UID: "0d3c"}
+	actor      = &identity.Principal{
+		Provider: "corp", Issuer: "https://idp.example.com", Subject: "00u1", UserName: "alice@example.com",
+		KubernetesUser: "oidc:alice@example.com", Groups: []string{"analysts", "staff"}, Kind: identity.Agent,
+		Delegation: []identity.Actor{{Issuer: "https://idp.example.com", Subject: "assistant"}, {Subject: "tool"}},
+		Method:     "oidc", ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
+	}
+)
+
+// events has one event of each type, every member set in one of them.
+var events = map[Type]Event{
+	ProxyStart: {Type: ProxyStart, Time: at, Attributes: []Attribute{{Name: "version", Value: "v0.1.0"}, {Name: "instance", Value: "orders-0"}}},
+	ProxyStop:  {Type: ProxyStop, Time: at, Reason: "terminated"},
+	Recovery: {Type: Recovery, Time: at, Reason: "the log was not closed",
+		Attributes: []Attribute{{Name: "cutBytes", Value: "311"}, {Name: "operationsWithUnknownOutcome", Value: "1"}}},
+	SnapshotApplied:      {Type: SnapshotApplied, Time: at, Connection: connection, Revision: 12},
+	SnapshotRefused:      {Type: SnapshotRefused, Time: at, Connection: connection, Revision: 11, Reason: "revision below the highest seen: 11 < 12"},
+	AuthenticationFailed: {Type: AuthenticationFailed, Time: at, Connection: connection, ClientAddress: "192.0.2.7:50123", Reason: "credential rejected: token expired"},
+	SessionRefused:       {Type: SessionRefused, Time: at, Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123", Reason: "no policy allows this caller"},
+	SessionStart: {Type: SessionStart, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, ClientAddress: "[2001:db8::1]:50123",
+		Attributes: []Attribute{{Name: "database", Value: "shop"}, {Name: "application_name", Value: "psql\x1b[2K\nforged"}}},
+	SessionEnd: {Type: SessionEnd, Time: at, Session: "s-1", Connection: connection, Reason: "closed by the caller"},
+	OperationDecided: {Type: OperationDecided, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, OperationID: 3,
+		Operation: &Operation{Protocol: "postgres", Kind: "SELECT", Statement: "SELECT email\n\tFROM public.users WHERE id = $1 -- \"\\d\"",
+			Digest: "sha256:0a1b", Normalized: "select email from public.users where id = $1",
+			Accesses: []policy.Access{{Action: "select", Resource: "public.users"}, {Action: "begin"}}, Properties: []string{"readOnly"},
+			Parameters: 1, ParametersDigest: "sha256:2c3d"},
+		Decision: &Decision{Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}},
+			Message: "reads only", Masks: []string{"read/emails"}},
+		Approval: &Approval{Request: "ask-x7k2p", UID: "91", Outcome: "Approved", Approvers: []string{"oidc:bob@example.com"}}},
+	OperationHeld: {Type: OperationHeld, Time: at, Session: "s-1", Connection: connection, Revision: 12, OperationID: 4,
+		Operation: &Operation{Protocol: "postgres", Kind: "DELETE", Statement: "DELETE FROM public.users"},
+		Decision:  &Decision{Effect: policy.RequireApproval}, Approval: &Approval{Request: "ask-x7k2p", UID: "91"}},
+	OperationResult: {Type: OperationResult, Time: at, Session: "s-1", Connection: connection, OperationID: 3,
+		Result: &Result{Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}}},
+}
+
+func encode(e Event) []byte {
+	return AppendJSON(nil, Position{LogID: testLog, Index: 42}, &e)
+}
+
+// TestGolden holds the JSON form of every record type, and compares it with
+// what encoding/json makes of the documented struct.
+func TestGolden(t *testing.T) {
+	for kind, event := range events {
+		t.Run(string(kind), func(t *testing.T) {
+			got := append(encode(event), '\n')
+			path := filepath.Join("testdata", string(kind)+".json")
+			if *update {
+				if err := os.WriteFile(path, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("JSON form: -want, +got:\n%s", diff)
+			}
+			document, err := Decode(bytes.TrimSpace(got))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var again bytes.Buffer
+			encoder := json.NewEncoder(&again)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(document); err != nil {
+				t.Fatal(err)
+			}
+			// encoding/json drops the zeros at the end of a fraction.
+			if diff := cmp.Diff(trimFractions(string(got)), again.String()); diff != "" {
+				t.Errorf("appended and marshalled form differ: -appended, +marshalled:\n%s", diff)
+			}
+			position, err := Head(got)
+			if diff := cmp.Diff(Position{LogID: testLog, Index: 42}, position); err != nil || diff != "" {
+				t.Errorf("Head: %v: -want, +got:\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func trimFractions(s string) string {
+	return strings.NewReplacer(".000000080Z", ".00000008Z", ".000000000Z", "Z").Replace(s)
+}
+
+func TestHeadSize(t *testing.T) {
+	prefix := HeadPrefix(testLog)
+	for _, index := range []int64{0, 9, 10, 99, 100, 1<<53 - 1} {
+		if got, want := HeadSize(prefix, index), len(AppendHead(nil, prefix, index, at)); got != want {
+			t.Errorf("HeadSize(%d) = %d, want %d", index, got, want)
+		}
+	}
+}
+
+// TestAppendDoesNotAllocate holds the hot path free of allocations.
+func TestAppendDoesNotAllocate(t *testing.T) {
+	event := events[OperationDecided]
+	buf := make([]byte, 0, 8<<10)
+	prefix := HeadPrefix(testLog)
+	if n := testing.AllocsPerRun(100, func() {
+		buf = AppendHead(buf[:0], prefix, 7, at)
+		buf = AppendBody(buf, &event)
+	}); n != 0 {
+		t.Errorf("%v allocations per record, want none", n)
+	}
+}
+
+func TestStatementIsBounded(t *testing.T) {
+	statement := strings.Repeat("x", StatementLimit-1) + "é" + strings.Repeat(" ", 2<<20) + "; DROP TABLE users"
+	d, err := Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Statement: statement, Normalized: statement}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := *d.Operation
+	want := OperationDocument{
+		Statement: statement[:StatementLimit-1], Truncated: int64(len(statement)),
+		Normalized: statement[:StatementLimit-1], NormalizedTruncated: int64(len(statement)),
+		Digest: got.Digest,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want, +got:\n%s", diff)
+	}
+	other, err := Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Statement: statement + "2"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Digest) != len("sha256:")+64 || other.Operation.Digest == got.Digest {
+		t.Errorf("digest %q must be of the whole statement, not of what is shown", got.Digest)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		data   string
+	}{
+		"Empty":     {reason: "nothing is no record", data: ""},
+		"Schema":    {reason: "another schema may mean something else", data: `{"schema":"doorward.dev/record/v2","log":"a","index":0}`},
+		"NoLog":     {reason: "a record without a log has no position", data: `{"schema":"doorward.dev/record/v1","index":0}`},
+		"Negative":  {reason: "indexes begin at 0", data: `{"schema":"doorward.dev/record/v1","log":"a","index":-1,"time":"2026-01-01T00:00:00Z"}`},
+		"Two":       {reason: "a line holds one record", data: `{"schema":"doorward.dev/record/v1","log":"a","index":0}{}`},
+		"LeadZero":  {reason: "one number has one form", data: `{"schema":"doorward.dev/record/v1","log":"a","index":01,"time":""}`},
+		"Oversized": {reason: "size is bounded before parsing", data: strings.Repeat(" ", MaxSize+1)},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Decode([]byte(tc.data)); err == nil {
+				t.Errorf("Decode accepted it: %s", tc.reason)
+			}
+		})
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	event := events[OperationDecided]
+	buf := make([]byte, 0, 8<<10)
+	prefix := HeadPrefix(testLog)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendHead(buf[:0], prefix, 7, at)
+		buf = AppendBody(buf, &event)
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, event := range events {
+		f.Add(encode(event))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := Decode(data)
+		position, headErr := Head(data)
+		if err == nil && headErr == nil && position.Index < 0 {
+			t.Errorf("negative index %d", position.Index)
+		}
+	})
+}

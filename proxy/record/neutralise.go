@@ -1,0 +1,116 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+)
+
+// StatementLimit is the number of bytes of a statement that a record shows.
+const StatementLimit = 16 << 10
+
+// lineLimit is the number of bytes shown of everything else.
+const lineLimit = 4 << 10
+
+// appendString appends s as a JSON string. Where lines is true, line feeds, CR
+// LF pairs and tabs belong to the text and stay.
+//
+// What could deceive a reader of the decoded string is made visible: control
+// characters, bidirectional and other invisible characters become \u{hex},
+// bytes that are not UTF-8 become \x{hex}. A backslash that would make plain
+// text look like one of these becomes \u{5c}, so that the form is unambiguous.
+func appendString(dst []byte, s string, lines bool) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		size := 1
+		if c >= utf8.RuneSelf {
+			var r rune
+			r, size = utf8.DecodeRuneInString(s[i:])
+			if !(r == utf8.RuneError && size == 1) && !hidden(r) {
+				i += size
+				continue
+			}
+			dst = append(dst, s[start:i]...)
+			if r == utf8.RuneError && size == 1 {
+				dst = appendVisible(dst, 'x', uint64(c))
+			} else {
+				dst = appendVisible(dst, 'u', uint64(r))
+			}
+			i += size
+			start = i
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch {
+		case c == '"':
+			dst = append(dst, '\\', '"')
+		case c == '\\' && looksVisible(s[i:]):
+			dst = appendVisible(dst, 'u', '\\')
+		case c == '\\':
+			dst = append(dst, '\\', '\\')
+		case lines && c == '\n':
+			dst = append(dst, '\\', 'n')
+		case lines && c == '\t':
+			dst = append(dst, '\\', 't')
+		case lines && c == '\r' && i+1 < len(s) && s[i+1] == '\n':
+			dst = append(dst, '\\', 'r')
+		default:
+			dst = appendVisible(dst, 'u', uint64(c))
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+// appendVisible appends \u{hex} or \x{hex}, its backslash escaped for JSON.
+func appendVisible(dst []byte, kind byte, value uint64) []byte {
+	dst = append(dst, '\\', '\\', kind, '{')
+	dst = strconv.AppendUint(dst, value, 16)
+	return append(dst, '}')
+}
+
+// looksVisible says whether s begins like something appendVisible made.
+func looksVisible(s string) bool {
+	return len(s) > 2 && (s[1] == 'u' || s[1] == 'x') && s[2] == '{'
+}
+
+// wholeRunes is the greatest n <= limit at which s can be cut between runes.
+func wholeRunes(s string, limit int) int {
+	if len(s) <= limit {
+		return len(s)
+	}
+	for n := limit; n > limit-utf8.UTFMax; n-- {
+		if utf8.RuneStart(s[n]) {
+			return n
+		}
+	}
+	return limit // not UTF-8: anywhere
+}
+
+// hidden says whether a character beyond ASCII shows nothing or changes how
+// its neighbours show: Unicode categories Cc, Cf (bidi, zero width, tags), Zl
+// and Zp, and the blank fillers and variation selectors outside of them.
+func hidden(r rune) bool {
+	switch {
+	case r < 0xa0:
+		return true
+	case r < 0x34f:
+		return r == 0xad
+	case r == 0x34f, r == 0x115f, r == 0x1160, r == 0x17b4, r == 0x17b5, r == 0x2800, r == 0x3164, r == 0xffa0:
+		return true
+	case r >= 0x180b && r <= 0x180f, r >= 0xfe00 && r <= 0xfe0f, r >= 0xe0000 && r <= 0xe0fff:
+		return true
+	}
+	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
