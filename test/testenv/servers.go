@@ -1,0 +1,270 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testenv
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/test/proc"
+	"github.com/doorward/doorward/test/testcert"
+)
+
+const (
+	// pollInterval is how often a starting server is asked whether it is ready.
+	pollInterval = 100 * time.Millisecond
+	// portAttempts is how often a server is started anew because its port was taken.
+	portAttempts = 3
+	// saIssuer is the issuer, and the only audience, of service account tokens.
+	saIssuer = "https://kubernetes.default.svc"
+	// serviceRange is where the API server takes cluster IPs from; nothing routes them.
+	serviceRange = "10.96.0.0/16"
+)
+
+// onFreePort calls start with free ports until it succeeds, fails for another reason than a
+// server that ended at once, or has had its attempts.
+func onFreePort(ctx context.Context, count int, start func(ports []int) (*proc.Process, error)) (*proc.Process, error) {
+	var err error
+	for range portAttempts {
+		ports := make([]int, count)
+		for i := range ports {
+			if ports[i], err = proc.FreePort(ctx); err != nil {
+				return nil, err
+			}
+		}
+		var process *proc.Process
+		if process, err = start(ports); err == nil {
+			return process, nil
+		}
+		if !errors.Is(err, proc.ErrExited) || !strings.Contains(err.Error(), "address already in use") {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// startReady starts a command and waits until it is ready; what does not become so is gone.
+func startReady(ctx context.Context, command proc.Command, ready func(context.Context) error) (*proc.Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	process, err := proc.Start(command)
+	if err != nil {
+		return nil, err
+	}
+	if err := process.WaitReady(ctx, pollInterval, ready); err != nil {
+		return nil, errors.Join(err, process.Stop())
+	}
+	return process, nil
+}
+
+// startEtcd returns the process and the URL of its client port.
+func startEtcd(ctx context.Context, assets, dir string) (*proc.Process, string, error) {
+	var endpoint string
+	process, err := onFreePort(ctx, 2, func(ports []int) (*proc.Process, error) {
+		endpoint = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
+		peer := "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[1]))
+		return startReady(ctx, proc.Command{
+			Path: filepath.Join(assets, "etcd"),
+			Args: []string{
+				"--name=testenv",
+				"--data-dir=" + filepath.Join(dir, "etcd"),
+				"--listen-client-urls=" + endpoint,
+				"--advertise-client-urls=" + endpoint,
+				"--listen-peer-urls=" + peer,
+				"--initial-advertise-peer-urls=" + peer,
+				"--initial-cluster=testenv=" + peer,
+				"--unsafe-no-fsync=true",
+				"--log-level=warn",
+			},
+			Output: filepath.Join(dir, "etcd.log"),
+		}, probe(http.DefaultClient, endpoint+"/health"))
+	})
+	return process, endpoint, err
+}
+
+// apiserver is a running kube-apiserver.
+type apiserver struct {
+	process  *proc.Process
+	address  string // host:port, past the forwarder
+	auditLog string
+	saKey    string // path of the key that signs service account tokens
+}
+
+// startAPIServer starts kube-apiserver on the given etcd.
+func startAPIServer(ctx context.Context, e *Env, etcd string, options Options) (*apiserver, error) {
+	s := &apiserver{auditLog: filepath.Join(e.Dir, "audit.log"), saKey: filepath.Join(e.Dir, "service-account.key")}
+	if err := writeSigningKey(s.saKey); err != nil {
+		return nil, err
+	}
+	serving, err := e.ca.Issue(testcert.Request{
+		CommonName: "kube-apiserver",
+		DNSNames:   []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
+		IPs:        []net.IP{net.ParseIP(proc.Loopback), net.IPv4(10, 96, 0, 1)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	certPath, keyPath, err := serving.Write(e.Dir, "apiserver")
+	if err != nil {
+		return nil, err
+	}
+	auditPolicy := options.AuditPolicy
+	if auditPolicy == "" {
+		auditPolicy = defaultAuditPolicy
+	}
+	files := map[string]string{"ca.crt": string(e.ca.PEM), "audit-policy.yaml": auditPolicy}
+	if options.AuthenticationConfig != "" {
+		files["authentication.yaml"] = options.AuthenticationConfig
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(e.Dir, name), []byte(content), 0o600); err != nil {
+			return nil, fmt.Errorf("cannot write the API server's configuration: %w", err)
+		}
+	}
+	args := []string{
+		"--etcd-servers=" + etcd,
+		"--bind-address=" + proc.Loopback,
+		"--advertise-address=" + proc.Loopback,
+		"--endpoint-reconciler-type=none",
+		"--tls-cert-file=" + certPath,
+		"--tls-private-key-file=" + keyPath,
+		"--client-ca-file=" + filepath.Join(e.Dir, "ca.crt"),
+		"--authorization-mode=RBAC",
+		"--service-cluster-ip-range=" + serviceRange,
+		"--service-account-issuer=" + saIssuer,
+		"--service-account-key-file=" + s.saKey,
+		"--service-account-signing-key-file=" + s.saKey,
+		"--audit-policy-file=" + filepath.Join(e.Dir, "audit-policy.yaml"),
+		"--audit-log-path=" + s.auditLog,
+		// Whoever has an answer must find its event in the file.
+		"--audit-log-mode=blocking",
+		"--allow-privileged=true",
+		"--profiling=false",
+	}
+	if options.AuthenticationConfig != "" {
+		args = append(args, "--authentication-config="+filepath.Join(e.Dir, "authentication.yaml"))
+	}
+	client, err := e.probeClient()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	s.process, err = onFreePort(ctx, 1, func(ports []int) (*proc.Process, error) {
+		s.address = net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
+		return startReady(ctx, proc.Command{
+			Path:   filepath.Join(e.Assets, "kube-apiserver"),
+			Args:   append(append(args, "--secure-port="+strconv.Itoa(ports[0])), options.APIServerArgs...),
+			Output: filepath.Join(e.Dir, "kube-apiserver.log"),
+		}, probe(client, "https://"+s.address+"/readyz"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// startControllerManager starts kube-controller-manager as the admin; it does not go through
+// the forwarder, because what it does must not depend on what a test does to that.
+func (e *Env) startControllerManager(ctx context.Context, options Options) error {
+	controllers := options.Controllers
+	if len(controllers) == 0 {
+		controllers = DefaultControllers
+	}
+	kubeconfig, err := e.WriteKubeconfig("kube-controller-manager", e.Direct)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{
+		// Its own self-signed certificate, on loopback, for a health answer only.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+	}}
+	defer client.CloseIdleConnections()
+	e.controllerManager, err = onFreePort(ctx, 1, func(ports []int) (*proc.Process, error) {
+		port := strconv.Itoa(ports[0])
+		return startReady(ctx, proc.Command{
+			Path: filepath.Join(e.Assets, "kube-controller-manager"),
+			Args: append([]string{
+				"--kubeconfig=" + kubeconfig,
+				"--bind-address=" + proc.Loopback,
+				"--secure-port=" + port,
+				"--leader-elect=false",
+				"--controllers=" + strings.Join(controllers, ","),
+				"--service-account-private-key-file=" + e.apiserver.saKey,
+				"--root-ca-file=" + filepath.Join(e.Dir, "ca.crt"),
+				"--use-service-account-credentials=true",
+			}, options.ControllerManagerArgs...),
+			Output: filepath.Join(e.Dir, "kube-controller-manager.log"),
+		}, probe(client, "https://"+net.JoinHostPort(proc.Loopback, port)+"/healthz"))
+	})
+	if err != nil {
+		return err
+	}
+	e.stops = append(e.stops, e.controllerManager.Stop)
+	return nil
+}
+
+// probeClient returns an HTTP client that is the admin.
+func (e *Env) probeClient() (*http.Client, error) {
+	pair, err := e.ca.Issue(testcert.Request{CommonName: "testenv", Groups: []string{"system:masters"}})
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the admin's certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(e.ca.PEM)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{certificate},
+	}}}, nil
+}
+
+// probe returns a check that GET url answers 200.
+func probe(client *http.Client, url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("cannot ask %q: %w", url, err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return fmt.Errorf("cannot ask %q: %w", url, err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%q answers %s", url, response.Status)
+		}
+		return nil
+	}
+}
+
+// writeSigningKey makes the key of service account tokens.
+func writeSigningKey(path string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("cannot make the service account key: %w", err)
+	}
+	pem, err := testcert.EncodeKey(key)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, pem, 0o600); err != nil {
+		return fmt.Errorf("cannot write the service account key: %w", err)
+	}
+	return nil
+}
