@@ -111,11 +111,11 @@ func (c *CA) Issue(request Request) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("cannot sign the certificate of %q: %w", request.CommonName, err)
 	}
-	keyPEM, err := EncodeKey(key)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return Pair{}, err
+		return Pair{}, fmt.Errorf("cannot encode the key of %q: %w", request.CommonName, err)
 	}
-	return Pair{CertPEM: encode("CERTIFICATE", der), KeyPEM: keyPEM}, nil
+	return Pair{CertPEM: encode("CERTIFICATE", der), KeyPEM: encode("PRIVATE KEY", keyDER)}, nil
 }
 
 // Write puts <name>.crt and <name>.key (mode 0600) into dir and returns their paths.
@@ -128,15 +128,6 @@ func (p Pair) Write(dir, name string) (certPath, keyPath string, err error) {
 		return "", "", fmt.Errorf("cannot write a key: %w", err)
 	}
 	return certPath, keyPath, nil
-}
-
-// EncodeKey returns the private key as PKCS #8 in PEM.
-func EncodeKey(key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode a private key: %w", err)
-	}
-	return encode("PRIVATE KEY", der), nil
 }
 
 func encode(kind string, der []byte) []byte {

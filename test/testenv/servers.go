@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -259,11 +260,13 @@ func writeSigningKey(path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot make the service account key: %w", err)
 	}
-	pem, err := testcert.EncodeKey(key)
+	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot encode the service account key: %w", err)
 	}
-	if err := os.WriteFile(path, pem, 0o600); err != nil {
+	// kube-apiserver derives the public key from this form only, not from PKCS #8.
+	encoded := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
+	if err := os.WriteFile(path, encoded, 0o600); err != nil {
 		return fmt.Errorf("cannot write the service account key: %w", err)
 	}
 	return nil

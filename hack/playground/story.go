@@ -1,0 +1,93 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// story is the demo: what a person types, and what must come of it.
+var story = []step{
+	{
+		title:   "Nobody gets in without a token",
+		command: `PGPASSWORD=guess psql -w "$PSQL_SHOP" -c 'SELECT 1'`,
+		exit:    2,
+		expect:  []string{`FATAL:`, `token`},
+	},
+	{
+		title:   "Alice is an analyst: the issuer gives her a token, and psql takes it as the password",
+		command: `export PGPASSWORD=$(bin/playground token alice --groups analysts); psql -w "$PSQL_SHOP" -c 'SELECT id, customer_id, amount, status FROM orders ORDER BY id LIMIT 3'`,
+		expect:  []string{`\(3 rows\)`},
+	},
+	{
+		title:   "Cards, e-mail addresses and phone numbers are masked",
+		command: `psql -w "$PSQL_SHOP" -c 'SELECT * FROM customers ORDER BY id LIMIT 3'`,
+		as:      "alice analysts",
+		expect:  []string{`\[masked\]`, `\*1001`},
+		refuse:  []string{`@example\.com`, `4111`, `\+49`},
+	},
+	{
+		title:   "... also when she tries to get round it",
+		command: `psql -w "$PSQL_SHOP" -c "SELECT substr(email, 1, 9) FROM customers" -c "SELECT row_to_json(c) FROM customers c" -c "COPY customers TO STDOUT"`,
+		as:      "alice analysts",
+		exit:    1,
+		expect:  []string{`(?s)ERROR:.*ERROR:.*ERROR:`},
+		refuse:  []string{`@example`, `4111`, `customer1`},
+	},
+	{
+		title:   "A table that no policy names stays closed",
+		command: `psql -w "$PSQL_SHOP" -c 'SELECT * FROM payroll'`,
+		as:      "alice analysts",
+		exit:    1,
+		expect:  []string{`ERROR:  `, `public\.payroll`, `HINT:`},
+	},
+	{
+		title:   "DROP is refused with its reason, and the session goes on",
+		command: `psql -w "$PSQL_SHOP" -c 'DROP TABLE orders' -c 'SELECT count(*) FROM orders'`,
+		as:      "alice analysts",
+		expect:  []string{`schema changes go through migrations`, `no-schema-changes`, `200`},
+	},
+	{
+		title:   "An UPDATE is held until somebody else approves exactly this statement",
+		command: `psql -w "$PSQL_SHOP" -c "UPDATE orders SET status = 'refunded' WHERE id = 7 RETURNING id, status"`,
+		as:      "alice analysts",
+		hold: &hold{
+			by:     "bob dba",
+			expect: []string{`patched`},
+		},
+		expect: []string{`NOTICE:`, `7 \| refunded`, `UPDATE 1`},
+	},
+	{
+		title:   "Alice cannot approve her own, even as a member of the approvers' group",
+		command: `psql -w "$PSQL_SHOP" -c "UPDATE orders SET status = 'refunded' WHERE id = 8"`,
+		as:      "alice analysts",
+		hold: &hold{
+			by:     "alice analysts,dba",
+			exit:   1,
+			expect: []string{`requester`},
+			cancel: true,
+		},
+		exit:   1,
+		expect: []string{`NOTICE:`, `ERROR:`},
+		refuse: []string{`UPDATE 1`},
+	},
+	{
+		title:   "What happened, as objects",
+		command: `kubectl --kubeconfig "$KUBECONFIG_BOB" -n shop get auditsessions; kubectl --kubeconfig "$KUBECONFIG_BOB" -n shop get approvalrequests`,
+		await:   `Denied|Expired|Withdrawn|Pending`,
+		expect:  []string{`alice`, `Ended`, `Used`},
+	},
+	{
+		title:   "The records, under the true actor, from the file sink",
+		command: `bin/playground records --last 8`,
+		await:   `OperationHeld`,
+		expect:  []string{`alice`, `OperationDecided`, `OperationHeld`, `RequireApproval`},
+	},
+	{
+		title:   "The target's own log shows Alice too, not the shared account",
+		command: `grep -m 3 -o 'app=doorward:alice[^ ]* .*orders.*' "$PLAYGROUND/postgres.log"`,
+		expect:  []string{`doorward:alice`},
+	},
+	{
+		title:   "The target's password appears nowhere: not in records, logs, objects or errors",
+		command: `! grep -rlF "$(cat "$PLAYGROUND/canary")" "$PLAYGROUND/proxies" "$PLAYGROUND/records" "$PLAYGROUND/logs" && ! kubectl get connections,accesspolicies,approvalrequests,auditsessions,events,configmaps -A -o yaml | grep -F "$(cat "$PLAYGROUND/canary")" && echo 'found nowhere'`,
+		expect:  []string{`found nowhere`},
+	},
+}
