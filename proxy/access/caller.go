@@ -23,7 +23,13 @@ import (
 type Entry struct {
 	gate   *Gate
 	client string
+	// granted is called once, when the entry has led to a session.
+	granted func()
 }
+
+// OnGrant has f called when the entry has led to a session, so that the server
+// knows which connections are still unproven. Set it before the entry is used.
+func (e *Entry) OnGrant(f func()) { e.granted = f }
 
 // StartTLS takes the client's TLS handshake with the Connection's serving
 // certificate. Credentials may be asked for only on what it returns.
@@ -57,7 +63,7 @@ func (e *Entry) Reject(ctx context.Context, reason string) error {
 
 // Authenticate proves the caller. A failure is on record before it returns.
 func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (*Caller, error) {
-	st, err := e.gate.open()
+	st, err := e.gate.admit()
 	if err != nil {
 		return nil, errors.Join(err, e.Reject(ctx, AsRefusal(err).Message))
 	}
@@ -68,10 +74,11 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 			Hint: "Get a new token from your identity provider and give it as the password.", cause: err,
 		}
 		if !errors.Is(err, identity.ErrRejected) {
-			refusal = unavailable("the token could not be checked: "+err.Error(),
+			// The cause may name the inside of the network; nobody is proven yet.
+			refusal = unavailable("the token could not be checked",
 				"Try again; if it lasts: kubectl get identityproviders", err)
 		}
-		if err := e.Reject(ctx, refusal.Message); err != nil {
+		if err := e.Reject(ctx, refusal.Reason.with(err)); err != nil {
 			return nil, err
 		}
 		return nil, refusal
@@ -105,7 +112,7 @@ func (c *Caller) Principal() identity.Principal { return c.principal }
 // recorded with it. The Grant must be ended.
 func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) (*Grant, error) {
 	gate := c.entry.gate
-	st, err := gate.open()
+	st, err := gate.admit()
 	if err != nil {
 		return nil, c.refuse(ctx, AsRefusal(err))
 	}
@@ -116,22 +123,29 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 	if decision.Effect == policy.Deny {
 		return nil, c.refuse(ctx, c.notAllowed(decision))
 	}
-	grant, err := newGrant(gate, st, c, decision)
+	grant, err := newGrant(gate, st, c)
 	if err != nil {
 		return nil, c.refuse(ctx, AsRefusal(err))
 	}
-	if _, err := gate.config.Log.Append(ctx, record.Event{
-		Type: record.SessionStart, Session: grant.id, Connection: recordConnection(st.snapshot.Connection),
-		Revision: st.snapshot.Revision, Actor: &c.principal, ClientAddress: c.entry.client, Attributes: attributes,
-	}); err != nil {
+	event := grant.event(record.SessionStart, st, 0, nil)
+	event.Attributes = attributes
+	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules}
+	if _, err := gate.config.Log.Append(ctx, event); err != nil {
 		grant.discard()
 		return nil, unavailable("the record could not be written, so no session may start", "Ask the operators to look at the proxy's disk.", err)
 	}
 	// The snapshot may have changed between the decision and the registration.
 	if current := gate.state.Load(); current != st {
-		if err := grant.judge(ctx, current); err != nil {
+		if err := grant.judge(context.WithoutCancel(ctx), current); err != nil {
 			grant.End(err)
 		}
+	}
+	if refusal := grant.ended(); refusal != nil {
+		grant.Close(refusal.Message)
+		return nil, refusal
+	}
+	if c.entry.granted != nil {
+		c.entry.granted()
 	}
 	return grant, nil
 }

@@ -42,16 +42,30 @@ type Notice struct {
 
 // Permit allows one operation to be forwarded. Done must be called once.
 type Permit struct {
-	grant  *Grant
-	id     uint64
-	op     policy.Operation
+	grant *Grant
+	id    uint64
+	op    policy.Operation
+	began time.Time
+	done  atomic.Bool
+
+	// The grant's mu guards the fields below. Only the goroutine that decides
+	// writes them, so that it reads them without.
+	phase  phase
 	effect policy.Effect
 	masks  *maskState
-	began  time.Time
-	done   atomic.Bool
-	// stale ends a hold whose rules changed; nil once the operation may run.
+	// stale ends a hold whose rules changed.
 	stale context.CancelCauseFunc
 }
+
+// phase says who judges a permit when the rules change: a running one is judged
+// by whoever changes them, one being decided by its own Decide.
+type phase int
+
+const (
+	deciding phase = iota
+	held
+	running
+)
 
 // Masks are the masks in force for the answer.
 func (p *Permit) Masks() mask.Rules { return p.masks.rules }
@@ -60,21 +74,24 @@ func (p *Permit) Masks() mask.Rules { return p.masks.rules }
 func (p *Permit) Operation() uint64 { return p.id }
 
 // Done puts the result on record. Duration is filled in where it is zero.
-func (p *Permit) Done(result record.Result) {
+func (p *Permit) Done(result record.Result) { p.finish(result, "") }
+
+func (p *Permit) finish(result record.Result, reason string) {
 	if p.done.Swap(true) {
 		return
 	}
 	g := p.grant
-	g.active.Store(time.Now().UnixNano())
-	g.forget(p)
+	now := time.Now()
+	g.active.Store(now.UnixNano())
+	began, revision := g.forget(p)
 	if result.Duration == 0 {
-		result.Duration = time.Since(p.began)
+		result.Duration = now.Sub(began)
 	}
 	// The result may follow the answer (promise 2); recovery says "unknown"
 	// where it is missing.
 	if err := g.gate.config.Log.AppendLater(record.Event{
 		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
-		Revision: p.masks.state.snapshot.Revision, OperationID: p.id, Result: &result,
+		Revision: revision, OperationID: p.id, Result: &result, Reason: reason,
 	}); err != nil {
 		g.End(fmt.Errorf("%w: %w", ErrRecord, err))
 	}
@@ -100,29 +117,25 @@ func (g *Grant) Preview(ctx context.Context, op policy.Operation) (policy.Effect
 // be called. Any other error is a *Refusal, recorded, or says that nothing can
 // be recorded.
 func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
-	g.active.Store(time.Now().UnixNano())
-	op := policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties}
-	st, err := g.gate.open()
-	if err != nil {
-		return nil, g.refuse(ctx, g.gate.state.Load(), 0, &ask, AsRefusal(err), nil)
+	now := time.Now()
+	g.active.Store(now.UnixNano())
+	ask.Operation.Digest = g.digest(&ask.Operation)
+	permit := &Permit{
+		grant: g, began: now, masks: &maskState{state: g.opened},
+		op: policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties},
 	}
-	ask.Operation.Digest = g.digest(st, &ask.Operation)
-	permit := &Permit{grant: g, op: op, masks: g.masksUnder(st), began: time.Now()}
-	g.register(permit)
-
-	decision, refusal := g.evaluate(ctx, st, permit, &ask)
+	st, refusal := g.register(permit, now)
+	var decision policy.Decision
+	if refusal == nil {
+		decision, refusal = g.evaluate(ctx, st, permit, &ask)
+	}
+	var approval *record.Approval
+	if refusal == nil && decision.Effect == policy.RequireApproval {
+		st, approval, decision, refusal = g.hold(ctx, st, permit, &ask, decision)
+	}
 	if refusal != nil {
 		g.forget(permit)
-		return nil, g.refuse(ctx, st, permit.id, &ask, refusal, nil)
-	}
-	permit.effect = decision.Effect
-	var approval *record.Approval
-	if decision.Effect == policy.RequireApproval {
-		if st, approval, refusal = g.hold(ctx, st, permit, &ask, decision); refusal != nil {
-			g.forget(permit)
-			return nil, g.refuse(ctx, st, permit.id, &ask, refusal, approval)
-		}
-		permit.began = time.Now()
+		return nil, g.refuse(ctx, st, permit.id, &ask, refusal, approval)
 	}
 	event := g.event(record.OperationDecided, st, permit.id, &ask.Operation)
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.rules.Names()}
@@ -131,12 +144,39 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 		g.forget(permit)
 		return nil, unavailable("the record could not be written, so the operation was not forwarded", "Ask the operators to look at the proxy's disk.", err)
 	}
-	// The session may have been ended while the record became durable.
-	if cause := context.Cause(g.ctx); cause != nil {
-		permit.Done(record.Result{Outcome: "Canceled"})
-		return nil, &Refusal{Reason: ReasonSessionEnded, Message: cause.Error(), cause: cause}
+	// The rules may have changed, or the session ended, while the operation was
+	// held or its record became durable.
+	g.run(permit, decision.Effect)
+	if refusal := g.standing(ctx, st, permit, decision); refusal != nil {
+		permit.finish(record.Result{Outcome: "Canceled"}, refusal.Error())
+		return nil, refusal
 	}
 	return permit, nil
+}
+
+// standing says why a decision made under a state may no longer be acted on.
+// The permit is running already: a change that comes later finds it.
+func (g *Grant) standing(ctx context.Context, st *state, permit *Permit, decision policy.Decision) *Refusal {
+	if refusal := g.ended(); refusal != nil {
+		return refusal
+	}
+	current, err := g.gate.open()
+	if err != nil {
+		return AsRefusal(err)
+	}
+	if current == st {
+		return nil
+	}
+	again, err := current.engine.Decide(ctx, g.principal, permit.op)
+	sameRules := reflect.DeepEqual(again.Rules, decision.Rules) && current.snapshot.Connection == st.snapshot.Connection
+	if err != nil || again.Effect == policy.Deny || again.Effect == policy.RequireApproval && !(decision.Effect == policy.RequireApproval && sameRules) ||
+		!reflect.DeepEqual(g.masksUnder(current).list, permit.masks.list) {
+		return &Refusal{
+			Reason: ReasonApprovalVoid, Message: "the policies changed while the operation was decided; it was not forwarded",
+			Hint: "Run it again.", cause: err,
+		}
+	}
+	return nil
 }
 
 // evaluate asks the protocol's own refusal, the engine and the masks, in this order.
@@ -207,11 +247,11 @@ func (g *Grant) event(kind record.Type, st *state, id uint64, op *record.Operati
 
 // digest names exactly this operation by this caller on this Connection: each
 // part is preceded by its length, so that no two operations share a form.
-func (g *Grant) digest(st *state, op *record.Operation) string {
+func (g *Grant) digest(op *record.Operation) string {
 	hash := sha256.New()
 	var length [8]byte
 	for _, part := range [...]string{
-		"doorward.dev/operation/v1", st.snapshot.Connection.UID, g.principal.Issuer, g.principal.Subject,
+		"doorward.dev/operation/v1", g.opened.snapshot.Connection.UID, g.principal.Issuer, g.principal.Subject,
 		op.Protocol, op.Statement, op.ParametersDigest,
 	} {
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
@@ -221,45 +261,78 @@ func (g *Grant) digest(st *state, op *record.Operation) string {
 	return "sha256:" + hex.EncodeToString(hash.Sum(nil))
 }
 
-func (g *Grant) register(p *Permit) {
+// register gives a permit its number and the state it is decided under, or
+// says why nothing may be decided. A permit that is refused here is forgotten
+// like any other.
+func (g *Grant) register(p *Permit, now time.Time) (*state, *Refusal) {
 	g.mu.Lock()
 	g.lastID++
 	p.id = g.lastID
-	g.open = append(g.open, p)
+	closed, late := g.closed, !g.end.IsZero() && !now.Before(g.end)
+	if !closed {
+		g.open = append(g.open, p)
+	}
+	g.mu.Unlock()
+	if late {
+		// The timer is about to say so, or the machine slept.
+		g.End(ErrExpired)
+	}
+	if refusal := g.ended(); refusal != nil {
+		return g.gate.state.Load(), refusal
+	}
+	st, err := g.gate.open()
+	if err != nil {
+		return g.gate.state.Load(), AsRefusal(err)
+	}
+	g.setMasks(p, g.masksUnder(st))
+	return st, nil
+}
+
+func (g *Grant) setMasks(p *Permit, masks *maskState) {
+	g.mu.Lock()
+	p.masks = masks
 	g.mu.Unlock()
 }
 
-func (g *Grant) forget(p *Permit) {
+// run marks a permit as one whose operation goes to the target.
+func (g *Grant) run(p *Permit, effect policy.Effect) {
+	g.mu.Lock()
+	p.phase, p.effect, p.stale = running, effect, nil
+	g.mu.Unlock()
+}
+
+// forget takes a permit off the list and says when it began and under which revision.
+func (g *Grant) forget(p *Permit) (began time.Time, revision int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, open := range g.open {
 		if open == p {
 			g.open = append(g.open[:i], g.open[i+1:]...)
-			return
+			break
 		}
 	}
+	return p.began, p.masks.state.snapshot.Revision
 }
 
 // judge says whether an operation that runs, or is held, may go on under a new
 // state: what was allowed must still be allowed under the same masks.
 func (p *Permit) judge(ctx context.Context, next *state, masks *maskState) error {
-	if p.masks.state == next {
+	g := p.grant
+	g.mu.Lock()
+	at, effect, was, stale := p.phase, p.effect, p.masks, p.stale
+	g.mu.Unlock()
+	if at == deciding || at == running && was.state == next {
 		return nil
 	}
-	decision, err := next.engine.Decide(ctx, p.grant.principal, p.op)
-	p.grant.mu.Lock()
-	stale := p.stale
-	p.grant.mu.Unlock()
-	if stale != nil {
-		if err != nil || decision.Effect == policy.Deny {
-			stale(ErrRevoked)
-		}
-		return nil
-	}
-	if err != nil || decision.Effect == policy.Deny || p.effect == policy.Allow && decision.Effect != policy.Allow {
+	decision, err := next.engine.Decide(ctx, g.principal, p.op)
+	refused := err != nil || decision.Effect == policy.Deny
+	switch {
+	case at == held && refused:
+		stale(ErrRevoked)
+	case at == held:
+	case refused || effect == policy.Allow && decision.Effect != policy.Allow:
 		return fmt.Errorf("%w: the operation that was running is no longer allowed", ErrRevoked)
-	}
-	if !reflect.DeepEqual(p.masks.list, masks.list) {
+	case !reflect.DeepEqual(was.list, masks.list):
 		return fmt.Errorf("%w: the masks changed while an operation was running", ErrRevoked)
 	}
 	return nil

@@ -35,19 +35,32 @@ type Config struct {
 	TLS *tls.Config
 }
 
+// Bounds of spec.proxy.maxStalenessSeconds, enforced whatever a snapshot says.
+const (
+	defaultStaleness = 5 * time.Minute
+	longestStaleness = time.Hour
+)
+
 // Gate is the entrance to one Connection. Safe for concurrent use.
 type Gate struct {
 	config Config
 	// state is what is in force; nil until the first snapshot was applied.
 	state atomic.Pointer[state]
+	// until is the instant at which the proof of freshness runs out; nil where
+	// there is none.
+	until atomic.Pointer[time.Time]
+
+	// applying makes one snapshot follow the other.
+	applying sync.Mutex
 
 	// mu guards the fields below.
 	mu       sync.Mutex
 	sessions map[string]*Grant
-	stale    *time.Timer
-
-	// fresh says that the proof of freshness has not run out.
-	fresh atomic.Bool
+	// proof is when the snapshot in force was last proven to be the current one.
+	proof time.Time
+	timer *time.Timer
+	// draining refuses new sessions; closed refuses everything.
+	draining, closed bool
 }
 
 // state is everything that changes together with a snapshot. Immutable.
@@ -87,8 +100,15 @@ func NewGate(config Config) (*Gate, error) {
 
 // Apply puts a snapshot in force. On error the former one stays in force. The
 // new state is on record before it decides anything; then each live session is
-// judged again, and ended where its rights went away.
+// judged again, and ended where its rights went away. Where the record cannot
+// be written, sessions lose what the new state takes away all the same.
 func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if s.Connection.Namespace != g.config.Connection.Namespace || s.Connection.Name != g.config.Connection.Name {
+		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot apply revision %d: it is for connection %q, this gate serves %q", s.Revision,
+			s.Connection.Namespace+"/"+s.Connection.Name, g.config.Connection.Namespace+"/"+g.config.Connection.Name))
+	}
 	next := &state{snapshot: s}
 	var err error
 	if next.engine, err = g.config.NewEngine(ctx, s.Policies); err != nil {
@@ -100,9 +120,13 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 	if _, err := g.config.Log.Append(ctx, record.Event{
 		Type: record.SnapshotApplied, Connection: recordConnection(s.Connection), Revision: s.Revision,
 	}); err != nil {
+		g.judge(ctx, next)
 		return fmt.Errorf("cannot record revision %d: %w", s.Revision, err)
 	}
 	g.state.Store(next)
+	g.mu.Lock()
+	g.arm(next)
+	g.mu.Unlock()
 	g.judge(ctx, next)
 	return nil
 }
@@ -114,8 +138,10 @@ func (g *Gate) refuseSnapshot(ctx context.Context, s *snapshot.Snapshot, cause e
 	return errors.Join(cause, err)
 }
 
-// judge ends every session that the new state would not have let run.
+// judge ends every session that the new state would not have let run. A proxy
+// that shuts down meanwhile must not call that a revocation.
 func (g *Gate) judge(ctx context.Context, next *state) {
+	ctx = context.WithoutCancel(ctx)
 	for _, grant := range g.live() {
 		if err := grant.judge(ctx, next); err != nil {
 			grant.End(err)
@@ -134,28 +160,53 @@ func (g *Gate) live() []*Grant {
 }
 
 // Heartbeat takes proof that the snapshot in force is the current one: until
-// the given bound passes without another, the gate stays open. The age is what
-// the proof had lost on its way.
+// the snapshot's bound passes without another, the gate stays open. The age is
+// what the proof had lost on its way; an older proof than the last changes nothing.
 func (g *Gate) Heartbeat(age time.Duration) {
 	st := g.state.Load()
 	if st == nil {
 		return
 	}
-	left := time.Duration(st.snapshot.MaxStalenessSeconds)*time.Second - age
-	if left <= 0 {
-		return
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.fresh.Store(true)
-	if g.stale != nil {
-		g.stale.Stop()
+	if proof := time.Now().Add(-max(age, 0)); proof.After(g.proof) {
+		g.proof = proof
+		g.arm(st)
 	}
-	g.stale = time.AfterFunc(left, g.expire)
 }
 
+// arm sets the instant at which the gate closes. mu is held.
+func (g *Gate) arm(st *state) {
+	if g.closed || g.proof.IsZero() {
+		return
+	}
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	until := g.proof.Add(staleness(st.snapshot.MaxStalenessSeconds))
+	g.until.Store(&until)
+	g.timer = time.AfterFunc(time.Until(until), g.expire)
+}
+
+func staleness(seconds int32) time.Duration {
+	if seconds <= 0 {
+		return defaultStaleness
+	}
+	return min(time.Duration(seconds)*time.Second, longestStaleness)
+}
+
+// fresh asks the clock that counts on and the clock on the wall: the first
+// stands still while a machine sleeps, the second may be set.
+func (g *Gate) fresh() bool {
+	until, now := g.until.Load(), time.Now()
+	return until != nil && now.Before(*until) && now.Round(0).Before(until.Round(0))
+}
+
+// expire ends all sessions, unless a newer proof came while the timer fired.
 func (g *Gate) expire() {
-	g.fresh.Store(false)
+	if g.fresh() {
+		return
+	}
 	for _, grant := range g.live() {
 		grant.End(ErrStale)
 	}
@@ -173,18 +224,32 @@ func (g *Gate) Terminate(session, reason string) bool {
 	return true
 }
 
+// Drain refuses new sessions from now on and leaves the live ones alone.
+func (g *Gate) Drain() {
+	g.mu.Lock()
+	g.draining = true
+	g.mu.Unlock()
+}
+
 // Close ends all live sessions with a cause and stops the gate's timer. The
 // sessions' own goroutines are waited for by the server.
 func (g *Gate) Close(cause error) {
-	g.fresh.Store(false)
 	g.mu.Lock()
-	if g.stale != nil {
-		g.stale.Stop()
+	g.draining, g.closed = true, true
+	g.until.Store(nil)
+	if g.timer != nil {
+		g.timer.Stop()
 	}
 	g.mu.Unlock()
 	for _, grant := range g.live() {
 		grant.End(cause)
 	}
+}
+
+// Ready says why no session could be opened now, or nil.
+func (g *Gate) Ready() error {
+	_, err := g.admit()
+	return err
 }
 
 // Sessions is the number of live sessions.
@@ -202,6 +267,17 @@ func (g *Gate) Revision() int64 {
 	return 0
 }
 
+// admit returns the state in force to a caller that has no session yet.
+func (g *Gate) admit() (*state, error) {
+	g.mu.Lock()
+	draining := g.draining
+	g.mu.Unlock()
+	if draining {
+		return nil, unavailable(ErrDraining.Error(), "Connect again; another proxy, or the next one, will answer.", ErrDraining)
+	}
+	return g.open()
+}
+
 // open returns the state in force, or why nothing may pass.
 func (g *Gate) open() (*state, error) {
 	st := g.state.Load()
@@ -210,7 +286,7 @@ func (g *Gate) open() (*state, error) {
 			fmt.Sprintf("connection %q has no configuration yet", g.config.Connection.Name),
 			"Run: "+g.describe(), nil)
 	}
-	if !g.fresh.Load() {
+	if !g.fresh() {
 		return nil, unavailable(ErrStale.Error(), "Check that the manager runs; then: "+g.describe(), ErrStale)
 	}
 	return st, nil

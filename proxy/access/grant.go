@@ -4,6 +4,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -33,7 +34,6 @@ type Grant struct {
 
 	ctx    context.Context //nolint:containedctx // the session's own life, ended by End with its cause
 	cancel context.CancelCauseFunc
-	timers []*time.Timer
 	active atomic.Int64 // unix nanoseconds of the last operation
 
 	// masks caches the caller's masks under one state.
@@ -42,8 +42,14 @@ type Grant struct {
 	// mu guards the fields below.
 	mu     sync.Mutex
 	lastID uint64
-	open   []*Permit // decided or held, not done
+	open   []*Permit // being decided, held or running
 	closed bool
+	// end is when the session ends at the latest; zero means never.
+	end      time.Time
+	endTimer *time.Timer
+	// idle is how long nothing may happen; zero means for ever.
+	idle      time.Duration
+	idleTimer *time.Timer
 }
 
 type maskState struct {
@@ -53,7 +59,7 @@ type maskState struct {
 }
 
 // newGrant registers a session, within the Connection's limit.
-func newGrant(gate *Gate, st *state, c *Caller, _ policy.Decision) (*Grant, error) {
+func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 	now := time.Now()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	g := &Grant{
@@ -61,56 +67,83 @@ func newGrant(gate *Gate, st *state, c *Caller, _ policy.Decision) (*Grant, erro
 		started: now, opened: st, ctx: ctx, cancel: cancel,
 	}
 	g.active.Store(now.UnixNano())
-	end := sessionEnd(now, st, c.principal)
-	if !end.IsZero() && !end.After(now) {
+	if end := sessionEnd(now, st, c.principal); !end.IsZero() && !end.After(now) {
 		cancel(ErrExpired)
 		return nil, &Refusal{Reason: ReasonCredential, Message: "the token has expired", Hint: "Get a new token from your identity provider."}
 	}
+	if err := g.admit(st); err != nil {
+		cancel(err)
+		return nil, err
+	}
+	// Whoever makes the gate stale ends the sessions it sees. This one was not
+	// seen where that happened before it was registered.
+	if _, err := gate.admit(); err != nil {
+		g.discard()
+		return nil, err
+	}
+	g.bound(st)
+	return g, nil
+}
 
+// admit registers the session with its gate.
+func (g *Grant) admit(st *state) error {
+	gate := g.gate
 	gate.mu.Lock()
 	defer gate.mu.Unlock()
 	if limit := int(st.snapshot.Session.MaxConcurrent); limit > 0 && len(gate.sessions) >= limit {
-		cancel(nil)
-		return nil, &Refusal{
+		return &Refusal{
 			Reason:  ReasonLimit,
 			Message: fmt.Sprintf("connection %q already has %d sessions on this proxy, its limit (spec.session.maxConcurrent)", gate.config.Connection.Name, limit),
 			Hint:    fmt.Sprintf("Wait for one to end, or see who has them: kubectl -n %s get auditsessions", gate.config.Connection.Namespace),
 		}
 	}
 	gate.sessions[g.id] = g
-	if !end.IsZero() {
-		g.timers = append(g.timers, time.AfterFunc(end.Sub(now), func() { g.End(ErrExpired) }))
-	}
-	if idle := time.Duration(st.snapshot.Session.IdleTimeoutSeconds) * time.Second; idle > 0 {
-		g.watchIdle(idle)
-	}
-	return g, nil
+	return nil
 }
 
-// watchIdle ends the session once nothing was decided for the bound while
-// nothing ran. One timer that re-arms itself costs the hot path one store.
-func (g *Grant) watchIdle(bound time.Duration) {
-	var timer *time.Timer
-	timer = time.AfterFunc(bound, func() {
+// bound sets the session's ends as a state wants them.
+func (g *Grant) bound(st *state) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
+	g.stopTimers()
+	if g.end = sessionEnd(g.started, st, g.principal); !g.end.IsZero() {
+		g.endTimer = time.AfterFunc(time.Until(g.end), func() { g.End(ErrExpired) })
+	}
+	if g.idle = time.Duration(st.snapshot.Session.IdleTimeoutSeconds) * time.Second; g.idle > 0 {
 		quiet := time.Since(time.Unix(0, g.active.Load()))
-		g.mu.Lock()
-		busy := len(g.open) > 0
-		if g.closed {
-			g.mu.Unlock()
-			return
+		g.idleTimer = time.AfterFunc(g.idle-quiet, g.checkIdle)
+	}
+}
+
+// checkIdle ends the session once nothing was decided for the bound while
+// nothing ran. One timer that re-arms itself costs the hot path one store.
+func (g *Grant) checkIdle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.idle <= 0 {
+		return
+	}
+	quiet := time.Since(time.Unix(0, g.active.Load()))
+	if len(g.open) > 0 {
+		quiet = 0
+	}
+	if quiet < g.idle {
+		g.idleTimer.Reset(g.idle - quiet)
+		return
+	}
+	g.End(ErrIdle)
+}
+
+// stopTimers stops both timers. mu is held.
+func (g *Grant) stopTimers() {
+	for _, timer := range []*time.Timer{g.endTimer, g.idleTimer} {
+		if timer != nil {
+			timer.Stop()
 		}
-		if busy {
-			quiet = 0
-		}
-		if quiet < bound {
-			timer.Reset(bound - quiet)
-			g.mu.Unlock()
-			return
-		}
-		g.mu.Unlock()
-		g.End(ErrIdle)
-	})
-	g.timers = append(g.timers, timer)
+	}
 }
 
 // Session is the session's id, also the name of its AuditSession object.
@@ -132,8 +165,17 @@ func (g *Grant) End(cause error) { g.cancel(cause) }
 
 // Dial reaches the target under the configuration the session was opened with.
 func (g *Grant) Dial(ctx context.Context) (Upstream, error) {
+	if refusal := g.ended(); refusal != nil {
+		return Upstream{}, refusal
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(g.ctx, func() { cancel(context.Cause(g.ctx)) })()
 	up, err := g.gate.config.Dialer.Dial(ctx, g.opened.snapshot)
 	if err != nil {
+		if refusal := g.ended(); refusal != nil {
+			return Upstream{}, refusal
+		}
 		return Upstream{}, unavailable(
 			fmt.Sprintf("the target of connection %q cannot be reached", g.gate.config.Connection.Name),
 			"Run: "+g.gate.describe(), err)
@@ -197,10 +239,8 @@ func (g *Grant) unregister() bool {
 		return false
 	}
 	g.closed = true
+	g.stopTimers()
 	g.mu.Unlock()
-	for _, timer := range g.timers {
-		timer.Stop()
-	}
 	g.gate.mu.Lock()
 	delete(g.gate.sessions, g.id)
 	g.gate.mu.Unlock()
@@ -224,12 +264,29 @@ func (g *Grant) masksUnder(st *state) *maskState {
 	return fresh
 }
 
-// judge says why the session may not go on under a new state, or nil.
+// ended says that the session is over, or nil.
+func (g *Grant) ended() *Refusal {
+	cause := context.Cause(g.ctx)
+	if cause == nil {
+		return nil
+	}
+	return &Refusal{Reason: ReasonSessionEnded, Message: cause.Error(), cause: cause}
+}
+
+// judge says why the session may not go on under a new state, or nil. What may
+// go on gets the new state's bounds.
 func (g *Grant) judge(ctx context.Context, next *state) error {
 	was, is := g.opened.snapshot, next.snapshot
 	if was.Connection.UID != is.Connection.UID || was.Protocol != is.Protocol ||
 		was.TLS != is.TLS || !reflect.DeepEqual(was.Targets, is.Targets) {
 		return fmt.Errorf("%w: connection %q now leads elsewhere", ErrRevoked, is.Connection.Name)
+	}
+	// The road does not know what options mean; one may have let this session in.
+	if !bytes.Equal(was.Options, is.Options) {
+		return fmt.Errorf("%w: the options of connection %q changed", ErrRevoked, is.Connection.Name)
+	}
+	if !reflect.DeepEqual(proof(was, g.principal.Provider), proof(is, g.principal.Provider)) {
+		return fmt.Errorf("%w: IdentityProvider %q is gone or proves its callers in another way", ErrRevoked, g.principal.Provider)
 	}
 	decision, err := next.engine.Connect(ctx, g.principal)
 	if err != nil || decision.Effect == policy.Deny {
@@ -240,6 +297,24 @@ func (g *Grant) judge(ctx context.Context, next *state) error {
 		if err := permit.judge(ctx, next, masks); err != nil {
 			return err
 		}
+	}
+	g.bound(next)
+	return nil
+}
+
+// proof is what a provider's proof of a caller rests on: all its settings but
+// those that only say how it is reached.
+func proof(s *snapshot.Snapshot, provider string) *snapshot.IdentityProvider {
+	for _, p := range s.IdentityProviders {
+		if p.Name != provider {
+			continue
+		}
+		if p.OIDC != nil {
+			settings := *p.OIDC
+			settings.CertificateAuthority, settings.ClockSkewSeconds = "", 0
+			p.OIDC = &settings
+		}
+		return &p
 	}
 	return nil
 }

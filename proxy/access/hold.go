@@ -17,13 +17,14 @@ import (
 )
 
 // hold asks for approval and waits. It returns the state under which the
-// operation may run: the rules that asked must still stand, unchanged.
-func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, decision policy.Decision) (*state, *record.Approval, *Refusal) {
+// operation may run, and the decision there: the rules that asked must still
+// stand, unchanged.
+func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, decision policy.Decision) (*state, *record.Approval, policy.Decision, *Refusal) {
 	if ask.Hold == nil {
-		return st, nil, &Refusal{Reason: ReasonNotAllowed, Rules: decision.Rules, Message: "this operation needs approval, and this protocol cannot hold it"}
+		return st, nil, decision, &Refusal{Reason: ReasonNotAllowed, Rules: decision.Rules, Message: "this operation needs approval, and this protocol cannot hold it"}
 	}
 	if g.principal.KubernetesUser == "" {
-		return st, nil, &Refusal{
+		return st, nil, decision, &Refusal{
 			Reason: ReasonRequesterNotMapped, Rules: decision.Rules,
 			Message: fmt.Sprintf("this needs approval, but IdentityProvider %q maps its callers to no Kubernetes user, so nobody could tell requester from approver", g.principal.Provider),
 			Hint:    "Ask an admin to set spec.kubernetesUsername on it.",
@@ -33,87 +34,89 @@ func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, d
 	defer cancel(nil)
 	stop := context.AfterFunc(g.ctx, func() { cancel(context.Cause(g.ctx)) })
 	defer stop()
-	g.setStale(permit, cancel)
-	defer g.setStale(permit, nil)
+	g.setHeld(permit, cancel)
+	defer g.setHeld(permit, nil)
 
 	pending, refusal := g.ask(ctx, st, ask, decision)
-	approval := approvalOf(pending)
 	if refusal != nil {
-		withdraw(pending, refusal)
-		return st, approval, refusal
+		return st, nil, decision, refusal
 	}
+	request := pending.Request()
+	approval := &record.Approval{Request: request.Name, UID: request.UID}
+	now, again, refusal := g.await(ctx, st, permit, ask, decision, pending, approval)
+	if refusal != nil {
+		pending.Withdraw(string(refusal.Reason))
+		return now, approval, decision, refusal
+	}
+	approval.Outcome = Approved
+	g.mu.Lock()
+	permit.began = time.Now()
+	g.mu.Unlock()
+	return now, approval, again, nil
+}
+
+// await is what happens between the request and its use.
+func (g *Grant) await(ctx context.Context, st *state, permit *Permit, ask *Ask, decision policy.Decision, pending Pending, approval *record.Approval) (*state, policy.Decision, *Refusal) {
 	event := g.event(record.OperationHeld, st, permit.id, &ask.Operation)
 	event.Decision = &record.Decision{Effect: policy.RequireApproval, Rules: decision.Rules, Message: decision.Message}
 	event.Approval = approval
 	if _, err := g.gate.config.Log.Append(ctx, event); err != nil {
-		refusal := unavailable("the record could not be written, so no approval was waited for", "Ask the operators to look at the proxy's disk.", err)
-		withdraw(pending, refusal)
-		return st, approval, refusal
+		return st, decision, unavailable("the record could not be written, so no approval was waited for", "Ask the operators to look at the proxy's disk.", err)
 	}
-	notice := Notice{}
-	for _, p := range pending {
-		notice.Requests = append(notice.Requests, p.Request())
+	ask.Hold(Notice{Requests: []Request{pending.Request()}})
+	if refusal := g.wait(ctx, pending, approval); refusal != nil {
+		return st, decision, refusal
 	}
-	ask.Hold(notice)
-	for _, p := range pending {
-		if refusal := wait(ctx, p, approval); refusal != nil {
-			withdraw(pending, refusal)
-			return st, approval, refusal
-		}
-	}
-	now, refusal := g.recheck(ctx, st, permit, ask, decision)
+	now, again, refusal := g.recheck(ctx, st, permit, ask, decision)
 	if refusal != nil {
-		withdraw(pending, refusal)
-		return st, approval, refusal
+		return now, decision, refusal
 	}
 	// Marked used before use: a crash in between loses an approval, never uses one twice.
-	for _, p := range pending {
-		if err := p.Use(ctx); err != nil {
-			refusal := &Refusal{
-				Reason: ReasonApprovalVoid, Message: "the approval could not be marked as used, so the operation was not forwarded",
-				Hint: "Run the statement again to ask anew.", cause: err,
-			}
-			withdraw(pending, refusal)
-			return now, approval, refusal
+	if err := pending.Use(ctx); err != nil {
+		return now, decision, &Refusal{
+			Reason: ReasonApprovalVoid, Message: "the approval could not be marked as used, so the operation was not forwarded",
+			Hint: "Run the statement again to ask anew.", cause: err,
 		}
 	}
-	approval.Outcome = Approved
-	return now, approval, nil
+	return now, again, nil
 }
 
-// ask creates one request for each rule's terms; all must be met.
-func (g *Grant) ask(ctx context.Context, st *state, ask *Ask, decision policy.Decision) ([]Pending, *Refusal) {
-	var all []Pending
-	for _, terms := range decision.Approval {
-		question := Question{
-			Connection: st.snapshot.Connection, Session: g.id, Requester: g.principal, Operation: ask.Operation,
-			Rules: decision.Rules, Terms: terms,
-			ExpiresAt: time.Now().Add(time.Duration(terms.TimeoutSeconds) * time.Second),
-		}
-		// crypto/rand.Read never fails on supported platforms (Go 1.24).
-		_, _ = rand.Read(question.Nonce[:])
-		pending, err := g.gate.config.Approvals.Ask(ctx, question)
-		if err != nil {
-			return all, unavailable("this needs approval, and the approval could not be asked for: the API server did not take the request",
-				fmt.Sprintf("Try again; if it lasts: kubectl -n %s get approvalrequests", g.gate.config.Connection.Namespace), err)
-		}
-		all = append(all, pending)
-	}
-	if len(all) == 0 {
+// ask creates the request. All terms must be met, within the shortest time.
+func (g *Grant) ask(ctx context.Context, st *state, ask *Ask, decision policy.Decision) (Pending, *Refusal) {
+	if len(decision.Approval) == 0 {
 		return nil, unavailable("this needs approval, but no rule says whose", "Ask an admin to look at the policy.", nil)
 	}
-	return all, nil
+	timeout := decision.Approval[0].TimeoutSeconds
+	for _, terms := range decision.Approval {
+		timeout = min(timeout, terms.TimeoutSeconds)
+	}
+	question := Question{
+		Connection: st.snapshot.Connection, Session: g.id, Requester: g.principal, Operation: ask.Operation,
+		Rules: decision.Rules, Terms: decision.Approval,
+		ExpiresAt: time.Now().Add(time.Duration(timeout) * time.Second),
+	}
+	// crypto/rand.Read never fails on supported platforms (Go 1.24).
+	_, _ = rand.Read(question.Nonce[:])
+	pending, err := g.gate.config.Approvals.Ask(ctx, question)
+	if err == nil {
+		return pending, nil
+	}
+	if refusal := g.ended(); refusal != nil {
+		return nil, refusal
+	}
+	return nil, unavailable("this needs approval, and the approval could not be asked for: the API server did not take the request",
+		fmt.Sprintf("Try again; if it lasts: kubectl -n %s get approvalrequests", g.gate.config.Connection.Namespace), err)
 }
 
-func wait(ctx context.Context, p Pending, approval *record.Approval) *Refusal {
+func (g *Grant) wait(ctx context.Context, p Pending, approval *record.Approval) *Refusal {
 	request := p.Request()
 	ctx, cancel := context.WithDeadline(ctx, request.ExpiresAt)
 	defer cancel()
 	outcome, err := p.Wait(ctx)
 	again := "Run the statement again to ask anew."
 	switch {
-	case err == nil && outcome.State == Approved:
-		approval.Approvers = append(approval.Approvers, outcome.Approvers...)
+	case err == nil && outcome.State == Approved && time.Now().Before(request.ExpiresAt):
+		approval.Approvers = outcome.Approvers
 		return nil
 	case err == nil && outcome.State == Denied:
 		approval.Outcome, approval.Approvers = Denied, outcome.Approvers
@@ -122,19 +125,20 @@ func wait(ctx context.Context, p Pending, approval *record.Approval) *Refusal {
 			message += ": " + outcome.Message
 		}
 		return &Refusal{Reason: ReasonApprovalDenied, Message: message, Hint: "Talk to the approver before you ask again."}
-	case err == nil && outcome.State != Expired:
+	case err == nil && outcome.State != Expired && outcome.State != Approved:
 		approval.Outcome = outcome.State
 		return &Refusal{Reason: ReasonApprovalVoid, Message: fmt.Sprintf("ApprovalRequest %q became %s: %s", request.Name, outcome.State, outcome.Message), Hint: again}
-	case err == nil, errors.Is(err, context.DeadlineExceeded):
+	case err == nil, errors.Is(err, context.DeadlineExceeded) && g.ctx.Err() == nil:
 		approval.Outcome = Expired
 		return &Refusal{Reason: ReasonApprovalTimeout, Message: fmt.Sprintf("nobody decided ApprovalRequest %q in time", request.Name), Hint: again}
 	}
 	approval.Outcome = "Withdrawn"
+	if refusal := g.ended(); refusal != nil {
+		return refusal
+	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrRevoked):
 		return &Refusal{Reason: ReasonApprovalVoid, Message: "the policy changed while the operation was held", Hint: again, cause: cause}
-	case cause != nil && !errors.Is(cause, context.Canceled):
-		return &Refusal{Reason: ReasonSessionEnded, Message: cause.Error(), cause: cause}
 	case cause != nil:
 		return &Refusal{Reason: ReasonCanceled, Message: "the held operation was canceled; nothing was forwarded", cause: err}
 	}
@@ -143,48 +147,37 @@ func wait(ctx context.Context, p Pending, approval *record.Approval) *Refusal {
 
 // recheck decides again under what is in force now: approval does not outlive
 // the rules it was given under.
-func (g *Grant) recheck(ctx context.Context, was *state, permit *Permit, ask *Ask, decision policy.Decision) (*state, *Refusal) {
+func (g *Grant) recheck(ctx context.Context, was *state, permit *Permit, ask *Ask, decision policy.Decision) (*state, policy.Decision, *Refusal) {
+	if refusal := g.ended(); refusal != nil {
+		return was, decision, refusal
+	}
 	now, err := g.gate.open()
 	if err != nil {
-		return was, AsRefusal(err)
+		return was, decision, AsRefusal(err)
 	}
 	if now == was {
-		return now, nil
+		return now, decision, nil
 	}
-	permit.masks = g.masksUnder(now)
+	g.setMasks(permit, g.masksUnder(now))
 	again, refusal := g.evaluate(ctx, now, permit, ask)
 	if refusal != nil {
-		return now, refusal
+		return now, decision, refusal
 	}
 	if again.Effect == policy.RequireApproval && !reflect.DeepEqual(again.Rules, decision.Rules) ||
 		now.snapshot.Connection != was.snapshot.Connection {
-		return now, &Refusal{
+		return now, decision, &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the policy or the connection changed between approval and use (ApprovalStale)",
 			Hint: "Run the statement again to ask anew.",
 		}
 	}
-	return now, nil
+	return now, again, nil
 }
 
-func (g *Grant) setStale(p *Permit, cancel context.CancelCauseFunc) {
+func (g *Grant) setHeld(p *Permit, cancel context.CancelCauseFunc) {
 	g.mu.Lock()
-	p.stale = cancel
-	g.mu.Unlock()
-}
-
-func withdraw(pending []Pending, refusal *Refusal) {
-	for _, p := range pending {
-		p.Withdraw(string(refusal.Reason))
+	defer g.mu.Unlock()
+	p.stale, p.phase = cancel, deciding
+	if cancel != nil {
+		p.phase = held
 	}
-}
-
-func approvalOf(pending []Pending) *record.Approval {
-	approval := &record.Approval{}
-	var names, uids []string
-	for _, p := range pending {
-		request := p.Request()
-		names, uids = append(names, request.Name), append(uids, request.UID)
-	}
-	approval.Request, approval.UID = strings.Join(names, ","), strings.Join(uids, ",")
-	return approval
 }

@@ -28,10 +28,12 @@ type Question struct {
 	Operation  record.Operation
 	// Rules are the RequireApproval rules; they bind the approval to their generations.
 	Rules []policy.RuleRef
-	Terms policy.ApprovalTerms
+	// Terms are those of the rules; each entry must be met.
+	Terms []policy.ApprovalTerms
 	// Nonce is drawn for this one held operation and lives in memory only; the
 	// request carries its digest.
-	Nonce     [32]byte
+	Nonce [32]byte
+	// ExpiresAt is the earliest end among the terms.
 	ExpiresAt time.Time
 }
 

@@ -94,6 +94,9 @@ func AsRefusal(err error) *Refusal {
 	return unavailable("an internal error stopped the operation; nothing was forwarded", "Ask the operators to look at the proxy's log.", err)
 }
 
+// with is the reason and its cause, for the record.
+func (r Reason) with(cause error) string { return fmt.Sprintf("%s: %v", r, cause) }
+
 func unavailable(message, hint string, cause error) *Refusal {
 	return &Refusal{Reason: ReasonUnavailable, Message: message, Hint: hint, cause: cause}
 }
