@@ -299,7 +299,7 @@ type ConnectionStatus struct {
 // +kubebuilder:printcolumn:name="Revision",type="integer",JSONPath=".status.snapshot.revision",description="Published snapshot revision",priority=10
 // +kubebuilder:printcolumn:name="Placement",type="string",JSONPath=".spec.proxy.placement",description="Where the proxy runs",priority=10
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"
-// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self.metadata.name).hasValue() && size(self.metadata.name) <= 40",message="the name of a Connection must be a DNS label of at most 40 characters: names of Services are derived from it"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40 && !self.metadata.name.contains('.')",message="the name of a Connection must have at most 40 characters and no dot: names of Services are derived from it"
 type Connection struct {
 	metav1.TypeMeta `json:",inline"`
 
