@@ -1,0 +1,96 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rego
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	oparego "github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestLibrary runs the Rego unit tests, as the opa command would.
+func TestLibrary(t *testing.T) {
+	modules := map[string]*ast.Module{}
+	for _, name := range []string{"library.rego", "library_test.rego"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if modules[name], err = ast.ParseModule(name, string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, err := tester.NewRunner().RaiseBuiltinErrors(true).Run(t.Context(), modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for result := range results {
+		ran++
+		if !result.Pass() {
+			t.Errorf("%s: %s", result.Name, result)
+		}
+	}
+	if want := strings.Count(mustRead(t, "library_test.rego"), "\ntest_"); ran != want {
+		t.Errorf("%d Rego tests ran, want %d", ran, want)
+	}
+}
+
+func mustRead(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestCapabilities: Rego reaches neither network, clock, environment nor
+// randomness, and what is allowed exists in the linked OPA.
+func TestCapabilities(t *testing.T) {
+	restricted := capabilities()
+	if restricted.AllowNet == nil || len(restricted.AllowNet) != 0 {
+		t.Errorf("AllowNet = %v, want an empty list: nil allows every host", restricted.AllowNet)
+	}
+	if len(restricted.Builtins) != len(allowedBuiltins) {
+		t.Errorf("%d built-in functions, want %d: one on the list does not exist", len(restricted.Builtins), len(allowedBuiltins))
+	}
+	for _, builtin := range restricted.Builtins {
+		if builtin.Nondeterministic {
+			t.Errorf("%s is not deterministic", builtin.Name)
+		}
+	}
+	for _, call := range []string{
+		`http.send({"method": "get", "url": "https://example.com"})`, `net.lookup_ip_addr("example.com")`,
+		`time.now_ns()`, `opa.runtime()`, `rand.intn("x", 9)`, `uuid.rfc4122("x")`, `io.jwt.decode("x")`,
+	} {
+		_, err := oparego.New(oparego.Query(call), oparego.Capabilities(restricted)).PrepareForEval(context.Background())
+		if err == nil || !strings.Contains(err.Error(), "undefined function") {
+			t.Errorf("%s: got %v, want it refused as undefined", call, err)
+		}
+	}
+}
+
+// TestAllowedBuiltinsAreUsed keeps the list as short as the library needs.
+func TestAllowedBuiltinsAreUsed(t *testing.T) {
+	for _, name := range allowedBuiltins {
+		restricted := capabilities()
+		restricted.Builtins = slices.DeleteFunc(restricted.Builtins, func(b *ast.Builtin) bool { return b.Name == name })
+		_, err := oparego.New(
+			oparego.Query("data.doorward"), oparego.Module("library.rego", library), oparego.Capabilities(restricted),
+		).PrepareForEval(t.Context())
+		if err == nil {
+			t.Errorf("built-in %q is allowed and not needed", name)
+		}
+	}
+}
