@@ -1,0 +1,126 @@
+# Copyright The Doorward Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+IMAGE ?= doorward:$(VERSION)
+# Where `make test` looks, and what it passes on: make test PACKAGES=./proxy/... TESTFLAGS='-run TestX'
+PACKAGES ?= ./...
+TESTFLAGS ?=
+TEST_TIMEOUT ?= 25m
+
+BIN := bin
+TOOLS := $(BIN)/tools
+COMMANDS := $(notdir $(wildcard cmd/*))
+# The product's binaries are static, so that they run from an image made from scratch.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath
+
+# The folder of etcd, kube-apiserver, kube-controller-manager and kubectl, obtained on first use.
+WITH_CONTROLPLANE = assets=$$(hack/controlplane/ensure.sh); export KUBEBUILDER_ASSETS="$$assets"
+
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-zA-Z0-9_-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: playground-needs ## Tell the whole story in a terminal, on real components; DEMO_PAUSE=1 waits for Enter at each step.
+	@$(WITH_CONTROLPLANE); exec $(BIN)/playground demo
+
+.PHONY: playground
+playground: playground-needs ## Start everything on this machine and leave it running until Ctrl-C.
+	@$(WITH_CONTROLPLANE); exec $(BIN)/playground up
+
+.PHONY: playground-needs
+playground-needs:
+	@hack/install-deps.sh build database
+	@$(MAKE) build controlplane
+
+##@ Build
+
+.PHONY: build
+build: ## Build every command, and the playground, into bin/.
+	@mkdir -p $(BIN)
+	@for name in $(COMMANDS); do $(BUILD) -o $(BIN)/$$name ./cmd/$$name; done
+	@$(BUILD) -o $(BIN)/playground ./hack/playground
+
+.PHONY: image
+image: ## Build the container image of the manager and the proxy.
+	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove what was built here; the control plane shared by all clones stays.
+	rm -rf $(BIN) coverage.out
+
+##@ Test
+
+.PHONY: test
+test: install-deps ## Run all tests with the race detector; installs what they need.
+	@$(WITH_CONTROLPLANE); \
+		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: conformance
+conformance: install-deps ## Run stock clients through the proxy.
+	@$(MAKE) test PACKAGES=./test/conformance/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
+
+.PHONY: resilience
+resilience: install-deps ## Take the API server, the manager and the proxy away under load.
+	@$(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
+
+.PHONY: bench
+bench: ## Compare with a direct connection, pgbouncer and a plain relay; prints ratios.
+	@hack/install-deps.sh build database bench
+	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench
+
+##@ Check
+
+.PHONY: verify
+verify: ## Regenerate, check format, lint, imports and modules; fail on any difference.
+	@hack/verify.sh
+
+.PHONY: generate
+generate: $(TOOLS)/controller-gen ## Regenerate deepcopy functions, CRDs and the list of protocols.
+	@$(TOOLS)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	@$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	@$(GO) run ./hack/genprotocols
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint ## Format all Go files.
+	@$(TOOLS)/golangci-lint fmt
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Lint all Go files, and the API types by the Kubernetes API conventions.
+	@$(TOOLS)/golangci-lint run --timeout 20m ./...
+	@$(TOOLS)/golangci-lint run --timeout 20m --config .golangci-kal.yml ./api/...
+
+.PHONY: govulncheck
+govulncheck: $(TOOLS)/govulncheck ## Look for known vulnerabilities that are reachable; needs vuln.go.dev.
+	@$(TOOLS)/govulncheck ./...
+
+##@ Prepare
+
+.PHONY: install-deps
+install-deps: ## Install missing programs with apt, or say which.
+	@hack/install-deps.sh
+
+.PHONY: controlplane
+controlplane: ## Obtain etcd, kube-apiserver, kube-controller-manager and kubectl, once per machine.
+	@hack/controlplane/ensure.sh
+
+.PHONY: tools
+tools: $(addprefix $(TOOLS)/,controller-gen golangci-lint kustomize) ## Build the pinned development tools into bin/tools/.
+
+# A tool is built again when the module that pins it changes.
+$(TOOLS)/%: hack/tools/%/go.mod hack/tools/%/go.sum
+	@source hack/lib/progress.sh; mkdir -p $(TOOLS); \
+		progress "build $*" $(GO) -C hack/tools/$* build -trimpath -buildvcs=false -o $(CURDIR)/$@ tool

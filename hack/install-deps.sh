@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Copyright The Doorward Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes sure the programs that the tests and the demo need are there. On Debian and its
+# relatives what is missing is installed with apt (through sudo where needed); elsewhere, or
+# without the right to, it says in one line what to install, and fails.
+#
+#   install-deps.sh [group...]     groups: build database bench conformance lint; all where none
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=hack/lib/progress.sh
+source "$here/lib/progress.sh"
+
+# found <program>: on the PATH, or where Debian keeps servers.
+found() {
+	command -v "$1" >/dev/null 2>&1 || [[ -x /usr/sbin/$1 ]] ||
+		compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
+
+programs=() packages=()
+# need <Debian package> <program...>: the package is wanted unless all its programs are there.
+need() {
+	local package=$1 program missing=0
+	shift
+	for program in "$@"; do
+		found "$program" || { programs+=("$program") missing=1; }
+	done
+	((missing == 0)) || packages+=("$package")
+}
+
+group() {
+	case $1 in
+	build)
+		need git git
+		need gcc gcc
+		need libc6-dev ldconfig
+		# gcc without the C library's headers cannot build what the race detector needs.
+		[[ -e /usr/include/stdlib.h || $(uname -s) != Linux ]] || { programs+=("C headers") packages+=(libc6-dev); }
+		need curl curl
+		need util-linux flock
+		;;
+	database)
+		need postgresql initdb postgres
+		need postgresql-client psql
+		need openssl openssl
+		;;
+	bench)
+		need postgresql-contrib pgbench
+		need pgbouncer pgbouncer
+		;;
+	conformance)
+		need nodejs node
+		need npm npm
+		;;
+	lint)
+		need shellcheck shellcheck
+		;;
+	*)
+		say "install-deps: no group $1; there are: build database bench conformance lint"
+		exit 2
+		;;
+	esac
+}
+
+if (($# == 0)); then set -- build database bench conformance lint; fi
+for name in "$@"; do group "$name"; done
+((${#packages[@]} > 0)) || exit 0
+
+asRoot=()
+if ((EUID != 0)); then
+	if ! command -v sudo >/dev/null 2>&1 || ! sudo -n true 2>/dev/null; then
+		say "Missing: ${programs[*]}. Install them, on Debian with: sudo apt-get install ${packages[*]}"
+		exit 1
+	fi
+	asRoot=(sudo -n)
+fi
+if ! command -v apt-get >/dev/null 2>&1; then
+	say "Missing: ${programs[*]}. Install them with this system's package manager (Debian's names: ${packages[*]})."
+	exit 1
+fi
+
+# A server that Debian starts by itself would only take memory from the tests, which start
+# their own: policy-rc.d tells the packages not to, for the time of the installation.
+quiet=/usr/sbin/policy-rc.d
+made=
+if [[ ! -e $quiet ]]; then
+	printf '#!/bin/sh\nexit 101\n' | "${asRoot[@]}" tee "$quiet" >/dev/null
+	"${asRoot[@]}" chmod 755 "$quiet"
+	made=yes
+fi
+log=$(mktemp)
+cleanup() {
+	rm -f "$log"
+	[[ -z $made ]] || "${asRoot[@]}" rm -f "$quiet"
+}
+trap cleanup EXIT
+
+install() {
+	"${asRoot[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends "${packages[@]}" >>"$log" 2>&1 </dev/null
+}
+# The lists of packages may be absent or old: fetch them, and try once more.
+refresh() {
+	"${asRoot[@]}" apt-get update >>"$log" 2>&1 </dev/null && install
+}
+
+say "Installing with apt: ${packages[*]}"
+if ! progress "apt-get install" install && ! progress "apt-get update and install" refresh; then
+	tail -n 15 "$log" >&2
+	say "Could not install ${packages[*]}. Missing: ${programs[*]}. Install them, then run this again."
+	exit 1
+fi
+hash -r
+for program in "${programs[@]}"; do
+	[[ $program == *" "* ]] || found "$program" || { say "Installed ${packages[*]}, but $program is still missing."; exit 1; }
+done

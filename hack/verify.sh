@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Copyright The Doorward Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs every check of `make verify`, all of them even after one has failed, and lists the
+# failed ones at the end. The work tree must not differ from before.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=hack/lib/progress.sh
+source hack/lib/progress.sh
+
+failed=()
+check() { # check <name> <command...>
+	local name=$1
+	shift
+	say "verify: $name"
+	"$@" || failed+=("$name")
+}
+
+# state names every file's content, so that a change of an already changed file shows too.
+state() { git status --porcelain; git diff HEAD | git hash-object --stdin; git ls-files --others --exclude-standard -z | xargs -0 -r git hash-object; }
+
+generated() {
+	local before after
+	before=$(state)
+	make generate || return
+	after=$(state)
+	[[ $before == "$after" ]] || {
+		git status --short
+		git --no-pager diff --stat
+		say "Generated files are out of date: run 'make generate' and commit the result."
+		return 1
+	}
+}
+
+formatted() {
+	bin/tools/golangci-lint fmt --diff || {
+		say "Not formatted: run 'make fmt' and commit the result."
+		return 1
+	}
+}
+
+tidy() {
+	local mod status=0
+	while IFS= read -r mod; do
+		go -C "$(dirname "$mod")" mod tidy -diff || { say "$mod is not tidy."; status=1; }
+	done < <(git ls-files -- 'go.mod' '*/go.mod' | grep -v '/testdata/')
+	return "$status"
+}
+
+scripts() {
+	if ! command -v shellcheck >/dev/null; then
+		say "shellcheck is not installed: the scripts are not checked (run 'make install-deps')."
+		return 0
+	fi
+	git ls-files -z -- '*.sh' .ci/run | xargs -0 shellcheck -x
+}
+
+make tools
+check "generated files" generated
+check "format" formatted
+check "vet" go vet ./...
+check "lint" make lint
+check "import table" go test ./test/arch/...
+check "modules" tidy
+check "scripts" scripts
+
+if ((${#failed[@]} > 0)); then
+	say "verify: failed: $(printf '%s; ' "${failed[@]}")"
+	exit 1
+fi
+say "verify: all checks passed"
