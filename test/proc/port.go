@@ -21,5 +21,9 @@ func FreePort(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("cannot find a free port on %s: %w", Loopback, err)
 	}
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("listener has no TCP address: %q", listener.Addr())
+	}
+	return address.Port, nil
 }

@@ -123,6 +123,14 @@ func (p *Process) Err() error {
 	}
 }
 
+// exit returns how the process ended, which is never nil; the process is done.
+func (p *Process) exit() error {
+	if p.err == nil {
+		return errors.New("exit status 0")
+	}
+	return p.err
+}
+
 // Signal sends a signal to the process, for tests that kill, freeze or reload it.
 func (p *Process) Signal(signal syscall.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -163,7 +171,7 @@ func (p *Process) WaitReady(ctx context.Context, interval time.Duration, ready f
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%w: %s: %v; it printed: %s", ErrExited, p.name, p.err, p.tail())
+			return fmt.Errorf("%w: %s: %w; it printed: %s", ErrExited, p.name, p.exit(), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w: last answer: %w; it printed: %s", p.name, ctx.Err(), last, p.tail())
 		case <-tick.C:

@@ -191,7 +191,7 @@ func (e *Env) startControllerManager(ctx context.Context, options Options) error
 	}
 	client := &http.Client{Transport: &http.Transport{
 		// Its own self-signed certificate, on loopback, for a health answer only.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	defer client.CloseIdleConnections()
 	e.controllerManager, err = onFreePort(ctx, 1, func(ports []int) (*proc.Process, error) {
@@ -238,7 +238,7 @@ func (e *Env) probeClient() (*http.Client, error) {
 // probe returns a check that GET url answers 200.
 func probe(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 		if err != nil {
 			return fmt.Errorf("cannot ask %q: %w", url, err)
 		}
