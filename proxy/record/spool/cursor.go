@@ -1,0 +1,114 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+)
+
+// cursorDelay is how old a cursor on disk may get. After a crash as much is
+// delivered again.
+const cursorDelay = time.Second
+
+var sinkName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+
+func checkSinkName(name string) error {
+	if !sinkName.MatchString(name) {
+		return fmt.Errorf("sink name not usable: %q: at most 253 lower-case letters, digits, dots and hyphens", name)
+	}
+	return nil
+}
+
+// cursor is how far one sink has acknowledged.
+type cursor struct {
+	name string
+	path string
+	log  string
+
+	mu      sync.Mutex
+	next    int64 // the first record not acknowledged
+	written int64 // what of it is on disk
+	at      time.Time
+}
+
+type cursorDocument struct {
+	Log  string `json:"log"`
+	Next int64  `json:"next"`
+}
+
+func openCursor(dir, name, log string) (*cursor, error) {
+	c := &cursor{name: name, path: filepath.Join(dir, cursorDir, name), log: log}
+	data, err := os.ReadFile(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var d cursorDocument
+	if err := json.Unmarshal(data, &d); err != nil || d.Log != log || d.Next < 0 {
+		return nil, fmt.Errorf("%w: cursor %q is not of log %s: remove it to deliver all records again", ErrCorrupt, c.path, log)
+	}
+	c.next, c.written = d.Next, d.Next
+	return c, nil
+}
+
+func (c *cursor) acknowledged() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next
+}
+
+// advance moves the cursor up, and puts it on disk where that is due.
+func (c *cursor) advance(next int64, now time.Time) error {
+	c.mu.Lock()
+	c.next = max(c.next, next)
+	due := now.Sub(c.at) >= cursorDelay || now.Before(c.at)
+	if due {
+		c.at = now
+	}
+	c.mu.Unlock()
+	if due {
+		return c.persist()
+	}
+	return nil
+}
+
+func (c *cursor) persist() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next == c.written {
+		return nil
+	}
+	data, err := json.Marshal(cursorDocument{Log: c.log, Next: c.next})
+	if err != nil {
+		return err
+	}
+	if err := writeFile(c.path, append(data, '\n')); err != nil {
+		return fmt.Errorf("cannot keep how far sink %q is: %w", c.name, err)
+	}
+	c.written = c.next
+	return nil
+}
+
+// acknowledged is the index up to which every sink has all records.
+func (l *Log) acknowledged() int64 {
+	if len(l.options.Sinks) == 0 {
+		return 0
+	}
+	least := int64(math.MaxInt64)
+	for _, name := range l.options.Sinks {
+		least = min(least, l.cursors[name].acknowledged())
+	}
+	return least
+}

@@ -1,0 +1,131 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// ledger knows which sessions, and which forwarded operations without result,
+// are under way at a point of the log.
+type ledger map[string]*underWay
+
+type underWay struct {
+	Session    string            `json:"session"`
+	Connection record.Connection `json:"connection"`
+	Started    bool              `json:"started"`
+	Operations []uint64          `json:"operations,omitempty"`
+}
+
+// mark is what the ledger needs of an event.
+type mark struct {
+	kind       record.Type
+	session    string
+	connection record.Connection
+	operation  uint64
+	forwarded  bool
+}
+
+func markOf(e *record.Event) mark {
+	m := mark{kind: e.Type, session: e.Session, connection: e.Connection, operation: e.OperationID}
+	if e.Decision != nil {
+		m.forwarded = forwarded(e.Decision.Effect, e.Approval != nil && e.Approval.Outcome == approved)
+	}
+	return m
+}
+
+func markOfDocument(d *record.Document) mark {
+	m := mark{kind: d.Type, session: d.Session, operation: d.OperationID}
+	if c := d.Connection; c != nil {
+		m.connection = record.Connection{Namespace: c.Namespace, Name: c.Name, UID: c.UID}
+	}
+	if d.Decision != nil {
+		m.forwarded = forwarded(policy.Effect(d.Decision.Effect), d.Approval != nil && d.Approval.Outcome == approved)
+	}
+	return m
+}
+
+const approved = "Approved"
+
+// forwarded says whether a decision lets the operation through to the target.
+func forwarded(effect policy.Effect, approved bool) bool {
+	return effect == policy.Allow || effect == policy.RequireApproval && approved
+}
+
+func (l ledger) apply(m mark) {
+	switch m.kind {
+	case record.SessionStart:
+		l.of(m).Started = true
+	case record.OperationDecided:
+		if m.forwarded {
+			u := l.of(m)
+			u.Operations = append(u.Operations, m.operation)
+		}
+	case record.OperationResult:
+		u := l[m.session]
+		if u == nil {
+			return
+		}
+		if i := slices.Index(u.Operations, m.operation); i >= 0 {
+			u.Operations = slices.Delete(u.Operations, i, i+1)
+		}
+		if len(u.Operations) == 0 && !u.Started {
+			delete(l, m.session)
+		}
+	case record.SessionEnd:
+		delete(l, m.session)
+	}
+}
+
+func (l ledger) of(m mark) *underWay {
+	u := l[m.session]
+	if u == nil {
+		u = &underWay{Session: m.session, Connection: m.connection}
+		l[m.session] = u
+	}
+	return u
+}
+
+// list returns a copy, sorted by session.
+func (l ledger) list() []underWay {
+	all := make([]underWay, 0, len(l))
+	for _, u := range l {
+		c := *u
+		c.Operations = slices.Clone(u.Operations)
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b underWay) int { return strings.Compare(a.Session, b.Session) })
+	return all
+}
+
+func writeLedger(path string, all []underWay) error {
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(data, '\n'))
+}
+
+func readLedger(path string) (ledger, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []underWay
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrCorrupt, path, err)
+	}
+	l := ledger{}
+	for i := range all {
+		l[all[i].Session] = &all[i]
+	}
+	return l, nil
+}

@@ -1,0 +1,240 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// Defaults and bounds of Options.
+const (
+	DefaultMaxBytes     = 1 << 30
+	DefaultSegmentBytes = 16 << 20
+	minSegmentBytes     = 4 << 10
+	maxSegmentBytes     = 256 << 20
+	minSegments         = 4
+	// queueBytes bounds what waits for the writer.
+	queueBytes = 8 << 20
+	// laterDelay bounds how long a record that nothing waits for stays in memory.
+	laterDelay = 20 * time.Millisecond
+)
+
+// Options say where and how large a log is.
+type Options struct {
+	// Dir is the log's own directory; it is made where it is missing.
+	Dir string
+	// MaxBytes bounds the segment files together; DefaultMaxBytes where zero.
+	MaxBytes int64
+	// SegmentBytes is the size of one segment, at most a quarter of MaxBytes;
+	// where zero, DefaultSegmentBytes or what MaxBytes admits.
+	SegmentBytes int64
+	// Sinks are the names of all sinks that must acknowledge a record before
+	// its segment may be deleted. Without sinks nothing is deleted.
+	Sinks []string
+	// Disk makes segment files; the operating system's where nil.
+	Disk Disk
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
+}
+
+func (o *Options) complete() error {
+	if o.Dir == "" {
+		return errors.New("record log needs a directory: none given")
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = max(min(DefaultSegmentBytes, o.MaxBytes/8), minSegmentBytes)
+	}
+	if o.SegmentBytes < minSegmentBytes || o.SegmentBytes > maxSegmentBytes || o.SegmentBytes*minSegments > o.MaxBytes {
+		return fmt.Errorf("record log sizes do not fit: segments of %d bytes in %d: a segment has %d bytes to %d, and %d of them must fit",
+			o.SegmentBytes, o.MaxBytes, minSegmentBytes, maxSegmentBytes, minSegments)
+	}
+	for _, name := range o.Sinks {
+		if err := checkSinkName(name); err != nil {
+			return err
+		}
+	}
+	if o.Disk == nil {
+		o.Disk = osDisk{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
+// segment is a segment file the log knows of.
+type segment struct {
+	path  string
+	first int64
+	// size is the file's size, used what of it holds frames.
+	size, used int64
+	file       Segment
+}
+
+// Log is the write-ahead log. It implements record.Log.
+type Log struct {
+	options  Options
+	identity identity
+	prefix   string
+	lock     *os.File
+	cursors  map[string]*cursor
+
+	// durable is the number of records on disk.
+	durable atomic.Int64
+
+	mu       sync.Mutex // guards what follows
+	queue    []*entry
+	queued   int
+	urgent   bool // something in the queue is waited for
+	due      bool // what is in the queue has been there for laterDelay
+	armed    bool // the timer runs
+	next     int64
+	tailRoom int64
+	spare    *segment
+	spareErr error // why there can be no spare now
+	occupied int64 // bytes of all segment files
+	segments []*segment
+	failure  error
+	closing  bool
+	changed  chan struct{} // closed when room or failure changes
+	readers  map[*Reader]struct{}
+	sealed   []sealing
+
+	timer *time.Timer
+	wake  chan struct{}
+	keep  chan struct{}
+	done  chan struct{} // closed when the writer has ended
+	stop  context.CancelFunc
+	group sync.WaitGroup
+
+	// The writer's own.
+	active *segment
+	ledger ledger
+	buffer []byte
+}
+
+var _ record.Log = (*Log)(nil)
+
+// ID is the log's id, made from its key.
+func (l *Log) ID() string { return l.identity.id }
+
+// Signer signs as this log, in the form of golang.org/x/mod/sumdb/note.
+func (l *Log) Signer() note.Signer { return l.identity.signer }
+
+// Verifier is the text of the key that verifies what Signer signed.
+func (l *Log) Verifier() string { return l.identity.verifier }
+
+// Durable is the number of records on disk: the index of the next one.
+func (l *Log) Durable() int64 { return l.durable.Load() }
+
+// Err is why the log accepts nothing now: ErrBroken, ErrFull or ErrClosed, or
+// nil where it does.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refusal(); err != nil {
+		return err
+	}
+	if l.spareErr != nil && l.rest() < l.reserve() {
+		return l.spareErr
+	}
+	return nil
+}
+
+// Close writes what is queued, and ends. It returns the error that broke the
+// log, if one did.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		<-l.done
+		return nil
+	}
+	l.closing = true
+	l.announce()
+	l.mu.Unlock()
+	signal(l.wake)
+	<-l.done
+	l.stop()
+	l.timer.Stop()
+	l.group.Wait()
+
+	l.mu.Lock()
+	readers := l.readers
+	l.readers = nil
+	failure := l.failure
+	l.mu.Unlock()
+	for r := range readers {
+		signal(r.notify)
+	}
+	errs := []error{failure}
+	for _, c := range l.cursors {
+		errs = append(errs, c.persist())
+	}
+	if l.spare != nil {
+		errs = append(errs, l.spare.file.Close(), os.Remove(l.spare.path))
+	}
+	errs = append(errs, l.active.file.Close(), l.lock.Close())
+	return errors.Join(errs...)
+}
+
+// refusal is why nothing at all is accepted. The lock is held.
+func (l *Log) refusal() error {
+	if l.failure != nil {
+		return l.failure
+	}
+	if l.closing {
+		return ErrClosed
+	}
+	return nil
+}
+
+// fail breaks the log. It returns the sticky error.
+func (l *Log) fail(cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failure == nil {
+		l.failure = fmt.Errorf("%w: %w: directory %q: every operation is refused: check the volume, then restart the proxy, which reads what is really on disk",
+			ErrBroken, cause, l.options.Dir)
+		l.announce()
+	}
+	return l.failure
+}
+
+// announce wakes whoever waits for room. The lock is held.
+func (l *Log) announce() {
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+}
+
+// watch returns a channel that is closed at the next change. The lock is held.
+func (l *Log) watch() <-chan struct{} {
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
+}
+
+// signal wakes the one receiver of a channel of capacity one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,229 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// Reader reads the durable records of an open log, and waits for more. It is
+// for one goroutine.
+type Reader struct {
+	log    *Log
+	next   int64
+	notify chan struct{}
+
+	file *os.File
+	// end is the index after the open segment's last record, -1 where it is
+	// still being written; at is the index of the record at offset.
+	end    int64
+	at     int64
+	offset int64
+}
+
+// NewReader reads from a record on. The caller closes it.
+func (l *Log) NewReader(from int64) (*Reader, error) {
+	if from < 0 {
+		return nil, fmt.Errorf("cannot read records: negative index: %d", from)
+	}
+	r := &Reader{log: l, next: from, notify: make(chan struct{}, 1)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.readers == nil {
+		return nil, ErrClosed
+	}
+	l.readers[r] = struct{}{}
+	return r, nil
+}
+
+// Close ends the reading.
+func (r *Reader) Close() error {
+	r.log.mu.Lock()
+	delete(r.log.readers, r)
+	r.log.mu.Unlock()
+	return r.shut()
+}
+
+func (r *Reader) shut() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	r.file = nil
+	return err
+}
+
+// Next waits until there is a record and returns what there is, at most count
+// records or about size bytes, at least one record. The records are the
+// caller's. After the log is closed and all is read, it returns io.EOF;
+// ErrGone where the record asked for was deleted.
+func (r *Reader) Next(ctx context.Context, count, size int) ([]record.Record, error) {
+	for {
+		if r.log.durable.Load() > r.next {
+			return r.read(count, size)
+		}
+		select {
+		case <-r.notify:
+		case <-r.log.done:
+			if r.log.durable.Load() <= r.next {
+				return nil, io.EOF
+			}
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (r *Reader) read(count, size int) ([]record.Record, error) {
+	durable := r.log.durable.Load()
+	if err := r.seek(); err != nil {
+		return nil, err
+	}
+	if r.end >= 0 {
+		durable = min(durable, r.end)
+	}
+	var records []record.Record
+	buffer := make([]byte, max(size, 4<<10))
+	for {
+		n, err := r.file.ReadAt(buffer, r.offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("cannot read records: %w", err)
+		}
+		rest := buffer[:n]
+		for r.at < durable && len(records) < count {
+			payload, _, err := openFrame(rest)
+			if errors.Is(err, errShort) {
+				break
+			}
+			if err != nil {
+				return nil, corrupt(r.file.Name(), r.offset, fmt.Sprintf("record %d: %v", r.at, err))
+			}
+			want := record.Position{LogID: r.log.identity.id, Index: r.at}
+			if p, err := record.Head(payload); err != nil || p != want {
+				return nil, corrupt(r.file.Name(), r.offset, "not record "+want.ID())
+			}
+			if r.at >= r.next {
+				records = append(records, record.Record{Position: want, JSON: payload})
+				r.next++
+			}
+			r.at++
+			r.offset += int64(frameHeader + len(payload))
+			rest = rest[frameHeader+len(payload):]
+		}
+		switch {
+		case len(records) > 0:
+			return records, nil
+		case n < len(buffer) && len(rest) == n && r.at < durable:
+			return nil, corrupt(r.file.Name(), r.offset, fmt.Sprintf("ends before record %d", r.at))
+		case len(rest) == n: // not even one record fits
+			buffer = make([]byte, 2*len(buffer))
+		default: // records before the wanted one were passed over
+			buffer = make([]byte, len(buffer))
+		}
+	}
+}
+
+// seek opens the segment of the next record.
+func (r *Reader) seek() error {
+	l := r.log
+	l.mu.Lock()
+	var at *segment
+	end := int64(-1)
+	for _, s := range l.segments {
+		if s.first > r.next {
+			end = s.first
+			break
+		}
+		at, end = s, -1
+	}
+	if at == nil {
+		first := l.segments[0].first
+		l.mu.Unlock()
+		return fmt.Errorf("%w: record %d: the oldest kept is %d", ErrGone, r.next, first)
+	}
+	path, first := at.path, at.first
+	l.mu.Unlock()
+	r.end = end
+	if r.file != nil && r.file.Name() == path {
+		return nil
+	}
+	if err := r.shut(); err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read records: %w", err)
+	}
+	r.file, r.at, r.offset = file, first, 0
+	return nil
+}
+
+// Records reads the records of a directory, or a copy of one, without opening
+// the log: from the first one kept, each with its checksum checked. The last
+// error wraps ErrTorn where the log ends in an incomplete group, and
+// ErrCorrupt where it is damaged. A record is good until the next step only.
+func Records(dir string) iter.Seq2[record.Record, error] {
+	return func(yield func(record.Record, error) bool) {
+		if err := records(dir, yield); err != nil {
+			yield(record.Record{}, err)
+		}
+	}
+}
+
+// errStop ends records where the caller has had enough.
+var errStop = errors.New("stop")
+
+func records(dir string, yield func(record.Record, error) bool) error {
+	firsts, err := listSegments(dir)
+	if err != nil {
+		return err
+	}
+	logID := ""
+	for i, first := range firsts {
+		path := segmentPath(dir, first)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if logID == "" {
+			if logID, err = logOf(data); err != nil {
+				return corrupt(path, 0, err.Error())
+			}
+		}
+		w, err := walk(path, data, first, logID, func(r record.Record) error {
+			if !yield(r, nil) {
+				return errStop
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case err != nil:
+			return err
+		case i < len(firsts)-1 && (w.torn || w.next != firsts[i+1]):
+			return corrupt(path, int64(w.end), fmt.Sprintf("ends before record %d, the next segment begins with %d", w.next, firsts[i+1]))
+		case w.torn:
+			return fmt.Errorf("%w: segment %q at offset %d after record %d", ErrTorn, path, w.end, w.next-1)
+		}
+	}
+	return nil
+}
+
+// logOf reads the log id from a segment's first record; empty where it has none.
+func logOf(data []byte) (string, error) {
+	payload, _, err := openFrame(data)
+	if err != nil {
+		return "", nil // empty or torn: walk tells
+	}
+	p, err := record.Head(payload)
+	return p.LogID, err
+}

@@ -1,0 +1,180 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// findings are what Open found in a directory.
+type findings struct {
+	segments []*segment
+	next     int64
+	ledger   ledger
+	torn     bool
+	// cut is the number of bytes after the last whole record, up to the last
+	// that is not zero; at is where they begin in the last segment.
+	cut, at int64
+}
+
+// examine reads the segments from the last on that has the list of what was
+// under way where it begins, checking every frame.
+func examine(dir, logID string) (findings, error) {
+	firsts, err := listSegments(dir)
+	if err != nil {
+		return findings{}, err
+	}
+	if len(firsts) == 0 {
+		return findings{}, fmt.Errorf("%w: key without segments: restore the directory from a copy, or move it away to begin a new log", ErrCorrupt)
+	}
+	f := findings{}
+	for _, first := range firsts {
+		path := segmentPath(dir, first)
+		info, err := os.Stat(path)
+		if err != nil {
+			return findings{}, err
+		}
+		f.segments = append(f.segments, &segment{path: path, first: first, size: info.Size()})
+	}
+	base, err := f.base(dir)
+	if err != nil {
+		return findings{}, err
+	}
+	for i := base; i < len(f.segments); i++ {
+		if err := f.read(dir, logID, i, i > base); err != nil {
+			return findings{}, err
+		}
+	}
+	return f, nil
+}
+
+// base finds the segment to read from, and the ledger there.
+func (f *findings) base(dir string) (int, error) {
+	for i := len(f.segments) - 1; i >= 0; i-- {
+		first := f.segments[i].first
+		l, err := readLedger(openPath(dir, first))
+		switch {
+		case err == nil:
+			f.ledger = l
+			return i, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return 0, err
+		case first == 0:
+			f.ledger = ledger{}
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: %q is missing: restore the directory from a copy", ErrCorrupt, openPath(dir, f.segments[0].first))
+}
+
+func (f *findings) read(dir, logID string, i int, keep bool) error {
+	s := f.segments[i]
+	if keep {
+		// The crash came before the list was written.
+		if err := writeLedger(openPath(dir, s.first), f.ledger.list()); err != nil {
+			return err
+		}
+	}
+	data, err := os.ReadFile(s.path)
+	if err != nil {
+		return err
+	}
+	w, err := walk(s.path, data, s.first, logID, f.visit)
+	if err != nil {
+		return err
+	}
+	s.used, f.next = int64(w.end), w.next
+	if i < len(f.segments)-1 {
+		if next := f.segments[i+1].first; w.torn || w.next != next {
+			return corrupt(s.path, int64(w.end), fmt.Sprintf("ends before record %d, the next segment begins with %d", w.next, next))
+		}
+		return nil
+	}
+	if w.torn {
+		f.torn, f.at = true, s.used
+		f.cut = int64(len(bytes.TrimRight(data[w.end:], "\x00")))
+	}
+	return nil
+}
+
+func (f *findings) visit(r record.Record) error {
+	// Only these types change the ledger; decoding the rest would take time.
+	for _, kind := range []record.Type{record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationResult} {
+		if bytes.Contains(r.JSON[:min(len(r.JSON), 300)], []byte(`"type":"`+kind+`"`)) {
+			d, err := record.Decode(r.JSON)
+			if err != nil {
+				return err
+			}
+			f.ledger.apply(markOfDocument(&d))
+			return nil
+		}
+	}
+	return nil
+}
+
+// Outcome of an operation that was forwarded and has no result on record.
+const outcomeUnknown = "Unknown"
+
+// recordFindings writes to the log what was found when it was opened.
+func (l *Log) recordFindings(ctx context.Context, f findings) error {
+	open := f.ledger.list()
+	if !f.torn && len(open) == 0 {
+		return nil
+	}
+	sessions, operations := 0, 0
+	for _, u := range open {
+		operations += len(u.Operations)
+		if u.Started {
+			sessions++
+		}
+	}
+	reason := "the log was not closed in order"
+	if f.torn {
+		reason += "; an incomplete group at its end, never acknowledged, was cut"
+	}
+	attributes := []record.Attribute{
+		{Name: "sessionsWithoutEnd", Value: strconv.Itoa(sessions)},
+		{Name: "operationsWithUnknownOutcome", Value: strconv.Itoa(operations)},
+		{Name: "firstFreeIndex", Value: itoa(f.next)},
+	}
+	if f.torn {
+		attributes = append(attributes,
+			record.Attribute{Name: "cutBytes", Value: itoa(f.cut)},
+			record.Attribute{Name: "cutOffset", Value: itoa(f.at)})
+	}
+	events := []record.Event{{Type: record.Recovery, Reason: reason, Attributes: attributes}}
+	for _, u := range open {
+		for _, operation := range u.Operations {
+			events = append(events, record.Event{
+				Type: record.OperationResult, Session: u.Session, Connection: u.Connection, OperationID: operation,
+				Result: &record.Result{Outcome: outcomeUnknown},
+				Reason: "the proxy ended before the result was recorded",
+			})
+		}
+		if u.Started {
+			events = append(events, record.Event{
+				Type: record.SessionEnd, Session: u.Session, Connection: u.Connection,
+				Reason: "the proxy ended before the session's end was recorded",
+			})
+		}
+	}
+	var last *entry
+	for i := range events {
+		e, err := l.enqueue(ctx, &events[i], i == len(events)-1, 0)
+		if err != nil {
+			return err
+		}
+		last = e
+	}
+	_, err := Pending{log: l, entry: last}.Wait(ctx)
+	return err
+}
