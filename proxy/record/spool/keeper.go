@@ -52,7 +52,7 @@ func (l *Log) closeSealed() {
 		}
 		s := l.sealed[0]
 		l.mu.Unlock()
-		if err := writeLedger(openPath(l.options.Dir, s.first), s.open); err != nil {
+		if err := writeOpening(openPath(l.options.Dir, s.first), opening{Previous: s.old.first, PreviousBytes: s.old.used, UnderWay: s.open}); err != nil {
 			l.mu.Lock()
 			if l.spareErr == nil && l.spare == nil {
 				l.spareErr = l.noRoom(err)

@@ -106,26 +106,38 @@ func (l ledger) list() []underWay {
 	return all
 }
 
-func writeLedger(path string, all []underWay) error {
-	data, err := json.Marshal(all)
+// opening is what a segment's list file holds: the segment before it, and what
+// is under way where it begins.
+type opening struct {
+	Previous      int64      `json:"previous"`
+	PreviousBytes int64      `json:"previousBytes"`
+	UnderWay      []underWay `json:"underWay"`
+}
+
+func writeOpening(path string, o opening) error {
+	data, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
 	return writeFile(path, append(data, '\n'))
 }
 
-func readLedger(path string) (ledger, error) {
+func readOpening(path string) (opening, error) {
+	var o opening
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
-	var all []underWay
-	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, fmt.Errorf("%w: %q: %w", ErrCorrupt, path, err)
+	if err := json.Unmarshal(data, &o); err != nil {
+		return o, fmt.Errorf("%w: %q: %w", ErrCorrupt, path, err)
 	}
+	return o, nil
+}
+
+func (o opening) ledger() ledger {
 	l := ledger{}
-	for i := range all {
-		l[all[i].Session] = &all[i]
+	for i := range o.UnderWay {
+		l[o.UnderWay[i].Session] = &o.UnderWay[i]
 	}
-	return l, nil
+	return l
 }

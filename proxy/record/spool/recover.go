@@ -57,30 +57,42 @@ func examine(dir, logID string) (findings, error) {
 	return f, nil
 }
 
-// base finds the segment to read from, and the ledger there.
+// base finds the segment to read from, and the ledger there. It also checks by
+// their list files that no segment before it is missing or cut.
 func (f *findings) base(dir string) (int, error) {
+	base := -1
 	for i := len(f.segments) - 1; i >= 0; i-- {
 		first := f.segments[i].first
-		l, err := readLedger(openPath(dir, first))
+		o, err := readOpening(openPath(dir, first))
 		switch {
+		case err == nil && i > 0:
+			if before := f.segments[i-1]; before.first != o.Previous || before.size < o.PreviousBytes {
+				return 0, fmt.Errorf("%w: %q is missing or cut: restore the directory from a copy, or move it away to begin a new log and keep it as evidence",
+					ErrCorrupt, segmentPath(dir, o.Previous))
+			}
 		case err == nil:
-			f.ledger = l
-			return i, nil
 		case !errors.Is(err, fs.ErrNotExist):
 			return 0, err
-		case first == 0:
-			f.ledger = ledger{}
-			return i, nil
+		case base >= 0 || first == 0:
+		case i == 0:
+			return 0, fmt.Errorf("%w: %q is missing: restore the directory from a copy", ErrCorrupt, openPath(dir, first))
+		default:
+			continue
+		}
+		if base < 0 {
+			base, f.ledger = i, o.ledger()
 		}
 	}
-	return 0, fmt.Errorf("%w: %q is missing: restore the directory from a copy", ErrCorrupt, openPath(dir, f.segments[0].first))
+	return base, nil
 }
 
 func (f *findings) read(dir, logID string, i int, keep bool) error {
 	s := f.segments[i]
 	if keep {
 		// The crash came before the list was written.
-		if err := writeLedger(openPath(dir, s.first), f.ledger.list()); err != nil {
+		before := f.segments[i-1]
+		o := opening{Previous: before.first, PreviousBytes: before.used, UnderWay: f.ledger.list()}
+		if err := writeOpening(openPath(dir, s.first), o); err != nil {
 			return err
 		}
 	}
