@@ -1,0 +1,76 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ca
+
+import (
+	"bytes"
+	"time"
+)
+
+// State is what the authority's Secret holds. Next is made at half of the life
+// of Current and becomes Current at two thirds, so that every bundle has had it
+// for weeks before a certificate needs it. Previous stays in the bundle until it
+// expires.
+type State struct {
+	Current  Pair
+	Next     Pair
+	Previous []byte // certificates, PEM
+}
+
+// Advance brings the state to where it has to be now, and says whether it
+// changed. It makes the first authority, begins and ends rotations, and replaces
+// an authority that cannot be read or whose constraints are not the wanted ones.
+func Advance(state State, constraints Constraints, now time.Time) (State, bool, error) {
+	current, err := Load(state.Current)
+	if err != nil || now.After(current.certificate.NotAfter) {
+		fresh, err := NewAuthority(constraints, now)
+		if err != nil {
+			return State{}, false, err
+		}
+		return State{Current: fresh, Previous: unexpired(state.Previous, now)}, true, nil
+	}
+	changed := false
+	if kept := unexpired(state.Previous, now); !bytes.Equal(kept, state.Previous) {
+		state.Previous, changed = kept, true
+	}
+	if !constraints.equal(current.certificate.PermittedDNSDomains, current.certificate.PermittedIPRanges) {
+		// An administrator changed what may be signed. The new bounds hold from
+		// now on; the old certificate stays trusted until it expires.
+		fresh, err := NewAuthority(constraints, now)
+		if err != nil {
+			return State{}, false, err
+		}
+		return State{Current: fresh, Previous: join(state.Previous, state.Current.Certificate)}, true, nil
+	}
+	age := now.Sub(current.certificate.NotBefore)
+	life := current.certificate.NotAfter.Sub(current.certificate.NotBefore)
+	next, err := Load(state.Next)
+	if err != nil && age >= life/2 {
+		fresh, err := NewAuthority(constraints, now)
+		if err != nil {
+			return State{}, false, err
+		}
+		state.Next, changed = fresh, true
+		return state, changed, nil
+	}
+	if err == nil && age >= life*2/3 && now.Sub(next.certificate.NotBefore) > time.Hour {
+		state = State{Current: state.Next, Previous: join(state.Previous, state.Current.Certificate)}
+		changed = true
+	}
+	return state, changed, nil
+}
+
+// Bundle is what callers trust: every authority that may have signed a valid
+// certificate, or soon will.
+func (s State) Bundle() []byte {
+	return join(s.Current.Certificate, s.Next.Certificate, s.Previous)
+}
+
+func join(parts ...[]byte) []byte {
+	var all []byte
+	for _, part := range parts {
+		all = append(all, part...)
+	}
+	return all
+}

@@ -1,0 +1,131 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ca
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// SecretName is the Secret of the authority, in the operator's namespace.
+const SecretName = "doorward-ca"
+
+// The keys of the authority's Secret.
+const (
+	keyCurrentCertificate = "tls.crt"
+	keyCurrentKey         = "tls.key"
+	keyNextCertificate    = "next.crt"
+	keyNextKey            = "next.key"
+	keyPrevious           = "previous.crt"
+)
+
+// checkEvery is how often the authority's Secret is looked at.
+const checkEvery = time.Hour
+
+// Store keeps the authority in its Secret and rotates it. The client must read
+// Secrets from the API server, not from a cache.
+type Store struct {
+	client      client.Client
+	key         types.NamespacedName
+	constraints Constraints
+	now         func() time.Time
+	changed     func()
+
+	mu sync.Mutex // orders reads and writes of the Secret
+}
+
+// NewStore makes a Store. changed is called when the authority rotated; it may
+// be nil.
+func NewStore(c client.Client, namespace string, constraints Constraints, changed func()) *Store {
+	return &Store{
+		client: c, key: types.NamespacedName{Namespace: namespace, Name: SecretName},
+		constraints: constraints, now: time.Now, changed: changed,
+	}
+}
+
+// Constraints returns what may be signed.
+func (s *Store) Constraints() Constraints { return s.constraints }
+
+// State reads the authority, making or rotating it where that is due.
+func (s *Store) State(ctx context.Context) (State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var secret corev1.Secret
+	err := s.client.Get(ctx, s.key, &secret)
+	missing := apierrors.IsNotFound(err)
+	if err != nil && !missing {
+		return State{}, fmt.Errorf("cannot read certificate authority: %w", err)
+	}
+	state, changed, err := Advance(decodeState(secret.Data), s.constraints, s.now())
+	if err != nil || !changed {
+		return state, err
+	}
+	// Create and Update, not apply: of two managers that rotate at once, one
+	// must fail and read again.
+	secret.Data = encodeState(state)
+	if missing {
+		secret.ObjectMeta = metav1.ObjectMeta{Name: s.key.Name, Namespace: s.key.Namespace}
+		err = s.client.Create(ctx, &secret)
+	} else {
+		err = s.client.Update(ctx, &secret)
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("cannot write certificate authority: %w", err)
+	}
+	return state, nil
+}
+
+// Start rotates the authority until the context ends.
+func (s *Store) Start(ctx context.Context) error {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	var bundle string
+	for {
+		state, err := s.State(ctx)
+		if err != nil {
+			logr.FromContextOrDiscard(ctx).Error(err, "Cannot check the certificate authority")
+		} else if next := string(state.Bundle()); next != bundle {
+			if bundle != "" && s.changed != nil {
+				s.changed()
+			}
+			bundle = next
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// NeedLeaderElection makes the manager run Start on the leader only.
+func (s *Store) NeedLeaderElection() bool { return true }
+
+func decodeState(data map[string][]byte) State {
+	return State{
+		Current:  Pair{Certificate: data[keyCurrentCertificate], Key: data[keyCurrentKey]},
+		Next:     Pair{Certificate: data[keyNextCertificate], Key: data[keyNextKey]},
+		Previous: data[keyPrevious],
+	}
+}
+
+func encodeState(s State) map[string][]byte {
+	data := map[string][]byte{keyCurrentCertificate: s.Current.Certificate, keyCurrentKey: s.Current.Key}
+	if len(s.Next.Key) > 0 {
+		data[keyNextCertificate], data[keyNextKey] = s.Next.Certificate, s.Next.Key
+	}
+	if len(s.Previous) > 0 {
+		data[keyPrevious] = s.Previous
+	}
+	return data
+}
