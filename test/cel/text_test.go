@@ -20,3 +20,6 @@ func diff(t *testing.T, what string, want, got any) {
 		t.Errorf("%s: -want +got:\n%s", what, d)
 	}
 }
+
+// upper returns n upper-case hex digits.
+func upper(n int) string { return strings.Repeat("A", n) }

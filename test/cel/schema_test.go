@@ -1,0 +1,289 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cel_test
+
+import (
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// schemaCase is one change of a sample and the words that its refusal must have; none means
+// that it is accepted.
+type schemaCase struct {
+	reason  string
+	changes edits
+	want    string
+}
+
+// tryCreate asks the API server about each case, as a dry run by an admin.
+func tryCreate(t *testing.T, file string, cases map[string]schemaCase) {
+	t.Helper()
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			object := edited(sample(file), tc.changes)
+			expect(t, tc.reason, admin.Create(t.Context(), object, client.DryRunAll), tc.want)
+		})
+	}
+}
+
+func TestConnectionSchema(t *testing.T) {
+	target := map[string]any{"host": "db", "port": int64(1)}
+	managed := edits{"spec.isolation": map[string]any{"podSelector": map[string]any{"matchLabels": map[string]any{"app": "db"}}}}
+	tryCreate(t, "connection.yaml", map[string]schemaCase{
+		"Sample":   {reason: "the sample is valid"},
+		"Isolated": {reason: "isolation of a Managed connection", changes: managed},
+		"Spool":    {reason: "a volume claim", changes: edits{"spec.proxy.managed.spool": map[string]any{"size": "10Gi", "storageClassName": "fast"}}},
+		"Minimal": {reason: "everything optional may be absent", changes: edits{
+			"spec.tls": absent{}, "spec.options": absent{}, "spec.session": absent{}, "spec.audit": absent{},
+			"spec.proxy": map[string]any{"placement": "Managed"},
+		}},
+
+		"NameWithDot": {reason: "Services are named after it", changes: edits{"metadata.name": "a.b"}, want: "at most 40 characters and no dot"},
+		"NameLong":    {reason: "Services are named after it", changes: edits{"metadata.name": longText(41)}, want: "at most 40 characters and no dot"},
+
+		"ProtocolMissing": {reason: "required", changes: edits{"spec.protocol": absent{}}, want: "spec.protocol"},
+		"ProtocolEmpty":   {reason: "not empty", changes: edits{"spec.protocol": ""}, want: "spec.protocol"},
+		"ProtocolUpper":   {reason: "pattern", changes: edits{"spec.protocol": "Postgres"}, want: "spec.protocol"},
+		"ProtocolLong":    {reason: "bounded", changes: edits{"spec.protocol": longText(32)}, want: "spec.protocol"},
+		"ProtocolOpen":    {reason: "an unknown one is a condition, not an error", changes: edits{"spec.protocol": "gopher"}},
+
+		"NoTargets":       {reason: "required", changes: edits{"spec.targets": []any{}}, want: "spec.targets"},
+		"NineTargets":     {reason: "bounded", changes: edits{"spec.targets": repeat(9, "host", target)}, want: "spec.targets"},
+		"HostEmpty":       {reason: "not empty", changes: edits{"spec.targets.0.host": ""}, want: "host"},
+		"HostWithPort":    {reason: "no port", changes: edits{"spec.targets.0.host": "db:5432"}, want: "without port"},
+		"HostWithScheme":  {reason: "no scheme", changes: edits{"spec.targets.0.host": "tcp://db"}, want: "without port, scheme"},
+		"HostIPv4":        {reason: "an address", changes: edits{"spec.targets.0.host": "192.0.2.1"}},
+		"HostIPv6":        {reason: "an address", changes: edits{"spec.targets.0.host": "2001:db8::1"}},
+		"HostIPv6Bracket": {reason: "no brackets", changes: edits{"spec.targets.0.host": "[2001:db8::1]"}, want: "brackets"},
+		"PortZero":        {reason: "1 to 65535", changes: edits{"spec.targets.0.port": int64(0)}, want: "port"},
+		"PortHigh":        {reason: "1 to 65535", changes: edits{"spec.targets.0.port": int64(65536)}, want: "port"},
+
+		"TLSMode":            {reason: "enum", changes: edits{"spec.tls.mode": "Prefer"}, want: "Unsupported value"},
+		"TLSEmpty":           {reason: "says nothing", changes: edits{"spec.tls": map[string]any{}}, want: "spec.tls"},
+		"TLSDisabledWithCA":  {reason: "contradiction", changes: edits{"spec.tls.mode": "Disabled"}, want: "no meaning when mode is Disabled"},
+		"TLSDisabled":        {reason: "clear text is asked for in words", changes: edits{"spec.tls": map[string]any{"mode": "Disabled"}}},
+		"ServerNameBad":      {reason: "a name", changes: edits{"spec.tls.serverName": "*.db"}, want: "serverName must be"},
+		"CAWithoutConfigMap": {reason: "union", changes: edits{"spec.tls.certificateAuthority.configMap": absent{}}, want: "configMap is required"},
+		"CAType":             {reason: "enum", changes: edits{"spec.tls.certificateAuthority.type": "Secret"}, want: "Unsupported value"},
+		"CAKey":              {reason: "pattern", changes: edits{"spec.tls.certificateAuthority.configMap.key": "a/b"}, want: "key"},
+
+		"CredentialMissing":      {reason: "required", changes: edits{"spec.credential": absent{}}, want: "spec.credential"},
+		"CredentialNoSecret":     {reason: "union", changes: edits{"spec.credential.secret": absent{}}, want: "secret is required"},
+		"CredentialBoth":         {reason: "union", changes: edits{"spec.credential.file": map[string]any{"path": "/a"}}, want: "forbidden otherwise"},
+		"CredentialFileManaged":  {reason: "a file is beside an External proxy", changes: edits{"spec.credential": map[string]any{"type": "File", "file": map[string]any{"path": "/a"}}}, want: "needs proxy.placement External"},
+		"CredentialType":         {reason: "enum", changes: edits{"spec.credential.type": "Vault"}, want: "Unsupported value"},
+		"CredentialSecretEmpty":  {reason: "not empty", changes: edits{"spec.credential.secret.name": ""}, want: "name"},
+		"SecretOtherNamespace":   {reason: "checklist 41: references are local; strict validation names the field", changes: edits{"spec.credential.secret.namespace": "other"}},
+		"OptionsList":            {reason: "an object", changes: edits{"spec.options": []any{"a"}}, want: "spec.options"},
+		"OptionsEmpty":           {reason: "says nothing", changes: edits{"spec.options": map[string]any{}}, want: "spec.options"},
+		"OptionsOpen":            {reason: "unknown keys are the protocol's to judge", changes: edits{"spec.options": map[string]any{"x": map[string]any{"y": []any{"z"}}}}},
+		"PlacementMissing":       {reason: "required", changes: edits{"spec.proxy.placement": absent{}}, want: "placement"},
+		"PlacementUnknown":       {reason: "enum", changes: edits{"spec.proxy.placement": "Sidecar"}, want: "Unsupported value"},
+		"ManagedAndExternal":     {reason: "union", changes: edits{"spec.proxy.external": map[string]any{"serverNames": []any{"a"}}}, want: "forbidden otherwise"},
+		"ExternalWithManaged":    {reason: "union", changes: edits{"spec.proxy.placement": "External"}, want: "managed is forbidden"},
+		"StalenessLow":           {reason: "at least 30 s", changes: edits{"spec.proxy.maxStalenessSeconds": int64(29)}, want: "maxStalenessSeconds"},
+		"StalenessHigh":          {reason: "at most 1 h", changes: edits{"spec.proxy.maxStalenessSeconds": int64(3601)}, want: "maxStalenessSeconds"},
+		"ReplicasZero":           {reason: "1 to 20", changes: edits{"spec.proxy.managed.replicas": int64(0)}, want: "replicas"},
+		"ReplicasMany":           {reason: "1 to 20", changes: edits{"spec.proxy.managed.replicas": int64(21)}, want: "replicas"},
+		"SpoolWithoutSize":       {reason: "required", changes: edits{"spec.proxy.managed.spool": map[string]any{}}, want: "size"},
+		"SpoolZero":              {reason: "above zero", changes: edits{"spec.proxy.managed.spool": map[string]any{"size": "0"}}, want: "above zero"},
+		"SessionEmpty":           {reason: "says nothing", changes: edits{"spec.session": map[string]any{}}, want: "spec.session"},
+		"SessionDuration":        {reason: "at most a week", changes: edits{"spec.session.maxDurationSeconds": int64(604801)}, want: "maxDurationSeconds"},
+		"SessionIdle":            {reason: "at least 10 s", changes: edits{"spec.session.idleTimeoutSeconds": int64(9)}, want: "idleTimeoutSeconds"},
+		"SessionConcurrent":      {reason: "at least one", changes: edits{"spec.session.maxConcurrent": int64(0)}, want: "maxConcurrent"},
+		"Retention":              {reason: "at most a year", changes: edits{"spec.audit.sessionRetentionSeconds": int64(31536001)}, want: "sessionRetentionSeconds"},
+		"IsolationNoPodSelector": {reason: "required", changes: edits{"spec.isolation": map[string]any{}}, want: "podSelector"},
+	})
+	tryCreate(t, "connection_external.yaml", map[string]schemaCase{
+		"SampleExternal":      {reason: "the sample is valid"},
+		"NoExternal":          {reason: "union", changes: edits{"spec.proxy.external": absent{}}, want: "external is required"},
+		"NoServerNames":       {reason: "a certificate needs a name", changes: edits{"spec.proxy.external.serverNames": []any{}}, want: "serverNames"},
+		"ManyServerNames":     {reason: "bounded", changes: edits{"spec.proxy.external.serverNames": names(17)}, want: "serverNames"},
+		"BadServerName":       {reason: "no wildcard", changes: edits{"spec.proxy.external.serverNames": []any{"*.example"}}, want: "server name must be"},
+		"ExternalIsolation":   {reason: "no network to close", changes: managed, want: "isolation needs proxy.placement Managed"},
+		"FileRelative":        {reason: "absolute", changes: edits{"spec.credential.file.path": "etc/x"}, want: "path must be absolute"},
+		"FileTraversal":       {reason: "no traversal", changes: edits{"spec.credential.file.path": "/etc/../x"}, want: "path must be absolute"},
+		"FileTypeWithoutFile": {reason: "union", changes: edits{"spec.credential.file": absent{}}, want: "file is required"},
+	})
+}
+
+func TestConnectionProtocolIsImmutable(t *testing.T) {
+	object := sample("connection.yaml")
+	object.SetName("immutable")
+	if err := admin.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	changed := edited(object, edits{"spec.protocol": "mysql"})
+	expect(t, "another protocol is another Connection", admin.Update(t.Context(), changed, client.DryRunAll), "protocol cannot be changed")
+	changed = edited(object, edits{"spec.targets.0.port": int64(5433)})
+	expect(t, "the rest may change", admin.Update(t.Context(), changed, client.DryRunAll), "")
+}
+
+func TestAccessPolicySchema(t *testing.T) {
+	rule := map[string]any{"effect": "Deny", "actions": []any{"select"}}
+	mask := map[string]any{"fields": []any{"a"}, "method": map[string]any{"type": "Null"}}
+	subject := map[string]any{"kind": "User", "identityProvider": "*"}
+	approver := func(kind, name string) edits {
+		return edits{"spec.rules.1.approval.approvers": []any{map[string]any{"kind": kind, "name": name}}}
+	}
+	tryCreate(t, "accesspolicy.yaml", map[string]schemaCase{
+		"Sample":    {reason: "the sample is valid"},
+		"OnlyRules": {reason: "rules without masks", changes: edits{"spec.masks": []any{}}},
+		"OnlyMasks": {reason: "masks without rules", changes: edits{"spec.rules": []any{}}},
+		"AnyIdP":    {reason: "any provider is asked for in words", changes: edits{"spec.subjects.0.identityProvider": "*"}},
+
+		"Neither":  {reason: "says nothing", changes: edits{"spec.rules": []any{}, "spec.masks": []any{}}, want: "at least one rule or one mask"},
+		"NoRules":  {reason: "checklist 40: always written", changes: edits{"spec.rules": absent{}}, want: "spec.rules"},
+		"NoMasks":  {reason: "checklist 40: always written", changes: edits{"spec.masks": absent{}}, want: "spec.masks"},
+		"ManyRule": {reason: "bounded", changes: edits{"spec.rules": repeat(65, "name", rule)}, want: "spec.rules"},
+		"ManyMask": {reason: "bounded", changes: edits{"spec.masks": repeat(65, "name", mask)}, want: "spec.masks"},
+
+		"NoSubjects":      {reason: "required", changes: edits{"spec.subjects": absent{}}, want: "spec.subjects"},
+		"EmptySubjects":   {reason: "at least one", changes: edits{"spec.subjects": []any{}}, want: "spec.subjects"},
+		"ManySubjects":    {reason: "bounded", changes: edits{"spec.subjects": repeat(129, "name", subject)}, want: "spec.subjects"},
+		"SubjectKind":     {reason: "enum", changes: edits{"spec.subjects.0.kind": "Everyone"}, want: "Unsupported value"},
+		"SubjectName":     {reason: "not empty", changes: edits{"spec.subjects.0.name": ""}, want: "name"},
+		"SubjectIdP":      {reason: "checklist 40: absent would be broader", changes: edits{"spec.subjects.0.identityProvider": absent{}}, want: "identityProvider"},
+		"SubjectIdPGlob":  {reason: "a name, or '*' alone", changes: edits{"spec.subjects.0.identityProvider": "comp*"}, want: "identityProvider must be"},
+		"NoConnections":   {reason: "required", changes: edits{"spec.connections": absent{}}, want: "spec.connections"},
+		"ManyConnections": {reason: "bounded", changes: edits{"spec.connections": repeat(65, "name", nil)}, want: "spec.connections"},
+		"ConnectionGlob":  {reason: "a glob", changes: edits{"spec.connections.0.name": "orders-*"}},
+		"ConnectionBad":   {reason: "pattern", changes: edits{"spec.connections.0.name": "other/orders-db"}, want: "name"},
+
+		"RuleTwice":        {reason: "names are unique", changes: edits{"spec.rules.2.name": "read"}, want: "Duplicate value"},
+		"RuleName":         {reason: "pattern", changes: edits{"spec.rules.0.name": "Read all"}, want: "name"},
+		"RuleEffect":       {reason: "enum", changes: edits{"spec.rules.0.effect": "Permit"}, want: "Unsupported value"},
+		"RuleNoEffect":     {reason: "required", changes: edits{"spec.rules.0.effect": absent{}}, want: "effect"},
+		"RuleNoActions":    {reason: "required", changes: edits{"spec.rules.0.actions": absent{}}, want: "actions"},
+		"RuleManyActions":  {reason: "bounded", changes: edits{"spec.rules.0.actions": names(65)}, want: "actions"},
+		"RuleAction":       {reason: "no spaces", changes: edits{"spec.rules.0.actions": []any{"drop table"}}, want: "actions"},
+		"AllowNoResources": {reason: "checklist 40: absent would be broader", changes: edits{"spec.rules.0.resources": absent{}}, want: "resources is required when effect is Allow"},
+		"AllowAll":         {reason: "everything is asked for in words", changes: edits{"spec.rules.0.resources": []any{"*"}}},
+		"AllowProperties":  {reason: "checklist 40: absent would be broader", changes: edits{"spec.rules.0.properties": []any{"multiStatement"}}, want: "properties is forbidden when effect is Allow"},
+		"ManyResources":    {reason: "bounded", changes: edits{"spec.rules.0.resources": names(65)}, want: "resources"},
+		"ResourceControl":  {reason: "checklist 48: no control characters", changes: edits{"spec.rules.0.resources": []any{"a\nb"}}, want: "resources"},
+		"Property":         {reason: "pattern", changes: edits{"spec.rules.2.properties": []any{"Unbounded Write"}}, want: "properties"},
+		"ManyProperties":   {reason: "bounded", changes: edits{"spec.rules.2.properties": names(17)}, want: "properties"},
+		"MessageLong":      {reason: "bounded", changes: edits{"spec.rules.2.message": longText(513)}, want: "message"},
+		"MessageControl":   {reason: "checklist 48: no control characters", changes: edits{"spec.rules.2.message": "a\x1b[2K"}, want: "message"},
+
+		"ApprovalMissing":   {reason: "union", changes: edits{"spec.rules.1.approval": absent{}}, want: "approval is required when effect is RequireApproval"},
+		"ApprovalOnDeny":    {reason: "union", changes: edits{"spec.rules.1.effect": "Deny"}, want: "forbidden otherwise"},
+		"NoApprovers":       {reason: "at least one", changes: edits{"spec.rules.1.approval.approvers": []any{}}, want: "approvers"},
+		"NoMinimum":         {reason: "checklist 40: absent would be broader", changes: edits{"spec.rules.1.approval.minimum": absent{}}, want: "minimum"},
+		"MinimumZero":       {reason: "at least one", changes: edits{"spec.rules.1.approval.minimum": int64(0)}, want: "minimum"},
+		"MinimumHigh":       {reason: "at most ten", changes: edits{"spec.rules.1.approval.minimum": int64(11)}, want: "minimum"},
+		"NoTimeout":         {reason: "checklist 40: absent would be another", changes: edits{"spec.rules.1.approval.timeoutSeconds": absent{}}, want: "timeoutSeconds"},
+		"TimeoutLow":        {reason: "at least 10 s", changes: edits{"spec.rules.1.approval.timeoutSeconds": int64(9)}, want: "timeoutSeconds"},
+		"TimeoutHigh":       {reason: "at most a day", changes: edits{"spec.rules.1.approval.timeoutSeconds": int64(86401)}, want: "timeoutSeconds"},
+		"ApproverSA":        {reason: "a service account in full", changes: approver("User", namedServiceAccount)},
+		"ApproverAdmin":     {reason: "no other system user", changes: approver("User", "system:admin"), want: "must be one service account"},
+		"ApproverSAPrefix":  {reason: "not half a service account", changes: approver("User", "system:serviceaccount:shop"), want: "must be one service account"},
+		"ApproverMasters":   {reason: "no system group", changes: approver("Group", "system:masters"), want: "cannot approve"},
+		"ApproverEveryone":  {reason: "no system group", changes: approver("Group", "system:authenticated"), want: "cannot approve"},
+		"ApproverKind":      {reason: "enum", changes: approver("Everyone", "x"), want: "Unsupported value"},
+		"MaskTwice":         {reason: "names are unique", changes: edits{"spec.masks.1.name": "contact"}, want: "Duplicate value"},
+		"MaskNoFields":      {reason: "required", changes: edits{"spec.masks.0.fields": absent{}}, want: "fields"},
+		"MaskManyFields":    {reason: "bounded", changes: edits{"spec.masks.0.fields": names(129)}, want: "fields"},
+		"MaskNoMethod":      {reason: "required", changes: edits{"spec.masks.0.method": absent{}}, want: "method"},
+		"MaskMethod":        {reason: "enum", changes: edits{"spec.masks.0.method.type": "Hash"}, want: "Unsupported value"},
+		"MaskNull":          {reason: "null", changes: edits{"spec.masks.0.method.type": "Null"}},
+		"KeepLastMissing":   {reason: "union", changes: edits{"spec.masks.1.method.keepLast": absent{}}, want: "keepLast is required"},
+		"KeepLastForbidden": {reason: "union", changes: edits{"spec.masks.1.method.type": "Redact"}, want: "forbidden otherwise"},
+		"KeepLastZero":      {reason: "at least one", changes: edits{"spec.masks.1.method.keepLast.count": int64(0)}, want: "count"},
+		"KeepLastMuch":      {reason: "at most 16", changes: edits{"spec.masks.1.method.keepLast.count": int64(17)}, want: "count"},
+	})
+}
+
+func TestIdentityProviderSchema(t *testing.T) {
+	issuer := func(url string) edits { return edits{"spec.oidc.issuer.url": url} }
+	tryCreate(t, "identityprovider.yaml", map[string]schemaCase{
+		"Sample":        {reason: "the sample is valid"},
+		"NoMapping":     {reason: "callers then obtain no approvals", changes: edits{"spec.kubernetesUsername": absent{}}},
+		"NoRules":       {reason: "no further rules, in words", changes: edits{"spec.oidc.claimValidationRules": []any{}}},
+		"Path":          {reason: "an issuer with a path", changes: issuer("https://login.example/realms/shop")},
+		"Type":          {reason: "enum", changes: edits{"spec.type": "SAML"}, want: "Unsupported value"},
+		"NoOIDC":        {reason: "union", changes: edits{"spec.oidc": absent{}}, want: "oidc is required"},
+		"HTTP":          {reason: "https only", changes: issuer("http://login.shop.example"), want: "must be an https URL"},
+		"NotURL":        {reason: "a URL", changes: issuer("login.shop.example"), want: "must be an https URL"},
+		"Query":         {reason: "no query", changes: issuer("https://login.example/?a=b"), want: "must not have a query"},
+		"Fragment":      {reason: "no fragment", changes: issuer("https://login.example/#a"), want: "must not have a query"},
+		"UserInfo":      {reason: "no user information", changes: issuer("https://a:b@login.example"), want: "must not have a query"},
+		"LongURL":       {reason: "bounded", changes: issuer("https://" + longText(2048)), want: "url"},
+		"NoAudience":    {reason: "a token for another service is no token for this one", changes: edits{"spec.oidc.issuer.audiences": []any{}}, want: "audiences"},
+		"ManyAudiences": {reason: "bounded", changes: edits{"spec.oidc.issuer.audiences": names(17)}, want: "audiences"},
+		"EmptyAudience": {reason: "not empty", changes: edits{"spec.oidc.issuer.audiences": []any{""}}, want: "audiences"},
+		"NotPEM":        {reason: "certificates", changes: edits{"spec.oidc.issuer.certificateAuthority": "hello"}, want: "must be PEM certificates"},
+		"PrivateKey": {reason: "no key in the API", changes: edits{"spec.oidc.issuer.certificateAuthority": "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----"},
+			want: "no private key"},
+		"AlgorithmNone":     {reason: "checklist 28: an allow-list", changes: edits{"spec.oidc.signingAlgorithms": []any{"none"}}, want: "Unsupported value"},
+		"AlgorithmHMAC":     {reason: "checklist 28: an allow-list", changes: edits{"spec.oidc.signingAlgorithms": []any{"HS256"}}, want: "Unsupported value"},
+		"AlgorithmTwice":    {reason: "a set", changes: edits{"spec.oidc.signingAlgorithms": []any{"RS256", "RS256"}}, want: "Duplicate value"},
+		"NoUsername":        {reason: "required", changes: edits{"spec.oidc.claimMappings.username": absent{}}, want: "username"},
+		"UsernameNoPrefix":  {reason: "checklist 40: absent would be empty", changes: edits{"spec.oidc.claimMappings.username.prefix": absent{}}, want: "prefix"},
+		"UsernamePrefix":    {reason: "bounded", changes: edits{"spec.oidc.claimMappings.username.prefix": longText(65)}, want: "prefix"},
+		"GroupsNoPrefix":    {reason: "checklist 40: absent would be empty", changes: edits{"spec.oidc.claimMappings.groups.prefix": absent{}}, want: "prefix"},
+		"KindNoClaim":       {reason: "required", changes: edits{"spec.oidc.claimMappings.kind": map[string]any{}}, want: "claim"},
+		"RulesAbsent":       {reason: "checklist 40: absent would admit more", changes: edits{"spec.oidc.claimValidationRules": absent{}}, want: "claimValidationRules"},
+		"RuleTwice":         {reason: "one value per claim", changes: edits{"spec.oidc.claimValidationRules": []any{map[string]any{"claim": "a", "requiredValue": "1"}, map[string]any{"claim": "a", "requiredValue": "2"}}}, want: "Duplicate value"},
+		"RuleNoValue":       {reason: "required", changes: edits{"spec.oidc.claimValidationRules.0.requiredValue": absent{}}, want: "requiredValue"},
+		"SkewHigh":          {reason: "at most 300 s", changes: edits{"spec.oidc.clockSkewSeconds": int64(301)}, want: "clockSkewSeconds"},
+		"KubernetesSystem":  {reason: "reserved names", changes: edits{"spec.kubernetesUsername.prefix": "system:"}, want: "must not begin with 'system:'"},
+		"KubernetesNoValue": {reason: "checklist 40: absent would be empty", changes: edits{"spec.kubernetesUsername": map[string]any{}}, want: "prefix"},
+		"KubernetesEmpty":   {reason: "no prefix, in words", changes: edits{"spec.kubernetesUsername.prefix": ""}},
+	})
+}
+
+func TestLogSinkSchema(t *testing.T) {
+	file := func(directory string) edits {
+		return edits{"spec": map[string]any{"type": "File", "file": map[string]any{"directory": directory}}}
+	}
+	tryCreate(t, "logsink.yaml", map[string]schemaCase{
+		"Sample":       {reason: "the sample is valid"},
+		"File":         {reason: "files", changes: file("/var/log/doorward")},
+		"Type":         {reason: "enum", changes: edits{"spec.type": "Kafka"}, want: "Unsupported value"},
+		"FileMissing":  {reason: "union", changes: edits{"spec.type": "File"}, want: "file is required"},
+		"FileOnStdout": {reason: "union", changes: edits{"spec.file": map[string]any{"directory": "/a"}}, want: "forbidden otherwise"},
+		"Relative":     {reason: "absolute", changes: file("var/log"), want: "directory must be absolute"},
+		"Traversal":    {reason: "no traversal", changes: file("/var/../etc"), want: "directory must be absolute"},
+		"Small":        {reason: "at least 64 KiB", changes: edits{"spec": map[string]any{"type": "File", "file": map[string]any{"directory": "/a", "maxFileBytes": int64(1)}}}, want: "maxFileBytes"},
+	})
+}
+
+func TestApprovalRequestSchema(t *testing.T) {
+	tryCreate(t, "approvalrequest.yaml", map[string]schemaCase{
+		"Sample":        {reason: "the sample is valid"},
+		"Scope":         {reason: "enum", changes: edits{"spec.scope": "Session"}, want: "Unsupported value"},
+		"NoRequester":   {reason: "required", changes: edits{"spec.requester": absent{}}, want: "spec.requester"},
+		"NotMapped":     {reason: "a requester has a Kubernetes user name", changes: edits{"spec.requester.username": absent{}}, want: "username"},
+		"ManyGroups":    {reason: "bounded", changes: edits{"spec.requester.groups": names(257)}, want: "groups"},
+		"DigestShort":   {reason: "a SHA-256", changes: edits{"spec.operation.digest": "sha256:00"}, want: "digest"},
+		"DigestUpper":   {reason: "one spelling", changes: edits{"spec.operation.digest": "sha256:" + upper(64)}, want: "digest"},
+		"StatementLong": {reason: "checklist 37, 38: bounded", changes: edits{"spec.operation.statement": longText(8193)}, want: "statement"},
+		"Truncation":    {reason: "checklist 37: said in words", changes: edits{"spec.operation.truncation": absent{}}, want: "truncation"},
+		"NoAccesses":    {reason: "at least one", changes: edits{"spec.operation.accesses": []any{}}, want: "accesses"},
+		"Nonce":         {reason: "a SHA-256", changes: edits{"spec.holder.nonce": "x"}, want: "nonce"},
+		"NoBinding":     {reason: "required", changes: edits{"spec.binding": absent{}}, want: "spec.binding"},
+		"NoPolicies":    {reason: "at least one", changes: edits{"spec.binding.policies": []any{}}, want: "policies"},
+		"NoApprovers":   {reason: "at least one", changes: edits{"spec.approvers": []any{}}, want: "spec.approvers"},
+		"SystemGroup":   {reason: "no system group", changes: edits{"spec.approvers": []any{map[string]any{"kind": "Group", "name": "system:masters"}}}, want: "cannot approve"},
+		"Minimum":       {reason: "at least one", changes: edits{"spec.minimumApprovals": int64(0)}, want: "minimumApprovals"},
+		"NoExpiry":      {reason: "required", changes: edits{"spec.expiresAt": absent{}}, want: "expiresAt"},
+		"Connection":    {reason: "a name in this namespace", changes: edits{"spec.connectionRef.name": "other/db"}, want: "DNS label"},
+	})
+}
+
+func TestAuditSessionSchema(t *testing.T) {
+	tryCreate(t, "auditsession.yaml", map[string]schemaCase{
+		"Sample":         {reason: "the sample is valid"},
+		"NoActor":        {reason: "required", changes: edits{"spec.actor": absent{}}, want: "spec.actor"},
+		"Kind":           {reason: "enum", changes: edits{"spec.actor.kind": "Bot"}, want: "Unsupported value"},
+		"NoProvider":     {reason: "required", changes: edits{"spec.actor.identityProvider": absent{}}, want: "identityProvider"},
+		"LongDelegation": {reason: "bounded", changes: edits{"spec.actor.delegation": repeat(17, "subject", nil)}, want: "delegation"},
+		"Delegation":     {reason: "a chain", changes: edits{"spec.actor.delegation": []any{map[string]any{"subject": "agent-1"}}}},
+		"NoClient":       {reason: "required", changes: edits{"spec.clientAddress": absent{}}, want: "clientAddress"},
+		"NoStart":        {reason: "required", changes: edits{"spec.startedAt": absent{}}, want: "startedAt"},
+	})
+}
