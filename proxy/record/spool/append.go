@@ -187,6 +187,7 @@ func (l *Log) place(e *entry, reserve int64) error {
 	}
 	if left < reserve {
 		if l.spareErr != nil {
+			l.full = true
 			return l.spareErr
 		}
 		if left < 0 || l.spare == nil {

@@ -125,9 +125,10 @@ func (l *Log) makeSpare(serial int) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.spare, l.spareErr = spare, nil
+	full := l.full
+	l.spare, l.spareErr, l.full = spare, nil, false
 	if err != nil {
-		l.spareErr = l.noRoom(err)
+		l.spareErr, l.full = l.noRoom(err), full
 	} else {
 		l.occupied += size
 	}

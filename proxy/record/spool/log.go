@@ -106,6 +106,7 @@ type Log struct {
 	tailRoom int64
 	spare    *segment
 	spareErr error // why there can be no spare now
+	full     bool  // a record was refused for spareErr
 	occupied int64 // bytes of all segment files
 	segments []*segment
 	failure  error
@@ -149,7 +150,7 @@ func (l *Log) Err() error {
 	if err := l.refusal(); err != nil {
 		return err
 	}
-	if l.spareErr != nil && l.rest() < l.reserve() {
+	if l.full {
 		return l.spareErr
 	}
 	return nil
