@@ -80,7 +80,7 @@ resilience: install-deps ## Take the API server, the manager and the proxy away 
 .PHONY: bench
 bench: ## Compare with a direct connection, pgbouncer and a plain relay; prints ratios.
 	@hack/install-deps.sh build database bench
-	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench
+	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench/postgres
 
 ##@ Check
 

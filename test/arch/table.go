@@ -1,0 +1,173 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package arch holds the import table: which package may import which, and why. The table is
+// data; its test reads every Go file of the module and fails at each import that the table
+// forbids. A new folder that no rule covers is allowed nothing of ours until it has one.
+package arch
+
+// Rule says what the files of some packages may import of this module and of others.
+//
+// A pattern is a path of packages relative to the module ("proxy/record"); "x/..." is x and
+// everything below it, "x/*" every direct child of x with all below it. A pattern with a dot
+// in its first element ("k8s.io/...") is of another module.
+type Rule struct {
+	// Packages the rule is about. The most specific rule (the longest pattern) holds.
+	Packages []string
+	// May lists what they may import of this module, besides the packages below their own
+	// folder. "..." is everything.
+	May []string
+	// Third, where not nil, lists what they may import of other modules. The standard library
+	// is always allowed.
+	Third []string
+	// Reason is said when the rule is broken.
+	Reason string
+}
+
+// leaves are what every package of the data path may rely on.
+var leaves = []string{"proxy/identity", "proxy/policy", "proxy/mask", "proxy/record", "proxy/snapshot"}
+
+// Table is the import table of the module, tests excepted.
+var Table = []Rule{
+	{
+		Packages: []string{"api/..."},
+		Third:    []string{"k8s.io/apimachinery/..."},
+		Reason:   "types only: other programs import them, and must not get our dependencies with them",
+	},
+	{
+		Packages: []string{"proxy/identity", "proxy/relay"},
+		Reason:   "a leaf knows nothing of ours, so that everything may stand on it",
+	},
+	{
+		Packages: []string{"proxy/policy"},
+		May:      []string{"proxy/identity"},
+		Reason:   "a decision is about a principal; it knows nothing else of ours, and does no I/O",
+	},
+	{
+		Packages: []string{"proxy/mask"},
+		May:      []string{"proxy/policy"},
+		Reason:   "a masker carries out what a decision asks for, and nothing else",
+	},
+	{
+		Packages: []string{"proxy/record"},
+		May:      []string{"proxy/identity", "proxy/policy"},
+		Reason:   "a record names a principal and a decision; how it is stored and shipped is below it",
+	},
+	{
+		Packages: []string{"proxy/snapshot"},
+		May:      []string{"proxy/identity", "proxy/policy"},
+		Reason:   "the form a proxy runs on is plain data: the controllers write it and the proxy reads it",
+	},
+	{
+		Packages: []string{"proxy/identity/*"},
+		May:      []string{"proxy/identity"},
+		Reason:   "a way to prove an identity meets the others only where cmd/ wires them",
+	},
+	{
+		Packages: []string{"proxy/policy/*"},
+		May:      []string{"proxy/policy", "proxy/identity"},
+		Reason:   "an engine is pure: it sees what it decides on and nothing of the proxy",
+	},
+	{
+		Packages: []string{"proxy/mask/*"},
+		May:      []string{"proxy/mask", "proxy/policy"},
+		Reason:   "a masker is pure and streaming",
+	},
+	{
+		Packages: []string{"proxy/record/*"},
+		May:      []string{"proxy/record", "proxy/identity", "proxy/policy"},
+		Reason:   "a store or a sink knows records and nothing of who writes them",
+	},
+	{
+		Packages: []string{"proxy/upstream", "proxy/upstream/..."},
+		May:      leaves,
+		Reason:   "dialling a target needs the snapshot's words for it, not the server's",
+	},
+	{
+		Packages: []string{"proxy/access", "proxy/access/..."},
+		May:      leaves,
+		Reason:   "the road is made of the leaves; what it needs from outside it declares as interfaces",
+	},
+	{
+		Packages: []string{"proxy/protocol"},
+		May:      append([]string{"proxy/access"}, leaves...),
+		Reason:   "the contract of a protocol is the road and the leaves",
+	},
+	{
+		Packages: []string{"proxy/protocol/*"},
+		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay"}, leaves...),
+		Reason: "a protocol owns the words on the wire: never another protocol, the server, a sink, " +
+			"the API types, a controller or the way to a target",
+	},
+	{
+		Packages: []string{"proxy/protocol/all"},
+		May:      []string{"proxy/protocol/..."},
+		Reason:   "the generated list is the one place that knows every protocol",
+	},
+	{
+		Packages: []string{"proxy/protocol/protocoltest", "proxy/protocol/protocoltest/..."},
+		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay"}, leaves...),
+		Reason:   "the test kit knows the contract, so that it fits every protocol",
+	},
+	{
+		Packages: []string{"proxy/server", "proxy/server/..."},
+		May:      append([]string{"proxy/access", "proxy/protocol", "proxy/relay", "proxy/upstream"}, leaves...),
+		Reason:   "the server owns connections, opens those to targets, and knows protocols by their contract only",
+	},
+	{
+		Packages: []string{"proxy/report", "proxy/report/..."},
+		May:      append([]string{"api/...", "proxy/access"}, leaves...),
+		Reason:   "what a proxy tells the API server is API objects made of records",
+	},
+	{
+		Packages: []string{"proxy/..."},
+		May:      append([]string{"proxy/access", "proxy/relay"}, leaves...),
+		Reason:   "the data path stands on the road and the leaves",
+	},
+	{
+		Packages: []string{"controllers/compile", "controllers/compile/..."},
+		May:      append([]string{"api/...", "proxy/protocol"}, leaves...),
+		Reason:   "the compiler is pure: API objects in, snapshot and verdicts out",
+	},
+	{
+		Packages: []string{"controllers/..."},
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/protocol"}, leaves...),
+		Reason:   "controllers write what proxies read; the data path itself is not theirs",
+	},
+	{
+		Packages: []string{"cli/..."},
+		May:      append([]string{"api/...", "cli/..."}, leaves...),
+		Reason:   "the plugin is a client of the API server",
+	},
+	{
+		Packages: []string{"config/..."},
+		Reason:   "manifests, embedded where a program has to know them",
+	},
+	{
+		Packages: []string{"cmd/..."},
+		May:      []string{"..."},
+		Reason:   "implementations meet the interfaces here",
+	},
+	{
+		Packages: []string{"hack/...", "test/..."},
+		May:      []string{"..."},
+		Reason:   "tools and tests are in no image",
+	},
+}
+
+// Importable lists packages that only some may import, whatever the rules above say.
+var Importable = []struct {
+	Packages []string
+	By       []string
+	Reason   string
+}{
+	{
+		Packages: []string{"cmd/..."},
+		Reason:   "a command is the end of the wiring",
+	},
+	{
+		Packages: []string{"hack/...", "test/..."},
+		By:       []string{"hack/...", "test/..."},
+		Reason:   "development tools, the development issuer above all, are in no product binary",
+	},
+}
