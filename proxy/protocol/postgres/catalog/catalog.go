@@ -233,3 +233,7 @@ func reach(start uint32, edges ...map[uint32][]uint32) []uint32 {
 	slices.Sort(out)
 	return out
 }
+
+// Reads returns what the relation's rules read directly, or the owner of a
+// toast table. The slice is shared.
+func (c *Catalog) Reads(oid uint32) []uint32 { return c.reads[oid] }

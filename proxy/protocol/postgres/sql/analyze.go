@@ -1,10 +1,17 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sql says what a PostgreSQL statement does, without running it.
 package sql
 
-import "github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/multigres/multigres/go/common/parser"
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
 
 // DefaultMaxBytes bounds the size of a text that is analysed.
 const DefaultMaxBytes = 256 << 10
@@ -21,25 +28,111 @@ type Options struct {
 	// session. Nil means there is none.
 	Prepared func(name string) (*Statement, bool)
 	// TempRelations says whether a temporary relation of that name may exist
-	// in the session. Nil means there is none.
+	// in the session (Effects.CreatesTemp of any earlier statement, whether
+	// its transaction was rolled back or not). Nil means there is none.
 	TempRelations func(name string) bool
+	// Created says whether the session may have created the relation in a
+	// transaction that the catalog snapshot cannot see yet (Effects.Creates).
+	// Nil means that there is none.
+	Created func(schema, name string) bool
 }
-
-// MaskedColumns names the columns of a relation that are masked for a caller
-// by policy. It is asked for relations of the catalog one by one.
-type MaskedColumns func(relation uint32) []string
 
 // Analyze parses a text of one or more statements and says what each of them
 // does. It never panics. The error is an *Error or, where a name is not in the
 // catalog snapshot, an *UnknownRelationError; either way nothing of the text
 // may be forwarded. A text without any statement yields an empty slice.
-func Analyze(text string, cat *catalog.Catalog, opt Options) ([]Statement, error) {
-	return nil, refuse(StateSyntaxError, "", "statement cannot be understood")
+func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, err = nil, refuse(StateInternal, "Rewrite the statement; what cannot be analysed is not forwarded.",
+				"statement cannot be analysed")
+		}
+	}()
+	if e := checkText(text, opt.MaxBytes); e != nil {
+		return nil, e
+	}
+	tokens, e := scan(text)
+	if e != nil {
+		return nil, e
+	}
+	trees, perr := parser.ParseSQL(text)
+	if perr != nil {
+		return nil, syntaxError()
+	}
+	parts, reliable := split(tokens)
+	if len(trees) == 1 && !reliable {
+		parts = [][]token{trimSemicolons(tokens)}
+	}
+	if len(parts) != len(trees) || !reliable && len(trees) > 1 {
+		return nil, refuse(StateSyntaxError, "Send each statement by itself.",
+			"text cannot be cut into its statements: %d parsed", len(trees))
+	}
+	for i, tree := range trees {
+		s, err := analyzeOne(tree, text, parts[i], cat, opt, len(trees) > 1)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *s)
+	}
+	return out, nil
 }
 
-// CheckMasks says whether the statement may run for a caller for whom columns
-// are masked. Nil means that it may, and that masked columns appear only as
-// plain output columns whose origin the server reports in RowDescription.
-func (s *Statement) CheckMasks(m MaskedColumns) error {
-	return refuse(StateInsufficientPrivilege, "", "statement cannot be masked")
+func trimSemicolons(tokens []token) []token {
+	for len(tokens) > 0 && tokens[0].kind == ';' {
+		tokens = tokens[1:]
+	}
+	for len(tokens) > 0 && tokens[len(tokens)-1].kind == ';' {
+		tokens = tokens[:len(tokens)-1]
+	}
+	return tokens
+}
+
+func analyzeOne(tree ast.Stmt, text string, part []token, cat *catalog.Catalog, opt Options, many bool) (*Statement, error) {
+	a := &analysis{cat: cat, opt: opt, firsts: threePart(part), seen: map[*ast.ColumnRef]bool{}}
+	a.path = searchPath(opt.SearchPath)
+	a.facts.tokens = nameCounts(part)
+	s := &Statement{Text: source(text, part), Normalized: normalize(part), cat: cat}
+	a.out = s
+	if many {
+		a.property(PropertyMultiStatement)
+	}
+	s.Effects.ReadOnly = true
+	if err := a.run(tree); err != nil {
+		return nil, err
+	}
+	a.finish()
+	return s, nil
+}
+
+// run walks the statement; the first refusal that stops the analysis is kept
+// in a.err, since the walk is recursive.
+func (a *analysis) run(tree ast.Node) error {
+	a.statement(tree, nil, true)
+	if a.err == nil {
+		a.attributeCalls()
+	}
+	if a.err == nil {
+		return nil
+	}
+	var unknown *UnknownRelationError
+	if errors.As(a.err, &unknown) {
+		return unknown
+	}
+	return a.err
+}
+
+// unknownNode records a node kind that the analysis does not know: no policy
+// allows it by accident.
+func (a *analysis) unknownNode(n ast.Node) {
+	a.access(ActionUnknown, typeName(n), nil)
+	a.out.Effects.ReadOnly = false
+}
+
+func typeName(n ast.Node) string {
+	name := fmt.Sprintf("%T", n)
+	const prefix = "*ast."
+	if len(name) > len(prefix) && name[:len(prefix)] == prefix {
+		return name[len(prefix):]
+	}
+	return name
 }

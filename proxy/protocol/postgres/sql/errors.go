@@ -39,10 +39,14 @@ func refuse(state, hint, format string, args ...any) *Error {
 // snapshot. The caller may load the catalog once again and repeat the
 // analysis; after that it is a refusal like any other.
 type UnknownRelationError struct {
-	*Error
+	// Refusal is what to answer with.
+	Refusal *Error
 	// Schema is empty where the name was not qualified.
 	Schema, Name string
 }
 
+// Error implements error.
+func (e *UnknownRelationError) Error() string { return e.Refusal.Error() }
+
 // Unwrap gives the refusal.
-func (e *UnknownRelationError) Unwrap() error { return e.Error }
+func (e *UnknownRelationError) Unwrap() error { return e.Refusal }

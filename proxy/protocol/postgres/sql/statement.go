@@ -109,6 +109,17 @@ type Effects struct {
 	// IsDDL says that the catalog may differ afterwards and is to be loaded
 	// again. It is also set for calls whose effect cannot be known.
 	IsDDL bool
+	// MayChangeCatalog says that a function, procedure or block is called
+	// that may have done DDL: load the catalog again before it is relied on.
+	MayChangeCatalog bool
+	// MovesNames says that existing names may mean other objects afterwards
+	// (ALTER ... RENAME, SET SCHEMA, DROP). Inside a transaction no catalog
+	// snapshot can see that: refuse what follows until it has ended.
+	MovesNames bool
+	// Creates names relations (schema.name) that come into being: answer for
+	// them in Options.Created until the catalog was loaded after the end of
+	// the transaction.
+	Creates []string
 	// CreatesTemp names temporary relations that come into being: keep them
 	// for the rest of the session in Options.TempRelations.
 	CreatesTemp []string

@@ -1,0 +1,61 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql
+
+import (
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
+
+// harmless says whether a function may be called without a rule for it: a
+// built-in one that is immutable or stable and neither reads data by name nor
+// runs text as SQL, or a volatile one out of a short list.
+func harmless(f *catalog.Function) bool {
+	if f.Schema != catalog.SystemSchema || f.OID >= catalog.FirstUserOID || readsData[f.Name] {
+		return false
+	}
+	if f.Volatility == 'v' {
+		return harmlessVolatile[f.Name]
+	}
+	return true
+}
+
+// harmlessVolatile are built-in functions that are volatile only because two
+// calls differ, or that look at the catalog and at sizes.
+var harmlessVolatile = set(
+	"random", "setseed", "clock_timestamp", "timeofday", "gen_random_uuid",
+	"pg_sleep", "pg_sleep_for", "pg_sleep_until",
+	"currval", "lastval",
+	"pg_is_in_recovery", "pg_current_xact_id_if_assigned", "txid_current_if_assigned",
+	"pg_table_size", "pg_indexes_size", "pg_relation_size", "pg_total_relation_size",
+	"pg_database_size", "pg_tablespace_size",
+	"pg_blocking_pids", "pg_safe_snapshot_blocking_pids", "pg_isolation_test_session_is_blocked",
+	"pg_conf_load_time", "pg_stat_get_wal_receiver", "pg_is_wal_replay_paused",
+)
+
+// readsData are built-in functions that read relations, files, large objects
+// or other sessions' statements by a name or text given at run time, whatever
+// their volatility.
+var readsData = set(
+	"query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema",
+	"cursor_to_xml", "cursor_to_xmlschema",
+	"table_to_xml", "table_to_xmlschema", "table_to_xml_and_xmlschema",
+	"schema_to_xml", "schema_to_xmlschema", "schema_to_xml_and_xmlschema",
+	"database_to_xml", "database_to_xmlschema", "database_to_xml_and_xmlschema",
+	"ts_stat", "ts_rewrite", "currtid", "currtid2",
+	"pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_stat_get_backend_activity_start",
+	"pg_mcv_list_items", "lo_get", "loread", "lo_open", "lo_export", "lo_import",
+	"pg_read_file", "pg_read_binary_file", "pg_ls_dir", "pg_stat_file", "pg_current_logfile",
+	"pg_hba_file_rules", "pg_ident_file_mappings", "pg_show_all_file_settings",
+	"pg_cursor", "pg_prepared_statement", "pg_prepared_xact",
+	"pg_logical_slot_peek_changes", "pg_logical_slot_get_changes",
+	"pg_logical_slot_peek_binary_changes", "pg_logical_slot_get_binary_changes",
+)
+
+func set(names ...string) map[string]bool {
+	out := make(map[string]bool, len(names))
+	for _, n := range names {
+		out[n] = true
+	}
+	return out
+}

@@ -1,0 +1,352 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql
+
+import (
+	"github.com/multigres/multigres/go/common/parser/ast"
+)
+
+// with walks the CTEs of a level and returns the scope in which their names are
+// visible. Without RECURSIVE a CTE sees only those before it, so that its own
+// name inside it still means the real relation.
+func (a *analysis) with(w *ast.WithClause, parent *scope) *scope {
+	s := &scope{parent: parent, ctes: map[string]bool{}}
+	if w == nil || w.Ctes == nil {
+		return s
+	}
+	if w.Recursive {
+		for _, n := range w.Ctes.Items {
+			if c, ok := n.(*ast.CommonTableExpr); ok {
+				s.ctes[c.Ctename] = true
+			}
+		}
+	}
+	for _, n := range w.Ctes.Items {
+		c, ok := n.(*ast.CommonTableExpr)
+		if !ok {
+			a.unknownNode(n)
+			continue
+		}
+		a.facts.labels = append(a.facts.labels, c.Ctename)
+		a.labelList(c.Aliascolnames)
+		switch c.Ctequery.(type) {
+		case *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt, *ast.MergeStmt:
+			a.property(PropertyWritableCTE)
+		}
+		a.statement(c.Ctequery, s, false)
+		if c.SearchClause != nil {
+			a.expr(c.SearchClause, s)
+		}
+		if c.CycleClause != nil {
+			a.expr(c.CycleClause, s)
+		}
+		s.ctes[c.Ctename] = true
+	}
+	return s
+}
+
+// selectStmt walks one query level. top is the level whose output the caller
+// sees.
+func (a *analysis) selectStmt(s *ast.SelectStmt, parent *scope, top bool) {
+	if s == nil || !a.enter() {
+		return
+	}
+	defer a.leave()
+	first := len(a.accesses)
+	outer := a.with(s.WithClause, parent)
+	level := &scope{parent: outer, top: top && s.Op == ast.SETOP_NONE && s.IntoClause == nil}
+	if level.top {
+		a.facts.top = level
+	}
+	if s.Op != ast.SETOP_NONE {
+		a.selectStmt(s.Larg, outer, false)
+		a.selectStmt(s.Rarg, outer, false)
+	}
+	a.into(s.IntoClause, outer)
+	a.fromList(s.FromClause, level)
+	if s.TargetList != nil {
+		for _, n := range s.TargetList.Items {
+			a.selectTarget(n, level)
+		}
+	}
+	a.sortList(s.DistinctClause, level)
+	if level.top && s.DistinctClause != nil {
+		a.facts.distinct = true
+	}
+	a.expr(s.WhereClause, level)
+	a.sortList(s.GroupClause, level)
+	a.expr(s.HavingClause, level)
+	a.list(s.WindowClause, level)
+	a.list(s.ValuesLists, level)
+	a.sortList(s.SortClause, level)
+	a.expr(s.LimitOffset, level)
+	a.expr(s.LimitCount, level)
+	a.locking(s.LockingClause, level, first)
+}
+
+// selectTarget walks one member of a SELECT list.
+func (a *analysis) selectTarget(n ast.Node, level *scope) {
+	t, ok := n.(*ast.ResTarget)
+	if !ok {
+		a.expr(n, level)
+		return
+	}
+	if t.Name != "" {
+		a.facts.labels = append(a.facts.labels, t.Name)
+	}
+	ref, plain := t.Val.(*ast.ColumnRef)
+	if !level.top {
+		a.expr(t.Val, level)
+	} else if plain {
+		u := a.columnRef(ref, level, useOutput)
+		if u != nil {
+			u.label = t.Name
+		}
+		a.facts.outputs = append(a.facts.outputs, output{column: u})
+	} else {
+		a.expr(t.Val, level)
+		a.facts.outputs = append(a.facts.outputs, output{})
+	}
+	a.list(t.Indirection, level)
+}
+
+// sortList walks ORDER BY, GROUP BY and DISTINCT ON, where a bare integer means
+// an output column and a bare name may.
+func (a *analysis) sortList(l *ast.NodeList, level *scope) {
+	if l == nil {
+		return
+	}
+	for _, n := range l.Items {
+		a.sortItem(n, level)
+	}
+}
+
+func (a *analysis) sortItem(n ast.Node, level *scope) {
+	if isNilNode(n) || !a.enter() {
+		return
+	}
+	defer a.leave()
+	switch n := n.(type) {
+	case *ast.SortBy:
+		a.operator(n.UseOp)
+		a.sortItem(n.Node, level)
+	case *ast.ParenExpr:
+		a.sortItem(n.Expr, level)
+	case *ast.GroupingSet:
+		a.sortList(n.Content, level)
+	case *ast.RowExpr:
+		a.sortList(n.Args, level)
+	case *ast.NodeList:
+		a.sortList(n, level)
+	case *ast.ColumnRef:
+		u := useOther
+		if level.top {
+			u = useSort
+		}
+		a.columnRef(n, level, u)
+	case *ast.A_Const:
+		if i, ok := n.Val.(*ast.Integer); ok && level.top {
+			a.facts.positions = append(a.facts.positions, i.IVal)
+		}
+	default:
+		a.expr(n, level)
+	}
+}
+
+// fromList walks FROM or USING.
+func (a *analysis) fromList(l *ast.NodeList, level *scope) []*fromItem {
+	if l == nil {
+		return nil
+	}
+	var out []*fromItem
+	for _, n := range l.Items {
+		out = append(out, a.from(n, level)...)
+	}
+	return out
+}
+
+// from walks one member of FROM and returns what it adds to the level.
+func (a *analysis) from(n ast.Node, level *scope) []*fromItem {
+	if isNilNode(n) || !a.enter() {
+		return nil
+	}
+	defer a.leave()
+	switch n := n.(type) {
+	case *ast.RangeVar:
+		return a.fromRelation(n, level)
+	case *ast.JoinExpr:
+		return a.join(n, level)
+	case *ast.RangeSubselect:
+		a.statement(n.Subquery, level, false)
+		return a.opaque(n.Alias, level)
+	case *ast.RangeTableSample:
+		items := a.from(n.Relation, level)
+		a.sampleMethod(n.Method)
+		a.list(n.Args, level)
+		a.expr(n.Repeatable, level)
+		return items
+	case *ast.RangeFunction:
+		a.list(n.Functions, level)
+		a.list(n.ColDefList, level)
+		return a.opaque(n.Alias, level)
+	case *ast.RangeTableFunc:
+		children(n, func(c ast.Node) {
+			if _, alias := c.(*ast.Alias); !alias {
+				a.expr(c, level)
+			}
+		})
+		return a.opaque(n.Alias, level)
+	case *ast.JsonTable:
+		children(n, func(c ast.Node) {
+			if _, alias := c.(*ast.Alias); !alias {
+				a.expr(c, level)
+			}
+		})
+		return a.opaque(n.Alias, level)
+	case *ast.ParenExpr:
+		return a.from(n.Expr, level)
+	default:
+		a.unknownNode(n)
+		a.expr(n, level)
+		return nil
+	}
+}
+
+func (a *analysis) fromRelation(v *ast.RangeVar, level *scope) []*fromItem {
+	if v.SchemaName == "" && v.CatalogName == "" && !a.firsts[v.RelName] && level.cte(v.RelName) {
+		a.facts.labels = append(a.facts.labels, v.RelName)
+		item := &fromItem{alias: v.RelName}
+		a.alias(v.Alias, item)
+		level.items = append(level.items, item)
+		return []*fromItem{item}
+	}
+	t, ok := a.relation(v)
+	if !ok {
+		return nil
+	}
+	a.eachAccess(ActionSelect, t, nil)
+	return []*fromItem{a.item(v, t, level)}
+}
+
+// item adds a relation to a level.
+func (a *analysis) item(v *ast.RangeVar, t target, level *scope) *fromItem {
+	a.facts.labels = append(a.facts.labels, v.RelName)
+	if v.SchemaName != "" {
+		a.facts.labels = append(a.facts.labels, v.SchemaName)
+	}
+	item := &fromItem{alias: v.RelName, rel: t.rel}
+	a.alias(v.Alias, item)
+	level.items = append(level.items, item)
+	return item
+}
+
+func (a *analysis) alias(alias *ast.Alias, item *fromItem) {
+	if alias == nil {
+		return
+	}
+	if alias.AliasName != "" {
+		item.alias = alias.AliasName
+		a.facts.labels = append(a.facts.labels, alias.AliasName)
+	}
+	if alias.ColNames != nil && len(alias.ColNames.Items) > 0 {
+		item.aliased = true
+		a.labelList(alias.ColNames)
+	}
+}
+
+func (a *analysis) labelList(l *ast.NodeList) {
+	if l == nil {
+		return
+	}
+	for _, n := range l.Items {
+		if s, ok := n.(*ast.String); ok {
+			a.facts.labels = append(a.facts.labels, s.SVal)
+		}
+	}
+}
+
+// opaque adds a subquery or function: what comes out of it was checked inside.
+func (a *analysis) opaque(alias *ast.Alias, level *scope) []*fromItem {
+	item := &fromItem{}
+	a.alias(alias, item)
+	level.items = append(level.items, item)
+	return []*fromItem{item}
+}
+
+func (a *analysis) join(j *ast.JoinExpr, level *scope) []*fromItem {
+	items := a.from(j.Larg, level)
+	items = append(items, a.from(j.Rarg, level)...)
+	if j.IsNatural {
+		for _, i := range items {
+			i.natural = true
+		}
+	}
+	if j.UsingClause != nil && len(j.UsingClause.Items) > 0 {
+		a.operatorName("", "=")
+		level.merged = true
+	}
+	a.expr(j.Quals, level)
+	if j.JoinUsingAlias != nil {
+		item := &fromItem{}
+		a.alias(j.JoinUsingAlias, item)
+		level.items = append(level.items, item)
+	}
+	if j.Alias != nil {
+		item := &fromItem{members: items}
+		a.alias(j.Alias, item)
+		level.items = append(level.items, item)
+	}
+	return items
+}
+
+// locking adds lock accesses for FOR UPDATE and the like: to the named items,
+// or to everything read at this level and below.
+func (a *analysis) locking(l *ast.NodeList, level *scope, first int) {
+	if l == nil || len(l.Items) == 0 {
+		return
+	}
+	a.property(PropertyRowLock)
+	for _, n := range l.Items {
+		c, ok := n.(*ast.LockingClause)
+		if !ok {
+			a.unknownNode(n)
+			continue
+		}
+		if c.LockedRels != nil && len(c.LockedRels.Items) > 0 && a.lockNamed(c.LockedRels, level) {
+			continue
+		}
+		for _, x := range a.accesses[first:] {
+			if x.Action == ActionSelect {
+				a.access(ActionLock, x.Resource, nil)
+			}
+		}
+	}
+}
+
+// lockNamed handles FOR UPDATE OF; false where one of the names is not a plain
+// relation of the level.
+func (a *analysis) lockNamed(rels *ast.NodeList, level *scope) bool {
+	var found []*fromItem
+	for _, n := range rels.Items {
+		v, ok := n.(*ast.RangeVar)
+		if !ok {
+			return false
+		}
+		a.facts.labels = append(a.facts.labels, v.RelName)
+		var match *fromItem
+		for _, i := range level.items {
+			if i.alias == v.RelName && i.rel != nil {
+				match = i
+			}
+		}
+		if match == nil {
+			return false
+		}
+		found = append(found, match)
+	}
+	for _, i := range found {
+		a.access(ActionLock, i.rel.String(), nil)
+	}
+	return true
+}

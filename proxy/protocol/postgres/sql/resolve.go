@@ -1,0 +1,168 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql
+
+import (
+	"strings"
+
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
+
+// target is what a relation's name may mean: a relation of the catalog, one
+// that only this session can see, or either.
+type target struct {
+	rel     *catalog.Relation
+	session []string // resource names of relations outside the catalog snapshot
+}
+
+func (t target) found() bool { return t.rel != nil || len(t.session) > 0 }
+
+// resources are the names that policies see.
+func (t target) resources() []string {
+	out := t.session
+	if t.rel != nil {
+		out = append(out[:len(out):len(out)], t.rel.String())
+	}
+	return out
+}
+
+func isTempSchema(schema string) bool {
+	return schema == catalog.TempSchema || strings.HasPrefix(schema, "pg_temp_") ||
+		strings.HasPrefix(schema, "pg_toast_temp_")
+}
+
+// lookup resolves a relation name as the server would: the temporary schema,
+// then the search path. A relation of this session may have gone with its
+// transaction, so the one of the catalog is kept as a possible meaning too.
+func (a *analysis) lookup(schema, name string) target {
+	var t target
+	if schema != "" {
+		if isTempSchema(schema) {
+			t.session = []string{catalog.TempSchema + "." + name}
+			return t
+		}
+		t.rel, _ = a.cat.Lookup(schema, name)
+		if a.opt.Created != nil && a.opt.Created(schema, name) {
+			t.session = []string{schema + "." + name}
+		}
+		return t
+	}
+	if a.opt.TempRelations != nil && a.opt.TempRelations(name) {
+		t.session = append(t.session, catalog.TempSchema+"."+name)
+	}
+	for _, s := range a.path {
+		if isTempSchema(s) {
+			continue
+		}
+		if a.opt.Created != nil && a.opt.Created(s, name) {
+			t.session = append(t.session, s+"."+name)
+		}
+		if rel, ok := a.cat.Lookup(s, name); ok {
+			t.rel = rel
+			break
+		}
+	}
+	return t
+}
+
+// checkRangeVar refuses names in a form that the parser does not keep whole.
+func (a *analysis) checkRangeVar(v *ast.RangeVar) bool {
+	if v.CatalogName != "" || v.SchemaName == "" && a.firsts[v.RelName] {
+		a.fail(refuse(StateFeatureNotSupported, "Write schema.relation, and connect to the database that holds it.",
+			"cross-database references are not forwarded: %q", v.RelName))
+		return false
+	}
+	return true
+}
+
+// relation resolves a name that must exist, and notes it as touched.
+func (a *analysis) relation(v *ast.RangeVar) (target, bool) {
+	if v == nil || !a.checkRangeVar(v) {
+		return target{}, false
+	}
+	return a.named(v.SchemaName, v.RelName)
+}
+
+func (a *analysis) named(schema, name string) (target, bool) {
+	t := a.lookup(schema, name)
+	if !t.found() {
+		full := name
+		if schema != "" {
+			full = schema + "." + name
+		}
+		a.fail(&UnknownRelationError{Schema: schema, Name: name, Refusal: refuse(StateUndefinedTable,
+			"Check the name and the schema; unqualified names are looked up in the search path of the session's start.",
+			"relation does not exist, or cannot be seen: %q", full)})
+		return t, false
+	}
+	a.touch(t)
+	return t, true
+}
+
+// touch notes the closure of a relation, and refuses those that hold
+// credentials.
+func (a *analysis) touch(t target) {
+	if t.rel == nil {
+		return
+	}
+	a.relations = append(a.relations, a.cat.BaseRelations(t.rel.OID)...)
+	a.facts.touched = append(a.facts.touched, t.rel.OID)
+	if name := a.credentialRelation(t.rel, map[uint32]bool{}); name != "" {
+		a.refuse(refuse(StateInsufficientPrivilege, "Use pg_roles, or ask an administrator.",
+			"relation holds credentials and cannot be read through the proxy: %q", name))
+	}
+}
+
+// credentialRelations hold password digests or connection passwords.
+var credentialRelations = map[string]bool{
+	"pg_authid": true, "pg_shadow": true, "pg_subscription": true,
+	"pg_user_mapping": true, "pg_user_mappings": true,
+}
+
+// credentialRelation finds a relation that holds credentials, directly or
+// behind relations of users; the system's own views show no more than they
+// should, unless they are listed themselves.
+func (a *analysis) credentialRelation(r *catalog.Relation, seen map[uint32]bool) string {
+	if seen[r.OID] {
+		return ""
+	}
+	seen[r.OID] = true
+	if r.Schema == catalog.SystemSchema && credentialRelations[r.Name] {
+		return r.String()
+	}
+	if r.OID < catalog.FirstUserOID && r.Kind != catalog.KindToast {
+		return ""
+	}
+	for _, oid := range a.cat.Reads(r.OID) {
+		if next, ok := a.cat.Relation(oid); ok {
+			if name := a.credentialRelation(next, seen); name != "" {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// creation says which relations a CREATE may make: in the named schema, or in
+// the first of the search path that is not the system's.
+func (a *analysis) creation(schema, name string) string {
+	if schema != "" {
+		return schema + "." + name
+	}
+	for _, s := range a.path {
+		if s != catalog.SystemSchema && !isTempSchema(s) {
+			return s + "." + name
+		}
+	}
+	return name
+}
+
+// eachAccess adds one access per possible meaning.
+func (a *analysis) eachAccess(action string, t target, columns []string) {
+	for _, r := range t.resources() {
+		a.access(action, r, columns)
+	}
+}

@@ -1,0 +1,162 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/multigres/multigres/go/common/parser"
+)
+
+// maxIdentifier is NAMEDATALEN-1: the server cuts longer names, so that two
+// names may turn out to be one.
+const maxIdentifier = 63
+
+// token is one lexical element. For identifiers and keywords name is what the
+// server makes of it: folded, unquoted, escapes resolved.
+type token struct {
+	kind   int
+	name   string
+	text   string
+	pos    int
+	isName bool
+}
+
+// checkText refuses what the server or the lexer may read in two ways.
+func checkText(text string, limit int) *Error {
+	if limit <= 0 {
+		limit = DefaultMaxBytes
+	}
+	if len(text) > limit {
+		return refuse(StateProgramLimitExceeded, "Send smaller statements, or load data with COPY.",
+			"statement is too large: %d bytes, at most %d are allowed", len(text), limit)
+	}
+	if strings.IndexByte(text, 0) >= 0 {
+		return refuse(StateInvalidEncoding, "Remove the zero byte.", "statement contains a zero byte")
+	}
+	if !utf8.ValidString(text) {
+		return refuse(StateInvalidEncoding, "Set client_encoding to UTF8 and send UTF-8.", "statement is not valid UTF-8")
+	}
+	return nil
+}
+
+// scan turns the text into tokens with the parser's own lexer.
+func scan(text string) ([]token, *Error) {
+	lexer := parser.NewLexer(text)
+	var out []token
+	for {
+		t := lexer.NextToken()
+		if lexer.HasErrors() || t != nil && t.Type == parser.INVALID {
+			return nil, syntaxError()
+		}
+		if t == nil || t.Type == parser.EOF {
+			return out, nil
+		}
+		k := token{kind: t.Type, text: t.Text, pos: t.Position}
+		switch {
+		case t.Value.Keyword != "":
+			k.isName, k.name = true, t.Value.Keyword
+		case t.Type == parser.IDENT:
+			k.isName, k.name = true, t.Value.Str
+			if err := checkIdentifier(k); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, k)
+	}
+}
+
+func syntaxError() *Error {
+	return refuse(StateSyntaxError, "Check the statement's syntax; what cannot be parsed is not forwarded.",
+		"statement cannot be parsed")
+}
+
+// checkIdentifier refuses identifiers that the lexer and the server may not
+// agree upon.
+func checkIdentifier(k token) *Error {
+	if len(k.name) > maxIdentifier {
+		return refuse(StateInvalidName, "Use a shorter name or alias.",
+			"identifier is longer than %d bytes: %q", maxIdentifier, k.name)
+	}
+	for _, r := range k.name {
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return refuse(StateInvalidName, "Rename the object, or use another name.",
+				"identifier contains a control character: %q", k.name)
+		}
+	}
+	quoted := strings.HasPrefix(k.text, `"`) || len(k.text) > 2 && k.text[1] == '&'
+	if !quoted && foldASCII(k.text) != k.name {
+		return refuse(StateInvalidName, "Write the identifier in double quotes.",
+			"identifier cannot be folded to lower case safely: %q", k.name)
+	}
+	return nil
+}
+
+// foldASCII folds as the server does in a multibyte encoding: ASCII only.
+func foldASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// split cuts the tokens into statements at semicolons outside parentheses. ok
+// is false where a function body of SQL statements makes that unreliable.
+func split(tokens []token) (parts [][]token, ok bool) {
+	ok = true
+	depth, start := 0, 0
+	for i, t := range tokens {
+		switch t.kind {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ';':
+			if depth == 0 {
+				if i > start {
+					parts = append(parts, tokens[start:i])
+				}
+				start = i + 1
+			}
+		case parser.ATOMIC:
+			if i > 0 && tokens[i-1].kind == parser.BEGIN_P {
+				ok = false
+			}
+		}
+	}
+	if start < len(tokens) {
+		parts = append(parts, tokens[start:])
+	}
+	return parts, ok
+}
+
+// source is the statement's part of the text.
+func source(text string, part []token) string {
+	last := part[len(part)-1]
+	end := last.pos + len(last.text)
+	if end > len(text) {
+		end = len(text)
+	}
+	return text[part[0].pos:end]
+}
+
+// threePart returns the first names of all chains a.b.c. The parser drops the
+// rest of such a name in FROM, so an unqualified relation of that name may mean
+// another one.
+func threePart(tokens []token) map[string]bool {
+	var out map[string]bool
+	for i := 0; i+4 < len(tokens); i++ {
+		if tokens[i].isName && tokens[i+1].kind == '.' && tokens[i+2].isName && tokens[i+3].kind == '.' &&
+			(i == 0 || tokens[i-1].kind != '.') {
+			if out == nil {
+				out = map[string]bool{}
+			}
+			out[tokens[i].name] = true
+		}
+	}
+	return out
+}
