@@ -1,0 +1,147 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package oidc proves callers by tokens of an OpenID Connect issuer: signature
+// by the issuer's published keys, issuer, audience, lifetime, and the claims
+// that make a user name, groups, kind and delegation chain of it.
+//
+// A Verifier needs the network only to learn keys. It goes on with the keys it
+// has while the issuer is away, and asks for unknown ones at a bounded rate.
+package oidc
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// Config says which tokens are believed and what is read from them.
+type Config struct {
+	// Name is that of the IdentityProvider.
+	Name string
+	// IssuerURL is the https URL that the iss claim must equal.
+	IssuerURL string
+	// Audiences are those of which a token must name one in its aud claim.
+	Audiences []string
+	// CertificateAuthorityPEM proves the issuer's server; the system's CAs do
+	// where it is empty.
+	CertificateAuthorityPEM []byte
+	// Algorithms are the accepted signature algorithms (RFC 7518 section 3.1);
+	// RS256 and ES256 where empty. Only asymmetric ones exist here.
+	Algorithms []string
+	// UsernameClaim and UsernamePrefix make the user name.
+	UsernameClaim, UsernamePrefix string
+	// GroupsClaim and GroupsPrefix make the groups; none where the claim is empty.
+	GroupsClaim, GroupsPrefix string
+	// KindClaim holds Human, Workload or Agent. A caller whose token lacks it,
+	// and every caller where it is empty, is Human.
+	KindClaim string
+	// RequiredClaims must be present as strings of this very value.
+	RequiredClaims []RequiredClaim
+	// ClockSkew is by how much the issuer's clock may differ, at most 5 minutes.
+	ClockSkew time.Duration
+	// KubernetesUsernamePrefix makes the API server's name of a caller: prefix
+	// plus the user name claim. Nil means that callers do not map.
+	KubernetesUsernamePrefix *string
+}
+
+// RequiredClaim is a claim that must have a value.
+type RequiredClaim struct {
+	Claim, Value string
+}
+
+const maxClockSkew = 5 * time.Minute
+
+// allowedAlgorithms are asymmetric without exception: with "none" or HS256,
+// whoever knows the public key could make tokens.
+var allowedAlgorithms = []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"}
+
+var defaultAlgorithms = []string{"RS256", "ES256"}
+
+// validate returns the first fault, with the field's name and the remedy.
+func (c *Config) validate() error {
+	if c.Name == "" {
+		return errors.New("the provider has no name")
+	}
+	if err := checkURL(c.IssuerURL); err != nil {
+		return fmt.Errorf("invalid issuer URL: %w", err)
+	}
+	if len(c.Audiences) == 0 || slices.Contains(c.Audiences, "") {
+		return errors.New("invalid audiences: want at least one, none of them empty")
+	}
+	for _, algorithm := range c.Algorithms {
+		if !slices.Contains(allowedAlgorithms, algorithm) {
+			return fmt.Errorf("invalid signing algorithm: want one of %q: %q", allowedAlgorithms, algorithm)
+		}
+	}
+	if c.UsernameClaim == "" {
+		return errors.New("invalid username mapping: want a claim")
+	}
+	for _, required := range c.RequiredClaims {
+		if required.Claim == "" || required.Value == "" {
+			return fmt.Errorf("invalid required claim: want a claim and its value: %q", required.Claim)
+		}
+	}
+	if c.ClockSkew < 0 || c.ClockSkew > maxClockSkew {
+		return fmt.Errorf("invalid clock skew: want 0 to %s: %s", maxClockSkew, c.ClockSkew)
+	}
+	if len(c.CertificateAuthorityPEM) > 0 && !x509.NewCertPool().AppendCertsFromPEM(c.CertificateAuthorityPEM) {
+		return errors.New("invalid certificate authority: want at least one PEM certificate")
+	}
+	return nil
+}
+
+// algorithms are the accepted ones with the default filled in.
+func (c *Config) algorithms() []string {
+	if len(c.Algorithms) == 0 {
+		return defaultAlgorithms
+	}
+	return c.Algorithms
+}
+
+// fingerprint tells equal configurations.
+func (c *Config) fingerprint() string {
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		// Strings, integers and bytes always marshal.
+		panic("identity/oidc: internal error: " + err.Error())
+	}
+	return string(encoded)
+}
+
+// clone is a copy that shares nothing with the caller.
+func (c Config) clone() Config {
+	c.Audiences = slices.Clone(c.Audiences)
+	c.CertificateAuthorityPEM = slices.Clone(c.CertificateAuthorityPEM)
+	c.Algorithms = slices.Clone(c.Algorithms)
+	c.RequiredClaims = slices.Clone(c.RequiredClaims)
+	if c.KubernetesUsernamePrefix != nil {
+		prefix := *c.KubernetesUsernamePrefix
+		c.KubernetesUsernamePrefix = &prefix
+	}
+	return c
+}
+
+// checkURL admits https URLs without user, query and fragment (OpenID Connect
+// Discovery 1.0 section 3). The error does not repeat a user's password.
+func checkURL(text string) error {
+	if !utf8.ValidString(text) || len(text) > 2048 {
+		return errors.New("want at most 2048 bytes of UTF-8")
+	}
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return errors.New("not a URL")
+	}
+	if parsed.User != nil || parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" {
+		return errors.New("a user, query or fragment does not belong there")
+	}
+	if parsed.Scheme != "https" || parsed.Host == "" {
+		return fmt.Errorf("want https:// and a host: %q", text)
+	}
+	return nil
+}

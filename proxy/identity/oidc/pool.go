@@ -1,0 +1,77 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
+)
+
+// maxPooled bounds the Verifiers that a Pool keeps.
+const maxPooled = 64
+
+// Pool makes Verifiers and hands out the same one for the same Config, so that
+// a new configuration elsewhere does not forget the keys of an issuer that is
+// away just then. It is safe for concurrent use.
+type Pool struct {
+	fetches *group
+
+	mu    sync.Mutex // guards all below
+	made  map[string]*Verifier
+	order []string // least recently asked for first
+}
+
+// NewPool makes a Pool whose Verifiers fetch keys until Close or the end of ctx.
+func NewPool(ctx context.Context) *Pool {
+	return &Pool{fetches: newGroup(ctx), made: map[string]*Verifier{}}
+}
+
+// Chain makes the Verifier of several providers. Two of one issuer are an error:
+// a token could not tell them apart.
+func (p *Pool) Chain(configs []Config) (*identity.Chain, error) {
+	verifiers := make(map[string]identity.Verifier, len(configs))
+	names := make(map[string]string, len(configs))
+	for _, config := range configs {
+		if other, taken := names[config.IssuerURL]; taken {
+			return nil, fmt.Errorf("invalid identity providers: %q and %q have the same issuer: %q", other, config.Name, config.IssuerURL)
+		}
+		verifier, err := p.verifier(config)
+		if err != nil {
+			return nil, err
+		}
+		names[config.IssuerURL], verifiers[config.IssuerURL] = config.Name, verifier
+	}
+	return identity.NewChain(verifiers)
+}
+
+// verifier finds or makes a Verifier and drops what is beyond the bound. One
+// that is dropped while in use goes on working.
+func (p *Pool) verifier(config Config) (*Verifier, error) {
+	fingerprint := config.fingerprint()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, known := p.made[fingerprint]
+	if !known {
+		var err error
+		if v, err = newVerifier(p.fetches, config, time.Now); err != nil {
+			return nil, err
+		}
+		p.made[fingerprint] = v
+	}
+	p.order = append(slices.DeleteFunc(p.order, func(other string) bool { return other == fingerprint }), fingerprint)
+	for len(p.order) > maxPooled {
+		delete(p.made, p.order[0])
+		p.order = p.order[1:]
+	}
+	return v, nil
+}
+
+// Close ends the fetches of all Verifiers and waits for them. Verifiers go on
+// with the keys they have.
+func (p *Pool) Close() { p.fetches.close() }

@@ -1,0 +1,136 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/doorward/doorward/proxy/identity"
+)
+
+// Method is the Principal's method of callers proven here.
+const Method = "oidc"
+
+// Verifier proves callers by the tokens of one issuer. It is safe for
+// concurrent use.
+type Verifier struct {
+	config     Config
+	algorithms []jose.SignatureAlgorithm
+	keys       *keys
+	now        func() time.Time
+	fetches    *group
+}
+
+var _ identity.Verifier = (*Verifier)(nil)
+
+// New makes a Verifier. It reaches for nothing: keys are fetched when the first
+// token comes, so that an issuer that is away keeps no proxy from starting.
+// Fetches end with ctx.
+func New(ctx context.Context, config Config) (*Verifier, error) {
+	return newVerifier(newGroup(ctx), config, time.Now)
+}
+
+func newVerifier(fetches *group, config Config, now func() time.Time) (*Verifier, error) {
+	if err := config.validate(); err != nil {
+		return nil, fmt.Errorf("invalid identity provider: %q: %w", config.Name, err)
+	}
+	client, err := newClient(config.CertificateAuthorityPEM)
+	if err != nil {
+		return nil, fmt.Errorf("invalid identity provider: %q: %w", config.Name, err)
+	}
+	v := &Verifier{config: config.clone(), now: now, fetches: fetches}
+	for _, algorithm := range v.config.algorithms() {
+		v.algorithms = append(v.algorithms, jose.SignatureAlgorithm(algorithm))
+	}
+	v.keys = newKeys(fetches, v.config.IssuerURL, client, now)
+	return v, nil
+}
+
+// Close ends the fetches under way and waits for them. The Verifier goes on with
+// the keys it has.
+func (v *Verifier) Close() { v.fetches.close() }
+
+// Verify proves the caller who presented a token. Errors wrap
+// identity.ErrRejected unless the issuer's keys could not be had.
+func (v *Verifier) Verify(ctx context.Context, credential identity.Credential) (identity.Principal, error) {
+	token := credential.Token()
+	if err := v.checkShape(token); err != nil {
+		return identity.Principal{}, rejected(err)
+	}
+	keySet := &call{keys: v.keys, algorithms: v.algorithms}
+	verified, err := oidc.NewVerifier(v.config.IssuerURL, keySet, &oidc.Config{
+		SupportedSigningAlgs: v.config.algorithms(),
+		// Several audiences and clock skew are more than go-oidc knows; both are
+		// checked by the claims below.
+		SkipClientIDCheck: true,
+		SkipExpiryCheck:   true,
+	}).Verify(ctx, token)
+	if keySet.failure != nil {
+		return identity.Principal{}, fmt.Errorf("cannot check token: %w", keySet.failure)
+	}
+	if err != nil {
+		return identity.Principal{}, rejected(errors.New(shortened(err.Error())))
+	}
+	// A map and not a struct: encoding/json matches a struct's names whatever
+	// their case, and "AUD" is not "aud".
+	var all map[string]json.RawMessage
+	if err := verified.Claims(&all); err != nil {
+		return identity.Principal{}, rejected(errors.New("claims are no object"))
+	}
+	principal, err := v.principal(claims(all))
+	if err != nil {
+		return identity.Principal{}, rejected(err)
+	}
+	return principal, nil
+}
+
+// tokenTypes are the accepted values of the typ header parameter, without
+// "application/": a JWT (RFC 7519 section 5.1) or an access token (RFC 9068).
+// Logout tokens, proofs and request objects are signed by the same keys.
+var tokenTypes = []string{"", "jwt", "at+jwt"}
+
+// checkShape refuses what cannot be a token for us before a key is looked up.
+func (v *Verifier) checkShape(token string) error {
+	if len(token) > identity.MaxTokenBytes {
+		return fmt.Errorf("token is too large: %d bytes, at most %d are allowed", len(token), identity.MaxTokenBytes)
+	}
+	signed, err := jose.ParseSignedCompact(token, v.algorithms)
+	if err != nil || len(signed.Signatures) != 1 {
+		return fmt.Errorf("not a token signed with one of %q", v.config.algorithms())
+	}
+	header := signed.Signatures[0].Header.ExtraHeaders
+	kind := ""
+	if value, present := header[jose.HeaderType]; present {
+		text, ok := value.(string)
+		if !ok {
+			return errors.New("header typ is no string")
+		}
+		kind = strings.TrimPrefix(strings.ToLower(text), "application/")
+	}
+	if !slices.Contains(tokenTypes, kind) {
+		return fmt.Errorf("token is of another type: want JWT: %q", shortened(kind))
+	}
+	return nil
+}
+
+func rejected(err error) error { return fmt.Errorf("%w: %w", identity.ErrRejected, err) }
+
+// shownBytes bounds a token's words in an error.
+const shownBytes = 200
+
+func shortened(text string) string {
+	if len(text) <= shownBytes {
+		return text
+	}
+	return text[:shownBytes] + "..."
+}
