@@ -23,13 +23,14 @@ import (
 type Entry struct {
 	gate   *Gate
 	client string
-	// granted is called once, when the entry has led to a session.
-	granted func()
+	// granted is called with each session that the entry has led to.
+	granted func(*Grant)
 }
 
-// OnGrant has f called when the entry has led to a session, so that the server
-// knows which connections are still unproven. Set it before the entry is used.
-func (e *Entry) OnGrant(f func()) { e.granted = f }
+// OnGrant has f called with each session that the entry leads to, before the
+// protocol gets it: the server then knows that the client is proven, and can
+// close what a protocol leaves open. Set it before the entry is used.
+func (e *Entry) OnGrant(f func(*Grant)) { e.granted = f }
 
 // StartTLS takes the client's TLS handshake with the Connection's serving
 // certificate. Credentials may be asked for only on what it returns.
@@ -145,7 +146,7 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		return nil, refusal
 	}
 	if c.entry.granted != nil {
-		c.entry.granted()
+		c.entry.granted(grant)
 	}
 	return grant, nil
 }

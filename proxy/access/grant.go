@@ -180,6 +180,28 @@ func (g *Grant) Dial(ctx context.Context) (Upstream, error) {
 			fmt.Sprintf("the target of connection %q cannot be reached", g.gate.config.Connection.Name),
 			"Run: "+g.gate.describe(), err)
 	}
+	// A target that takes no more bytes must not keep an ended session alive.
+	context.AfterFunc(g.ctx, func() {
+		time.AfterFunc(cutAfter, func() { _ = up.Conn.Close() })
+	})
+	return up, nil
+}
+
+// cutAfter is how long a protocol has to part with the target once its session
+// has ended.
+const cutAfter = 5 * time.Second
+
+// Redial reaches one target of the session's configuration again, such as the
+// very address that a request to cancel must go to.
+func (g *Grant) Redial(ctx context.Context, target snapshot.Target) (Upstream, error) {
+	only := *g.opened.snapshot
+	only.Targets = []snapshot.Target{target}
+	up, err := g.gate.config.Dialer.Dial(ctx, &only)
+	if err != nil {
+		return Upstream{}, unavailable(
+			fmt.Sprintf("the target of connection %q cannot be reached", g.gate.config.Connection.Name),
+			"Run: "+g.gate.describe(), err)
+	}
 	return up, nil
 }
 

@@ -1,0 +1,141 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/doorward/doorward/proxy/report"
+)
+
+// ErrDuplicateInstance says that another live proxy reports under this id.
+var ErrDuplicateInstance = errors.New("another live proxy has the same instance id")
+
+// Reporter tells the manager how this instance serves one Connection.
+type Reporter struct {
+	Client          *Client
+	Namespace, Name string
+	Instance, Nonce string
+	Address         string
+	Revision        func() int64
+	Problems        *Problems
+	Log             logr.Logger
+}
+
+// Reports are renewed a good while before they count as stale, and no more
+// often than every reportSoonest. The revision is looked at every reportLook.
+const (
+	reportEvery   = report.RenewEvery * 2 / 3
+	reportSoonest = 500 * time.Millisecond
+	reportLook    = 250 * time.Millisecond
+)
+
+// Claim makes sure that no other live proxy has this instance's id, and writes
+// the first report. An API server that cannot be reached is an error too: only
+// it can tell.
+func (r *Reporter) Claim(ctx context.Context) error {
+	for {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := r.claim(ctx)
+		cancel()
+		// Somebody else reported in between: look again.
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+}
+
+func (r *Reporter) claim(ctx context.Context) error {
+	reports, err := r.Client.CoreV1().ConfigMaps(r.Namespace).Get(ctx, reportConfigMap(r.Name), metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot read the reports of connection %q: %w", r.Namespace+"/"+r.Name, err)
+	}
+	if text, found := reports.Data[r.Instance]; found {
+		// What cannot be read is nobody's report.
+		other, err := report.Decode(r.Instance, text)
+		if age := time.Since(other.ObservedAt); err == nil && other.Nonce != r.Nonce && age < report.StaleAfter {
+			return fmt.Errorf("%w: %q reported %s ago: give each proxy an --instance of its own, or wait %s after its end",
+				ErrDuplicateInstance, r.Instance, age.Round(time.Second), report.StaleAfter)
+		}
+	}
+	return r.write(ctx, reports.ResourceVersion)
+}
+
+// Run renews the report until ctx ends, and takes it back then.
+func (r *Reporter) Run(ctx context.Context) {
+	look := time.NewTicker(reportLook)
+	defer look.Stop()
+	written, revision := time.Time{}, int64(-1)
+	changed := true
+	for {
+		select {
+		case <-ctx.Done():
+			r.retract(context.WithoutCancel(ctx))
+			return
+		case <-r.Problems.changed:
+			changed = true
+		case <-look.C:
+		}
+		now := r.Revision()
+		since := time.Since(written)
+		if since < reportSoonest || !changed && now == revision && since < reportEvery {
+			continue
+		}
+		written, revision, changed = time.Now(), now, false
+		bound, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := r.write(bound, "")
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			changed = true
+			r.Log.V(1).Info("Cannot report", "reason", err.Error())
+		}
+	}
+}
+
+// write patches this instance's key; a version, where given, must still be the
+// ConfigMap's.
+func (r *Reporter) write(ctx context.Context, version string) error {
+	text, err := report.Encode(report.Report{
+		Instance: r.Instance, Revision: r.Revision(), ObservedAt: time.Now().UTC(), Nonce: r.Nonce,
+		Address: r.Address, Problems: r.Problems.List(),
+	})
+	if err != nil {
+		return err
+	}
+	return r.patch(ctx, version, &text)
+}
+
+// retract takes the report back, so that the next process need not wait.
+func (r *Reporter) retract(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := r.patch(ctx, "", nil); err != nil {
+		r.Log.V(1).Info("Cannot take the report back", "reason", err.Error())
+	}
+}
+
+func (r *Reporter) patch(ctx context.Context, version string, text *string) error {
+	body := map[string]any{"data": map[string]*string{r.Instance: text}}
+	if version != "" {
+		body["metadata"] = map[string]string{"resourceVersion": version}
+	}
+	patch, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("cannot encode report: %w", err)
+	}
+	_, err = r.Client.CoreV1().ConfigMaps(r.Namespace).Patch(ctx, reportConfigMap(r.Name), types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot write the report of connection %q: %w", r.Namespace+"/"+r.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// Feed is the log as this follower gets it. What is not acknowledged comes
+// again after a restart.
+type Feed interface {
+	Next(ctx context.Context, count, size int) ([]record.Record, error)
+	Acknowledge(next int64) error
+}
+
+// Terminator ends a live session.
+type Terminator interface {
+	Terminate(session, reason string) bool
+}
+
+// Sessions shows the sessions of the log as AuditSession objects. The log is
+// the truth: what could not be shown while the API server was away is shown
+// afterwards, also by the next process.
+type Sessions struct {
+	Client   *Client
+	Instance string
+	Feed     Feed
+	Events   *Events
+	Log      logr.Logger
+
+	mu       sync.Mutex // guards what follows
+	sessions map[string]*projection
+	read     int64 // index after the last record applied
+	behind   bool  // something is not shown, or not acknowledged, yet
+	urgent   chan struct{}
+	room     chan struct{}
+}
+
+// The rhythm of writing, and the number of sessions that may wait for it: when
+// more do, the log is not read further until the API server takes some.
+const (
+	showEvery   = time.Second
+	showSoonest = 50 * time.Millisecond
+	maxWaiting  = 10_000
+	feedCount   = 256
+	feedBytes   = 1 << 20
+)
+
+// NewSessions makes the follower.
+func NewSessions(client *Client, instance string, feed Feed, events *Events, log logr.Logger) *Sessions {
+	return &Sessions{
+		Client: client, Instance: instance, Feed: feed, Events: events, Log: log,
+		sessions: map[string]*projection{}, urgent: make(chan struct{}, 1), room: make(chan struct{}, 1),
+	}
+}
+
+// Run follows the log until ctx ends or the log is closed and all is shown.
+func (s *Sessions) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	shown := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(shown)
+		s.show(ctx, ended)
+	}()
+	if err := s.follow(ctx); err != nil && ctx.Err() == nil {
+		s.Log.Error(err, "Cannot read the log, sessions are not shown any more")
+	}
+	close(ended)
+	<-shown
+}
+
+// follow reads the log.
+func (s *Sessions) follow(ctx context.Context) error {
+	for {
+		records, err := s.Feed.Next(ctx, feedCount, feedBytes)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			document, err := record.Decode(r.JSON)
+			if err != nil {
+				return fmt.Errorf("record %d: %w", r.Position.Index, err)
+			}
+			if err := s.take(ctx, &document, r.Position.Index); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take applies one record.
+func (s *Sessions) take(ctx context.Context, d *record.Document, index int64) error {
+	if s.Events != nil {
+		s.Events.Take(d)
+	}
+	var p *projection
+	if d.Session != "" && d.Connection != nil {
+		var err error
+		if p, err = s.find(ctx, d); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.read, s.behind = index+1, true
+	switch {
+	case p == nil:
+	case p.gone && d.Type == record.SessionEnd:
+		delete(s.sessions, d.Session)
+	default:
+		p.apply(d)
+		s.sessions[d.Session] = p
+		if p.urgent {
+			replaceSignal(s.urgent)
+		}
+	}
+	full := len(s.sessions) > maxWaiting
+	s.mu.Unlock()
+	if full {
+		select {
+		case <-s.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// find returns the projection a record belongs to. A session that a former process began is found at the API
+// server, which is waited for.
+func (s *Sessions) find(ctx context.Context, d *record.Document) (*projection, error) {
+	s.mu.Lock()
+	known := s.sessions[d.Session]
+	s.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	if d.Type == record.SessionStart {
+		return begin(d), nil
+	}
+	for {
+		bound, cancel := context.WithTimeout(ctx, requestTimeout)
+		object, err := s.Client.auditSessions(d.Connection.Namespace).Get(bound, d.Session, metav1.GetOptions{})
+		cancel()
+		switch {
+		case err == nil:
+			return resume(object), nil
+		case apierrors.IsNotFound(err):
+			return &projection{namespace: d.Connection.Namespace, name: d.Session, gone: true}, nil
+		case !sleep(ctx, retryMax):
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// show writes what changed, once a second, sooner where a session began or ended.
+func (s *Sessions) show(ctx context.Context, ended <-chan struct{}) {
+	tick := time.NewTicker(showEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.flush(ctx, false)
+		case <-s.urgent:
+			if !sleep(ctx, showSoonest) {
+				return
+			}
+			s.flush(ctx, true)
+		case <-ended:
+			s.flush(ctx, false)
+			return
+		}
+	}
+}
+
+// flush writes the sessions that changed. What was read before is acknowledged
+// once all of it is shown.
+func (s *Sessions) flush(ctx context.Context, urgentOnly bool) {
+	s.mu.Lock()
+	read, behind := s.read, s.behind
+	var todo []*projection
+	complete := true
+	for _, p := range s.sessions {
+		switch {
+		case !p.dirty:
+		case urgentOnly && !p.urgent:
+			complete = false
+		default:
+			todo = append(todo, p)
+		}
+	}
+	s.mu.Unlock()
+	if !behind {
+		return
+	}
+	for _, p := range todo {
+		err := s.write(ctx, p)
+		if err == nil {
+			continue
+		}
+		s.Log.V(1).Info("Cannot show a session yet", "session", p.name, "reason", err.Error())
+		complete = false
+		// Without an answer the others would fare no better.
+		if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
+			break
+		}
+	}
+	if !complete {
+		return
+	}
+	if err := s.Feed.Acknowledge(read); err != nil {
+		s.Log.Error(err, "Cannot acknowledge records")
+		return
+	}
+	s.mu.Lock()
+	if s.read == read {
+		s.behind = false
+	}
+	s.mu.Unlock()
+}
+
+// write brings one object up to date. The error is one that time may cure; an
+// object that the API server will never take is given up, its records are kept.
+func (s *Sessions) write(ctx context.Context, p *projection) error {
+	s.mu.Lock()
+	// What comes while this is written makes it dirty again.
+	p.dirty, p.urgent = false, false
+	status, ended, create := p.shown(), p.ended(), !p.created
+	s.mu.Unlock()
+	err := s.put(ctx, p, create, status)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil && (!ended || p.dirty):
+		return nil
+	case err == nil:
+	case errors.Is(err, errDeleted) && p.start != nil:
+		// Somebody deleted what the log still tells.
+		p.created, p.dirty = false, true
+		return err
+	case apierrors.IsNotFound(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err),
+		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		s.Log.Error(err, "Gave up showing a session", "session", p.name, "namespace", p.namespace)
+		if p.gone = true; !ended {
+			return nil
+		}
+	default:
+		p.dirty = true
+		return err
+	}
+	delete(s.sessions, p.name)
+	replaceSignal(s.room)
+	return nil
+}
+
+// errDeleted marks the status of an object that is not there any more.
+var errDeleted = errors.New("the AuditSession was deleted")
+
+func (s *Sessions) put(ctx context.Context, p *projection, create bool, status v1alpha1.AuditSessionStatus) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	client := s.Client.auditSessions(p.namespace)
+	if create {
+		_, err := client.Create(ctx, p.object(s.Instance), metav1.CreateOptions{})
+		// It exists where the answer was lost, or a former process made it.
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		s.mu.Lock()
+		p.created = true
+		s.mu.Unlock()
+	}
+	patch, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return fmt.Errorf("cannot encode status: %w", err)
+	}
+	object, err := client.Patch(ctx, p.name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", errDeleted, err)
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	p.generation = object.Generation
+	s.mu.Unlock()
+	return nil
+}
+
+// live are the names of the sessions of a namespace that have not ended.
+func (s *Sessions) live(namespace string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name, p := range s.sessions {
+		if p.created && p.namespace == namespace && !p.ended() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Terminations ends the sessions of one Connection whose spec.terminate is set,
+// until ctx ends.
+func (s *Sessions) Terminations(ctx context.Context, namespace, connection string, gate Terminator) {
+	client := s.Client.auditSessions(namespace)
+	seen := func(object *v1alpha1.AuditSession, gone bool) {
+		if gone || object.Spec.ProxyInstance != s.Instance || object.Spec.Terminate == nil {
+			return
+		}
+		if gate.Terminate(object.Name, visible(object.Spec.Terminate.Reason)) {
+			s.Log.Info("Terminated a session", "session", object.Name, "namespace", object.Namespace)
+		}
+	}
+	f := &follower[*v1alpha1.AuditSession]{
+		selector: metav1.ListOptions{LabelSelector: labelConnection + "=" + connection},
+		list:     chosen(client.List, client.Get, func() []string { return s.live(namespace) }, func(string) {}),
+		watch:    client.Watch,
+		synced: func(all []*v1alpha1.AuditSession) {
+			for _, object := range all {
+				seen(object, false)
+			}
+		},
+		event: seen,
+	}
+	f.run(ctx)
+}
