@@ -55,14 +55,21 @@ type Actor struct {
 
 // Credential is what a caller presented. It never prints.
 type Credential struct {
-	token string
+	// A pointer, since a formatter that meets a Credential in an unexported
+	// field calls no method of it and prints what it finds: an address.
+	token *string
 }
 
 // BearerToken wraps a token as presented on the wire.
-func BearerToken(token string) Credential { return Credential{token: token} }
+func BearerToken(token string) Credential { return Credential{token: &token} }
 
 // Token returns the presented token. Only a Verifier needs it.
-func (c Credential) Token() string { return c.token }
+func (c Credential) Token() string {
+	if c.token == nil {
+		return ""
+	}
+	return *c.token
+}
 
 // String hides the token.
 func (Credential) String() string { return "[redacted]" }

@@ -14,6 +14,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -54,7 +56,11 @@ func Start() (*Server, error) {
 	}
 	s := &Server{
 		Issuer: issuer, CertificateAuthorityPEM: authority.CertificatePEM(), ended: make(chan error, 1),
-		server: &http.Server{Handler: issuer, ReadHeaderTimeout: 5 * time.Second},
+		server: &http.Server{
+			Handler: issuer, ReadHeaderTimeout: 5 * time.Second,
+			// Tests refuse its certificate on purpose.
+			ErrorLog: log.New(io.Discard, "", 0),
+		},
 	}
 	s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
 	go func() { s.ended <- s.server.ServeTLS(listener, "", "") }()

@@ -104,6 +104,10 @@ func (v *Verifier) checkShape(token string) error {
 	if len(token) > identity.MaxTokenBytes {
 		return fmt.Errorf("token is too large: %d bytes, at most %d are allowed", len(token), identity.MaxTokenBytes)
 	}
+	// Decoders of base64 skip line ends: one token would have many spellings.
+	if strings.ContainsFunc(token, notOfToken) {
+		return errors.New("not a token: it has characters that no token has")
+	}
 	signed, err := jose.ParseSignedCompact(token, v.algorithms)
 	if err != nil || len(signed.Signatures) != 1 {
 		return fmt.Errorf("not a token signed with one of %q", v.config.algorithms())
@@ -121,6 +125,12 @@ func (v *Verifier) checkShape(token string) error {
 		return fmt.Errorf("token is of another type: want JWT: %q", shortened(kind))
 	}
 	return nil
+}
+
+// notOfToken is false for the characters of a compact JWS: base64url (RFC 4648
+// section 5) and the dots between its parts.
+func notOfToken(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 }
 
 func rejected(err error) error { return fmt.Errorf("%w: %w", identity.ErrRejected, err) }
