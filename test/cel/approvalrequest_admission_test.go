@@ -42,7 +42,7 @@ func request(t *testing.T, changes edits) *unstructured.Unstructured {
 	if err := as(proxyUser).Create(t.Context(), object); err != nil {
 		t.Fatalf("cannot create the ApprovalRequest: %v", err)
 	}
-	t.Cleanup(func() { _ = admin.Delete(t.Context(), object) })
+	t.Cleanup(func() { remove(t, object) })
 	return object
 }
 
@@ -242,6 +242,7 @@ func TestApprovalRequestDecide(t *testing.T) {
 			if err := admin.Create(t.Context(), object); err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(func() { remove(t, object) })
 			if tc.phase != "" {
 				phase(t, object, tc.phase)
 			}

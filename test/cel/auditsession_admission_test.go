@@ -17,6 +17,7 @@ func session(t *testing.T, name string) *unstructured.Unstructured {
 	if err := as(proxyUser).Create(t.Context(), object); err != nil {
 		t.Fatalf("cannot create the AuditSession: %v", err)
 	}
+	t.Cleanup(func() { remove(t, object) })
 	return object
 }
 
@@ -112,6 +113,7 @@ func TestAuditSessionStatus(t *testing.T) {
 	if err := admin.Create(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { remove(t, other) })
 	object = other
 	expect(t, "a proxy cannot write another connection's AuditSession", write(as(proxyUser)), "does not hold the verb serve")
 }

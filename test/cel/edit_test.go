@@ -83,3 +83,22 @@ func repeat(n int, field string, item map[string]any) []any {
 	}
 	return list
 }
+
+// field returns the value at a dotted path. It panics where there is none.
+func field(container any, path string) any {
+	for _, part := range strings.Split(path, ".") {
+		switch c := container.(type) {
+		case map[string]any:
+			container = c[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil {
+				panic("not an index: " + part)
+			}
+			container = c[i]
+		default:
+			panic("cannot walk into " + part)
+		}
+	}
+	return container
+}

@@ -115,6 +115,7 @@ func TestConnectionProtocolIsImmutable(t *testing.T) {
 	if err := admin.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { remove(t, object) })
 	changed := edited(object, edits{"spec.protocol": "mysql"})
 	expect(t, "another protocol is another Connection", admin.Update(t.Context(), changed, client.DryRunAll), "protocol cannot be changed")
 	changed = edited(object, edits{"spec.targets.0.port": int64(5433)})

@@ -199,11 +199,29 @@ func sample(name string) *unstructured.Unstructured {
 	if err != nil {
 		panic(err)
 	}
-	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(data, &object.Object); err != nil {
+	object, err := parse(data)
+	if err != nil {
 		panic(err)
 	}
 	return object
+}
+
+// parse reads one object of YAML, with whole numbers as int64 as a client has them.
+func parse(data []byte) (*unstructured.Unstructured, error) {
+	data, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	object := &unstructured.Unstructured{}
+	return object, object.UnmarshalJSON(data)
+}
+
+// remove deletes an object at the end of a test.
+func remove(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := client.IgnoreNotFound(admin.Delete(context.WithoutCancel(t.Context()), object)); err != nil {
+		t.Errorf("cannot remove %q: %v", object.GetName(), err)
+	}
 }
 
 // expect compares an error with the words that it must have; none means no error.

@@ -1,0 +1,105 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cel_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/doorward/doorward/test/testenv"
+)
+
+// The samples are applied as a user would, and are what the typed API makes of them.
+func TestSamplesApply(t *testing.T) {
+	folder := filepath.Join(testenv.Root(), "config", "samples")
+	if _, err := env.Kubectl(t.Context(), env.Direct, "apply", "--server-side", "--kustomize", folder); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, file := range []string{
+			"accesspolicy.yaml", "auditsession.yaml", "connection.yaml", "connection_external.yaml", "credential.yaml", "identityprovider.yaml", "logsink.yaml",
+		} {
+			remove(t, sample(file))
+		}
+	})
+	for _, file := range []string{"approvalrequest.yaml", "auditsession.yaml"} {
+		if _, err := env.Kubectl(t.Context(), env.Direct, "create", "--filename", filepath.Join(folder, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, file := range []string{"accesspolicy.yaml", "connection.yaml", "connection_external.yaml", "identityprovider.yaml", "logsink.yaml"} {
+		t.Run(file, func(t *testing.T) {
+			want := sample(file)
+			typed, err := scheme.New(want.GroupVersionKind())
+			if err != nil {
+				t.Fatal(err)
+			}
+			object := typed.(client.Object)
+			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(want), object); err != nil {
+				t.Fatal(err)
+			}
+			data, err := yaml.Marshal(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			diff(t, "the typed object", field(want.Object, "spec"), field(got.Object, "spec"))
+		})
+	}
+}
+
+// Short names and the category are the console of kubectl and k9s.
+func TestShortNames(t *testing.T) {
+	for _, name := range []string{"conn", "ap", "ar", "as", "idp", "sink", "doorward"} {
+		if _, err := env.Kubectl(t.Context(), env.Direct, "get", name, "--all-namespaces"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Every object that a page of docs/api shows is accepted under strict validation.
+func TestDocumentedObjectsApply(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(testenv.Root(), "docs", "api", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]int{}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range strings.Split(string(text), "```yaml\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			object, err := parse([]byte(block))
+			if err != nil {
+				t.Errorf("%s: block %d: %v", filepath.Base(page), i, err)
+				continue
+			}
+			if object.GetAPIVersion() != "doorward.dev/v1alpha1" {
+				continue
+			}
+			shown[object.GetKind()]++
+			if name := object.GetName(); name != "" {
+				object.SetName(name + "-doc")
+			}
+			if err := admin.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
+				t.Errorf("%s: block %d: %v", filepath.Base(page), i, err)
+			}
+		}
+	}
+	for _, kind := range []string{"AccessPolicy", "ApprovalRequest", "AuditSession", "Connection", "IdentityProvider", "LogSink"} {
+		if shown[kind] == 0 {
+			t.Errorf("no page of docs/api shows an object of kind %s", kind)
+		}
+	}
+}
