@@ -145,6 +145,7 @@ func (l *Log) enqueue(ctx context.Context, event *record.Event, waited bool, res
 	}
 	e.index = l.next
 	l.next++
+	l.accepted.Store(l.next)
 	l.queue = append(l.queue, e)
 	l.queued += e.size
 	wake := waited && !l.urgent || l.queued > queueBytes/2

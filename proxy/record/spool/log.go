@@ -93,6 +93,8 @@ type Log struct {
 	lock     *os.File
 	cursors  map[string]*cursor
 
+	// accepted is next, to be read without the lock.
+	accepted atomic.Int64
 	// durable is the number of records on disk.
 	durable atomic.Int64
 

@@ -56,6 +56,7 @@ func open(ctx context.Context, options Options, lock *os.File) (*Log, error) {
 		wake: make(chan struct{}, 1), keep: make(chan struct{}, 1), done: make(chan struct{}),
 		ledger: found.ledger, segments: found.segments, next: found.next,
 	}
+	l.accepted.Store(found.next)
 	l.durable.Store(found.next)
 	if err := l.openCursors(); err != nil {
 		return nil, err

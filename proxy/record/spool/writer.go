@@ -21,16 +21,29 @@ func (l *Log) write() {
 	defer close(l.done)
 	var batch []*entry
 	for {
-		// Let those whom the last group woke queue their next records, so that
-		// they share a sync. Costs nothing where nobody is ready to run.
-		if len(batch) > 1 {
-			runtime.Gosched()
-		}
+		l.gather(len(batch))
 		var more bool
 		if batch, more = l.take(batch); !more {
 			return
 		}
 		l.commit(batch)
+	}
+}
+
+// gather lets those whom the last group woke queue their next records, so that
+// these share a sync instead of missing it and waiting for two. It yields as
+// long as that brings records, and not at all after a single one; a timer
+// would cost every lone writer its wait.
+func (l *Log) gather(woken int) {
+	if woken < 2 {
+		return
+	}
+	for range woken {
+		before := l.accepted.Load()
+		runtime.Gosched()
+		if l.accepted.Load() == before {
+			return
+		}
 	}
 }
 

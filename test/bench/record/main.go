@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,19 @@ func main() {
 	rounds := flag.Int("rounds", 1, "how often all measurements are repeated, interleaved")
 	writers := flag.String("writers", "1,16,256", "numbers of concurrent writers")
 	pause := flag.Duration("pause", 0, "what each writer waits between records, as for its target's answer")
+	profile := flag.String("cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(file)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "record:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(*dir, *writers, *period, *pause, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
