@@ -1,0 +1,120 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// denyAll refuses every operation. Most refusals come earlier: a caller without
+// any rule that allows is refused the session.
+func denyAll(name, uid string, generation int64, message string) policy.Policy {
+	return policy.Policy{
+		Name: name, UID: uid, Generation: generation,
+		Rules: []policy.Rule{{Name: "closed", Effect: policy.Deny, Actions: []string{"*", "unknown"}, Message: message}},
+	}
+}
+
+// Closed makes of the snapshot that proxies run on one that lets nobody through.
+// It is what is published for a Connection that is not in order.
+func Closed(previous snapshot.Snapshot, message string) snapshot.Snapshot {
+	closed := denyAll("doorward-closed", "", 0, message)
+	for _, p := range previous.Policies.Policies {
+		closed.Subjects = append(closed.Subjects, p.Subjects...)
+	}
+	closed.Subjects = distinct(closed.Subjects)
+	previous.Policies = policy.Set{Policies: []policy.Policy{}}
+	if len(closed.Subjects) > 0 {
+		previous.Policies.Policies = append(previous.Policies.Policies, closed)
+	}
+	return previous
+}
+
+// Narrow makes of the previous snapshot one that allows at most what both the
+// previous and the next allow, without taking anything from next that could make
+// it larger. It is what is published where next does not fit.
+//
+// A policy stays while next holds it unchanged. Of any other, the rules that
+// restrict and the masks stay and what it allowed goes. Where next restricts by
+// something that previous does not hold, or the Connection itself changed, the
+// result is closed.
+func Narrow(previous, next snapshot.Snapshot) snapshot.Snapshot {
+	if !equal(settings(previous), settings(next)) {
+		return Closed(previous, "closed because the snapshot of the changed Connection is too large; see its condition SnapshotPublished")
+	}
+	before := map[string]policy.Policy{}
+	for _, p := range previous.Policies.Policies {
+		before[p.Name] = p
+	}
+	after := map[string]policy.Policy{}
+	for _, p := range next.Policies.Policies {
+		after[p.Name] = p
+		if !equal(before[p.Name], p) && narrows(p) {
+			return Closed(previous, "closed because the snapshot with the changed policies is too large; see the Connection's condition SnapshotPublished")
+		}
+	}
+	narrowed := previous
+	narrowed.Policies = policy.Set{Policies: []policy.Policy{}}
+	for _, p := range previous.Policies.Policies {
+		if !equal(after[p.Name], p) {
+			p.Rules = restrictions(p.Rules)
+			if !narrows(p) {
+				continue
+			}
+		}
+		narrowed.Policies.Policies = append(narrowed.Policies.Policies, p)
+	}
+	narrowed.IdentityProviders = slices.DeleteFunc(slices.Clone(previous.IdentityProviders), func(idp snapshot.IdentityProvider) bool {
+		return !slices.ContainsFunc(next.IdentityProviders, func(other snapshot.IdentityProvider) bool { return equal(idp, other) })
+	})
+	return narrowed
+}
+
+// restrictions are the rules without those that allow. What could be approved is
+// refused, since next may not offer that any more.
+func restrictions(rules []policy.Rule) []policy.Rule {
+	kept := slices.DeleteFunc(slices.Clone(rules), func(r policy.Rule) bool { return r.Effect == policy.Allow })
+	for i := range kept {
+		kept[i].Effect, kept[i].Approval = policy.Deny, nil
+	}
+	return kept
+}
+
+// settings is a snapshot without what Narrow treats apart.
+func settings(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Revision, s.Time = 0, time.Time{}
+	s.Policies, s.IdentityProviders = policy.Set{}, nil
+	return s
+}
+
+func narrows(p policy.Policy) bool {
+	return len(p.Masks) > 0 || slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return r.Effect != policy.Allow })
+}
+
+// Equal says whether two snapshots differ in revision and time at most.
+func Equal(a, b snapshot.Snapshot) bool {
+	b.Revision, b.Time = a.Revision, a.Time
+	return equal(a, b)
+}
+
+// equal compares by the encoded form, which is what proxies see.
+func equal(a, b any) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+func distinct(subjects []policy.Subject) []policy.Subject {
+	subjects = slices.Clone(subjects)
+	slices.SortFunc(subjects, func(a, b policy.Subject) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Provider, b.Provider))
+	})
+	return slices.Compact(subjects)
+}

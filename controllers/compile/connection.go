@@ -1,0 +1,184 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// DefaultMaxStalenessSeconds is spec.proxy.maxStalenessSeconds where unset.
+const DefaultMaxStalenessSeconds = 300
+
+// maxOptionsBytes bounds spec.options.
+const maxOptionsBytes = 16 << 10
+
+// ConnectionResult is what a Connection compiles to.
+type ConnectionResult struct {
+	Accepted kit.Verdict `json:"accepted"`
+	// Snapshot lacks revision and time. Nil where the Connection is not accepted.
+	Snapshot *snapshot.Snapshot `json:"snapshot,omitempty"`
+	// ClosedBy are the names of the policies at fault that close the Connection.
+	ClosedBy []string `json:"closedBy,omitempty"`
+}
+
+// Connection compiles one Connection of the world.
+func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
+	authority, f := connectionFault(c, world)
+	if f != nil {
+		return ConnectionResult{Accepted: kit.False(v1alpha1.ConditionAccepted, f.reason, f.err.Error())}
+	}
+	s := &snapshot.Snapshot{
+		Schema:              snapshot.Schema,
+		Connection:          snapshot.Connection{Namespace: c.Namespace, Name: c.Name, UID: string(c.UID), Generation: c.Generation},
+		Protocol:            c.Spec.Protocol,
+		TLS:                 snapshot.TLS{Mode: string(v1alpha1.TLSVerifyFull)},
+		Credential:          snapshot.Credential{Type: string(c.Spec.Credential.Type)},
+		Options:             options(c),
+		MaxStalenessSeconds: DefaultMaxStalenessSeconds,
+	}
+	for _, target := range c.Spec.Targets {
+		s.Targets = append(s.Targets, snapshot.Target{Host: target.Host, Port: target.Port})
+	}
+	if tls := c.Spec.TLS; tls != nil {
+		if tls.Mode != "" {
+			s.TLS.Mode = string(tls.Mode)
+		}
+		s.TLS.ServerName, s.TLS.CA = tls.ServerName, authority
+	}
+	if secret := c.Spec.Credential.Secret; secret != nil {
+		s.Credential.Secret = secret.Name
+	}
+	if file := c.Spec.Credential.File; file != nil {
+		s.Credential.File = file.Path
+	}
+	if session := c.Spec.Session; session != nil {
+		s.Session = snapshot.Session{
+			MaxDurationSeconds: session.MaxDurationSeconds, IdleTimeoutSeconds: session.IdleTimeoutSeconds, MaxConcurrent: session.MaxConcurrent,
+		}
+	}
+	if seconds := c.Spec.Proxy.MaxStalenessSeconds; seconds != 0 {
+		s.MaxStalenessSeconds = seconds
+	}
+	s.IdentityProviders, _ = Providers(world.Providers)
+	s.Sinks, _ = Sinks(world.Sinks)
+	var closedBy []string
+	s.Policies, closedBy = policies(c.Name, world)
+	return ConnectionResult{
+		Accepted: kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, ""),
+		Snapshot: s, ClosedBy: closedBy,
+	}
+}
+
+// connectionFault returns what is wrong with the Connection, or the PEM text of
+// the target's authorities.
+func connectionFault(c *v1alpha1.Connection, world World) (string, *fault) {
+	protocol, known := world.Protocols[c.Spec.Protocol]
+	if !known {
+		return "", &fault{v1alpha1.ReasonUnsupportedProtocol, fmt.Errorf("no proxy speaks protocol %q%s: this version has %s",
+			c.Spec.Protocol, didYouMean(c.Spec.Protocol, world.Protocols.Names()), strings.Join(world.Protocols.Names(), ", "))}
+	}
+	raw := options(c)
+	if len(raw) > maxOptionsBytes {
+		return "", &fault{v1alpha1.ReasonInvalidOptions, fmt.Errorf("spec.options has %d bytes, the limit is %d", len(raw), maxOptionsBytes)}
+	}
+	if err := protocol.ValidateOptions(raw); err != nil {
+		return "", &fault{v1alpha1.ReasonInvalidOptions, fmt.Errorf("spec.options: %w", err)}
+	}
+	if len(c.Spec.Targets) == 0 {
+		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.targets: at least one address is needed")}
+	}
+	if secret := c.Spec.Credential.Secret; secret != nil && reserved(secret.Name) {
+		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.credential.secret.name: %q is a name of the manager's own Secrets: give the credential Secret another name", secret.Name)}
+	}
+	return targetAuthority(c, world)
+}
+
+// reserved says whether the manager reads or writes a Secret of that name: a
+// credential must not be one.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "doorward-") &&
+		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || name == "doorward-ca" || name == "doorward-snapshot-key")
+}
+
+func targetAuthority(c *v1alpha1.Connection, world World) (string, *fault) {
+	if c.Spec.TLS == nil || c.Spec.TLS.CertificateAuthority == nil {
+		return "", nil
+	}
+	ref := c.Spec.TLS.CertificateAuthority.ConfigMap
+	if ref == nil {
+		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.tls.certificateAuthority: configMap is needed")}
+	}
+	i := slices.IndexFunc(world.ConfigMaps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name })
+	if i < 0 {
+		return "", &fault{v1alpha1.ReasonReferenceNotFound, fmt.Errorf("spec.tls.certificateAuthority: no ConfigMap %q in this namespace: create it with the key %q", ref.Name, ref.Key)}
+	}
+	text, ok := world.ConfigMaps[i].Data[ref.Key]
+	if !ok {
+		return "", &fault{v1alpha1.ReasonReferenceNotFound, fmt.Errorf("spec.tls.certificateAuthority: ConfigMap %q has no key %q", ref.Name, ref.Key)}
+	}
+	if err := checkPEM(text); err != nil {
+		return "", &fault{v1alpha1.ReasonInvalidCertificateAuthority, fmt.Errorf("spec.tls.certificateAuthority: ConfigMap %q, key %q: %w", ref.Name, ref.Key, err)}
+	}
+	return text, nil
+}
+
+func options(c *v1alpha1.Connection) json.RawMessage {
+	if c.Spec.Options == nil || len(c.Spec.Options.Raw) == 0 {
+		return nil
+	}
+	return c.Spec.Options.Raw
+}
+
+// policies compiles the policies that select a Connection. Where a policy that
+// restricts is at fault, it returns the closed set and the names of those at fault.
+func policies(connection string, world World) (policy.Set, []string) {
+	set := policy.Set{Policies: []policy.Policy{}}
+	var closedBy []string
+	var closing []policy.Policy
+	for i := range world.Policies {
+		p := &world.Policies[i]
+		if !selects(p, connection) {
+			continue
+		}
+		switch f := policyFault(p, world); {
+		case f == nil:
+			set.Policies = append(set.Policies, compilePolicy(p))
+		case restricts(p):
+			closedBy = append(closedBy, p.Name)
+			closing = append(closing, denyAll(p.Name, string(p.UID), p.Generation,
+				fmt.Sprintf("closed because AccessPolicy %q is at fault; see its condition Accepted", p.Name)))
+		}
+	}
+	if len(closing) > 0 {
+		subjects := everybody(world.Policies, connection)
+		for i := range closing {
+			closing[i].Subjects = subjects
+		}
+		set.Policies = closing
+	}
+	slices.SortFunc(set.Policies, func(a, b policy.Policy) int { return strings.Compare(a.Name, b.Name) })
+	return set, sortStrings(closedBy)
+}
+
+// everybody returns the subjects of all policies of a Connection. Whoever is not
+// among them is refused by default.
+func everybody(all []v1alpha1.AccessPolicy, connection string) []policy.Subject {
+	var subjects []policy.Subject
+	for i := range all {
+		if selects(&all[i], connection) {
+			subjects = append(subjects, compilePolicy(&all[i]).Subjects...)
+		}
+	}
+	return distinct(subjects)
+}
