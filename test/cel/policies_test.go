@@ -4,10 +4,13 @@
 package cel_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/config/admission"
@@ -30,6 +33,32 @@ func TestLivePoliciesAreCompiledIn(t *testing.T) {
 		}
 		if err := admission.Verify(live, want); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// The API server's own type checker finds nothing to warn of.
+func TestPoliciesTypeCheck(t *testing.T) {
+	compiled, err := admission.Objects("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range compiled {
+		policy, ok := object.(*admissionv1.ValidatingAdmissionPolicy)
+		if !ok {
+			continue
+		}
+		key := client.ObjectKeyFromObject(policy)
+		err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, settle, true, func(ctx context.Context) (bool, error) {
+			err := admin.Get(ctx, key, policy)
+			return policy.Status.TypeChecking != nil && policy.Status.ObservedGeneration == policy.Generation, err
+		})
+		if err != nil {
+			t.Errorf("%s was not checked: %v", key.Name, err)
+			continue
+		}
+		for _, warning := range policy.Status.TypeChecking.ExpressionWarnings {
+			t.Errorf("%s: %s: %s", key.Name, warning.FieldRef, warning.Warning)
 		}
 	}
 }

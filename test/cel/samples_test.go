@@ -44,6 +44,7 @@ func TestSamplesApply(t *testing.T) {
 			if err := admin.Get(t.Context(), client.ObjectKeyFromObject(want), object); err != nil {
 				t.Fatal(err)
 			}
+			object.GetObjectKind().SetGroupVersionKind(want.GroupVersionKind())
 			data, err := yaml.Marshal(object)
 			if err != nil {
 				t.Fatal(err)

@@ -60,7 +60,11 @@ func run(m *testing.M) int {
 		}
 	}
 	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{CRDs: true, Admission: true}); err != nil {
+	if env, err = testenv.Start(ctx, testenv.Options{
+		CRDs: true, Admission: true,
+		// It checks the types of the expressions in the policies.
+		ControllerManager: true, Controllers: []string{"validatingadmissionpolicy-status-controller"},
+	}); err != nil {
 		return fail(err)
 	}
 	defer func() { _ = env.Stop() }()
