@@ -60,6 +60,10 @@ const (
 	// namespace has a name that it selects.
 	ReasonNoConnection = "NoConnection"
 
+	// ReasonPolicyAtFault surfaces on a Connection when an AccessPolicy that selects
+	// it and restricts is not accepted; nobody is let through until it is repaired.
+	ReasonPolicyAtFault = "PolicyAtFault"
+
 	// ReasonUsernameOverlap surfaces on the younger of two IdentityProviders that
 	// could map two callers to one Kubernetes user name.
 	ReasonUsernameOverlap = "UsernameOverlap"

@@ -26,7 +26,7 @@ const maxOptionsBytes = 16 << 10
 // ConnectionResult is what a Connection compiles to.
 type ConnectionResult struct {
 	Accepted kit.Verdict `json:"accepted"`
-	// Snapshot lacks revision and time. Nil where the Connection is not accepted.
+	// Snapshot lacks revision and time. Nil where the Connection itself is at fault.
 	Snapshot *snapshot.Snapshot `json:"snapshot,omitempty"`
 	// ClosedBy are the names of the policies at fault that close the Connection.
 	ClosedBy []string `json:"closedBy,omitempty"`
@@ -74,10 +74,12 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 	s.Sinks, _ = Sinks(world.Sinks)
 	var closedBy []string
 	s.Policies, closedBy = policies(c.Name, world)
-	return ConnectionResult{
-		Accepted: kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, ""),
-		Snapshot: s, ClosedBy: closedBy,
+	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
+	if len(closedBy) > 0 {
+		accepted = kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonPolicyAtFault, fmt.Sprintf(
+			"nobody is let through because a policy that restricts is at fault: repair or delete AccessPolicy %s", strings.Join(closedBy, ", ")))
 	}
+	return ConnectionResult{Accepted: accepted, Snapshot: s, ClosedBy: closedBy}
 }
 
 // connectionFault returns what is wrong with the Connection, or the PEM text of

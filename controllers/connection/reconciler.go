@@ -1,0 +1,162 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package connection makes of a Connection what its proxies need: the published
+// snapshot, a serving certificate, rights, and in Managed placement the workload
+// itself.
+package connection
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/controllers/publish"
+)
+
+// Options of a Reconciler. All are needed unless said otherwise.
+type Options struct {
+	// Client reads Secrets and ConfigMaps from the API server and the rest from
+	// caches.
+	Client client.Client
+	// Metadata reads PartialObjectMetadata from caches.
+	Metadata client.Reader
+	// Publisher writes snapshots.
+	Publisher *publish.Publisher
+	// Authority signs serving certificates.
+	Authority *ca.Store
+	// Protocols are the protocols that proxies of this version speak.
+	Protocols compile.Protocols
+	// Events tells users what happened.
+	Events events.EventRecorder
+	// Image is the container image of Managed proxies.
+	Image string
+	// SnapshotKey is the public key that proxies verify snapshots with, base64.
+	SnapshotKey string
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
+}
+
+// Reconciler reconciles Connections.
+type Reconciler struct {
+	Options
+	applier *kit.Applier
+	reports *tracker
+}
+
+// New makes a Reconciler.
+func New(options Options) *Reconciler {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker()}
+}
+
+// scope is what one reconciliation observed. Each field names the step that sets it.
+type scope struct {
+	connection *v1alpha1.Connection
+	patcher    *kit.Patcher
+	now        time.Time
+
+	world    compile.World            // gather
+	result   compile.ConnectionResult // compile
+	outcome  publish.Outcome          // publish
+	narrowed error                    // publish: why less than result is published
+	bundle   []byte                   // trust
+	renewAt  time.Time                // certificate
+	refused  error                    // certificate: names that may not be signed
+	shared   []string                 // isolate: foreign pods
+	// secretFound says whether the credential Secret exists; observe.
+	secretFound bool
+	live        []observed // observe
+
+	reached map[string]bool // steps that ended well
+}
+
+// Reconcile runs the steps in order and writes the status of all of them.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	connection := &v1alpha1.Connection{}
+	if err := r.Client.Get(ctx, request.NamespacedName, connection); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Publisher.Forget(request.NamespacedName)
+			r.reports.forget(request.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("cannot read Connection: %w", err)
+	}
+	if connection.DeletionTimestamp != nil {
+		r.Publisher.Forget(request.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	s := &scope{connection: connection, patcher: kit.NewPatcher(r.Client, connection), now: r.Now(), reached: map[string]bool{}}
+	runErr := kit.Run(ctx, s,
+		r.step("gather", "gather what the Connection is compiled from", r.gather),
+		r.step("compile", "compile", r.compile),
+		r.step("publish", "publish the snapshot", r.publish),
+		r.step("trust", "publish the trust bundle", r.trust),
+		r.step("certificate", "issue the serving certificate", r.certificate),
+		r.step("rights", "give the proxies their rights", r.rights),
+		r.step("isolate", "isolate the target", r.isolate),
+		r.step("workload", "run the proxies", r.workload),
+		r.step("observe", "observe the proxies", r.observe),
+	)
+	if !s.reached["publish"] {
+		// Whatever the reason, the manager does not know that the published
+		// snapshot is the present state, and must not vouch for it.
+		r.Publisher.Suspend(request.NamespacedName)
+	}
+	r.writeStatus(s, runErr)
+	if err := s.patcher.PatchStatus(ctx, connection); err != nil && runErr == nil {
+		runErr = err
+	}
+	if apierrors.IsConflict(runErr) {
+		// Somebody wrote meanwhile: a newer run is due, and nothing is wrong.
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	return kit.Result(runErr, r.after(s))
+}
+
+func (r *Reconciler) step(key, name string, run func(context.Context, *scope) error) kit.Step[scope] {
+	return kit.Step[scope]{Name: name, Run: func(ctx context.Context, s *scope) error {
+		if err := run(ctx, s); err != nil {
+			return err
+		}
+		s.reached[key] = true
+		return nil
+	}}
+}
+
+// after says when the world changes without an event.
+func (r *Reconciler) after(s *scope) time.Duration {
+	after := 10 * time.Minute
+	for _, o := range s.live {
+		after = min(after, o.staleAt.Sub(s.now)+time.Second)
+	}
+	if !s.renewAt.IsZero() {
+		after = min(after, s.renewAt.Sub(s.now))
+	}
+	return max(after, time.Second)
+}
+
+func (r *Reconciler) event(s *scope, kind, reason, action, note string, args ...any) {
+	if r.Events != nil {
+		r.Events.Eventf(s.connection, nil, kind, reason, action, note, args...)
+	}
+}
+
+func (r *Reconciler) warn(s *scope, reason, action, note string, args ...any) {
+	r.event(s, corev1.EventTypeWarning, reason, action, note, args...)
+}
+
+func key(s *scope) types.NamespacedName { return client.ObjectKeyFromObject(s.connection) }

@@ -1,0 +1,68 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/controllers/publish"
+)
+
+// rights makes the proxies' ServiceAccount with exactly what a proxy of this
+// Connection needs, and the ConfigMap that they report in.
+func (r *Reconciler) rights(ctx context.Context, s *scope) error {
+	c := s.connection
+	meta := metav1.ObjectMeta{Name: ObjectName(c.Name)}
+	account := &corev1.ServiceAccount{ObjectMeta: meta}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: Rules(c)}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: meta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: meta.Name, Namespace: c.Namespace}},
+	}
+	reports := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: ReportConfigMapName(c.Name)}}
+	kit.Owned(account, c, "Connection", v1alpha1.GroupVersion.String())
+	kit.Owned(role, c, "Connection", v1alpha1.GroupVersion.String())
+	kit.Owned(binding, c, "Connection", v1alpha1.GroupVersion.String())
+	kit.Owned(reports, c, "Connection", v1alpha1.GroupVersion.String())
+	for _, apply := range []func() error{
+		func() error { return r.applier.Apply(ctx, account) },
+		func() error { return r.applier.Apply(ctx, role) },
+		func() error { return r.applier.Apply(ctx, binding) },
+		func() error { return r.applier.Apply(ctx, reports) },
+	} {
+		if err := apply(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rules are the rights of a Connection's proxies. Where a rule names no object,
+// admission holds the proxy to its own Connection by the verb serve.
+func Rules(c *v1alpha1.Connection) []rbacv1.PolicyRule {
+	read := []string{"get", "list", "watch"}
+	secrets := []string{publish.SecretName(c.Name), ServingSecretName(c.Name)}
+	if secret := c.Spec.Credential.Secret; secret != nil && !managed(c) {
+		// A Managed proxy has it mounted and reads no credential Secret.
+		secrets = append(secrets, secret.Name)
+	}
+	group := []string{v1alpha1.GroupName}
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: read},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{TrustBundleName}, Verbs: read},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{ReportConfigMapName(c.Name)}, Verbs: []string{"get", "patch", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{ObjectName(c.Name)}, Verbs: []string{"create"}},
+		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{c.Name}, Verbs: []string{"get", "list", "watch", v1alpha1.VerbServe}},
+		{APIGroups: group, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"create", "get", "list", "watch", "patch", "update"}},
+		{APIGroups: group, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch", "update"}},
+	}
+}

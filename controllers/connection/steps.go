@@ -1,0 +1,191 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/controllers/publish"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// gather reads everything that compiling looks at.
+func (r *Reconciler) gather(ctx context.Context, s *scope) error {
+	in := client.InNamespace(s.connection.Namespace)
+	var connections v1alpha1.ConnectionList
+	var policies v1alpha1.AccessPolicyList
+	var providers v1alpha1.IdentityProviderList
+	var sinks v1alpha1.LogSinkList
+	if err := errors.Join(r.Client.List(ctx, &connections, in), r.Client.List(ctx, &policies, in),
+		r.Client.List(ctx, &providers), r.Client.List(ctx, &sinks)); err != nil {
+		return err
+	}
+	s.world = compile.World{
+		Connections: connections.Items, Policies: policies.Items, Providers: providers.Items, Sinks: sinks.Items,
+		Protocols: r.Protocols,
+	}
+	if ref := authorityRef(s.connection); ref != nil {
+		var configMap corev1.ConfigMap
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: ref.Name}, &configMap)
+		if err == nil {
+			s.world.ConfigMaps = append(s.world.ConfigMaps, configMap)
+		} else if !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func authorityRef(c *v1alpha1.Connection) *v1alpha1.ConfigMapKeyReference {
+	if c.Spec.TLS == nil || c.Spec.TLS.CertificateAuthority == nil {
+		return nil
+	}
+	return c.Spec.TLS.CertificateAuthority.ConfigMap
+}
+
+func (r *Reconciler) compile(_ context.Context, s *scope) error {
+	s.result = compile.Connection(s.connection, s.world)
+	return nil
+}
+
+// publish publishes what was compiled. A Connection at fault, and a snapshot that
+// does not fit, leave the previous one in place with less access.
+func (r *Reconciler) publish(ctx context.Context, s *scope) error {
+	if s.result.Snapshot != nil {
+		err := r.publishOne(ctx, s, *s.result.Snapshot)
+		if !errors.Is(err, snapshot.ErrTooLarge) {
+			return err
+		}
+		s.narrowed = err
+	}
+	previous, err := r.Publisher.Live(ctx, s.connection)
+	if err != nil {
+		return err
+	}
+	if previous == nil {
+		return nil // nothing is out there, so there is nothing to close
+	}
+	if s.narrowed != nil {
+		err = r.publishOne(ctx, s, compile.Narrow(*previous, *s.result.Snapshot))
+		if !errors.Is(err, snapshot.ErrTooLarge) {
+			return err
+		}
+	}
+	return r.publishOne(ctx, s, compile.Closed(*previous, "closed because the Connection is at fault; see its condition Accepted"))
+}
+
+func (r *Reconciler) publishOne(ctx context.Context, s *scope, content snapshot.Snapshot) error {
+	outcome, err := r.Publisher.Publish(ctx, s.connection, content, func(ctx context.Context, o publish.Outcome) error {
+		s.connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: o.Revision, PublishedAt: metav1.NewTime(o.PublishedAt)}
+		return s.patcher.PatchStatus(ctx, s.connection)
+	})
+	if err != nil {
+		return err
+	}
+	s.outcome = outcome
+	s.connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: outcome.Revision, PublishedAt: metav1.NewTime(outcome.PublishedAt)}
+	if outcome.Repaired != "" {
+		r.warn(s, "SnapshotRepaired", "Publish", "Somebody had %s the snapshot Secret %q; it is published again as revision %d. See who may write Secrets in this namespace.",
+			outcome.Repaired, publish.SecretName(s.connection.Name), outcome.Revision)
+	}
+	return nil
+}
+
+// trust publishes the authorities that callers trust, one ConfigMap a namespace.
+func (r *Reconciler) trust(ctx context.Context, s *scope) error {
+	state, err := r.Authority.State(ctx)
+	if err != nil {
+		return err
+	}
+	s.bundle = state.Bundle()
+	bundle := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: TrustBundleName, Namespace: s.connection.Namespace,
+			Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
+		},
+		Data: map[string]string{trustBundleKey: string(s.bundle)},
+	}
+	return r.applier.Apply(ctx, bundle)
+}
+
+// certificate issues and renews the serving certificate.
+func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
+	names := serverNames(s.connection)
+	if s.refused = ca.Refused(r.Authority.Constraints(), names); s.refused != nil {
+		return nil // other steps do not depend on it, and the status says so
+	}
+	name := ServingSecretName(s.connection.Name)
+	var live corev1.Secret
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &live)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	pair := ca.Pair{Certificate: live.Data[corev1.TLSCertKey], Key: live.Data[corev1.TLSPrivateKeyKey]}
+	if ca.Renew(pair, names, s.bundle, s.now) {
+		state, err := r.Authority.State(ctx)
+		if err != nil {
+			return err
+		}
+		authority, err := ca.Load(state.Current)
+		if err != nil {
+			return err
+		}
+		if pair, err = authority.Issue(names, s.now); err != nil {
+			return err
+		}
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key},
+	}
+	kit.Owned(secret, s.connection, "Connection", v1alpha1.GroupVersion.String())
+	if err := r.applier.Apply(ctx, secret); err != nil {
+		return err
+	}
+	s.renewAt = ca.RenewAtPEM(pair.Certificate)
+	return nil
+}
+
+// observe reads what proxies report and whether the credential Secret is there.
+func (r *Reconciler) observe(ctx context.Context, s *scope) error {
+	if ref := s.connection.Spec.Credential.Secret; ref != nil {
+		metadata, err := r.applier.Metadata(ctx, corev1.SchemeGroupVersion.WithKind("Secret"), s.connection.Namespace, ref.Name)
+		if err != nil {
+			return err
+		}
+		s.secretFound = metadata != nil
+	}
+	var configMap corev1.ConfigMap
+	name := ReportConfigMapName(s.connection.Name)
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &configMap); err != nil {
+		return err
+	}
+	live, stale := r.reports.observe(key(s), configMap.Data, s.now)
+	s.live = live
+	if len(stale) == 0 {
+		return nil
+	}
+	before := configMap.DeepCopy()
+	for _, instance := range stale {
+		delete(configMap.Data, instance)
+	}
+	// The precondition keeps an entry that was renewed since it was read.
+	if err := r.Client.Patch(ctx, &configMap, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("cannot prune reports: %w", err)
+	}
+	return nil
+}

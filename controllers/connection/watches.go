@@ -1,0 +1,106 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"context"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// workers is how many Connections are reconciled at once.
+const workers = 4
+
+// SetupWithManager watches everything that a Connection depends on or owns. All
+// that is not of our own kinds is watched as metadata only, Secrets above all.
+// Each event on rotated reconciles every Connection; it may be nil.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.GenericEvent) error {
+	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	b := ctrl.NewControllerManagedBy(mgr).
+		Named("connection").
+		For(&v1alpha1.Connection{}, onSpec).
+		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
+		// A policy that selects several Connections is judged by all of them.
+		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
+		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
+		Watches(&v1alpha1.LogSink{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfigMap), builder.OnlyMetadata).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.isolatedOnes), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{}))
+	if rotated != nil {
+		b = b.WatchesRawSource(source.Channel(rotated, handler.EnqueueRequestsFromMapFunc(r.all)))
+	}
+	for _, owned := range []client.Object{
+		&corev1.ServiceAccount{}, &corev1.Service{}, &rbacv1.Role{}, &rbacv1.RoleBinding{},
+		&appsv1.Deployment{}, &appsv1.StatefulSet{}, &policyv1.PodDisruptionBudget{}, &networkingv1.NetworkPolicy{},
+	} {
+		b = b.Owns(owned, builder.OnlyMetadata)
+	}
+	return b.WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(r)
+}
+
+func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, func(*v1alpha1.Connection) bool { return true }, client.InNamespace(object.GetNamespace()))
+}
+
+func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.requests(ctx, func(*v1alpha1.Connection) bool { return true })
+}
+
+// bySecret finds the Connections that a Secret belongs to, by name: the owner
+// reference is something that whoever tampers can take away.
+func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []reconcile.Request {
+	name := object.GetName()
+	return r.requests(ctx, func(c *v1alpha1.Connection) bool {
+		credential := c.Spec.Credential.Secret
+		return name == "doorward-"+c.Name+"-snapshot" || name == ServingSecretName(c.Name) || credential != nil && credential.Name == name
+	}, client.InNamespace(object.GetNamespace()))
+}
+
+func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []reconcile.Request {
+	name := object.GetName()
+	return r.requests(ctx, func(c *v1alpha1.Connection) bool {
+		ref := authorityRef(c)
+		return name == TrustBundleName || name == ReportConfigMapName(c.Name) || ref != nil && ref.Name == name
+	}, client.InNamespace(object.GetNamespace()))
+}
+
+func (r *Reconciler) isolatedOnes(ctx context.Context, object client.Object) []reconcile.Request {
+	if strings.HasPrefix(object.GetName(), "doorward-") {
+		return nil
+	}
+	return r.requests(ctx, func(c *v1alpha1.Connection) bool { return c.Spec.Isolation != nil }, client.InNamespace(object.GetNamespace()))
+}
+
+func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.Connection) bool, options ...client.ListOption) []reconcile.Request {
+	var connections v1alpha1.ConnectionList
+	if err := r.Client.List(ctx, &connections, options...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Connections that an event concerns")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range connections.Items {
+		if c := &connections.Items[i]; wanted(c) {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: c.Namespace, Name: c.Name}})
+		}
+	}
+	return requests
+}

@@ -1,0 +1,149 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
+)
+
+// defaultReplicas is spec.proxy.managed.replicas where unset.
+const defaultReplicas = 2
+
+var (
+	deploymentKind  = appsv1.SchemeGroupVersion.WithKind("Deployment")
+	statefulSetKind = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
+	serviceKind     = corev1.SchemeGroupVersion.WithKind("Service")
+	budgetKind      = policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
+)
+
+// workload runs the proxies of a Managed Connection, and removes what an earlier
+// placement left.
+func (r *Reconciler) workload(ctx context.Context, s *scope) error {
+	c := s.connection
+	name := ObjectName(c.Name)
+	number := port(c, r.Protocols)
+	if !managed(c) || number == 0 { // without a protocol there is nothing to run
+		for _, remove := range []func() error{
+			func() error { return r.applier.Remove(ctx, deploymentKind, c, name) },
+			func() error { return r.applier.Remove(ctx, statefulSetKind, c, name) },
+			func() error { return r.applier.Remove(ctx, serviceKind, c, name) },
+			func() error { return r.applier.Remove(ctx, budgetKind, c, name) },
+		} {
+			if err := remove(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	objects := []client.Object{service(c, number), budget(c)}
+	stale := statefulSetKind
+	if spool(c) != nil {
+		stale = deploymentKind
+		objects = append(objects, statefulSet(c, r.podTemplate(c, number)))
+	} else {
+		objects = append(objects, deployment(c, r.podTemplate(c, number)))
+	}
+	for _, object := range objects {
+		kit.Owned(object, c, "Connection", v1alpha1.GroupVersion.String())
+		if err := r.applier.Apply(ctx, object); err != nil {
+			return err
+		}
+	}
+	return r.applier.Remove(ctx, stale, c, name)
+}
+
+func spool(c *v1alpha1.Connection) *v1alpha1.SpoolVolume {
+	if c.Spec.Proxy.Managed == nil {
+		return nil
+	}
+	return c.Spec.Proxy.Managed.Spool
+}
+
+func replicas(c *v1alpha1.Connection) *int32 {
+	n := int32(defaultReplicas)
+	if m := c.Spec.Proxy.Managed; m != nil && m.Replicas != 0 {
+		n = m.Replicas
+	}
+	return &n
+}
+
+// proxyLabels select the pods of a Connection's proxies.
+func proxyLabels(c *v1alpha1.Connection) map[string]string {
+	return map[string]string{
+		kit.LabelName: "doorward", "app.kubernetes.io/component": "proxy", kit.LabelConnection: c.Name,
+	}
+}
+
+func service(c *v1alpha1.Connection, number int32) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
+		Spec: corev1.ServiceSpec{
+			Selector: proxyLabels(c),
+			Ports: []corev1.ServicePort{{
+				Name: c.Spec.Protocol[:min(15, len(c.Spec.Protocol))], Protocol: corev1.ProtocolTCP,
+				Port: number, TargetPort: intstr.FromInt32(containerPort(number)),
+			}},
+		},
+	}
+}
+
+func budget(c *v1alpha1.Connection) *policyv1.PodDisruptionBudget {
+	one := intstr.FromInt32(1)
+	return &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			// One at a time, also where there is only one: a budget must not keep
+			// a node from being drained.
+			MaxUnavailable: &one,
+			Selector:       &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
+		},
+	}
+}
+
+func deployment(c *v1alpha1.Connection, template corev1.PodTemplateSpec) *appsv1.Deployment {
+	template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{
+		Name: spoolVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+	})
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: replicas(c),
+			Selector: &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
+			Template: template,
+		},
+	}
+}
+
+func statefulSet(c *v1alpha1.Connection, template corev1.PodTemplateSpec) *appsv1.StatefulSet {
+	claim := corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: spoolVolume},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: spool(c).Size}},
+		},
+	}
+	if class := spool(c).StorageClassName; class != "" {
+		claim.Spec.StorageClassName = &class
+	}
+	return &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: replicas(c), ServiceName: ObjectName(c.Name),
+			PodManagementPolicy:  appsv1.ParallelPodManagement,
+			Selector:             &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
+			Template:             template,
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{claim},
+		},
+	}
+}
