@@ -5,13 +5,23 @@
 // not wires: a protocol finds the fields, the Masker replaces what is in them.
 package mask
 
-import "github.com/doorward/doorward/proxy/policy"
+import (
+	"strings"
+
+	"github.com/doorward/doorward/proxy/policy"
+)
 
 // Rules are the masks of one caller, compiled: which fields, by which method.
 // The zero value masks nothing. Safe for concurrent use.
 type Rules struct {
 	rules []rule
 }
+
+// The methods by name. Redact is what every other name comes to.
+const (
+	methodNull     = "Null"
+	methodKeepLast = "KeepLast"
+)
 
 type rule struct {
 	name   string
@@ -32,6 +42,12 @@ func Compile(masks []policy.Mask) Rules {
 
 // Empty says that nothing is masked.
 func (r Rules) Empty() bool { return len(r.rules) == 0 }
+
+// Same says whether two Rules are copies of what one Compile returned, so that
+// what was worked out of the one holds for the other.
+func (r Rules) Same(other Rules) bool {
+	return len(r.rules) == len(other.rules) && (len(r.rules) == 0 || &r.rules[0] == &other.rules[0])
+}
 
 // Names lists the masks as "policy/mask".
 func (r Rules) Names() []string {
@@ -56,6 +72,24 @@ func (r Rules) Field(field string) (policy.Method, bool) {
 	return found, masked
 }
 
+// Touches says whether any field whose name begins with prefix, such as
+// "public.customers.", could be masked. It is for what is masked or refused as a
+// whole, where the fields are not known one by one.
+func (r Rules) Touches(prefix string) bool {
+	for _, rule := range r.rules {
+		for _, glob := range rule.fields {
+			// Up to its first star a glob says how a name begins; from there on
+			// it matches some continuation, whatever it is.
+			head, _, star := strings.Cut(glob, "*")
+			if strings.HasPrefix(head, prefix) || star && strings.HasPrefix(prefix, head) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stricter says whether a shows less than b.
 func stricter(a, b policy.Method) bool {
 	if rank(a.Type) != rank(b.Type) {
 		return rank(a.Type) < rank(b.Type)
@@ -65,39 +99,11 @@ func stricter(a, b policy.Method) bool {
 
 func rank(method string) int {
 	switch method {
-	case "Null":
+	case methodNull:
 		return 0
-	case "KeepLast":
+	case methodKeepLast:
 		return 2
 	default: // Redact, and whatever a newer manager may send
 		return 1
 	}
-}
-
-// redacted is what stands for a whole value.
-const redacted = "[masked]"
-
-// Text masks a character value. It returns nil where the value becomes NULL.
-func Text(method policy.Method, value []byte) []byte {
-	switch method.Type {
-	case "Null":
-		return nil
-	case "KeepLast":
-		return keepLast(value, int(method.KeepLast))
-	default:
-		return []byte(redacted)
-	}
-}
-
-// keepLast stars all but the last n characters. A value of no more than twice
-// n characters is redacted whole, since what is kept would give it away.
-func keepLast(value []byte, n int) []byte {
-	runes := []rune(string(value))
-	if n <= 0 || len(runes) <= 2*n {
-		return []byte(redacted)
-	}
-	for i := range len(runes) - n {
-		runes[i] = '*'
-	}
-	return []byte(string(runes))
 }

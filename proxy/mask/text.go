@@ -1,0 +1,90 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mask
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/doorward/doorward/proxy/policy"
+)
+
+// redacted is what stands for a whole value. It says nothing of the value, not
+// even its length.
+const redacted = "[masked]"
+
+const (
+	star       = '*'
+	zeroJoiner = '\u200d'
+)
+
+// Text masks a character value. It returns nil where the value becomes NULL,
+// and never a part of value's own memory.
+func Text(method policy.Method, value []byte) []byte {
+	masked, null := AppendText(nil, method, value)
+	if null {
+		return nil
+	}
+	return masked
+}
+
+// AppendText appends the masked form of a character value to dst, or says that
+// the value becomes NULL and leaves dst as it is. It allocates nothing where dst
+// has room. Value and the room behind dst must not overlap.
+func AppendText(dst []byte, method policy.Method, value []byte) (masked []byte, null bool) {
+	switch method.Type {
+	case methodNull:
+		return dst, true
+	case methodKeepLast:
+		return appendKeepLast(dst, value, int(method.KeepLast)), false
+	default: // Redact, and whatever a newer manager may send
+		return append(dst, redacted...), false
+	}
+}
+
+// Opaque masks a value whose type the protocol cannot read as text, such as a
+// number or a binary format: whatever the method, it becomes NULL, which every
+// type has. It exists so that a protocol states the rule by calling it.
+func Opaque(policy.Method) (null bool) { return true }
+
+// appendKeepLast stars all but the last n characters. What would show half of
+// the value or more is redacted whole, as is text that is not UTF-8, of which
+// nobody can say what its characters are.
+//
+// A kept part does not begin inside a character: a combining mark, or what a
+// joiner ties to a hidden one, is hidden too.
+func appendKeepLast(dst, value []byte, n int) []byte {
+	total := utf8.RuneCount(value)
+	if n <= 0 || n >= total || total-n <= n || !utf8.Valid(value) {
+		return append(dst, redacted...)
+	}
+	cut, kept := len(value), 0
+	for kept < n {
+		_, size := utf8.DecodeLastRune(value[:cut])
+		cut -= size
+		kept++
+	}
+	for cut < len(value) {
+		before, _ := utf8.DecodeLastRune(value[:cut])
+		first, size := utf8.DecodeRune(value[cut:])
+		if before != zeroJoiner && !extends(first) {
+			break
+		}
+		cut += size
+		kept--
+	}
+	if kept == 0 {
+		return append(dst, redacted...)
+	}
+	for range total - kept {
+		dst = append(dst, star)
+	}
+	return append(dst, value[cut:]...)
+}
+
+// extends says whether a rune belongs to the character before it: combining
+// marks with the variation selectors, joiners, and skin tones.
+func extends(r rune) bool {
+	return unicode.Is(unicode.M, r) || unicode.Is(unicode.Cf, r) || r >= 0x1F3FB && r <= 0x1F3FF
+}
