@@ -13,6 +13,10 @@ const (
 	// VerbApprove on a Connection lets its holder decide on that Connection's
 	// ApprovalRequests, where the policy also names the holder as an approver.
 	VerbApprove = "approve"
+
+	// VerbTerminate on a Connection lets a service account set spec.terminate of
+	// that Connection's AuditSessions. People need no more than the right to patch.
+	VerbTerminate = "terminate"
 )
 
 // Types and keys of the Secrets that belong to a Connection.

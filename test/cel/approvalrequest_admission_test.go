@@ -15,6 +15,7 @@ import (
 // Users of these tests. Only what they say they are in.
 const (
 	proxyUser           = "system:serviceaccount:shop-access:doorward-orders-db"
+	otherProxyUser      = "system:serviceaccount:shop-access:doorward-payments-db"
 	requesterUser       = "company:alice"
 	namedServiceAccount = "system:serviceaccount:shop-access:approver"
 	otherServiceAccount = "system:serviceaccount:flux-system:kustomize-controller"
@@ -63,6 +64,11 @@ func patch(t *testing.T, user client.Client, object *unstructured.Unstructured, 
 		t.Fatal(err)
 	}
 	return user.Patch(t.Context(), object.DeepCopy(), client.RawPatch(types.JSONPatchType, data))
+}
+
+func patchDryRun(t *testing.T, user client.Client, object *unstructured.Unstructured, ops []map[string]any) error {
+	t.Helper()
+	return patch(t, client.NewDryRunClient(user), object, ops)
 }
 
 func phase(t *testing.T, object *unstructured.Unstructured, phase string) {

@@ -64,6 +64,8 @@ func TestAuditSessionTerminate(t *testing.T) {
 	expect(t, "an empty reason", patch(t, operator, object, []map[string]any{terminate("")}), "spec.terminate.reason")
 	expect(t, "checklist 38: a long reason", patch(t, operator, object, []map[string]any{terminate(longText(513))}), "Too long")
 	expect(t, "checklist 48: a reason with an escape", patch(t, operator, object, []map[string]any{terminate("a\x1b[2K")}), "should match")
+	expect(t, "the proxy of another Connection", patch(t, as(otherProxyUser), object, []map[string]any{terminate("incident")}), "neither of the verbs serve and terminate")
+	expect(t, "a service account that may", patchDryRun(t, as(namedServiceAccount), object, []map[string]any{terminate("incident")}), "")
 	expect(t, "from absent", patch(t, operator, object, []map[string]any{terminate("incident")}), "")
 	for who, user := range map[string]client.Client{"operator": operator, "proxy": as(proxyUser), "admin": admin} {
 		expect(t, "set once: "+who, patch(t, user, object, []map[string]any{terminate("other")}), "cannot be changed once it is set")

@@ -95,6 +95,8 @@ func prepare(ctx context.Context) error {
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get"}, Resources: []string{"connections"}}),
 		clusterRole("test-serve", verbRule(v1alpha1.VerbServe)),
 		clusterRole("test-approve", verbRule(v1alpha1.VerbApprove)),
+		clusterRole("test-terminate", verbRule(v1alpha1.VerbTerminate)),
+		binding("test-terminate", rbacv1.Subject{Kind: "User", Name: namedServiceAccount}),
 		binding("test-writer", rbacv1.Subject{Kind: "Group", Name: "system:authenticated"}),
 		binding("test-serve", rbacv1.Subject{Kind: "User", Name: proxyUser}, rbacv1.Subject{Kind: "User", Name: managerUser}),
 		binding("test-approve",
