@@ -139,7 +139,7 @@ func TestAccesses(t *testing.T) {
 		"FilterWindow":    {"every clause is walked", "SELECT count(*) FILTER (WHERE leak(1) = '') OVER (PARTITION BY pure(1)) FROM orders", "execute public.leak, execute public.pure, select public.orders", "", "SELECT"},
 		"LimitSubquery":   {"", "SELECT 1 LIMIT (SELECT id FROM secret.t)", "select secret.t", "", "SELECT"},
 		"JSONTable":       {"", "SELECT * FROM JSON_TABLE((SELECT v FROM secret.t)::jsonb, '$' COLUMNS (a int PATH '$.a')) j", "select secret.t", "", "SELECT"},
-		"XMLTable":        {"", "SELECT * FROM XMLTABLE('/a' PASSING (SELECT v FROM secret.t)::xml COLUMNS x int) x", "select secret.t", "", "SELECT"},
+		"XMLTable":        {"", "SELECT * FROM XMLTABLE('/a' PASSING ((SELECT v FROM secret.t)::xml) COLUMNS x int) x", "select secret.t", "", "SELECT"},
 		"Values":          {"", "VALUES ((SELECT id FROM secret.t))", "select secret.t", "", "SELECT"},
 		"Union":           {"", "SELECT id FROM orders UNION SELECT id FROM secret.t", "select public.orders, select secret.t", "", "SELECT"},
 		"GroupingSets":    {"", "SELECT 1 FROM orders GROUP BY ROLLUP (status, (SELECT v FROM secret.t))", "select public.orders, select secret.t", "", "SELECT"},

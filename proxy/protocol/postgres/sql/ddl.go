@@ -61,7 +61,7 @@ func (a *analysis) definition(n ast.Node) {
 		a.list(s.Options, nil)
 	case *ast.AlterTableStmt:
 		a.ddl("ALTER "+s.Objtype.String(), false)
-		if s.Objtype == ast.OBJECT_TYPE && s.Relation != nil {
+		if s.Objtype == ast.OBJECT_TYPE && s.Relation != nil && a.checkRangeVar(s.Relation) {
 			a.access(ActionAlter, "type:"+a.creation(s.Relation.SchemaName, s.Relation.RelName), nil)
 		} else {
 			a.alterRelation(s.Relation, s.MissingOk)
@@ -198,6 +198,9 @@ func kindName(t ast.ObjectType) string {
 
 // object notes any object as DROP, COMMENT, GRANT and ALTER name it.
 func (a *analysis) object(action string, kind ast.ObjectType, n ast.Node, missing bool) {
+	if v, ok := n.(*ast.RangeVar); ok && !a.checkRangeVar(v) {
+		return
+	}
 	schema, name, parts := objectName(n)
 	switch {
 	case slices.Contains(onRelation, kind) && len(parts) >= 2:

@@ -76,16 +76,7 @@ func (a *analysis) columnRef(n *ast.ColumnRef, level *scope, u use) *columnUse {
 	a.seen[n] = true
 	c := &columnUse{scope: level, use: u}
 	if n.Fields != nil {
-		for _, f := range n.Fields.Items {
-			switch f := f.(type) {
-			case *ast.String:
-				c.fields = append(c.fields, f.SVal)
-			case *ast.A_Star:
-				c.star = true
-			default:
-				a.unknownNode(f)
-			}
-		}
+		a.fields(n.Fields.Items, c, level)
 	}
 	if parts := len(c.fields); parts > 3 || parts == 3 && c.star {
 		a.fail(refuse(StateFeatureNotSupported, "Write schema.relation.column, or use an alias.",
@@ -94,6 +85,29 @@ func (a *analysis) columnRef(n *ast.ColumnRef, level *scope, u use) *columnUse {
 	}
 	a.facts.uses = append(a.facts.uses, c)
 	return c
+}
+
+// fields reads the parts of a reference. The parser keeps subscripts in the
+// same list, and what follows one is an attribute of the element.
+func (a *analysis) fields(items []ast.Node, c *columnUse, level *scope) {
+	subscript := false
+	for _, f := range items {
+		switch f := f.(type) {
+		case *ast.String:
+			if subscript {
+				a.rowCall(f.SVal)
+				continue
+			}
+			c.fields = append(c.fields, f.SVal)
+		case *ast.A_Star:
+			c.star = !subscript
+		case *ast.A_Indices:
+			subscript, c.use = true, useOther
+			a.expr(f, level)
+		default:
+			a.unknownNode(f)
+		}
+	}
 }
 
 // attributeCalls finds functions called in attribute notation: t.f means f(t)

@@ -29,8 +29,14 @@ var harmlessVolatile = set(
 	"pg_is_in_recovery", "pg_current_xact_id_if_assigned", "txid_current_if_assigned",
 	"pg_table_size", "pg_indexes_size", "pg_relation_size", "pg_total_relation_size",
 	"pg_database_size", "pg_tablespace_size",
-	"pg_blocking_pids", "pg_safe_snapshot_blocking_pids", "pg_isolation_test_session_is_blocked",
-	"pg_conf_load_time", "pg_stat_get_wal_receiver", "pg_is_wal_replay_paused",
+	"pg_blocking_pids", "pg_safe_snapshot_blocking_pids", "pg_lock_status",
+	"pg_partition_ancestors", "pg_partition_tree", "pg_sequence_last_value",
+	"pg_collation_actual_version", "pg_database_collation_actual_version",
+	"pg_current_wal_flush_lsn", "pg_current_wal_insert_lsn", "pg_current_wal_lsn",
+	"pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn", "pg_last_xact_replay_timestamp",
+	"pg_is_wal_replay_paused", "pg_get_wal_replay_pause_state", "pg_jit_available",
+	"pg_xact_status", "txid_status", "pg_xact_commit_timestamp", "pg_last_committed_xact",
+	"pg_notification_queue_usage", "pg_stat_have_stats", "current_query",
 )
 
 // readsData are built-in functions that read relations, files, large objects

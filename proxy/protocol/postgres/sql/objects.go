@@ -143,7 +143,7 @@ func (a *analysis) server(n ast.Node) {
 		list("CREATE "+s.Kind.String(), ActionCreate, kindName(s.Kind), s.DefNames)
 	case *ast.CompositeTypeStmt:
 		a.ddl("CREATE TYPE", false)
-		if s.Typevar != nil {
+		if s.Typevar != nil && a.checkRangeVar(s.Typevar) {
 			a.absent(ActionCreate, "type", s.Typevar.SchemaName, s.Typevar.RelName)
 		}
 	case *ast.CreateEnumStmt:

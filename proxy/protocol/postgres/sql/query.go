@@ -100,7 +100,9 @@ func (a *analysis) selectTarget(n ast.Node, level *scope) {
 		a.expr(t.Val, level)
 	} else if plain {
 		u := a.columnRef(ref, level, useOutput)
-		if u != nil {
+		if u == nil || u.use != useOutput { // a subscript makes it an expression
+			u = nil
+		} else {
 			u.label = t.Name
 		}
 		a.facts.outputs = append(a.facts.outputs, output{column: u})

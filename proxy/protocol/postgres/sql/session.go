@@ -184,7 +184,8 @@ func (a *analysis) prepare(s *ast.PrepareStmt) {
 	b.finish()
 	a.adopt(inner)
 	a.out.Effects.Prepares, a.out.Effects.Prepared = s.Name, inner
-	a.facts.inner = inner
+	// All references are the inner statement's, which is checked by itself.
+	a.facts.inner, a.facts.tokens = inner, nil
 }
 
 func (a *analysis) executePrepared(s *ast.ExecuteStmt) {

@@ -1,0 +1,83 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+)
+
+func FuzzAnalyze(f *testing.F) {
+	for _, list := range [][]string{honest, evasions} {
+		for _, text := range list {
+			f.Add(text)
+		}
+	}
+	m := sql.NewMaskSet(shopCatalog(f), masks(f))
+	f.Fuzz(func(t *testing.T, text string) {
+		opt := options()
+		opt.MaxBytes = 4096
+		all, err := sql.Analyze(text, shopCatalog(t), opt)
+		if err != nil {
+			var refusal *sql.Error
+			if !errors.As(err, &refusal) || refusal.SQLSTATE == "" || refusal.Message == "" {
+				t.Fatalf("%q: not a refusal: %v", text, err)
+			}
+			if refusal.SQLSTATE == sql.StateInternal {
+				t.Fatalf("%q: panicked", text)
+			}
+			return
+		}
+		for i := range all {
+			s := &all[i]
+			if len(s.Accesses) == 0 || s.Kind == "" || s.Text == "" || s.Fingerprint == "" {
+				t.Fatalf("%q: incomplete: %+v", text, s)
+			}
+			_ = s.CheckMaskSet(m)
+		}
+	})
+}
+
+var benchmarks = map[string]string{
+	"Small": "SELECT abalance FROM orders AS pgbench_accounts(aid, abalance) WHERE aid = $1",
+	"Mid": `WITH big AS (SELECT customer_id, sum(total) AS s FROM orders GROUP BY customer_id HAVING sum(total) > 10)
+SELECT c.id, c.name, c.email, b.s, n.topic, CASE WHEN b.s > 100 THEN 'gold' ELSE 'tin' END AS tier
+FROM customers c JOIN big b ON b.customer_id = c.id LEFT JOIN newsletter n ON n.id = c.id
+JOIN orders o ON o.customer_id = c.id, LATERAL (SELECT max(x.at) AS last FROM orders x WHERE x.customer_id = c.id) l
+WHERE c.name LIKE 'a%' AND o.status IN ('open', 'paid', 'sent') AND l.last > now() - interval '30 days'
+AND EXISTS (SELECT 1 FROM notes t WHERE t.id = o.id) ORDER BY c.id LIMIT 50`,
+	"Write": "UPDATE orders SET total = total + 1, status = 'x' WHERE id = 5 AND customer_id IN (SELECT id FROM users)",
+}
+
+func BenchmarkAnalyze(b *testing.B) {
+	cat, opt := shopCatalog(b), options()
+	for name, text := range benchmarks {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := sql.Analyze(text, cat, opt); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCheckMaskSet(b *testing.B) {
+	m := sql.NewMaskSet(shopCatalog(b), masks(b))
+	for name, text := range benchmarks {
+		s, err := one(b, text, options())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = s.CheckMaskSet(m)
+			}
+		})
+	}
+}
