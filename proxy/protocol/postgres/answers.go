@@ -1,0 +1,416 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/doorward/doorward/proxy/access"
+)
+
+// The messages of the target (PostgreSQL manual, section "Message Formats").
+const (
+	msgParseComplete        = '1'
+	msgBindComplete         = '2'
+	msgCloseComplete        = '3'
+	msgNotification         = 'A'
+	msgCommandComplete      = 'C'
+	msgDataRow              = 'D'
+	msgError                = 'E'
+	msgCopyIn               = 'G'
+	msgCopyOut              = 'H'
+	msgEmptyQuery           = 'I'
+	msgNotice               = 'N'
+	msgNoData               = 'n'
+	msgParameterStatus      = 'S'
+	msgPortalSuspended      = 's'
+	msgRowDescription       = 'T'
+	msgParameterDescription = 't'
+	msgReady                = 'Z'
+)
+
+// errTarget says that the target broke the protocol or the session's terms.
+var errTarget = errors.New("the target broke the protocol")
+
+func outOfTurn(kind byte) error {
+	return fmt.Errorf("%w: message %q came out of turn", errTarget, kind)
+}
+
+func backendLimit(kind byte) int {
+	if kind == msgDataRow || kind == msgCopyData {
+		return maxBackendStreamed
+	}
+	return maxBackendBuffered
+}
+
+// answers is the pump from the target to the client.
+func (s *session) answers(ctx context.Context) error {
+	for {
+		kind, n, err := s.fromTarget.peek(backendLimit)
+		if err != nil {
+			return s.targetFailure(ctx, err)
+		}
+		switch kind {
+		case msgDataRow:
+			err = s.row(n)
+		case msgCopyData:
+			err = s.copyOut(n)
+		default:
+			var raw []byte
+			if raw, err = s.fromTarget.take(n); err == nil {
+				err = s.answer(ctx, kind, raw)
+			}
+		}
+		if err != nil {
+			return s.targetFailure(ctx, err)
+		}
+	}
+}
+
+// errTargetClosed says that the target ended the connection.
+var errTargetClosed = errors.New("the target closed the connection")
+
+func (s *session) targetFailure(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, errFraming):
+		return fmt.Errorf("%w: %w", errTarget, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errTargetClosed
+	}
+	return err
+}
+
+// answer handles every message of the target but rows and copy data. What is
+// not named ends the session.
+func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
+	switch kind {
+	case msgNotice:
+		return s.report(raw, false)
+	case msgNotification:
+		return s.pass(raw)
+	case msgParameterStatus:
+		return s.parameterStatus(raw)
+	case msgError:
+		return s.failure(raw)
+	}
+	e := s.first()
+	if e == nil {
+		return outOfTurn(kind)
+	}
+	switch {
+	case kind == msgReady && (e.kind == awaitSync || e.kind == awaitQuery) && len(raw) == headerLength+1:
+		return s.ready(e, raw)
+	case kind == msgParseComplete && e.kind == awaitParse,
+		kind == msgBindComplete && e.kind == awaitBind,
+		kind == msgCloseComplete && e.kind == awaitClose,
+		kind == msgEmptyQuery && e.kind == awaitExecute && len(e.operations) == 0:
+		return s.complete(e, raw)
+	case kind == msgParameterDescription && e.kind == awaitDescribeStatement,
+		kind == msgEmptyQuery && e.kind == awaitQuery && len(e.operations) == 0:
+		return s.pass(raw)
+	case (kind == msgRowDescription || kind == msgNoData) && e.kind == awaitDescribeStatement:
+		return s.complete(e, raw)
+	case (kind == msgRowDescription || kind == msgNoData) && e.kind == awaitDescribePortal:
+		return s.described(ctx, e, kind, raw)
+	case e.kind != awaitQuery && e.kind != awaitExecute || e.failed || e.next >= len(e.operations):
+		// The target answers more statements than were decided, or others.
+		return outOfTurn(kind)
+	}
+	op := e.operations[e.next]
+	switch {
+	case kind == msgRowDescription && e.kind == awaitQuery:
+		return s.rowsFollow(ctx, op, raw)
+	case kind == msgCommandComplete, kind == msgPortalSuspended && e.kind == awaitExecute:
+		return s.finished(e, op, kind, raw)
+	case kind == msgCopyIn && op.statement.Effects.CopyIn:
+		s.mu.Lock()
+		s.copyIn = true
+		s.notify()
+		s.mu.Unlock()
+		return s.pass(raw)
+	case kind == msgCopyOut && op.statement.Effects.CopyOut:
+		op.copyOut = true
+		return s.pass(raw)
+	case kind == msgCopyDone && op.copyOut:
+		op.copyOut = false
+		return s.pass(raw)
+	}
+	return outOfTurn(kind)
+}
+
+// pass writes a message to the client as it came.
+func (s *session) pass(raw []byte) error {
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
+	_, err := s.toClient.Write(raw)
+	return err
+}
+
+// tell writes messages of the proxy's own to the client at once.
+func (s *session) tell(raw []byte) error {
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
+	if _, err := s.toClient.Write(raw); err != nil {
+		return err
+	}
+	return s.toClient.Flush()
+}
+
+// complete passes the one answer of a message and settles what hung on it.
+func (s *session) complete(e *expected, raw []byte) error {
+	if err := s.pass(raw); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, group := range e.changes {
+		for _, c := range group {
+			s.settle(c)
+		}
+	}
+	if e.kind == awaitBind {
+		e.portal.settled = true
+	}
+	s.pop()
+	return nil
+}
+
+// finished is the end of one statement that ran.
+func (s *session) finished(e *expected, op *operation, kind byte, raw []byte) error {
+	if op.copyOut {
+		return outOfTurn(kind)
+	}
+	if n, ok := rowsOfTag(raw[headerLength:]); ok && kind == msgCommandComplete {
+		op.rows = n
+	}
+	if err := s.pass(raw); err != nil {
+		return err
+	}
+	op.done(succeeded, "")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.next < len(e.changes) {
+		for _, c := range e.changes[e.next] {
+			s.settle(c)
+		}
+	}
+	e.next++
+	s.copyIn = false
+	if e.kind == awaitExecute {
+		s.pop()
+	}
+	return nil
+}
+
+// rowsOfTag reads the row count of a command tag such as "INSERT 0 5".
+func rowsOfTag(content []byte) (int64, bool) {
+	tag := strings.TrimSuffix(string(content), "\x00")
+	last := strings.LastIndexByte(tag, ' ')
+	if last < 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(tag[last+1:], 10, 64)
+	return n, err == nil
+}
+
+// failure is an ErrorResponse: of the message that the target answers, or of
+// the connection as a whole.
+func (s *session) failure(raw []byte) error {
+	fields := errorFields(raw[headerLength:])
+	code := fields['C']
+	e := s.first()
+	switch {
+	case e != nil && e.kind == awaitFailure:
+		if err := s.pass(encode(nil, errorResponse("ERROR", e.refusal))); err != nil {
+			return err
+		}
+	default:
+		if err := s.report(raw, true); err != nil {
+			return err
+		}
+	}
+	if e == nil {
+		return nil // the target says goodbye; the end of its stream follows
+	}
+	if e.next < len(e.operations) {
+		e.operations[e.next].done(failed, code)
+		e.next++
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.copyIn = false
+	switch e.kind {
+	case awaitQuery:
+		e.failed = true
+		s.undoFrom(e, e.next-1)
+		s.forgetPortals(e.segment)
+		s.notify()
+	case awaitSync:
+	default:
+		s.skip(code)
+	}
+	return nil
+}
+
+// skip drops what the target skips after an error: everything up to the next
+// Sync. Nothing of it has run, and none of its changes is in force. The
+// session's mu is held.
+func (s *session) skip(code string) {
+	end := s.head
+	for end < len(s.queue) && s.queue[end].kind != awaitSync {
+		end++
+	}
+	s.skipped = end == len(s.queue)
+	s.forgetPortals(s.queue[s.head].segment)
+	for i := end - 1; i >= s.head; i-- {
+		s.undoFrom(s.queue[i], 0)
+	}
+	for n := end - s.head; n > 0; n-- {
+		s.queue[s.head].drop(code)
+		s.pop()
+	}
+}
+
+// undoFrom undoes the changes of a message from one operation on, last first.
+// The session's mu is held.
+func (s *session) undoFrom(e *expected, first int) {
+	for i := len(e.changes) - 1; i >= max(first, 0); i-- {
+		for j := len(e.changes[i]) - 1; j >= 0; j-- {
+			if c := e.changes[i][j]; !c.settled {
+				s.undo(c)
+			}
+		}
+	}
+}
+
+// forgetPortals drops the portals of a segment whose transaction is over, and
+// of those before it. The session's mu is held.
+func (s *session) forgetPortals(segment uint64) {
+	for name, p := range s.portals {
+		if p.segment <= segment {
+			delete(s.portals, name)
+		}
+	}
+}
+
+// ready is the end of a segment.
+func (s *session) ready(e *expected, raw []byte) error {
+	status := raw[headerLength]
+	if status != 'I' && status != 'T' && status != 'E' {
+		return outOfTurn(msgReady)
+	}
+	if !e.failed && e.next < len(e.operations) {
+		return outOfTurn(msgReady)
+	}
+	if err := s.pass(raw); err != nil {
+		return err
+	}
+	e.drop("")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status = status
+	s.copyIn = false
+	if status == 'I' {
+		if s.ddl {
+			s.database.changed()
+		}
+		s.ddl, s.touched = false, false
+		for _, later := range s.queue[s.head+1:] {
+			for _, op := range later.operations {
+				s.touched = s.touched || op.touched
+				s.ddl = s.ddl || op.statement.changesCatalog()
+			}
+		}
+		s.forgetPortals(e.segment)
+	}
+	s.pop()
+	return nil
+}
+
+// parameterStatus passes a changed setting on. A setting that decides what the
+// text of a statement means, or who runs it, must not change.
+func (s *session) parameterStatus(raw []byte) error {
+	b := body{rest: raw[headerLength:]}
+	name, value := b.text("parameter"), b.text("value")
+	if err := b.done(); err != nil {
+		return fmt.Errorf("%w: %w", errTarget, err)
+	}
+	if want, watched := s.watched[name]; watched && want != value {
+		return &access.Refusal{
+			Reason: access.ReasonProtocol, Code: stateInsufficient,
+			Message: fmt.Sprintf("the session's %s was changed, so that the proxy can no longer tell what statements mean or whose they are", name),
+			Hint:    "Reconnect, and do not change it.",
+		}
+	}
+	return s.pass(raw)
+}
+
+// report passes an error or a notice on. While masked values may take part in
+// what runs, only its code and what the code stands for are left.
+func (s *session) report(raw []byte, isError bool) error {
+	s.mu.Lock()
+	touched := s.touched
+	s.mu.Unlock()
+	if !touched {
+		return s.pass(raw)
+	}
+	fields := errorFields(raw[headerLength:])
+	if fields == nil {
+		return fmt.Errorf("%w: malformed error", errTarget)
+	}
+	text := fields['M']
+	if !messageIsSafe(fields['C']) {
+		text = "the target's message is withheld, since masked values may be in it"
+	}
+	if isError {
+		return s.pass(encode(nil, &pgproto3.ErrorResponse{Severity: fields['S'], SeverityUnlocalized: fields['V'], Code: fields['C'], Message: text}))
+	}
+	return s.pass(encode(nil, &pgproto3.NoticeResponse{Severity: fields['S'], SeverityUnlocalized: fields['V'], Code: fields['C'], Message: text}))
+}
+
+// messageIsSafe says whether the messages of a SQLSTATE hold names and no
+// values: connection, transaction, privilege, lock, syntax and shutdown errors.
+func messageIsSafe(code string) bool {
+	if len(code) != 5 {
+		return false
+	}
+	switch code[:2] {
+	case "08", "25", "26", "28", "2D", "34", "3B", "3D", "3F", "40", "53", "54", "55", "57", "58":
+		return true
+	}
+	switch code {
+	case stateInsufficient, "42601", "42P01", "42703", "42883", "42P05", "42P03", "42P07", stateFeatureNotSupported:
+		return true
+	}
+	return false
+}
+
+// errorFields reads the fields of an error or notice; nil where malformed.
+func errorFields(content []byte) map[byte]string {
+	b := body{rest: content}
+	fields := map[byte]string{}
+	for {
+		kind := b.byte("field")
+		if b.err != nil {
+			return nil
+		}
+		if kind == 0 {
+			break
+		}
+		fields[kind] = b.text("field")
+	}
+	if b.done() != nil {
+		return nil
+	}
+	return fields
+}

@@ -1,0 +1,153 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"container/list"
+	"strings"
+	"sync"
+
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// Bounds of the cache of analyses that the sessions of a listener share.
+const (
+	cachedStatements = 4096
+	cachedBytes      = 16 << 20
+)
+
+// statement is one analysed statement with its recorded form. Immutable and
+// shared between sessions.
+type statement struct {
+	*sql.Statement
+	operation record.Operation
+}
+
+// newStatement makes the recorded form once.
+func newStatement(s *sql.Statement) *statement {
+	st := &statement{Statement: s}
+	st.operation = record.Operation{
+		Protocol: Name, Kind: s.Kind, Statement: recordedText(s), Normalized: s.Normalized, Properties: s.Properties,
+	}
+	// Resources may repeat where only the columns differ; policies do not see columns.
+	for _, a := range s.Accesses {
+		next := policy.Access{Action: a.Action, Resource: a.Resource}
+		if n := len(st.operation.Accesses); n == 0 || st.operation.Accesses[n-1] != next {
+			st.operation.Accesses = append(st.operation.Accesses, next)
+		}
+	}
+	return st
+}
+
+// changesCatalog says that the catalog may differ after the statement.
+func (st *statement) changesCatalog() bool {
+	return st.Effects.IsDDL || st.Effects.MayChangeCatalog
+}
+
+// endsTransaction says that the statement ends a transaction block.
+func (st *statement) endsTransaction() bool {
+	switch st.Effects.Transaction {
+	case sql.TransactionCommit, sql.TransactionRollback, sql.TransactionPrepare:
+		return true
+	}
+	return false
+}
+
+// secretKinds are the statements whose constants may be passwords or
+// connection strings.
+var secretKinds = []string{"ROLE", "USER", "SUBSCRIPTION", "SERVER", "DATABASE", "SYSTEM", "SET"}
+
+// recordedText is the text of a statement with its secrets taken out: where a
+// constant may be one, the record shows the normalized form.
+func recordedText(s *sql.Statement) string {
+	if s.Kind == "DO" || strings.HasPrefix(s.Kind, "COPY") {
+		return s.Normalized
+	}
+	for _, word := range strings.Fields(s.Kind) {
+		for _, kind := range secretKinds {
+			if word == kind && mayHoldSecret(s.Text) {
+				return s.Normalized
+			}
+		}
+	}
+	for _, a := range s.Accesses {
+		if strings.Contains(a.Resource, "dblink") || a.Action == sql.ActionCopyProgram {
+			return s.Normalized
+		}
+	}
+	return s.Text
+}
+
+func mayHoldSecret(text string) bool {
+	lower := strings.ToLower(text)
+	for _, word := range []string{"password", "connection", "options", "passfile", "conninfo", "secret", "key"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// cache keeps analyses by text. An entry holds for the catalog snapshot and the
+// search path it was made under only.
+type cache struct {
+	entries int
+	bytes   int
+
+	// mu guards the fields below.
+	mu    sync.Mutex
+	size  int
+	order *list.List // of *cached, most recently used first
+	index map[cacheKey]*list.Element
+}
+
+type cacheKey struct {
+	catalog *catalog.Catalog
+	path    string
+	text    string
+}
+
+type cached struct {
+	key        cacheKey
+	statements []*statement
+}
+
+func newCache(entries, bytes int) *cache {
+	return &cache{entries: entries, bytes: bytes, order: list.New(), index: map[cacheKey]*list.Element{}}
+}
+
+func (c *cache) get(key cacheKey) ([]*statement, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	element, ok := c.index[key]
+	if !ok {
+		return nil, false
+	}
+	c.order.MoveToFront(element)
+	return element.Value.(*cached).statements, true
+}
+
+// entryCost is about what an analysis takes besides its text, in bytes.
+const entryCost = 1 << 10
+
+func (c *cache) put(key cacheKey, statements []*statement) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.index[key]; ok {
+		return
+	}
+	c.index[key] = c.order.PushFront(&cached{key: key, statements: statements})
+	c.size += cost(key)
+	for len(c.index) > c.entries || c.size > c.bytes {
+		last := c.order.Back()
+		old := c.order.Remove(last).(*cached)
+		delete(c.index, old.key)
+		c.size -= cost(old.key)
+	}
+}
+
+func cost(key cacheKey) int { return 3*len(key.text) + entryCost }

@@ -1,0 +1,113 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+)
+
+// SQLSTATE codes of the proxy's own answers (PostgreSQL manual, appendix A).
+const (
+	stateProtocolViolation   = "08P01"
+	stateFeatureNotSupported = "0A000"
+	stateInvalidParameter    = "22023"
+	stateInvalidStatement    = "26000"
+	stateInvalidAuth         = "28000"
+	stateInvalidPassword     = "28P01"
+	stateInvalidCursor       = "34000"
+	stateInvalidCatalog      = "3D000"
+	stateInsufficient        = "42501"
+	stateTooManyConnections  = "53300"
+	stateLimitExceeded       = "54000"
+	stateQueryCanceled       = "57014"
+	stateAdminShutdown       = "57P01"
+	stateCannotConnectNow    = "57P03"
+)
+
+// codeOf is the SQLSTATE of a refusal.
+func codeOf(r *access.Refusal) string {
+	if r.Code != "" {
+		return r.Code
+	}
+	switch r.Reason {
+	case access.ReasonCredential:
+		return stateInvalidPassword
+	case access.ReasonUnavailable:
+		return stateCannotConnectNow
+	case access.ReasonProtocol:
+		return stateFeatureNotSupported
+	case access.ReasonLimit:
+		return stateTooManyConnections
+	case access.ReasonSessionEnded:
+		return stateAdminShutdown
+	case access.ReasonCanceled:
+		return stateQueryCanceled
+	default:
+		return stateInsufficient
+	}
+}
+
+// errorResponse says a refusal in the protocol's words. Severity is ERROR
+// where the session goes on and FATAL where it ends.
+func errorResponse(severity string, refusal *access.Refusal) *pgproto3.ErrorResponse {
+	return &pgproto3.ErrorResponse{
+		Severity: severity, SeverityUnlocalized: severity, Code: codeOf(refusal),
+		Message: oneLine(refusal.Message), Detail: refusal.Detail(), Hint: refusal.Hint,
+	}
+}
+
+// oneLine keeps what callers and token issuers wrote from drawing on a terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// encode appends a message; those the proxy makes are all encodable.
+func encode(dst []byte, m interface {
+	Encode(dst []byte) ([]byte, error)
+},
+) []byte {
+	out, err := m.Encode(dst)
+	if err != nil {
+		return dst
+	}
+	return out
+}
+
+// fromSQL makes a Refusal of what package sql refuses.
+func fromSQL(err error) *access.Refusal {
+	var refused *sql.Error
+	if errors.As(err, &refused) {
+		return sqlRefusal(refused)
+	}
+	return access.AsRefusal(err)
+}
+
+func sqlRefusal(e *sql.Error) *access.Refusal {
+	return &access.Refusal{Reason: access.ReasonProtocol, Code: e.SQLSTATE, Message: e.Message, Hint: e.Hint}
+}
+
+// violation is a breach of the protocol; it ends the session.
+func violation(format string, args ...any) *access.Refusal {
+	return &access.Refusal{
+		Reason: access.ReasonProtocol, Code: stateProtocolViolation, Message: fmt.Sprintf(format, args...),
+		Hint: "Reconnect with a client that speaks PostgreSQL's protocol 3.0.",
+	}
+}
+
+// canceled is what a held operation is answered with when its caller cancels it.
+func canceled() *access.Refusal {
+	return &access.Refusal{Reason: access.ReasonCanceled, Message: "canceling statement due to user request; nothing was forwarded"}
+}

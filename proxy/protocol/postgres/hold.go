@@ -1,0 +1,133 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/doorward/doorward/proxy/access"
+)
+
+// hold is what is needed to end the wait for an approval.
+type hold struct {
+	// mu guards the fields below.
+	mu     sync.Mutex
+	ctx    context.Context //nolint:containedctx // made anew only where it was canceled
+	cancel context.CancelFunc
+	held   bool
+
+	// watching is closed when the client is no longer watched; it belongs to
+	// the requests pump.
+	watching chan struct{}
+}
+
+// holdable is the context of a decision; it ends where the caller cancels.
+func (s *session) holdable(ctx context.Context) context.Context {
+	h := &s.holding
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ctx == nil || h.ctx.Err() != nil {
+		h.ctx, h.cancel = context.WithCancel(ctx)
+	}
+	return h.ctx
+}
+
+// hold tells the caller that the operation waits, and watches for the caller
+// to go away. The requests pump calls it, from within Decide.
+func (s *session) hold(notice access.Notice) {
+	if s.toTarget.Flush() != nil {
+		s.holding.cancel()
+		return
+	}
+	var out []byte
+	for _, request := range notice.Requests {
+		out = encode(out, heldNotice(request, time.Now()))
+	}
+	if s.tell(out) != nil {
+		s.holding.cancel()
+		return
+	}
+	h := &s.holding
+	h.mu.Lock()
+	h.held = true
+	h.mu.Unlock()
+	h.watching = make(chan struct{})
+	go func() {
+		defer close(h.watching)
+		s.watchClient()
+	}()
+}
+
+// watchClient ends the hold when the client's stream ends. What the client
+// sends meanwhile is buffered and not consumed; once the buffer is full, only
+// the end of the session ends the watch.
+func (s *session) watchClient() {
+	br := s.fromClient.br
+	for {
+		next := br.Buffered() + 1
+		if next > br.Size() {
+			return
+		}
+		if _, err := br.Peek(next); err != nil {
+			s.holding.mu.Lock()
+			defer s.holding.mu.Unlock()
+			if s.holding.held {
+				s.holding.cancel()
+			}
+			return
+		}
+	}
+}
+
+// release ends the watch after a decision.
+func (s *session) release() {
+	h := &s.holding
+	if h.watching == nil {
+		return
+	}
+	h.mu.Lock()
+	h.held = false
+	h.mu.Unlock()
+	_ = s.client.SetReadDeadline(time.Unix(1, 0))
+	<-h.watching
+	h.watching = nil
+	_ = s.client.SetReadDeadline(time.Time{})
+	if s.ctx.Err() != nil {
+		// The session ended meanwhile; its deadline stands.
+		_ = s.client.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// cancelHold ends the wait of a held operation; false where none is held.
+func (s *session) cancelHold() bool {
+	h := &s.holding
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held {
+		h.cancel()
+	}
+	return h.held
+}
+
+// heldNotice tells how to approve.
+func heldNotice(r access.Request, now time.Time) *pgproto3.NoticeResponse {
+	left := r.ExpiresAt.Sub(now).Round(time.Second)
+	return &pgproto3.NoticeResponse{
+		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "01000",
+		Message: fmt.Sprintf("this statement waits for approval until %s (%s): ApprovalRequest %q", r.ExpiresAt.UTC().Format(time.RFC3339), left, r.Name),
+		Detail:  "Operation digest " + r.Digest + ". Cancel the statement to withdraw the request.",
+		Hint:    "An approver runs: " + approveCommand(r),
+	}
+}
+
+// approveCommand is the patch that approves one request, for a POSIX shell.
+func approveCommand(r access.Request) string {
+	return fmt.Sprintf(`kubectl -n %s patch approvalrequest %s --type=json -p '[{"op":"test","path":"/metadata/uid","value":%q},`+
+		`{"op":"add","path":"/spec/decisions/-","value":{"verdict":"Approve","operationDigest":%q}}]'`, r.Namespace, r.Name, r.UID, r.Digest)
+}

@@ -1,0 +1,388 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/mask"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// operation is one decided statement on its way through the target.
+type operation struct {
+	statement *statement
+	permit    *access.Permit
+	rules     mask.Rules
+	catalog   *loaded
+	// masks is what the rules come to over the catalog; nil where they are empty.
+	masks *sql.MaskSet
+	// touched says that the statement reaches relations with masked columns,
+	// so that errors and notices may hold masked values.
+	touched bool
+
+	// What follows is the answers pump's.
+	plan    *rowPlan
+	planned bool
+	copyOut bool
+	rows    int64
+	bytes   int64
+}
+
+func (o *operation) done(outcome, code string) {
+	result := record.Result{Outcome: outcome, ErrorCode: code, Rows: o.rows, Bytes: o.bytes}
+	if o.plan != nil {
+		result.MaskedFields = o.plan.fields
+	}
+	o.permit.Done(result)
+}
+
+// The outcomes of a record.Result.
+const (
+	succeeded = "Succeeded"
+	failed    = "Failed"
+	dropped   = "Canceled"
+)
+
+// drop says of what has not been answered that it did not run, or that what it
+// did was undone.
+func (e *expected) drop(code string) {
+	for _, op := range e.operations[e.next:] {
+		op.done(dropped, code)
+	}
+	e.next = len(e.operations)
+}
+
+// catalogNow is the catalog that what is read now must be understood with: it
+// holds all changes that were forwarded before, as far as they are committed.
+func (s *session) catalogNow(ctx context.Context) (*loaded, error) {
+	s.mu.Lock()
+	pending := s.ddl
+	s.mu.Unlock()
+	if pending {
+		if err := s.idle(ctx); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		pending = s.ddl
+		s.mu.Unlock()
+	}
+	if !pending {
+		s.moved = false
+		if len(s.created) > 0 {
+			clear(s.created)
+			s.generation++
+		}
+	}
+	return s.database.get(ctx, s.grant)
+}
+
+// analyze says what a text does. The error is a *access.Refusal or the session's end.
+func (s *session) analyze(ctx context.Context, text string) ([]*statement, *loaded, error) {
+	if len(text) > MaxStatement {
+		return nil, nil, &access.Refusal{
+			Reason: access.ReasonProtocol, Code: stateLimitExceeded,
+			Message: fmt.Sprintf("the statement has %d bytes; at most %d are taken", len(text), MaxStatement),
+			Hint:    "Send large values as parameters or with COPY.",
+		}
+	}
+	cat, err := s.catalogNow(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	statements, err := s.analyzeWith(ctx, text, cat)
+	var unknown *sql.UnknownRelationError
+	if errors.As(err, &unknown) {
+		newer, loadErr := s.database.newer(ctx, s.grant, cat)
+		if loadErr != nil {
+			return nil, nil, loadErr
+		}
+		if newer != cat {
+			cat = newer
+			statements, err = s.analyzeWith(ctx, text, cat)
+		}
+	}
+	if err != nil {
+		return nil, cat, err
+	}
+	return statements, cat, nil
+}
+
+func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]*statement, error) {
+	private := len(s.temp) > 0 || len(s.created) > 0
+	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, text: text}
+	if !private {
+		if found, ok := s.handler.cache.get(key); ok {
+			return found, nil
+		}
+	}
+	options := sql.Options{
+		SearchPath: s.path, Database: s.database.name, MaxBytes: MaxStatement,
+		Prepared: func(name string) (*sql.Statement, bool) {
+			private = true
+			return s.preparedStatement(ctx, name)
+		},
+	}
+	if private {
+		options.TempRelations = func(name string) bool { return s.temp[name] }
+		options.Created = func(schema, name string) bool { return s.created[schema+"."+name] }
+	}
+	analyzed, err := sql.Analyze(text, cat.Catalog, options)
+	if err != nil {
+		return nil, err
+	}
+	statements := make([]*statement, 0, len(analyzed))
+	for i := range analyzed {
+		statements = append(statements, newStatement(&analyzed[i]))
+		private = private || analyzed[i].Effects.Executes != ""
+	}
+	if !private {
+		s.handler.cache.put(key, statements)
+	}
+	return statements, nil
+}
+
+func (s *session) preparedStatement(ctx context.Context, name string) (*sql.Statement, bool) {
+	p, err := s.lookup(ctx, name)
+	if err != nil || p == nil || p.text == "" {
+		return nil, false
+	}
+	st, _, err := s.current(ctx, p)
+	if err != nil || st == nil {
+		return nil, false
+	}
+	return st.Statement, true
+}
+
+// current is what a prepared statement means now. The server plans it again
+// when the catalog changes, so it is analysed again then, too.
+func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded, error) {
+	cat, err := s.catalogNow(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.parsed != nil && p.catalog == cat && p.generation == s.generation && p.parsed.Effects.Executes == "" {
+		return p.parsed, cat, nil
+	}
+	statements, cat, err := s.analyze(ctx, p.text)
+	if err != nil {
+		return nil, cat, err
+	}
+	if len(statements) != 1 {
+		return nil, cat, &access.Refusal{Reason: access.ReasonProtocol, Message: "a prepared statement must be one statement"}
+	}
+	p.parsed, p.catalog, p.generation = statements[0], cat, s.generation
+	return p.parsed, cat, nil
+}
+
+// decide puts one statement before the road. Hold says whether the caller can
+// be made to wait. The error is the refusal, recorded.
+func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, hold bool) (*operation, error) {
+	op := &operation{statement: st, catalog: cat}
+	ask := access.Ask{Operation: st.operation, CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) }}
+	if p != nil {
+		ask.Operation.Parameters, ask.Operation.ParametersDigest = p.parameters, p.digest
+	}
+	if st.Refusal != nil {
+		ask.Refuse = sqlRefusal(st.Refusal)
+	}
+	if hold {
+		ask.Hold = s.hold
+	}
+	permit, err := s.grant.Decide(s.holdable(ctx), ask)
+	s.release()
+	if err != nil {
+		return nil, err
+	}
+	op.permit, op.rules = permit, permit.Masks()
+	s.masked = !op.rules.Empty()
+	return op, nil
+}
+
+// refuseText puts a text that cannot be understood, or must not be, on record
+// as refused. Its literals are taken out, since nobody knows what they are.
+func (s *session) refuseText(ctx context.Context, kind, text string, cause error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	_, err := s.grant.Decide(ctx, access.Ask{
+		Operation: record.Operation{
+			Protocol: Name, Kind: kind, Statement: withoutLiterals(text),
+			Accesses: []policy.Access{{Action: sql.ActionUnknown, Resource: strings.ToLower(kind)}},
+		},
+		Refuse: fromSQL(cause),
+	})
+	return err
+}
+
+// withoutLiterals replaces everything between quotes. It is cruder than the
+// server's lexer: from a quote that is not closed, nothing is shown.
+func withoutLiterals(text string) string {
+	if len(text) > record.StatementLimit {
+		text = text[:record.StatementLimit]
+	}
+	var out strings.Builder
+	for {
+		i := strings.IndexAny(text, "'$")
+		if i < 0 {
+			out.WriteString(text)
+			return out.String()
+		}
+		out.WriteString(text[:i])
+		quote := text[i : i+1]
+		if quote == "$" {
+			end := strings.IndexByte(text[i+1:], '$')
+			if end < 0 || strings.ContainsAny(text[i+1:i+1+end], " \t\r\n,();'") {
+				out.WriteByte('$')
+				text = text[i+1:]
+				continue
+			}
+			quote = text[i : i+end+2]
+		}
+		out.WriteString("'…'")
+		rest := text[i+len(quote):]
+		end := strings.Index(rest, quote)
+		if end < 0 {
+			return out.String()
+		}
+		text = rest[end+len(quote):]
+	}
+}
+
+// checkMasks says whether an operation's answer can be masked under the rules,
+// and notes whether masks touch it.
+func (s *session) checkMasks(op *operation, rules mask.Rules) error {
+	op.touched, op.masks = false, nil
+	if rules.Empty() {
+		return nil
+	}
+	op.masks = s.maskSet(rules, op.catalog)
+	all := []*sql.Statement{op.statement.Statement}
+	if cursor := op.statement.Effects.Fetches; cursor != "" {
+		declared := s.cursors[cursor]
+		s.mu.Lock()
+		if p := s.portals[cursor]; p != nil && p.source != nil && p.source.parsed != nil {
+			declared = append(slices.Clip(declared), p.source.parsed.Statement)
+		}
+		s.mu.Unlock()
+		if len(declared) == 0 {
+			return fmt.Errorf("cursor %q was not declared by a statement of this session, so its rows cannot be masked", cursor)
+		}
+		all = append(all, declared...)
+	}
+	for _, st := range all {
+		if err := st.CheckMaskSet(op.masks); err != nil {
+			return err
+		}
+		op.touched = op.touched || touches(st, op.masks)
+	}
+	return nil
+}
+
+// touches says whether masked values may take part in what a statement does.
+// The triggers of what is written may reach anything.
+func touches(st *sql.Statement, masks *sql.MaskSet) bool {
+	if st.TouchesMasked(masks) {
+		return true
+	}
+	for _, a := range st.Accesses {
+		switch a.Action {
+		case sql.ActionExecute, sql.ActionDo, sql.ActionUnknown, sql.ActionInsert, sql.ActionUpdate, sql.ActionDelete:
+			return !masks.Empty()
+		}
+	}
+	return false
+}
+
+// maskSet works out the masks over a catalog, once for as long as both stand.
+func (s *session) maskSet(rules mask.Rules, cat *loaded) *sql.MaskSet {
+	if s.masks.set == nil || s.masks.catalog != cat || !s.masks.rules.Same(rules) {
+		s.masks.rules, s.masks.catalog = rules, cat
+		s.masks.set = sql.NewMaskSet(cat.Catalog, maskedColumns(rules, cat))
+	}
+	return s.masks.set
+}
+
+func digestOf(values []byte) string {
+	sum := sha256.Sum256(values)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// effects notes what a statement that is about to be forwarded does to the
+// session, and returns the changes of prepared statements that its answer settles.
+func (s *session) effects(ctx context.Context, st *statement) ([]*change, error) {
+	e := &st.Effects
+	for _, name := range e.CreatesTemp {
+		if !s.temp[name] {
+			s.temp[name] = true
+			s.generation++
+		}
+	}
+	for _, name := range e.Creates {
+		if !s.created[name] {
+			s.created[name] = true
+			s.generation++
+		}
+	}
+	if name := e.DeclaresCursor; name != "" && !slices.Contains(s.cursors[name], st.Statement) {
+		s.cursors[name] = append(s.cursors[name], st.Statement)
+	}
+	s.moved = s.moved || e.MovesNames
+	var changes []*change
+	if name := e.Prepares; name != "" && e.Prepared != nil {
+		if _, err := s.lookup(ctx, name); err != nil {
+			return nil, err
+		}
+		changes = append(changes, &change{name: name, after: &prepared{name: name, text: e.Prepared.Text}})
+	}
+	if name := e.Deallocates; name != "" {
+		if _, err := s.lookup(ctx, name); err != nil {
+			return nil, err
+		}
+		changes = append(changes, &change{name: name, after: &prepared{name: name, gone: true}})
+	}
+	if e.DeallocatesAll || e.Discards == "all" {
+		if err := s.idle(ctx); err != nil {
+			return nil, err
+		}
+		changes = append(changes, &change{all: map[string]*prepared{}})
+	}
+	return changes, nil
+}
+
+// full says that the session holds as much as one session may.
+func (s *session) full(st *statement) *access.Refusal {
+	s.mu.Lock()
+	names := len(s.prepared)
+	s.mu.Unlock()
+	switch {
+	case st.Effects.Prepares != "" && names >= maxPrepared,
+		len(st.Effects.CreatesTemp) > 0 && len(s.temp) >= maxTemp,
+		len(st.Effects.Creates) > 0 && len(s.created) >= maxTemp,
+		st.Effects.DeclaresCursor != "" && len(s.cursors) >= maxPortals:
+		return limitRefusal
+	}
+	return nil
+}
+
+var movedRefusal = &access.Refusal{
+	Reason: access.ReasonProtocol, Code: stateFeatureNotSupported,
+	Message: "names were dropped, renamed or moved inside this transaction, so that the proxy cannot tell what a statement means until it ends",
+	Hint:    "COMMIT first, or do the change as the last statement of the transaction.",
+}
+
+var limitRefusal = &access.Refusal{
+	Reason: access.ReasonLimit, Code: stateLimitExceeded,
+	Message: "this session holds as many prepared statements, portals, cursors or temporary tables as one session may",
+	Hint:    "Deallocate what is no longer used, or reconnect.",
+}

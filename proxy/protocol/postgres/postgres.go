@@ -1,0 +1,74 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"encoding/json"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+)
+
+// Name is the word of Connection.spec.protocol.
+const Name = "postgres"
+
+// defaultPort is PostgreSQL's registered port.
+const defaultPort = 5432
+
+// New is PostgreSQL as a protocol of the proxy.
+func New() protocol.Protocol { return postgres{} }
+
+type postgres struct{}
+
+// Name implements protocol.Protocol.
+func (postgres) Name() string { return Name }
+
+// DefaultPort implements protocol.Protocol.
+func (postgres) DefaultPort() int32 { return defaultPort }
+
+// ValidateOptions implements protocol.Protocol.
+func (postgres) ValidateOptions(raw json.RawMessage) error {
+	_, err := parseOptions(raw)
+	return err
+}
+
+// Vocabulary implements protocol.Protocol.
+func (postgres) Vocabulary() policy.Vocabulary {
+	v := policy.Vocabulary{
+		Resource: "schema.relation, or kind:name for other objects",
+		Field:    "schema.relation.column",
+	}
+	for _, a := range sql.Actions {
+		v.Actions = append(v.Actions, policy.Term{Name: a.Name, Doc: a.Description + " Resource: " + a.Resource + "."})
+	}
+	for _, p := range sql.Properties {
+		v.Properties = append(v.Properties, policy.Term{Name: p.Name, Doc: p.Description})
+	}
+	return v
+}
+
+// NewHandler implements protocol.Protocol.
+func (postgres) NewHandler() protocol.Handler {
+	return &handler{
+		sessions: map[cancelKey]*session{},
+		limiters: map[string]*rate.Limiter{},
+		catalogs: map[string]*database{},
+		cache:    newCache(cachedStatements, cachedBytes),
+	}
+}
+
+// handler is what the sessions of one listener share.
+type handler struct {
+	// mu guards the maps below.
+	mu       sync.Mutex
+	sessions map[cancelKey]*session
+	limiters map[string]*rate.Limiter
+	catalogs map[string]*database
+
+	cache *cache
+}

@@ -1,0 +1,308 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/doorward/doorward/proxy/mask"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+)
+
+// columns are where the columns of a result come from.
+type columns struct{ list []column }
+
+type column struct {
+	relation  uint32
+	attribute int16
+	typ       uint32
+}
+
+// decodeColumns reads the body of a RowDescription.
+func decodeColumns(content []byte) (*columns, error) {
+	b := body{rest: content}
+	c := &columns{list: make([]column, 0, 8)}
+	for range b.count("number of columns") {
+		b.text("column name")
+		relation := b.bytes(4, "relation")
+		attribute := b.int16("attribute")
+		typ := b.bytes(4, "type")
+		b.bytes(8, "type size, modifier and format")
+		if b.err != nil {
+			break
+		}
+		c.list = append(c.list, column{
+			relation: binary.BigEndian.Uint32(relation), attribute: int16(attribute), typ: binary.BigEndian.Uint32(typ), //nolint:gosec // read as 16 bits
+		})
+	}
+	if err := b.done(); err != nil {
+		return nil, fmt.Errorf("%w: row description: %w", errTarget, err)
+	}
+	return c, nil
+}
+
+// rowPlan says what is masked in the rows of a result. A nil plan masks nothing.
+type rowPlan struct {
+	methods []*method
+	// fields are the names of what is masked, for the record.
+	fields  []string
+	scratch []byte
+}
+
+// method is how a column is masked. Values that are no text become NULL, since
+// no other value of their type says that something was there.
+type method struct {
+	policy.Method
+	text bool
+}
+
+// The types whose values are characters, in text and binary format alike
+// (pg_type.dat): bpchar, varchar, text, name, unknown.
+var textTypes = []uint32{1042, 1043, 25, 19, 705}
+
+// plan finds the masked columns of a result by the origin the target reports.
+// What the statement derives was found sound by CheckMasks; a relation that the
+// catalog does not know is masked whole.
+func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowPlan, error) {
+	if op.rules.Empty() {
+		return nil, nil //nolint:nilnil // no plan masks nothing
+	}
+	cat, masks := op.catalog, op.masks
+	p := &rowPlan{methods: make([]*method, len(cols.list))}
+	for i, c := range cols.list {
+		if c.relation == 0 || c.attribute < 0 {
+			continue // derived, or a system column such as ctid
+		}
+		source, known := cat.column(c)
+		if !known && !s.foreign[c.relation] {
+			newer, err := s.database.newer(ctx, s.grant, cat)
+			if err != nil {
+				return nil, err
+			}
+			if newer != cat {
+				cat = newer
+				masks = sql.NewMaskSet(cat.Catalog, maskedColumns(op.rules, cat))
+			}
+			if source, known = cat.column(c); !known {
+				// A temporary relation, or one not yet committed: looking
+				// again each time would load the target.
+				s.foreign[c.relation] = true
+			}
+		}
+		field, how, masked := "unknown", policy.Method{Type: "Redact"}, true
+		if known {
+			// The mask may be that of a parent, a partition or the column
+			// that this one is computed from.
+			if from, found := masks.Masked(c.relation, source); found {
+				source, c.relation = from.Column, from.Relation
+			}
+			field = cat.name(c.relation, source)
+			how, masked = op.rules.Field(field)
+		}
+		if !masked {
+			continue
+		}
+		p.methods[i] = &method{Method: how, text: slices.Contains(textTypes, c.typ)}
+		p.fields = append(p.fields, field)
+	}
+	if len(p.fields) == 0 {
+		return nil, nil //nolint:nilnil // no plan masks nothing
+	}
+	slices.Sort(p.fields)
+	p.fields = slices.Compact(p.fields)
+	return p, nil
+}
+
+// column finds the name of a column.
+func (l *loaded) column(c column) (string, bool) {
+	relation, ok := l.Relation(c.relation)
+	if !ok {
+		return "", false
+	}
+	found, ok := relation.ColumnByNumber(c.attribute)
+	return found.Name, ok
+}
+
+// name names a column as policies do.
+func (l *loaded) name(oid uint32, column string) string {
+	if relation, ok := l.Relation(oid); ok {
+		return relation.String() + "." + column
+	}
+	return column
+}
+
+// maskedColumns answers package sql which columns of a relation are masked.
+func maskedColumns(rules mask.Rules, cat *loaded) sql.MaskedColumns {
+	return func(oid uint32) []string {
+		relation, ok := cat.Relation(oid)
+		if !ok {
+			return nil
+		}
+		var names []string
+		prefix := relation.String() + "."
+		for _, c := range relation.Columns {
+			if _, masked := rules.Field(prefix + c.Name); masked {
+				names = append(names, c.Name)
+			}
+		}
+		return names
+	}
+}
+
+// rowsFollow takes the description of a simple query's rows.
+func (s *session) rowsFollow(ctx context.Context, op *operation, raw []byte) error {
+	if !op.rules.Empty() {
+		cols, err := decodeColumns(raw[headerLength:])
+		if err != nil {
+			return err
+		}
+		if op.plan, err = s.plan(ctx, op, cols); err != nil {
+			return err
+		}
+	}
+	op.planned = true
+	return s.pass(raw)
+}
+
+// described takes the description of a portal's rows.
+func (s *session) described(ctx context.Context, e *expected, kind byte, raw []byte) error {
+	if e.keep {
+		cols := &columns{}
+		if kind == msgRowDescription {
+			var err error
+			if cols, err = decodeColumns(raw[headerLength:]); err != nil {
+				return err
+			}
+		}
+		e.portal.columns = cols
+	}
+	if e.internal {
+		s.mu.Lock()
+		s.pop()
+		s.mu.Unlock()
+		return nil
+	}
+	return s.complete(e, raw)
+}
+
+// row passes a row on, masked where it must be.
+func (s *session) row(n int) error {
+	e := s.first()
+	if e == nil || e.kind != awaitQuery && e.kind != awaitExecute || e.failed || e.next >= len(e.operations) {
+		return outOfTurn(msgDataRow)
+	}
+	op := e.operations[e.next]
+	if !op.planned {
+		if err := s.planPortal(e, op); err != nil {
+			return err
+		}
+	}
+	op.rows++
+	op.bytes += int64(n)
+	if op.plan == nil {
+		return s.stream(n)
+	}
+	if n > maxMaskedRow {
+		return fmt.Errorf("%w: a row with masked columns has %d bytes, at most %d can be masked", errTarget, n, maxMaskedRow)
+	}
+	raw, err := s.fromTarget.take(n)
+	if err != nil {
+		return err
+	}
+	masked, err := op.plan.mask(raw[headerLength:])
+	if err != nil {
+		return err
+	}
+	return s.pass(masked)
+}
+
+// planPortal makes the plan of an Execute from its portal's description.
+func (s *session) planPortal(e *expected, op *operation) error {
+	if e.kind != awaitExecute {
+		return outOfTurn(msgDataRow)
+	}
+	op.planned = true
+	if op.rules.Empty() {
+		return nil
+	}
+	if e.portal.columns == nil {
+		return fmt.Errorf("%w: rows came that were not described, so they cannot be masked", errTarget)
+	}
+	var err error
+	op.plan, err = s.plan(s.ctx, op, e.portal.columns)
+	return err
+}
+
+// copyOut passes copy data on.
+func (s *session) copyOut(n int) error {
+	e := s.first()
+	if e == nil || e.next >= len(e.operations) || !e.operations[e.next].copyOut {
+		return outOfTurn(msgCopyData)
+	}
+	e.operations[e.next].bytes += int64(n)
+	return s.stream(n)
+}
+
+// stream passes a message on without holding it whole.
+func (s *session) stream(n int) error {
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
+	s.broken = true
+	readErr, writeErr := s.fromTarget.copyTo(s.toClient, n)
+	if readErr != nil {
+		return readErr
+	}
+	if writeErr != nil {
+		return writeErr
+	}
+	s.broken = false
+	return nil
+}
+
+// mask rebuilds a DataRow. The result is valid until the next call.
+func (p *rowPlan) mask(content []byte) ([]byte, error) {
+	b := body{rest: content}
+	if n := b.count("number of fields"); b.err != nil || n != len(p.methods) {
+		return nil, fmt.Errorf("%w: a row has %d fields, %d were described", errTarget, n, len(p.methods))
+	}
+	out := append(p.scratch[:0], msgDataRow, 0, 0, 0, 0)
+	out = binary.BigEndian.AppendUint16(out, uint16(len(p.methods))) //nolint:gosec // the protocol's own bound
+	for _, how := range p.methods {
+		length := b.int32("field length")
+		var value []byte
+		if length >= 0 {
+			value = b.bytes(length, "field")
+		} else if length != -1 {
+			b.fail("field length")
+		}
+		if b.err != nil {
+			return nil, fmt.Errorf("%w: row: %w", errTarget, b.err)
+		}
+		null := length == -1
+		if how != nil && !null {
+			if how.text {
+				value = mask.Text(how.Method, value)
+			} else {
+				value = nil
+			}
+			null = value == nil
+		}
+		if null {
+			out = append(out, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		out = binary.BigEndian.AppendUint32(out, uint32(len(value))) //nolint:gosec // a part of a bounded row, or what masks it
+		out = append(out, value...)
+	}
+	if err := b.done(); err != nil {
+		return nil, fmt.Errorf("%w: row: %w", errTarget, err)
+	}
+	binary.BigEndian.PutUint32(out[1:], uint32(len(out)-1)) //nolint:gosec // bounded by maxMaskedRow
+	p.scratch = out
+	return out, nil
+}

@@ -1,0 +1,400 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/mask"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/relay"
+)
+
+// Sizes of the buffers of a session, in bytes.
+const (
+	clientBuffer = 16 << 10
+	targetBuffer = 32 << 10
+)
+
+// session is one client's session with the target.
+type session struct {
+	handler  *handler
+	grant    *access.Grant
+	client   net.Conn
+	target   *upstream
+	database *database
+	key      cancelKey
+	// path is current_schemas(true) of the session; pathKey is the same as one word.
+	path    []string
+	pathKey string
+	// watched are the settings whose change ends the session.
+	watched map[string]string
+	// ctx ends with the session, with its cause.
+	ctx context.Context //nolint:containedctx // the life of both pumps
+
+	fromClient, fromTarget *wireReader
+	// toTarget belongs to the requests pump.
+	toTarget *bufio.Writer
+
+	// clientMu guards what is written to the client: whole messages, by both
+	// pumps. broken says that a message was cut short.
+	clientMu sync.Mutex
+	toClient *bufio.Writer
+	broken   bool
+
+	// mu guards the state of the protocol that both pumps share.
+	mu       sync.Mutex
+	queue    []*expected
+	head     int
+	status   byte // the target's transaction status
+	skipped  bool // the target skips up to the next Sync
+	copyIn   bool // the target takes copy data
+	ddl      bool // a change of the catalog is not yet committed
+	touched  bool // masked values may be in errors and notices
+	waiting  bool // the requests pump waits for wake
+	prepared map[string]*prepared
+	portals  map[string]*portal
+	reset    *change // the last DEALLOCATE ALL
+	wake     chan struct{}
+
+	// What follows belongs to the requests pump.
+	segment     uint64 // counts the segments that Sync and Query end
+	open        bool   // extended messages since the last Sync
+	executed    bool   // an Execute among them
+	skipping    bool   // the client's messages are skipped up to the next Sync
+	copying     bool   // the client sends copy data
+	copyFailed  bool   // ... and may still, though the COPY has failed
+	copyMessage *expected
+	masked      bool // masks were in force for the last operation
+	masks       struct {
+		rules   mask.Rules
+		catalog *loaded
+		set     *sql.MaskSet
+	}
+	temp       map[string]bool
+	created    map[string]bool
+	cursors    map[string][]*sql.Statement
+	generation int // counts the changes of temp and created
+	held       []byte
+	moved      bool // names may mean other objects than the catalog says
+
+	// foreign belongs to the answers pump: relations that the catalog will not know.
+	foreign map[uint32]bool
+
+	holding hold
+}
+
+// Serve implements protocol.Handler.
+func (h *handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {
+	_ = conn.SetDeadline(time.Now().Add(startupBound))
+	// The end of the context ends whatever is read until the session begins.
+	release := relay.Interrupt(ctx, conn)
+	stop := sync.OnceFunc(func() { release() })
+	defer stop()
+
+	secured, packet, err := negotiate(ctx, conn, entry)
+	if errors.Is(err, errCancelRequest) {
+		return h.cancel(ctx, conn.RemoteAddr().String(), packet, entry)
+	}
+	out := io.Writer(conn)
+	if secured != nil {
+		out = secured
+	}
+	if err == nil {
+		err = h.enter(ctx, secured, packet, entry, stop)
+		if err == nil {
+			return nil
+		}
+	}
+	return turnAway(ctx, conn, out, entry, err)
+}
+
+// turnAway answers a client that got no session. What the road has not put on
+// record is put there first.
+func turnAway(ctx context.Context, conn net.Conn, out io.Writer, entry *access.Entry, cause error) error {
+	refusal := &access.Refusal{}
+	var rejected *rejection
+	switch {
+	case errors.As(cause, &rejected):
+		refusal = rejected.refusal
+		if err := entry.Reject(context.WithoutCancel(ctx), refusal.Message); err != nil {
+			refusal = access.AsRefusal(err)
+		}
+	case errors.As(cause, &refusal):
+	case ctx.Err() != nil:
+		refusal = &access.Refusal{Reason: access.ReasonSessionEnded, Message: context.Cause(ctx).Error()}
+	default:
+		return quietly(cause) // the client left or was too slow
+	}
+	_ = conn.SetDeadline(time.Now().Add(writeBound))
+	if _, err := out.Write(encode(nil, errorResponse("FATAL", refusal))); err == nil {
+		linger(out)
+	}
+	return nil
+}
+
+// quietly drops the error of a client that just went away.
+func quietly(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, errLeft) {
+		return nil
+	}
+	return err
+}
+
+// enter proves the caller, opens the session and runs it. An error means that
+// the client was not told anything yet.
+func (h *handler) enter(ctx context.Context, client *tls.Conn, packet []byte, entry *access.Entry, begun func()) error {
+	start, err := parseStartup(packet)
+	if err != nil {
+		return err
+	}
+	if start.negotiate != nil {
+		if _, err := client.Write(encode(nil, start.negotiate)); err != nil {
+			return err
+		}
+	}
+	token, err := askToken(client)
+	if err != nil {
+		return err
+	}
+	caller, err := entry.Authenticate(ctx, identity.BearerToken(token))
+	if err != nil {
+		return err
+	}
+	grant, err := caller.Authorize(ctx, start.attributes()...)
+	if err != nil {
+		return err
+	}
+	// Authorizing and connecting have bounds of their own.
+	begun()
+	_ = client.SetDeadline(time.Time{})
+	return h.session(ctx, client, start, entry, grant)
+}
+
+// session runs a granted session to its end. It returns an error where the
+// client was not told anything yet.
+func (h *handler) session(ctx context.Context, client *tls.Conn, start startup, entry *access.Entry, grant *access.Grant) (err error) {
+	reason := "the client left"
+	defer func() { grant.Close(reason) }()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(grant.Context(), func() { cancel(context.Cause(grant.Context())) })()
+
+	s, err := h.open(ctx, client, start, entry, grant)
+	if err != nil {
+		reason = "the session could not be opened: " + access.AsRefusal(err).Message
+		if ctx.Err() != nil {
+			err = &access.Refusal{Reason: access.ReasonSessionEnded, Message: context.Cause(ctx).Error()}
+		}
+		return err
+	}
+	defer s.target.conn.Close()
+	defer h.forget(s)
+	reason = s.run(ctx)
+	return nil
+}
+
+// open reaches the target and makes the session.
+func (h *handler) open(ctx context.Context, client *tls.Conn, start startup, entry *access.Entry, grant *access.Grant) (*session, error) {
+	opts, err := parseOptions(entry.Options())
+	if err != nil {
+		return nil, &access.Refusal{Reason: access.ReasonUnavailable, Message: "the Connection's options cannot be read", Hint: "Ask an admin to look at the Connection's conditions."}
+	}
+	if !opts.serves(start.database) {
+		return nil, &access.Refusal{
+			Reason: access.ReasonNotAllowed, Code: stateInvalidCatalog,
+			Message: fmt.Sprintf("database %q is not served by this Connection", oneLine(start.database)),
+			Hint:    "Connect with dbname set to one of: " + strings.Join(opts.Databases, ", ") + ".",
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectBound)
+	defer cancel()
+	s := &session{
+		handler: h, grant: grant, client: client, database: h.database(start.database),
+		prepared: map[string]*prepared{}, portals: map[string]*portal{}, wake: make(chan struct{}, 1),
+		temp: map[string]bool{}, created: map[string]bool{}, cursors: map[string][]*sql.Statement{},
+		foreign: map[uint32]bool{}, status: 'I',
+	}
+	cat, err := s.database.get(ctx, grant)
+	if err != nil {
+		return nil, connectRefusal(err)
+	}
+	name := applicationName(grant.Principal(), grant.Session())
+	parameters := map[string]string{"application_name": name, "search_path": quotePath(cat.path)}
+	for key, value := range start.passed {
+		parameters[key] = value
+	}
+	if s.target, s.path, err = openSession(ctx, grant, start.database, parameters); err != nil {
+		return nil, err
+	}
+	s.pathKey = quotePath(s.path)
+	s.watched = map[string]string{"application_name": name}
+	for key, value := range enforced {
+		s.watched[key] = value
+	}
+	if user, ok := s.target.status["session_authorization"]; ok {
+		s.watched["session_authorization"] = user
+	}
+	h.remember(s)
+	return s, nil
+}
+
+// run greets the client and pumps until the session is over. It returns why.
+func (s *session) run(ctx context.Context) string {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.ctx = ctx
+	s.toTarget = bufio.NewWriterSize(s.target.conn, targetBuffer)
+	s.toClient = bufio.NewWriterSize(s.client, targetBuffer)
+	s.fromClient = newWireReader(flushing{s.client, func() error { return s.toTarget.Flush() }}, clientBuffer)
+	s.fromTarget = newWireReader(flushing{s.target.conn, s.flushClient}, targetBuffer)
+
+	stop := context.AfterFunc(ctx, s.interrupt)
+	defer stop()
+	err := s.tell(s.greeting())
+	if err == nil {
+		err = relay.Pair(ctx, s.requests, func(ctx context.Context) error {
+			err := s.answers(ctx)
+			if err == nil {
+				err = errTargetClosed
+			}
+			return err
+		})
+	}
+	// From here on both pumps have ended.
+	cancel(err)
+	return s.part(err)
+}
+
+// flushing flushes what was gathered for the other side before it waits for more.
+type flushing struct {
+	net.Conn
+	flush func() error
+}
+
+func (f flushing) Read(p []byte) (int, error) {
+	if err := f.flush(); err != nil {
+		return 0, err
+	}
+	return f.Conn.Read(p)
+}
+
+func (s *session) flushClient() error {
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
+	return s.toClient.Flush()
+}
+
+// interrupt unblocks both pumps at the session's end: all that is read, and
+// what is written to a client that does not read.
+func (s *session) interrupt() {
+	past := time.Unix(1, 0)
+	_ = s.target.conn.SetDeadline(past)
+	_ = s.client.SetReadDeadline(past)
+	_ = s.client.SetWriteDeadline(time.Now().Add(writeBound / 2))
+}
+
+// greeting is what a server says once a client is in.
+func (s *session) greeting() []byte {
+	out := encode(nil, &pgproto3.AuthenticationOk{})
+	for name, value := range s.target.status {
+		out = encode(out, &pgproto3.ParameterStatus{Name: name, Value: value})
+	}
+	out = encode(out, &pgproto3.BackendKeyData{ProcessID: s.key.process, SecretKey: s.key.secret[:]})
+	return encode(out, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+}
+
+// part takes leave of both sides: what still runs at the target is canceled,
+// the client is told why. It returns the reason for the record.
+func (s *session) part(cause error) string {
+	canceled := make(chan struct{})
+	go func() {
+		defer close(canceled)
+		s.partTarget()
+	}()
+	defer func() { <-canceled }()
+
+	refusal := &access.Refusal{}
+	switch {
+	case cause == nil, errors.Is(cause, errLeft):
+		return "the client left"
+	case errors.As(cause, &refusal):
+	case errors.Is(cause, errTargetClosed):
+		refusal = &access.Refusal{Reason: access.ReasonUnavailable, Code: "08006", Message: "the target closed the connection"}
+	case errors.Is(cause, errTarget):
+		refusal = &access.Refusal{Reason: access.ReasonUnavailable, Code: stateProtocolViolation, Message: "the session was ended: " + cause.Error()}
+	case s.grant.Context().Err() != nil, s.ended(cause):
+		refusal = &access.Refusal{Reason: access.ReasonSessionEnded, Message: cause.Error()}
+	default:
+		var network net.Error
+		if errors.As(cause, &network) {
+			return "the connection was lost"
+		}
+		refusal = access.AsRefusal(cause)
+	}
+	s.farewell(refusal)
+	return refusal.Message
+}
+
+// ended says whether a cause is the end of the context that Serve was given.
+func (s *session) ended(cause error) bool { return errors.Is(context.Cause(s.ctx), cause) }
+
+// farewell tells the client why the session ends, where its stream is whole.
+func (s *session) farewell(refusal *access.Refusal) {
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
+	if s.broken {
+		return
+	}
+	_ = s.client.SetWriteDeadline(time.Now().Add(writeBound / 2))
+	if _, err := s.toClient.Write(encode(nil, errorResponse("FATAL", refusal))); err != nil {
+		return
+	}
+	if s.toClient.Flush() == nil {
+		linger(s.client)
+	}
+}
+
+// lingerBound is how long a client has to take the last words: a connection
+// that is closed with unread bytes is reset, and the words may be lost.
+const lingerBound = 200 * time.Millisecond
+
+func linger(out io.Writer) {
+	conn, ok := out.(net.Conn)
+	if !ok {
+		return
+	}
+	_ = relay.CloseWrite(conn)
+	_ = conn.SetReadDeadline(time.Now().Add(lingerBound))
+	_, _ = io.CopyN(io.Discard, conn, maxScratch)
+}
+
+// partTarget cancels what still runs and says goodbye.
+func (s *session) partTarget() {
+	s.mu.Lock()
+	busy := s.owed()
+	s.mu.Unlock()
+	if busy {
+		ctx, cancel := context.WithTimeout(context.Background(), writeBound)
+		_ = s.target.cancelRunning(ctx, s.grant)
+		cancel()
+	}
+	_ = s.target.conn.SetDeadline(time.Now().Add(writeBound / 2))
+	_, _ = s.target.conn.Write([]byte{msgTerminate, 0, 0, 0, 4})
+	_ = s.target.conn.Close()
+}

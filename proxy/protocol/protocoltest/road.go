@@ -1,0 +1,335 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package protocoltest is the kit that every protocol passes. It puts fakes
+// behind the ports of a real access.Gate, serves a protocol on it, and checks
+// what no protocol may get wrong, whatever its words: Run.
+package protocoltest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol"
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/recordtest"
+	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/test/testcert"
+)
+
+// The caller that the fake verifier knows, by Token.
+const (
+	Token    = "good-token"
+	UserName = "alice@example.com"
+)
+
+// Road is a gate with fakes behind its ports.
+type Road struct {
+	Gate      *access.Gate
+	Log       *recordtest.Log
+	Engine    *Engine
+	Approvals *Approvals
+	Dialer    *Dialer
+	// RootCAs and CAPEM trust the certificate shown to clients, which is valid
+	// for 127.0.0.1 and localhost.
+	RootCAs *x509.CertPool
+	CAPEM   []byte
+
+	mu   sync.Mutex
+	last snapshot.Snapshot
+}
+
+// Config is what a Road leads to.
+type Config struct {
+	Protocol protocol.Protocol
+	Options  json.RawMessage
+	Target   snapshot.Target
+	TLS      snapshot.TLS
+	Username string
+	Password string
+	Session  snapshot.Session
+	// Log is used instead of one in memory.
+	Log record.Log
+}
+
+// New makes an open gate. Everything is allowed until the Engine says otherwise.
+func New(tb testing.TB, c Config) *Road {
+	tb.Helper()
+	ca, err := testcert.NewCA("doorward-protocoltest")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pair, err := ca.Issue(testcert.Request{CommonName: "localhost", DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	certificate, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &Road{
+		Log: recordtest.NewLog(), Engine: &Engine{}, Approvals: newApprovals(),
+		Dialer: &Dialer{username: c.Username, password: c.Password}, RootCAs: x509.NewCertPool(), CAPEM: ca.PEM,
+	}
+	r.RootCAs.AppendCertsFromPEM(ca.PEM)
+	var log record.Log = r.Log
+	if c.Log != nil {
+		log = c.Log
+	}
+	if c.TLS.Mode == "" {
+		c.TLS.Mode = "Disabled"
+	}
+	r.last = snapshot.Snapshot{
+		Schema:     snapshot.Schema,
+		Connection: snapshot.Connection{Namespace: "shop", Name: "orders", UID: "uid-orders", Generation: 1},
+		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: []snapshot.Target{c.Target}, TLS: c.TLS,
+		Options: c.Options, Session: c.Session, MaxStalenessSeconds: 3600,
+	}
+	r.Gate, err = access.NewGate(access.Config{
+		Connection: r.last.Connection, Log: log,
+		NewEngine: func(context.Context, policy.Set) (policy.Engine, error) { return r.Engine.freeze(), nil },
+		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
+			return verifier{}, nil
+		},
+		Approvals: r.Approvals, Dialer: r.Dialer,
+		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Apply(tb)
+	r.Gate.Heartbeat(0)
+	tb.Cleanup(func() { r.Gate.Close(access.ErrDraining) })
+	return r
+}
+
+// Apply puts what the Engine says now in force, as a new revision.
+func (r *Road) Apply(tb testing.TB) {
+	tb.Helper()
+	r.mu.Lock()
+	r.last.Revision++
+	next := r.last
+	r.mu.Unlock()
+	if err := r.Gate.Apply(tb.Context(), &next); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Server serves a protocol on a Road.
+type Server struct {
+	Address string
+	cancel  context.CancelCauseFunc
+	done    chan struct{}
+	once    sync.Once
+	ln      net.Listener
+}
+
+// Listen serves until the test ends or Stop is called. A Serve that does not
+// return soon after its context has ended fails the test.
+func (r *Road) Listen(tb testing.TB, p protocol.Protocol) *Server {
+	tb.Helper()
+	var listen net.ListenConfig
+	ln, err := listen.Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	s := &Server{Address: ln.Addr().String(), cancel: cancel, done: make(chan struct{}), ln: ln}
+	handler := p.NewHandler()
+	go func() {
+		defer close(s.done)
+		var serving sync.WaitGroup
+		defer serving.Wait()
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				_ = handler.Serve(ctx, conn, r.Gate.Entry(conn.RemoteAddr()))
+			})
+		}
+	}()
+	tb.Cleanup(func() { s.Stop(tb, access.ErrDraining) })
+	return s
+}
+
+// stopBound is how long Serve may take to return once its context has ended.
+const stopBound = 5 * time.Second
+
+// Stop ends the server with a cause and waits for its connections.
+func (s *Server) Stop(tb testing.TB, cause error) {
+	tb.Helper()
+	s.once.Do(func() {
+		_ = s.ln.Close()
+		s.cancel(cause)
+	})
+	select {
+	case <-s.done:
+	case <-time.After(stopBound):
+		tb.Errorf("Serve did not return within %v of the end of its context", stopBound)
+	}
+}
+
+// Wait waits for all connections to be over. The listener takes no more.
+func (s *Server) Wait() {
+	_ = s.ln.Close()
+	<-s.done
+}
+
+// verifier knows one token.
+type verifier struct{}
+
+func (verifier) Verify(_ context.Context, credential identity.Credential) (identity.Principal, error) {
+	if credential.Token() != Token {
+		return identity.Principal{}, fmt.Errorf("%w: unknown token", identity.ErrRejected)
+	}
+	return identity.Principal{
+		Provider: "test", Issuer: "https://issuer.example.com", Subject: "subject-alice", UserName: UserName,
+		KubernetesUser: "oidc:" + UserName, Groups: []string{"analysts"}, Kind: identity.Human, Method: "oidc",
+		ExpiresAt: time.Now().Add(time.Hour),
+	}, nil
+}
+
+// Engine decides by a function; nil allows everything.
+type Engine struct {
+	mu     sync.Mutex
+	decide func(policy.Operation) policy.Decision
+	masks  []policy.Mask
+	refuse bool
+}
+
+// Set changes what is decided from the next Apply on.
+func (e *Engine) Set(decide func(policy.Operation) policy.Decision, masks ...policy.Mask) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.decide, e.masks = decide, masks
+}
+
+// RefuseConnect makes the next Apply take away every right.
+func (e *Engine) RefuseConnect() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refuse = true
+}
+
+func (e *Engine) freeze() policy.Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return &frozen{decide: e.decide, masks: slices.Clone(e.masks), refuse: e.refuse}
+}
+
+type frozen struct {
+	decide func(policy.Operation) policy.Decision
+	masks  []policy.Mask
+	refuse bool
+}
+
+// Rule is the rule that the fake engine names.
+var Rule = policy.RuleRef{Policy: "test", UID: "uid-test", Generation: 1, Rule: "rule"}
+
+// DenyAction denies every operation with an access of the action and allows the rest.
+func DenyAction(action string) func(policy.Operation) policy.Decision {
+	return decideAction(action, policy.Decision{Effect: policy.Deny, Rules: []policy.RuleRef{Rule}, Message: "not today"})
+}
+
+// HoldAction asks for approval of every operation with an access of the action.
+func HoldAction(action string) func(policy.Operation) policy.Decision {
+	return decideAction(action, policy.Decision{
+		Effect: policy.RequireApproval, Rules: []policy.RuleRef{Rule},
+		Approval: []policy.ApprovalTerms{{Minimum: 1, TimeoutSeconds: 600}},
+	})
+}
+
+func decideAction(action string, decision policy.Decision) func(policy.Operation) policy.Decision {
+	return func(op policy.Operation) policy.Decision {
+		for _, a := range op.Accesses {
+			if a.Action == action {
+				decision.Access = a
+				return decision
+			}
+		}
+		return policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{Rule}}
+	}
+}
+
+func (f *frozen) Connect(context.Context, identity.Principal) (policy.Decision, error) {
+	if f.refuse {
+		return policy.Decision{Effect: policy.Deny}, nil
+	}
+	return policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{Rule}}, nil
+}
+
+func (f *frozen) Decide(_ context.Context, _ identity.Principal, op policy.Operation) (policy.Decision, error) {
+	if f.refuse {
+		return policy.Decision{Effect: policy.Deny}, nil
+	}
+	if f.decide == nil {
+		return policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{Rule}}, nil
+	}
+	return f.decide(op), nil
+}
+
+func (f *frozen) Masks(identity.Principal) []policy.Mask { return f.masks }
+
+// Dialer dials the snapshot's first target and counts.
+type Dialer struct {
+	username, password string
+
+	mu    sync.Mutex
+	dials int
+	err   error
+}
+
+// Dials is how often the target was dialled.
+func (d *Dialer) Dials() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dials
+}
+
+// Fail makes every dial fail; nil makes it work again.
+func (d *Dialer) Fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+}
+
+// Dial implements access.Dialer.
+func (d *Dialer) Dial(ctx context.Context, s *snapshot.Snapshot) (access.Upstream, error) {
+	d.mu.Lock()
+	d.dials++
+	err := d.err
+	d.mu.Unlock()
+	if err != nil {
+		return access.Upstream{}, err
+	}
+	if len(s.Targets) == 0 {
+		return access.Upstream{}, errors.New("no target")
+	}
+	target := s.Targets[0]
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(target.Host, fmt.Sprint(target.Port)))
+	if err != nil {
+		return access.Upstream{}, err
+	}
+	return access.Upstream{Conn: conn, Target: target, Credential: credential{d.username, d.password}}, nil
+}
+
+type credential struct{ username, password string }
+
+func (c credential) Username() string { return c.username }
+func (c credential) Password() string { return c.password }
