@@ -20,10 +20,6 @@ const MaxSize = 1 << 20
 // ErrTooLarge is wrapped by the errors for events whose JSON exceeds MaxSize.
 var ErrTooLarge = errors.New("record too large")
 
-// TimeSize is the number of bytes of a time in a record: RFC 3339 in UTC with
-// all nine digits of the second's fraction.
-const TimeSize = len("2006-01-02T15:04:05.000000000Z")
-
 // AppendJSON appends the JSON form of an event at a position, one line without
 // its line feed. The form is described in docs/record.md.
 func AppendJSON(dst []byte, position Position, event *Event) []byte {
@@ -277,10 +273,6 @@ func appendInt(dst []byte, name string, n int64) []byte {
 		return dst
 	}
 	return strconv.AppendInt(append(dst, name...), n, 10)
-}
-
-func appendTime(dst []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z")
 }
 
 // closeObject turns the members appended since start, each of which begins

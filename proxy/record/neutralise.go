@@ -15,6 +15,14 @@ const StatementLimit = 16 << 10
 // lineLimit is the number of bytes shown of everything else.
 const lineLimit = 4 << 10
 
+// plain holds the bytes that stand for themselves in any string.
+var plain = func() (p [256]bool) {
+	for c := 0x20; c < 0x7f; c++ {
+		p[c] = c != '"' && c != '\\'
+	}
+	return p
+}()
+
 // appendString appends s as a JSON string. Where lines is true, line feeds, CR
 // LF pairs and tabs belong to the text and stay.
 //
@@ -27,7 +35,7 @@ func appendString(dst []byte, s string, lines bool) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+		if plain[c] {
 			i++
 			continue
 		}

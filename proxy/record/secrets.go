@@ -20,7 +20,7 @@ func redact(s string) string {
 	var out []byte
 	start := 0
 	for i := 0; i < len(s)-1; {
-		if second := markers[s[i]|0x20]; second == 0 || s[i+1]|0x20 != second {
+		if second := markers[s[i]]; second == 0 || s[i+1]|0x20 != second {
 			i++
 			continue
 		}
@@ -39,7 +39,10 @@ func redact(s string) string {
 }
 
 // markers holds, for the first byte of each marker of secretAt, the second.
-var markers = [256]byte{'p': 'a', 'i': 'd', 's': 'e', 't': 'o', 'b': 'e', 'e': 'y', ':': '/'}
+var markers = [256]byte{
+	'p': 'a', 'i': 'd', 's': 'e', 't': 'o', 'b': 'e', 'e': 'y', ':': '/',
+	'P': 'a', 'I': 'd', 'S': 'e', 'T': 'o', 'B': 'e',
+}
 
 // secretAt returns the extent of the secret that a marker at s[i:] announces,
 // or an empty extent.

@@ -108,6 +108,9 @@ func begin(options Options) (identity, error) {
 			return identity{}, fmt.Errorf("%w: records without key %q: restore the key", ErrCorrupt, filepath.Join(options.Dir, keyFile))
 		}
 	default:
+		if err := syncDir(filepath.Dir(filepath.Clean(options.Dir))); err != nil {
+			return identity{}, err
+		}
 		temp := filepath.Join(options.Dir, "next"+tempSuffix)
 		file, err := options.Disk.Create(temp, options.SegmentBytes)
 		if err != nil {

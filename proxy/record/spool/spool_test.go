@@ -25,6 +25,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func mustOpen(t *testing.T, options Options) *Log {
 	t.Helper()
+	if options.SegmentBytes == 0 { // large ones take time to make
+		options.SegmentBytes, options.MaxBytes = 64<<10, 16<<20
+	}
 	l, err := Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
