@@ -258,26 +258,6 @@ func TestApprovalRequestDecide(t *testing.T) {
 	}
 }
 
-// The identity is filled in from the authenticated request, and only where it is absent.
-func TestApprovalRequestStamp(t *testing.T) {
-	object := request(t, nil)
-	if err := decide(t, as("company:bob", "shop-leads", "staff"), object, decision("Approve")); err != nil {
-		t.Fatal(err)
-	}
-	if err := decide(t, as("company:carol", "shop-leads"), object, stamped("Deny", "company:carol", "shop-leads", "system:authenticated")); err != nil {
-		t.Fatal(err)
-	}
-	got, _, err := unstructured.NestedSlice(reload(t, object).Object, "spec", "decisions")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []any{
-		stamped("Approve", "company:bob", "staff", "shop-leads", "system:authenticated"),
-		stamped("Deny", "company:carol", "shop-leads", "system:authenticated"),
-	}
-	diff(t, "decisions", want, got)
-}
-
 func TestApprovalRequestRepeated(t *testing.T) {
 	object := request(t, nil)
 	bob := as("company:bob", "shop-leads")
@@ -292,59 +272,6 @@ func TestApprovalRequestOtherUID(t *testing.T) {
 	other := object.DeepCopy()
 	other.SetUID("00000000-0000-0000-0000-000000000000")
 	expect(t, "the uid is tested", decide(t, as("company:bob", "shop-leads"), other, decision("Approve")), "rejected our request")
-}
-
-// Nothing but an appended decision and the first use goes in, whoever asks.
-func TestApprovalRequestImmutable(t *testing.T) {
-	add := func(path string, value any) []map[string]any {
-		return []map[string]any{{"op": "add", "path": path, "value": value}}
-	}
-	approve := map[string]any{"op": "add", "path": "/spec/decisions/-", "value": decision("Approve")}
-	cases := map[string]struct {
-		reason string
-		ops    []map[string]any
-		want   string
-	}{
-		"Requester":       {reason: "checklist 33", ops: add("/spec/requester/username", "company:zoe"), want: "cannot be changed"},
-		"Statement":       {reason: "checklist 33", ops: add("/spec/operation/statement", "SELECT 1"), want: "cannot be changed"},
-		"Digest":          {reason: "checklist 33", ops: add("/spec/operation/digest", otherDigest), want: "cannot be changed"},
-		"Connection":      {reason: "checklist 33", ops: add("/spec/connectionRef/name", "payments-db"), want: "cannot be changed"},
-		"Holder":          {reason: "checklist 33", ops: add("/spec/holder/session", "other"), want: "cannot be changed"},
-		"Binding":         {reason: "checklist 33", ops: add("/spec/binding/connectionGeneration", 2), want: "cannot be changed"},
-		"Approvers":       {reason: "nobody makes themselves an approver", ops: add("/spec/approvers/-", map[string]any{"kind": "User", "name": "company:mallory"}), want: "cannot be changed"},
-		"Minimum":         {reason: "nobody lowers the quorum", ops: add("/spec/minimumApprovals", 2), want: "cannot be changed"},
-		"Expiry":          {reason: "nobody prolongs a request", ops: add("/spec/expiresAt", "2028-01-01T12:00:00Z"), want: "cannot be changed"},
-		"RemoveGroups":    {reason: "optional fields too", ops: []map[string]any{{"op": "remove", "path": "/spec/requester/groups"}}, want: "cannot be changed"},
-		"Label":           {reason: "metadata", ops: add("/metadata/labels", map[string]any{"a": "b"}), want: "labels, annotations"},
-		"Annotation":      {reason: "metadata", ops: add("/metadata/annotations", map[string]any{"a": "b"}), want: "labels, annotations"},
-		"Finalizer":       {reason: "metadata", ops: add("/metadata/finalizers", []any{"example.com/hold"}), want: "labels, annotations"},
-		"OwnerReference":  {reason: "metadata", ops: add("/metadata/ownerReferences", []any{map[string]any{"apiVersion": "v1", "kind": "Namespace", "name": "x", "uid": "1"}}), want: "labels, annotations"},
-		"DecideAndLabel":  {reason: "not together with a decision either", ops: append(add("/metadata/labels", map[string]any{"a": "b"}), approve), want: "labels, annotations"},
-		"DecideAndEdit":   {reason: "not together with a decision either", ops: append(add("/spec/operation/statement", "SELECT 1"), approve), want: "cannot be changed"},
-		"EraseDecision":   {reason: "append-only", ops: []map[string]any{{"op": "remove", "path": "/spec/decisions/0"}}, want: "can only be added to"},
-		"EraseDecisions":  {reason: "always present", ops: []map[string]any{{"op": "remove", "path": "/spec/decisions"}}, want: "spec.decisions"},
-		"ChangeDecision":  {reason: "append-only", ops: []map[string]any{{"op": "replace", "path": "/spec/decisions/0/verdict", "value": "Approve"}}, want: "can only be added to"},
-		"ChangeApprover":  {reason: "append-only", ops: []map[string]any{{"op": "replace", "path": "/spec/decisions/0/approver/username", "value": "company:dave"}}, want: "can only be added to"},
-		"InsertDecision":  {reason: "at the end only", ops: []map[string]any{{"op": "add", "path": "/spec/decisions/0", "value": decision("Approve")}}, want: "can only be added to"},
-		"ReplaceDecision": {reason: "append-only", ops: append([]map[string]any{{"op": "remove", "path": "/spec/decisions/0"}}, approve), want: "can only be added to"},
-	}
-	object := request(t, nil)
-	if err := decide(t, as("company:carol", "shop-leads"), object, decision("Deny")); err != nil {
-		t.Fatal(err)
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			for who, user := range map[string]client.Client{
-				"approver": as("company:bob", "shop-leads"), "proxy": as(proxyUser), "admin": admin,
-			} {
-				expect(t, tc.reason+": "+who, patch(t, user, object, tc.ops), tc.want)
-			}
-		})
-	}
-	t.Run("ManagerMaintainsMetadata", func(t *testing.T) {
-		expect(t, "the manager labels its objects", patch(t, as(managerUser), object, cases["Label"].ops), "")
-		expect(t, "but does not edit", patch(t, as(managerUser), object, cases["Statement"].ops), "cannot be changed")
-	})
 }
 
 func TestApprovalRequestUse(t *testing.T) {
