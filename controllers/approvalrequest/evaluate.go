@@ -1,0 +1,237 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package approvalrequest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// Facts is everything that the phase of a request depends on.
+type Facts struct {
+	Request *v1alpha1.ApprovalRequest
+	// Connection and Policies are the live objects; nil and absent where gone.
+	Connection *v1alpha1.Connection
+	Policies   map[string]*v1alpha1.AccessPolicy
+	// Session is the AuditSession that holds the operation; nil where it is not
+	// (yet) there.
+	Session *v1alpha1.AuditSession
+	// NotBelieved says why the request and what is in it may be forged; nil where
+	// it is believed.
+	NotBelieved error
+	// Entitled says, by index of the decision, that the authorizer grants the
+	// stamped user the verb approve on the Connection.
+	Entitled map[int]bool
+	Now      time.Time
+}
+
+// Result is what the facts come to.
+type Result struct {
+	Phase     v1alpha1.ApprovalPhase
+	Reason    string
+	Message   string
+	Approvals int32
+	Decisions []v1alpha1.DecisionStatus
+}
+
+// over says whether a phase is final.
+func over(phase v1alpha1.ApprovalPhase) bool {
+	switch phase {
+	case v1alpha1.ApprovalDenied, v1alpha1.ApprovalExpired, v1alpha1.ApprovalStale, v1alpha1.ApprovalUsed, v1alpha1.ApprovalVoid:
+		return true
+	case v1alpha1.ApprovalPending, v1alpha1.ApprovalApproved:
+		return false
+	default: // not judged yet
+		return false
+	}
+}
+
+// Evaluate judges a request that is not over. What was said of a decision before
+// stays said.
+func Evaluate(f Facts) Result {
+	r := f.Request
+	result := Result{Phase: v1alpha1.ApprovalPending, Reason: v1alpha1.ReasonPending, Decisions: slices.Clone(r.Status.Decisions)}
+	if r.Spec.Use != nil && r.Status.Phase == v1alpha1.ApprovalApproved {
+		// Admission lets use be set only while the request is Approved.
+		result.Approvals = r.Status.Approvals
+		result.end(v1alpha1.ApprovalUsed, v1alpha1.ReasonUsed, fmt.Sprintf("used by proxy %q", r.Spec.Use.ProxyInstance))
+		return result
+	}
+	if f.NotBelieved != nil {
+		for i := len(result.Decisions); i < len(r.Spec.Decisions); i++ {
+			result.judge(i, v1alpha1.DecisionVoid, v1alpha1.ReasonAdmissionNotEnforced, f.NotBelieved.Error())
+		}
+		result.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonAdmissionNotEnforced, f.NotBelieved.Error()+"; try the operation again once it is")
+		return result
+	}
+	if r.Spec.Use != nil {
+		result.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonAdmissionNotEnforced, "spec.use was set though the request was not approved")
+		return result
+	}
+	rules, reason, err := boundRules(f)
+	if err != nil {
+		phase := v1alpha1.ApprovalStale
+		if reason == v1alpha1.ReasonTermsMismatch {
+			phase = v1alpha1.ApprovalVoid
+		}
+		result.end(phase, reason, err.Error())
+		return result
+	}
+	if s := f.Session; s != nil && (s.Status.Phase == v1alpha1.SessionEnded || s.Status.Phase == v1alpha1.SessionLost) {
+		result.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonHolderGone, "the session that holds the operation is over")
+		return result
+	}
+	if !f.Now.Before(r.Spec.ExpiresAt.Time) {
+		result.end(v1alpha1.ApprovalExpired, v1alpha1.ReasonExpired, "not used before "+r.Spec.ExpiresAt.UTC().Format(time.RFC3339))
+		return result
+	}
+	for i := len(result.Decisions); i < len(r.Spec.Decisions); i++ {
+		state, reason, message := judgeDecision(f, rules, result.Decisions, i)
+		result.judge(i, state, reason, message)
+	}
+	result.count(r, rules)
+	return result
+}
+
+func (r *Result) judge(index int, state v1alpha1.DecisionState, reason, message string) {
+	r.Decisions = append(r.Decisions, v1alpha1.DecisionStatus{Index: int32(index), State: state, Reason: reason, Message: message})
+}
+
+func (r *Result) end(phase v1alpha1.ApprovalPhase, reason, message string) {
+	r.Phase, r.Reason, r.Message = phase, reason, message
+}
+
+// boundRules returns the rules that the request is bound to, as they are now.
+func boundRules(f Facts) ([]v1alpha1.Rule, string, error) {
+	binding := f.Request.Spec.Binding
+	c := f.Connection
+	switch {
+	case c == nil:
+		return nil, v1alpha1.ReasonStale, fmt.Errorf("Connection %q is gone", f.Request.Spec.ConnectionRef.Name)
+	case string(c.UID) != binding.ConnectionUID || c.Generation != binding.ConnectionGeneration:
+		return nil, v1alpha1.ReasonStale, fmt.Errorf("Connection %q changed since the operation was held: try the operation again", c.Name)
+	}
+	var rules []v1alpha1.Rule
+	for _, bound := range binding.Policies {
+		policy := f.Policies[bound.Name]
+		if policy == nil || string(policy.UID) != bound.UID || policy.Generation != bound.Generation {
+			return nil, v1alpha1.ReasonStale, fmt.Errorf("AccessPolicy %q changed since the operation was held: try the operation again", bound.Name)
+		}
+		i := slices.IndexFunc(policy.Spec.Rules, func(r v1alpha1.Rule) bool { return r.Name == bound.Rule })
+		if i < 0 || policy.Spec.Rules[i].Approval == nil {
+			return nil, v1alpha1.ReasonTermsMismatch, fmt.Errorf("rule %q of AccessPolicy %q asks for no approval", bound.Rule, bound.Name)
+		}
+		rules = append(rules, policy.Spec.Rules[i])
+	}
+	return rules, v1alpha1.ReasonTermsMismatch, checkTerms(f.Request, rules)
+}
+
+// checkTerms holds what the request says of its terms, which approvers read,
+// against the rules.
+func checkTerms(r *v1alpha1.ApprovalRequest, rules []v1alpha1.Rule) error {
+	var minimum int32
+	var named []v1alpha1.Approver
+	for _, rule := range rules {
+		minimum = max(minimum, rule.Approval.Minimum)
+		named = append(named, rule.Approval.Approvers...)
+	}
+	if len(rules) == 0 || minimum < 1 {
+		return fmt.Errorf("the request is bound to no rule")
+	}
+	if r.Spec.MinimumApprovals < minimum {
+		return fmt.Errorf("the request asks for %d approvals, its rules for %d", r.Spec.MinimumApprovals, minimum)
+	}
+	for _, approver := range r.Spec.Approvers {
+		if !slices.Contains(named, approver) {
+			return fmt.Errorf("the request names approver %q, its rules do not", approver.Name)
+		}
+	}
+	return nil
+}
+
+// judgeDecision says whether decision i counts. before are the verdicts on those
+// that precede it.
+func judgeDecision(f Facts, rules []v1alpha1.Rule, before []v1alpha1.DecisionStatus, i int) (v1alpha1.DecisionState, string, string) {
+	r := f.Request
+	decision := r.Spec.Decisions[i]
+	approver := decision.Approver
+	void := func(reason, message string) (v1alpha1.DecisionState, string, string) {
+		return v1alpha1.DecisionVoid, reason, message
+	}
+	switch {
+	case approver == nil || approver.Username == "":
+		return void(v1alpha1.ReasonNotStamped, "the decision names no approver")
+	case decision.OperationDigest != r.Spec.Operation.Digest:
+		return void(v1alpha1.ReasonDigestMismatch, "the decision is for another operation")
+	case approver.Username == r.Spec.Requester.Username:
+		return void(v1alpha1.ReasonSelfApproval, "requester and approver are the same")
+	case !slices.ContainsFunc(rules, func(rule v1alpha1.Rule) bool { return entitles(rule, approver) }):
+		return void(v1alpha1.ReasonNotEntitled, "no rule names the approver")
+	case !f.Entitled[i]:
+		return void(v1alpha1.ReasonNotEntitled, "the approver does not hold the verb approve on the Connection")
+	}
+	for _, earlier := range before {
+		if earlier.State != v1alpha1.DecisionCounted {
+			continue
+		}
+		other := r.Spec.Decisions[earlier.Index]
+		if other.Verdict == v1alpha1.VerdictDeny {
+			return void(v1alpha1.ReasonTooLate, "the request was denied before")
+		}
+		if other.Approver.Username == approver.Username && other.Verdict == decision.Verdict {
+			return void(v1alpha1.ReasonRepeated, "the same approver decided before")
+		}
+	}
+	return v1alpha1.DecisionCounted, v1alpha1.ReasonCounted, ""
+}
+
+// entitles says whether a rule names the approver. A system user counts only
+// where it is named in full.
+func entitles(rule v1alpha1.Rule, approver *v1alpha1.DecisionApprover) bool {
+	return slices.ContainsFunc(rule.Approval.Approvers, func(a v1alpha1.Approver) bool {
+		if a.Kind == v1alpha1.ApproverUser {
+			return a.Name == approver.Username
+		}
+		return a.Kind == v1alpha1.ApproverGroup && !strings.HasPrefix(approver.Username, "system:") && slices.Contains(approver.Groups, a.Name)
+	})
+}
+
+// count says what the decisions that count come to: one denial ends the request;
+// the terms of each rule must be met by different user names.
+func (r *Result) count(request *v1alpha1.ApprovalRequest, rules []v1alpha1.Rule) {
+	approvers := map[string]*v1alpha1.DecisionApprover{}
+	for _, status := range r.Decisions {
+		if status.State != v1alpha1.DecisionCounted {
+			continue
+		}
+		decision := request.Spec.Decisions[status.Index]
+		if decision.Verdict == v1alpha1.VerdictDeny {
+			r.end(v1alpha1.ApprovalDenied, v1alpha1.ReasonDenied, fmt.Sprintf("denied by %s", decision.Approver.Username))
+			return
+		}
+		approvers[decision.Approver.Username] = decision.Approver
+	}
+	r.Approvals = int32(len(approvers))
+	if r.Approvals < request.Spec.MinimumApprovals {
+		r.Message = fmt.Sprintf("%d of %d approvals", r.Approvals, request.Spec.MinimumApprovals)
+		return
+	}
+	for _, rule := range rules {
+		var met int32
+		for _, approver := range approvers {
+			if entitles(rule, approver) {
+				met++
+			}
+		}
+		if met < rule.Approval.Minimum {
+			r.Message = fmt.Sprintf("rule %q has %d of %d approvals", rule.Name, met, rule.Approval.Minimum)
+			return
+		}
+	}
+	r.end(v1alpha1.ApprovalApproved, v1alpha1.ReasonApproved, "")
+}

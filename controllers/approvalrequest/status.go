@@ -1,0 +1,62 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package approvalrequest
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
+)
+
+// writeStatus writes what was judged. Where something kept it from being judged,
+// the phase stays and the condition Accepted says what.
+func writeStatus(s *scope, runErr error) {
+	status := &s.request.Status
+	if !s.judged {
+		message := ""
+		if runErr != nil {
+			message = runErr.Error()
+		}
+		kit.Write(&status.Conditions, s.request.Generation, kit.Unknown(v1alpha1.ConditionAccepted, v1alpha1.ReasonPending, message))
+		return
+	}
+	result := s.result
+	status.ObservedGeneration = s.request.Generation
+	status.Phase, status.Approvals, status.Decisions = result.Phase, result.Approvals, result.Decisions
+	for i := range status.Decisions {
+		status.Decisions[i].Message = cut(status.Decisions[i].Message)
+	}
+	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
+	if result.Phase == v1alpha1.ApprovalVoid || result.Phase == v1alpha1.ApprovalStale {
+		accepted = kit.False(v1alpha1.ConditionAccepted, result.Reason, result.Message)
+	}
+	approved := kit.False(v1alpha1.ConditionApproved, result.Reason, result.Message)
+	if result.Phase == v1alpha1.ApprovalApproved || result.Phase == v1alpha1.ApprovalUsed {
+		approved = kit.True(v1alpha1.ConditionApproved, result.Reason, result.Message)
+	}
+	complete := kit.False(v1alpha1.ConditionComplete, result.Reason, result.Message)
+	if over(result.Phase) {
+		complete = kit.True(v1alpha1.ConditionComplete, result.Reason, result.Message)
+	}
+	kit.Write(&status.Conditions, s.request.Generation, accepted, approved, complete)
+}
+
+// completedAt is when the request was found to be over.
+func completedAt(request *v1alpha1.ApprovalRequest) time.Time {
+	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionComplete); c != nil {
+		return c.LastTransitionTime.Time
+	}
+	return request.CreationTimestamp.Time
+}
+
+func cut(message string) string {
+	const limit = 512
+	if len(message) > limit {
+		return message[:limit]
+	}
+	return message
+}

@@ -1,0 +1,115 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package approvalrequest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/enforcement"
+)
+
+// look reads the live Connection, policies and session.
+func (r *Reconciler) look(ctx context.Context, s *scope) error {
+	s.facts = Facts{Request: s.request, Policies: map[string]*v1alpha1.AccessPolicy{}, Now: r.Now()}
+	namespace := s.request.Namespace
+	connection := &v1alpha1.Connection{}
+	found, err := r.find(ctx, client.ObjectKey{Namespace: namespace, Name: s.request.Spec.ConnectionRef.Name}, connection)
+	if err != nil {
+		return err
+	}
+	if found {
+		s.facts.Connection = connection
+	}
+	for _, bound := range s.request.Spec.Binding.Policies {
+		policy := &v1alpha1.AccessPolicy{}
+		found, err := r.find(ctx, client.ObjectKey{Namespace: namespace, Name: bound.Name}, policy)
+		if err != nil {
+			return err
+		}
+		if found {
+			s.facts.Policies[bound.Name] = policy
+		}
+	}
+	session := &v1alpha1.AuditSession{}
+	found, err = r.find(ctx, client.ObjectKey{Namespace: namespace, Name: s.request.Spec.Holder.Session}, session)
+	if err != nil {
+		return err
+	}
+	if found {
+		s.facts.Session = session
+	}
+	return nil
+}
+
+func (r *Reconciler) find(ctx context.Context, key client.ObjectKey, into client.Object) (bool, error) {
+	err := r.Live.Get(ctx, key, into)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// believe proves enforcement after the request was read, so that the proof covers
+// every decision that was read.
+func (r *Reconciler) believe(ctx context.Context, s *scope) error {
+	err := r.Believer.Believe(ctx, s.request)
+	if errors.Is(err, enforcement.ErrNotEnforced) {
+		s.facts.NotBelieved = err
+		return nil
+	}
+	return err
+}
+
+// ask repeats the question that admission asked, with the stamped user and groups.
+func (r *Reconciler) ask(ctx context.Context, s *scope) error {
+	s.facts.Entitled = map[int]bool{}
+	if s.facts.NotBelieved != nil {
+		return nil
+	}
+	for i := len(s.request.Status.Decisions); i < len(s.request.Spec.Decisions); i++ {
+		approver := s.request.Spec.Decisions[i].Approver
+		if approver == nil {
+			continue
+		}
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: approver.Username, Groups: approver.Groups, UID: approver.UID,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: s.request.Namespace, Verb: v1alpha1.VerbApprove, Group: v1alpha1.GroupName, Version: v1alpha1.GroupVersion.Version,
+				Resource: "connections", Name: s.request.Spec.ConnectionRef.Name,
+			},
+		}}
+		if err := r.Client.Create(ctx, review); err != nil {
+			return fmt.Errorf("cannot review access of %q: %w", approver.Username, err)
+		}
+		s.facts.Entitled[i] = review.Status.Allowed && !review.Status.Denied
+	}
+	return nil
+}
+
+func (r *Reconciler) judge(_ context.Context, s *scope) error {
+	s.result, s.judged = Evaluate(s.facts), true
+	return nil
+}
+
+// tell makes an Event on the Connection of each change of phase.
+func (r *Reconciler) tell(s *scope) {
+	phase := s.request.Status.Phase
+	if r.Events == nil || s.facts.Connection == nil || phase == v1alpha1.ApprovalPending {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if phase == v1alpha1.ApprovalVoid || phase == v1alpha1.ApprovalDenied {
+		kind = corev1.EventTypeWarning
+	}
+	r.Events.Eventf(s.facts.Connection, s.request, kind, "Approval"+string(phase), "Approve",
+		"ApprovalRequest %s of %s is %s: %s", s.request.Name, s.request.Spec.Requester.Username, phase, s.result.Message)
+}

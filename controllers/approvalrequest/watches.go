@@ -1,0 +1,73 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package approvalrequest
+
+import (
+	"context"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// workers is how many requests are judged at once.
+const workers = 4
+
+// SetupWithManager watches requests, what they are bound to, and the admission
+// policies: a change of those ends the interval in which requests are believed.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	b := ctrl.NewControllerManagedBy(mgr).
+		Named("approvalrequest").
+		For(&v1alpha1.ApprovalRequest{}, onSpec).
+		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
+		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
+		Watches(&v1alpha1.AuditSession{}, handler.EnqueueRequestsFromMapFunc(r.heldBy))
+	for _, object := range []client.Object{
+		&admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{},
+		&admissionv1.MutatingAdmissionPolicy{}, &admissionv1.MutatingAdmissionPolicyBinding{},
+	} {
+		b = b.Watches(object, handler.EnqueueRequestsFromMapFunc(r.all), builder.OnlyMetadata, builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	return b.WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(r)
+}
+
+func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.requests(ctx, func(*v1alpha1.ApprovalRequest) bool { return true })
+}
+
+func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, func(*v1alpha1.ApprovalRequest) bool { return true }, client.InNamespace(object.GetNamespace()))
+}
+
+func (r *Reconciler) heldBy(ctx context.Context, object client.Object) []reconcile.Request {
+	session, ok := object.(*v1alpha1.AuditSession)
+	if !ok || session.Status.Phase == v1alpha1.SessionActive || session.Status.Phase == "" {
+		return nil
+	}
+	return r.requests(ctx, func(request *v1alpha1.ApprovalRequest) bool { return request.Spec.Holder.Session == object.GetName() }, client.InNamespace(object.GetNamespace()))
+}
+
+// requests returns those that are not over and wanted.
+func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.ApprovalRequest) bool, options ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.ApprovalRequestList
+	if err := r.Client.List(ctx, &list, options...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the ApprovalRequests that an event concerns")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if request := &list.Items[i]; !over(request.Status.Phase) && wanted(request) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(request)})
+		}
+	}
+	return requests
+}

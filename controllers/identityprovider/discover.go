@@ -1,0 +1,99 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package identityprovider
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// ErrIssuerMismatch is wrapped where the discovery document names another issuer.
+var ErrIssuerMismatch = errors.New("issuer mismatch")
+
+// Bounds of what an issuer may send, and of how long it may take.
+const (
+	maxDocument = 1 << 20
+	timeout     = 10 * time.Second
+)
+
+// Discover reads an issuer's discovery document (OpenID Connect Discovery 1.0
+// section 4) and its keys (RFC 7517), over https, verified with the issuer's
+// authority where one is given. Redirects are not followed.
+func Discover(ctx context.Context, issuer v1alpha1.OIDCIssuer) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	transport := &http.Transport{
+		Proxy:           http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	defer transport.CloseIdleConnections()
+	if issuer.CertificateAuthority != "" {
+		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM([]byte(issuer.CertificateAuthority))
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return errors.New("the issuer answers with a redirect, which is not followed: write the final address into spec.oidc.issuer.url")
+	}}
+	var document struct {
+		Issuer  string `json:"issuer"`
+		JWKSURI string `json:"jwks_uri"`
+	}
+	if err := read(ctx, client, strings.TrimSuffix(issuer.URL, "/")+"/.well-known/openid-configuration", &document); err != nil {
+		return fmt.Errorf("cannot read discovery document: %w", err)
+	}
+	if document.Issuer != issuer.URL {
+		return fmt.Errorf("%w: the discovery document says %q, spec.oidc.issuer.url says %q: they must be equal to the letter", ErrIssuerMismatch, document.Issuer, issuer.URL)
+	}
+	var keys struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := read(ctx, client, document.JWKSURI, &keys); err != nil {
+		return fmt.Errorf("cannot read keys: %w", err)
+	}
+	if len(keys.Keys) == 0 {
+		return errors.New("cannot read keys: the issuer publishes none")
+	}
+	return nil
+}
+
+func read(ctx context.Context, client *http.Client, address string, into any) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" {
+		return fmt.Errorf("not an https address: %q", address)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // nothing was written
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", address, response.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > maxDocument {
+		return fmt.Errorf("%s answers with more than %d bytes", address, maxDocument)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s answers with something else than JSON", address)
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package identityprovider
+
+import (
+	"errors"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
+)
+
+// writeStatus writes every condition from what the steps observed.
+func writeStatus(s *scope) {
+	status := &s.provider.Status
+	status.ObservedGeneration = s.provider.Generation
+	reachable := kit.True(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonDiscovered, "")
+	switch {
+	case !s.asked:
+		reachable = kit.Unknown(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonProgressing, "not asked, since the provider is not accepted")
+	case errors.Is(s.answer, ErrIssuerMismatch):
+		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonIssuerMismatch, s.answer.Error())
+	case s.answer != nil:
+		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonUnreachable, s.answer.Error())
+	}
+	ready := kit.Summarise(v1alpha1.ConditionReady, v1alpha1.ReasonReady, s.accepted, reachable)
+	kit.Write(&status.Conditions, s.provider.Generation, s.accepted, reachable, ready)
+}
