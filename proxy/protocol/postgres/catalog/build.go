@@ -48,7 +48,7 @@ func (b *builder) addRelation(row []string) error {
 	if len(row[3]) != 1 {
 		return fmt.Errorf("relation %q has an unknown kind: %q", row[2], row[3])
 	}
-	r := &Relation{OID: id, Schema: row[1], Name: row[2], Kind: row[3][0], columns: map[string]int{}}
+	r := &Relation{OID: id, Schema: row[1], Name: row[2], Kind: row[3][0], RowSecurity: row[4] == "t", columns: map[string]int{}}
 	b.c.relations[id] = r
 	b.c.byName[qualified{r.Schema, r.Name}] = r
 	return nil

@@ -59,6 +59,9 @@ type Relation struct {
 	Name    string
 	Kind    byte
 	Columns []Column
+	// RowSecurity says that row security policies, which may call functions,
+	// apply to the relation.
+	RowSecurity bool
 
 	columns map[string]int
 }

@@ -14,7 +14,7 @@ const (
 	querySchemas = `SELECT nspname FROM pg_catalog.pg_namespace`
 
 	queryRelations = `
-SELECT c.oid, n.nspname, c.relname, c.relkind
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relpersistence <> 't'`

@@ -36,6 +36,9 @@ func FuzzAnalyze(f *testing.F) {
 			if len(s.Accesses) == 0 || s.Kind == "" || s.Text == "" || s.Fingerprint == "" {
 				t.Fatalf("%q: incomplete: %+v", text, s)
 			}
+			if over := sql.Overaccounted(s); len(over) > 0 {
+				t.Fatalf("%q: names accounted for that are not there: %q", text, over)
+			}
 			_ = s.CheckMaskSet(m)
 		}
 	})

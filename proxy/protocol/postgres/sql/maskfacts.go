@@ -63,6 +63,7 @@ type maskFacts struct {
 	tokens    map[string]int // names in the text -> how often
 	touched   []uint32       // relations named in the statement
 	executes  []string       // functions off the safe list, by any notation
+	items     []*fromItem    // of all levels
 	uses      []*columnUse
 	writes    []string // columns that are assigned to, one per mention
 	labels    []string // output names, aliases and the like, one per mention
@@ -83,6 +84,23 @@ func nameCounts(part []token) map[string]int {
 	for _, t := range part {
 		if t.isName {
 			out[t.name]++
+		}
+	}
+	return out
+}
+
+// accounted counts the names that the analysis has an explanation for. It must
+// never exceed what is in the text.
+func (f *maskFacts) accounted() map[string]int {
+	out := map[string]int{}
+	for _, u := range f.uses {
+		for _, name := range u.fields {
+			out[name]++
+		}
+	}
+	for _, list := range [][]string{f.writes, f.labels} {
+		for _, name := range list {
+			out[name]++
 		}
 	}
 	return out

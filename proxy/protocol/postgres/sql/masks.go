@@ -121,18 +121,15 @@ func (c *maskCheck) relations() *Error {
 // missed: each name in the text must be one that was checked.
 func (c *maskCheck) columns() *Error {
 	f := &c.s.facts
-	allowed := map[string]int{}
+	for _, i := range f.items {
+		if c.masked(i) && (i.aliased || i.natural || len(i.members) > 0) {
+			return maskError("relation with masked columns cannot be in a NATURAL join, an aliased join or have its columns renamed: %q", i.alias)
+		}
+	}
+	allowed := f.accounted()
 	for _, u := range f.uses {
 		if e := c.reference(u); e != nil {
 			return e
-		}
-		for _, name := range u.fields {
-			allowed[name]++
-		}
-	}
-	for _, list := range [][]string{f.writes, f.labels} {
-		for _, name := range list {
-			allowed[name]++
 		}
 	}
 	for _, name := range c.maskedNames() {
@@ -172,11 +169,6 @@ func (c *maskCheck) maskedColumn(i *fromItem, column string) bool {
 // reference checks one reference to a column, a row or a star.
 func (c *maskCheck) reference(u *columnUse) *Error {
 	visible := u.items()
-	for _, i := range visible {
-		if c.masked(i) && (i.aliased || i.natural || len(i.members) > 0) {
-			return maskError("relation with masked columns cannot be in a NATURAL join, an aliased join or have its columns renamed: %q", i.alias)
-		}
-	}
 	if u.use == useOutput {
 		return nil // in outputs
 	}

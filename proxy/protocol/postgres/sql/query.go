@@ -220,7 +220,7 @@ func (a *analysis) fromRelation(v *ast.RangeVar, level *scope) []*fromItem {
 		a.facts.labels = append(a.facts.labels, v.RelName)
 		item := &fromItem{alias: v.RelName}
 		a.alias(v.Alias, item)
-		level.items = append(level.items, item)
+		a.add(level, item)
 		return []*fromItem{item}
 	}
 	t, ok := a.relation(v)
@@ -239,8 +239,13 @@ func (a *analysis) item(v *ast.RangeVar, t target, level *scope) *fromItem {
 	}
 	item := &fromItem{alias: v.RelName, rel: t.rel}
 	a.alias(v.Alias, item)
-	level.items = append(level.items, item)
+	a.add(level, item)
 	return item
+}
+
+func (a *analysis) add(level *scope, item *fromItem) {
+	level.items = append(level.items, item)
+	a.facts.items = append(a.facts.items, item)
 }
 
 func (a *analysis) alias(alias *ast.Alias, item *fromItem) {
@@ -272,7 +277,7 @@ func (a *analysis) labelList(l *ast.NodeList) {
 func (a *analysis) opaque(alias *ast.Alias, level *scope) []*fromItem {
 	item := &fromItem{}
 	a.alias(alias, item)
-	level.items = append(level.items, item)
+	a.add(level, item)
 	return []*fromItem{item}
 }
 
@@ -292,12 +297,12 @@ func (a *analysis) join(j *ast.JoinExpr, level *scope) []*fromItem {
 	if j.JoinUsingAlias != nil {
 		item := &fromItem{}
 		a.alias(j.JoinUsingAlias, item)
-		level.items = append(level.items, item)
+		a.add(level, item)
 	}
 	if j.Alias != nil {
 		item := &fromItem{members: items}
 		a.alias(j.Alias, item)
-		level.items = append(level.items, item)
+		a.add(level, item)
 	}
 	return items
 }

@@ -174,3 +174,64 @@ func TestCreatedInOpenTransaction(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestCommentEndsAtCarriageReturn is checklist 11: the server ends a comment at
+// CR as well as at LF, so that what follows is a statement.
+func TestCommentEndsAtCarriageReturn(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"SELECT 1 -- x\r; DROP TABLE orders", "SELECT 1 -- x\n; DROP TABLE orders", "SELECT 1 /* /* */ -- */; DROP TABLE orders"} {
+		all, err := sql.Analyze(text, shopCatalog(t), options())
+		if err != nil {
+			continue // refused is as safe
+		}
+		if len(all) != 2 || all[1].Kind != "DROP TABLE" {
+			t.Errorf("%q: got %d statements, want the DROP to be seen", text, len(all))
+		}
+	}
+}
+
+// TestToastHoldsMaskedValues: large values of a table live in its toast table.
+func TestToastHoldsMaskedValues(t *testing.T) {
+	t.Parallel()
+	c, m := shopCatalog(t), maskSet(t)
+	customers, _ := c.Lookup("public", "customers")
+	found := false
+	for r := range c.Relations() {
+		if r.Schema != "pg_toast" || r.Kind != 't' {
+			continue
+		}
+		reads := c.Reads(r.OID)
+		if len(reads) != 1 || reads[0] != customers.OID {
+			continue
+		}
+		found = true
+		s, err := one(t, "SELECT chunk_data FROM pg_toast."+r.Name, options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.CheckMaskSet(m) == nil {
+			t.Errorf("%s is readable", r)
+		}
+	}
+	if !found {
+		t.Error("customers has no toast table in the catalog")
+	}
+}
+
+// TestViewFunctionsAreNotReadOnly: promise 2 lets only the built-in immutable
+// and stable functions run before the record is durable.
+func TestViewFunctionsAreNotReadOnly(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"SELECT * FROM via_function": false, "SELECT * FROM via_xml": false,
+		"SELECT * FROM open_orders": true, "SELECT * FROM pg_tables": true,
+	} {
+		s, err := one(t, text, options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Effects.ReadOnly != want {
+			t.Errorf("%q: ReadOnly %v, want %v", text, s.Effects.ReadOnly, want)
+		}
+	}
+}

@@ -110,9 +110,25 @@ func (a *analysis) touch(t target) {
 	}
 	a.relations = append(a.relations, a.cat.BaseRelations(t.rel.OID)...)
 	a.facts.touched = append(a.facts.touched, t.rel.OID)
+	a.readOnly(t.rel.OID)
 	if name := a.credentialRelation(t.rel, map[uint32]bool{}); name != "" {
 		a.refuse(refuse(StateInsufficientPrivilege, "Use pg_roles, or ask an administrator.",
 			"relation holds credentials and cannot be read through the proxy: %q", name))
+	}
+}
+
+// readOnly ends ReadOnly where reading the relation runs more than the server's
+// own harmless functions: those of views, of row security, of foreign data.
+func (a *analysis) readOnly(oid uint32) {
+	for _, member := range a.cat.BaseRelations(oid) {
+		if r, ok := a.cat.Relation(member); ok && (r.Kind == catalog.KindForeignTable || r.RowSecurity) {
+			a.out.Effects.ReadOnly = false
+		}
+	}
+	for _, f := range a.cat.RuleFunctions(oid) {
+		if f.OID >= catalog.FirstUserOID || f.Volatility == 'v' && !harmlessVolatile[f.Name] {
+			a.out.Effects.ReadOnly = false
+		}
 	}
 }
 
