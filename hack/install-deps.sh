@@ -35,7 +35,6 @@ group() {
 	build)
 		need git git
 		need gcc gcc
-		need libc6-dev ldconfig
 		# gcc without the C library's headers cannot build what the race detector needs.
 		[[ -e /usr/include/stdlib.h || $(uname -s) != Linux ]] || { programs+=("C headers") packages+=(libc6-dev); }
 		need curl curl
