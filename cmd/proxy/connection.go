@@ -1,0 +1,195 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/kube"
+	"github.com/doorward/doorward/proxy/policy/rego"
+	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/proxy/server"
+	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/proxy/upstream"
+)
+
+// claimRetry is the pause between attempts to claim the instance id while the
+// API server does not answer; checkEvery is how often files are looked at.
+const (
+	claimRetry = 2 * time.Second
+	checkEvery = 20 * time.Second
+)
+
+// connection is everything one Connection needs.
+type connection struct {
+	proxy           *proxy
+	namespace, name string
+	problems        *kube.Problems
+	gate            *access.Gate
+	protocols       *server.Protocols
+	approvals       *kube.Approvals
+	secret          *kube.Credentials // nil where the credential is mounted
+	serving         *kube.ServingCertificate
+	certificates    server.CertificateSource
+	snapshots       *kube.Snapshots
+	reporter        *kube.Reporter
+
+	mu      sync.Mutex // guards current
+	current *snapshot.Snapshot
+}
+
+// connect wires one Connection.
+func (p *proxy) connect(fullName string) (*connection, error) {
+	namespace, name, _ := strings.Cut(fullName, "/")
+	o, log := p.options, p.log.WithValues("connection", fullName)
+	c := &connection{
+		proxy: p, namespace: namespace, name: name, problems: kube.NewProblems(),
+		protocols: server.NewProtocols(all.Protocols()),
+		approvals: kube.NewApprovals(p.client, namespace, name, o.instance, log),
+	}
+	if o.credentialDir == "" {
+		c.secret = kube.NewCredentials(p.client, c.problems)
+	}
+	if o.servingDir != "" {
+		c.certificates = &server.CertificateDir{Path: o.servingDir}
+	} else {
+		c.serving = &kube.ServingCertificate{Client: p.client, Namespace: namespace, Name: name, Problems: c.problems}
+		c.certificates = c.serving
+	}
+	var err error
+	c.gate, err = access.NewGate(access.Config{
+		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
+		NewEngine: rego.NewEngine, NewVerifier: newVerifier(p.pool), Approvals: c.approvals,
+		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.snapshots = &kube.Snapshots{
+		Client: p.client, Namespace: namespace, Name: name, Key: o.snapshotKey, Gate: c.gate,
+		Revisions: p.state, Recorder: p.spool, Problems: c.problems, Log: log, Applied: c.applied,
+	}
+	c.reporter = &kube.Reporter{
+		Client: p.client, Namespace: namespace, Name: name, Instance: o.instance, Nonce: p.nonce,
+		Revision: c.gate.Revision, Problems: c.problems, Log: log,
+	}
+	return c, nil
+}
+
+// claim claims the instance id. Only the API server can tell, so it is waited for.
+func (c *connection) claim(ctx context.Context) error {
+	for {
+		err := c.reporter.Claim(ctx)
+		if err == nil || errors.Is(err, kube.ErrDuplicateInstance) {
+			return err
+		}
+		c.proxy.log.Error(err, "Cannot claim the instance id yet", "retryAfter", claimRetry.String())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(claimRetry):
+		}
+	}
+}
+
+// start runs what keeps the connection up to date.
+func (c *connection) start(ctx context.Context, running *sync.WaitGroup) {
+	running.Go(func() { c.snapshots.Run(ctx) })
+	running.Go(func() { c.approvals.Run(ctx) })
+	running.Go(func() { c.reporter.Run(ctx) })
+	running.Go(func() { c.proxy.sessions.Terminations(ctx, c.namespace, c.name, c.gate) })
+	running.Go(func() { c.look(ctx) })
+	if c.secret != nil {
+		running.Go(func() { c.secret.Run(ctx) })
+	}
+	if c.serving != nil {
+		running.Go(func() { c.serving.Run(ctx) })
+	}
+}
+
+// applied follows a snapshot that came into force.
+func (c *connection) applied(s *snapshot.Snapshot) {
+	c.mu.Lock()
+	c.current = s
+	c.mu.Unlock()
+	c.proxy.fanout.Want(c.namespace+"/"+c.name, s.Sinks)
+	if err := c.protocols.Use(s.Protocol); err != nil {
+		c.proxy.log.Error(err, "Cannot serve")
+		c.problems.Set(v1alpha1.ConditionAccepted, v1alpha1.ReasonUnsupportedProtocol, err.Error())
+	} else {
+		c.problems.Clear(v1alpha1.ConditionAccepted)
+	}
+	if c.secret != nil && s.Credential.Type == "Secret" {
+		c.secret.Applied(s)
+		return
+	}
+	c.check()
+}
+
+// credential finds the source that a snapshot names.
+func (c *connection) credential(s *snapshot.Snapshot) (upstream.CredentialSource, error) {
+	switch {
+	case s.Credential.Type == "File" && filepath.IsAbs(s.Credential.File):
+		return upstream.Dir{Path: s.Credential.File, Private: true}, nil
+	case s.Credential.Type == "File":
+		return nil, fmt.Errorf("credential directory must be absolute: %q", s.Credential.File)
+	case s.Credential.Type != "Secret":
+		return nil, fmt.Errorf("type of credential unknown to this proxy: %q: upgrade the proxy to the manager's version", s.Credential.Type)
+	case c.secret != nil:
+		return c.secret, nil
+	default:
+		return upstream.Dir{Path: c.proxy.options.credentialDir}, nil
+	}
+}
+
+// look checks every now and then what is on disk.
+func (c *connection) look(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.check()
+		}
+	}
+}
+
+// check reports on the credential and the serving certificate.
+func (c *connection) check() {
+	c.mu.Lock()
+	s := c.current
+	c.mu.Unlock()
+	if s == nil {
+		return
+	}
+	if source, err := c.credential(s); err != nil {
+		c.problems.Set(v1alpha1.ConditionCredentialAvailable, v1alpha1.ReasonCredentialRejected, err.Error())
+	} else {
+		kube.CheckCredential(source, s, c.problems)
+	}
+	if _, err := c.certificates.Certificate(); err != nil {
+		c.problems.Set(v1alpha1.ConditionServingCertificateReady, v1alpha1.ReasonCertificateFailed, err.Error())
+	} else if c.serving == nil {
+		c.problems.Clear(v1alpha1.ConditionServingCertificateReady)
+	}
+}
+
+// ready says why nobody could be let in now, or nil.
+func (c *connection) ready() error {
+	if err := c.gate.Ready(); err != nil {
+		return err
+	}
+	_, err := c.certificates.Certificate()
+	return err
+}

@@ -1,0 +1,65 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command proxy stands on the data path: it serves Connections, each with its
+// own listener, by the snapshots the manager publishes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	options, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "proxy:", err)
+		return 2
+	case options.version:
+		fmt.Println(version())
+		return 0
+	}
+	// Standard output may be a LogSink; what the proxy says of itself goes to
+	// standard error.
+	log := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.Level(-options.verbosity)}))
+	klog.SetLogger(log)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := serve(ctx, options, log); err != nil {
+		log.Error(err, "Proxy ended")
+		return 1
+	}
+	return 0
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision := ""
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			revision = " " + setting.Value
+		}
+	}
+	return info.Main.Version + revision
+}

@@ -1,0 +1,149 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/proxy/server"
+)
+
+// options are the command line.
+type options struct {
+	connections   []string // namespace/name
+	listen        map[string]string
+	kubeconfig    string
+	snapshotKey   ed25519.PublicKey
+	spool         string
+	spoolBytes    int64
+	instance      string
+	credentialDir string
+	servingDir    string
+	drainTimeout  time.Duration
+	healthAddress string
+	verbosity     int
+	version       bool
+}
+
+// errUsage says that the command line was wrong and the usage was shown.
+var errUsage = errors.New("usage")
+
+func parse(args []string, output io.Writer) (options, error) {
+	o := options{listen: map[string]string{}}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return o, fmt.Errorf("cannot learn the host's name: %w", err)
+	}
+	var key string
+	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.Func("connection", "Connection to serve, as `namespace/name`; may be given more than once", func(value string) error {
+		if err := checkConnection(value); err != nil {
+			return err
+		}
+		o.connections = append(o.connections, value)
+		return nil
+	})
+	flags.Func("listen", "where to listen for a Connection, as `namespace/name=host:port`; one for each Connection", func(value string) error {
+		connection, address, found := strings.Cut(value, "=")
+		if !found {
+			return errors.New("want namespace/name=host:port")
+		}
+		o.listen[connection] = address
+		return checkConnection(connection)
+	})
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of a proxy outside of the cluster; its token is renewed in place. Unset: the pod's ServiceAccount")
+	flags.StringVar(&key, "snapshot-key", "", "the manager's public key, an ed25519 key in `base64`")
+	flags.StringVar(&o.spool, "spool", "", "`directory` of the proxy's log, on a disk that outlives the process")
+	flags.Int64Var(&o.spoolBytes, "spool-max-bytes", 0, "size in `bytes` at which the log is full and operations are refused; 0 means 1 GiB")
+	flags.StringVar(&o.instance, "instance", hostname, "`id` of this proxy, unique among those of its Connections")
+	flags.StringVar(&o.credentialDir, "credential-dir", "", "`directory` where the credential Secret is mounted. Unset: the Secret is read from the API server")
+	flags.StringVar(&o.servingDir, "serving-cert-dir", "", "`directory` with tls.crt and tls.key. Unset: the Secret is read from the API server")
+	flags.DurationVar(&o.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "how long sessions may go on after SIGTERM")
+	flags.StringVar(&o.healthAddress, "health-address", "", "`host:port` of /healthz, /readyz and /metrics; unset: :8081 in a pod, 127.0.0.1:8081 with --kubeconfig")
+	flags.IntVar(&o.verbosity, "v", 0, "verbosity of the proxy's own messages")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := flags.Parse(args); err != nil {
+		return o, errors.Join(errUsage, err)
+	}
+	if o.version {
+		return o, nil
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument: %q", flags.Arg(0))
+	}
+	if o.healthAddress == "" {
+		// A kubelet probes the pod's address; elsewhere nobody else needs to see it.
+		o.healthAddress = ":8081"
+		if o.kubeconfig != "" {
+			o.healthAddress = "127.0.0.1:8081"
+		}
+	}
+	if o.snapshotKey, err = parseKey(key); err != nil {
+		return o, err
+	}
+	return o, o.validate()
+}
+
+func (o *options) validate() error {
+	switch {
+	case len(o.connections) == 0:
+		return errors.New("nothing to serve: give --connection=namespace/name")
+	case o.spool == "":
+		return errors.New("no place for the log: give --spool=DIR")
+	case o.instance == "" || len(o.instance) > 253 || strings.Trim(o.instance, instanceCharacters) != "":
+		return fmt.Errorf("invalid --instance: want 1 to 253 of letters, digits, '-', '_' and '.': %q", o.instance)
+	case (o.credentialDir != "" || o.servingDir != "") && len(o.connections) > 1:
+		return errors.New("--credential-dir and --serving-cert-dir go with one --connection only")
+	}
+	for _, dir := range []string{o.credentialDir, o.servingDir} {
+		if dir != "" && !filepath.IsAbs(dir) {
+			return fmt.Errorf("directory must be absolute: %q", dir)
+		}
+	}
+	seen := map[string]bool{}
+	for _, connection := range o.connections {
+		if seen[connection] {
+			return fmt.Errorf("--connection given twice: %q", connection)
+		}
+		seen[connection] = true
+		if o.listen[connection] == "" {
+			return fmt.Errorf("nowhere to listen for connection %q: give --listen=%s=host:port", connection, connection)
+		}
+	}
+	for connection := range o.listen {
+		if !seen[connection] {
+			return fmt.Errorf("--listen for a connection that is not served: %q: give --connection=%s", connection, connection)
+		}
+	}
+	return nil
+}
+
+// instanceCharacters may be in an instance id, which is a ConfigMap's key.
+const instanceCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+func checkConnection(text string) error {
+	namespace, name, found := strings.Cut(text, "/")
+	if !found || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return fmt.Errorf("want namespace/name: %q", text)
+	}
+	return nil
+}
+
+func parseKey(text string) (ed25519.PublicKey, error) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("invalid --snapshot-key: want the base64 of an ed25519 public key, %d bytes", ed25519.PublicKeySize)
+	}
+	return ed25519.PublicKey(key), nil
+}

@@ -1,0 +1,248 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+
+	"github.com/doorward/doorward/proxy/identity/oidc"
+	"github.com/doorward/doorward/proxy/kube"
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/sink"
+	"github.com/doorward/doorward/proxy/record/sink/file"
+	"github.com/doorward/doorward/proxy/record/sink/stdout"
+	"github.com/doorward/doorward/proxy/record/spool"
+	"github.com/doorward/doorward/proxy/server"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// The log's readers: their cursors keep their places.
+const (
+	feedSessions = "kubernetes"
+	feedSinks    = "sinks"
+)
+
+// showTimeout bounds how long the ends of the last sessions may take to be shown.
+const showTimeout = 3 * time.Second
+
+// proxy is everything the connections share.
+type proxy struct {
+	options  options
+	log      logr.Logger
+	client   *kube.Client
+	spool    *spool.Log
+	state    *spool.State
+	nonce    string
+	pool     *oidc.Pool
+	fanout   *server.Fanout
+	sessions *kube.Sessions
+}
+
+// serve runs the proxy until ctx ends. Parts end in the order in which the
+// others stop needing them: listeners and sessions, then the log's readers,
+// then what talks to the API server, then the log.
+func serve(ctx context.Context, o options, log logr.Logger) (err error) {
+	config, token, err := credentials(o, log)
+	if err != nil {
+		return err
+	}
+	var wrap func(http.RoundTripper) http.RoundTripper
+	if token != nil {
+		wrap = token.Wrap
+	}
+	p := &proxy{options: o, log: log}
+	if p.client, err = kube.NewClient(config, wrap); err != nil {
+		return err
+	}
+	p.spool, err = spool.Open(ctx, spool.Options{Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions, feedSinks}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.spool.Close()) }()
+	if p.state, err = spool.OpenState(o.spool); err != nil {
+		return err
+	}
+	if p.nonce, err = nonce(p.state, o.instance); err != nil {
+		return err
+	}
+	p.pool = oidc.NewPool(context.WithoutCancel(ctx))
+	defer p.pool.Close()
+
+	// background lives on while sessions drain.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	if token != nil {
+		running.Go(func() { token.Run(background, p.client) })
+	}
+	if err = p.run(ctx, background, &running); ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		// Told to stop before it served.
+		err = nil
+	}
+	return err
+}
+
+// run serves with the log open.
+func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) error {
+	if _, err := p.spool.Append(ctx, record.Event{
+		Type: record.ProxyStart, Attributes: []record.Attribute{{Name: "instance", Value: p.options.instance}, {Name: "version", Value: version()}},
+	}); err != nil {
+		return err
+	}
+	p.fanout = server.NewFanout(newSink)
+	ship, stopShipping, err := p.ship(background)
+	if err != nil {
+		return err
+	}
+	defer ship()
+	defer stopShipping()
+	feed, err := p.spool.NewFeed(feedSessions)
+	if err != nil {
+		return err
+	}
+	events := kube.NewEvents(p.client, p.options.instance, p.log)
+	p.sessions = kube.NewSessions(p.client, p.options.instance, feed, events, p.log)
+	following, stopFollowing := context.WithCancel(background)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		p.sessions.Run(following)
+	}()
+	defer func() {
+		stopFollowing()
+		<-followed
+		if err := feed.Close(); err != nil {
+			p.log.Error(err, "Cannot keep the place in the log")
+		}
+	}()
+	running.Go(func() { events.Run(background) })
+
+	if err := p.serveAll(ctx, background, running); err != nil {
+		return err
+	}
+	if _, err := p.spool.Append(background, record.Event{Type: record.ProxyStop, Reason: "the proxy was told to stop"}); err != nil {
+		return err
+	}
+	p.sessions.Await(p.spool.Durable(), showTimeout)
+	return nil
+}
+
+// serveAll serves every connection until ctx ends and the sessions are gone.
+func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGroup) error {
+	metrics := server.NewMetrics()
+	metrics.WatchLog(p.spool)
+	var endpoints []server.Endpoint
+	checks := []server.Check{{Name: "log", Ready: p.spool.Err}}
+	var connections []*connection
+	defer func() {
+		for _, endpoint := range endpoints {
+			// The server closes those that it serves.
+			_ = endpoint.Listener.Close()
+		}
+	}()
+	for _, name := range p.options.connections {
+		c, err := p.connect(name)
+		if err != nil {
+			return err
+		}
+		listener, err := server.Listen(ctx, p.options.listen[name])
+		if err != nil {
+			return err
+		}
+		c.reporter.Address = listener.Addr().String()
+		connections = append(connections, c)
+		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})
+		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready})
+	}
+	health, err := server.Listen(ctx, p.options.healthAddress)
+	if err != nil {
+		return err
+	}
+	running.Go(func() {
+		if err := server.ServeHealth(background, health, server.Health(metrics, checks...)); err != nil {
+			p.log.Error(err, "Health endpoint ended")
+		}
+	})
+	for _, c := range connections {
+		if err := c.claim(ctx); err != nil {
+			return err
+		}
+		c.start(background, running)
+	}
+	p.log.Info("Serving", "connections", p.options.connections, "instance", p.options.instance, "log", p.spool.ID())
+	server.New(server.Options{Log: p.log, Metrics: metrics, DrainTimeout: p.options.drainTimeout}, endpoints...).Run(ctx)
+	return nil
+}
+
+// ship starts the delivery to the sinks. stop ends it; done waits and closes.
+func (p *proxy) ship(ctx context.Context) (done func(), stop context.CancelFunc, err error) {
+	feed, err := p.spool.NewFeed(feedSinks)
+	if err != nil {
+		return nil, nil, err
+	}
+	shipper, err := sink.NewShipper([]sink.Target{{Name: feedSinks, Sink: p.fanout, Feed: feed}}, sink.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(err, feed.Close())
+	}
+	ctx, stop = context.WithCancel(ctx)
+	shipped := make(chan error, 1)
+	go func() { shipped <- shipper.Run(ctx) }()
+	return func() {
+		if err := errors.Join(<-shipped, p.fanout.Close(), feed.Close()); err != nil {
+			p.log.Error(err, "Not all records were delivered, they stay in the log")
+		}
+	}, stop, nil
+}
+
+// newSink opens a LogSink.
+func newSink(s snapshot.Sink) (sink.Sink, error) {
+	switch s.Type {
+	case "Stdout":
+		return stdout.New(os.Stdout), nil
+	case "File":
+		return file.New(file.Options{Dir: s.Directory, MaxBytes: s.MaxFileBytes})
+	default:
+		return nil, fmt.Errorf("type unknown to this proxy: %q: upgrade the proxy to the manager's version", s.Type)
+	}
+}
+
+// credentials are how the API server knows this proxy.
+func credentials(o options, log logr.Logger) (*rest.Config, *kube.Token, error) {
+	if o.kubeconfig != "" {
+		return kube.LoadKubeconfig(o.kubeconfig, log)
+	}
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, nil, fmt.Errorf("not in a pod, so give --kubeconfig: %w", err)
+	}
+	return config, nil, nil
+}
+
+// nonce tells this proxy from another with the same instance id. It stays with
+// the log, which one process at a time can have open, so that a proxy that is
+// started again is not taken for another.
+func nonce(state *spool.State, instance string) (string, error) {
+	name := "nonce/" + instance
+	if state.Get(name) == 0 {
+		var random [8]byte
+		// crypto/rand.Read never fails on supported platforms (Go 1.24).
+		_, _ = rand.Read(random[:])
+		if err := state.Put(name, int64(binary.BigEndian.Uint64(random[:])>>1|1)); err != nil { //nolint:gosec // 63 bits fit
+			return "", fmt.Errorf("cannot keep the instance's nonce: %w", err)
+		}
+	}
+	return fmt.Sprintf("%016x", state.Get(name)), nil
+}
