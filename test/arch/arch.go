@@ -100,7 +100,7 @@ func checkFile(name, relative, module string, table []Rule) ([]Violation, error)
 			at(spec, fmt.Sprintf("%q imports %q", importer, imported), reason)
 		}
 	}
-	if matches("proxy/protocol/...", importer) {
+	if matches("proxy/protocol/...", importer) && !matchesAny(testKits, importer) {
 		dials(file, func(node ast.Node, what string) {
 			at(node, what, "a protocol reaches its target through the Grant, which has put the decision on record")
 		})
@@ -119,9 +119,13 @@ func forbidden(rule *Rule, importer, imported, module string) string {
 		return rule.Reason
 	}
 	for _, restricted := range Importable {
-		if matchesAny(restricted.Packages, ours) && !matchesAny(restricted.By, importer) {
+		if !matchesAny(restricted.Packages, ours) {
+			continue
+		}
+		if !matchesAny(restricted.By, importer) {
 			return restricted.Reason
 		}
+		break
 	}
 	within := ours == importer || strings.HasPrefix(ours, importer+"/")
 	if within || matchesAny(rule.May, ours) || sameFolder(rule, importer, ours) {

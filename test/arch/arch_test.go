@@ -130,6 +130,18 @@ func TestViolationsAreFound(t *testing.T) {
 				_ "github.com/doorward/doorward/proxy/record/sink/file"
 			)`,
 		},
+		"server imports a test kit": {
+			reason: "a test kit is for tests",
+			file:   "proxy/server/x.go",
+			source: `import _ "github.com/doorward/doorward/proxy/protocol/protocoltest"`,
+			want:   []string{`"proxy/server" imports "github.com/doorward/doorward/proxy/protocol/protocoltest"`},
+		},
+		"test kit dials": {
+			reason: "it plays the client",
+			file:   "proxy/protocol/protocoltest/x.go",
+			source: `import ("net"; _ "github.com/doorward/doorward/test/testcert")
+				var _ net.Dialer`,
+		},
 		"unknown folder": {
 			reason: "a new folder is allowed nothing until its rule is written",
 			file:   "pkg/util/x.go",

@@ -27,6 +27,9 @@ type Rule struct {
 // leaves are what every package of the data path may rely on.
 var leaves = []string{"proxy/identity", "proxy/policy", "proxy/mask", "proxy/record", "proxy/snapshot"}
 
+// testKits are imported by tests only, so they may do what a protocol may not, such as dial.
+var testKits = []string{"proxy/protocol/protocoltest", "proxy/record/recordtest", "proxy/record/sink/sinktest"}
+
 // Table is the import table of the module, tests excepted.
 var Table = []Rule{
 	{
@@ -106,13 +109,13 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/protocol/protocoltest", "proxy/protocol/protocoltest/..."},
-		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay"}, leaves...),
+		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay", "proxy/record/recordtest", "test/testcert"}, leaves...),
 		Reason:   "the test kit knows the contract, so that it fits every protocol",
 	},
 	{
 		Packages: []string{"proxy/server", "proxy/server/..."},
-		May:      append([]string{"proxy/access", "proxy/protocol", "proxy/relay", "proxy/upstream"}, leaves...),
-		Reason:   "the server owns connections, opens those to targets, and knows protocols by their contract only",
+		May:      append([]string{"proxy/access", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
+		Reason:   "the server owns connections, opens those to targets, and knows protocols and sinks by their contract only",
 	},
 	{
 		Packages: []string{"proxy/report"},
@@ -160,7 +163,8 @@ var Table = []Rule{
 	},
 }
 
-// Importable lists packages that only some may import, whatever the rules above say.
+// Importable lists packages that only some may import, whatever the rules above say. The first
+// entry that covers a package is the one that holds for it.
 var Importable = []struct {
 	Packages []string
 	By       []string
@@ -169,6 +173,16 @@ var Importable = []struct {
 	{
 		Packages: []string{"cmd/..."},
 		Reason:   "a command is the end of the wiring",
+	},
+	{
+		Packages: testKits,
+		By:       append([]string{"test/..."}, testKits...),
+		Reason:   "a test kit is for tests",
+	},
+	{
+		Packages: []string{"test/testcert"},
+		By:       append([]string{"hack/...", "test/..."}, testKits...),
+		Reason:   "the certificates of tests are trusted by nothing else",
 	},
 	{
 		Packages: []string{"hack/...", "test/..."},
