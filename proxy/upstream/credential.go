@@ -62,6 +62,44 @@ type CredentialSource interface {
 	Get(ctx context.Context, use Use) (Secret, error)
 }
 
+// The keys of a Secret of type doorward.dev/credential; the files of a
+// credential directory.
+const (
+	fileUsername   = "username"
+	filePassword   = "password"
+	fileConnection = "connection"
+	fileAddresses  = "addresses"
+)
+
+// assemble makes a Secret of its keys, where they permit the use. Values lose
+// one line end, which editors and shells add. Errors name keys, never values.
+func assemble(read func(name string) ([]byte, error), use Use) (Secret, error) {
+	values := map[string]string{}
+	for _, name := range []string{fileConnection, fileAddresses, fileUsername, filePassword} {
+		raw, err := read(name)
+		if err != nil {
+			return Secret{}, err
+		}
+		value, found := strings.CutSuffix(string(raw), "\r\n")
+		if !found {
+			value = strings.TrimSuffix(value, "\n")
+		}
+		if strings.ContainsRune(value, 0) {
+			return Secret{}, fmt.Errorf("key holds a NUL byte: %q", name)
+		}
+		values[name] = value
+	}
+	if err := permits(values[fileConnection], values[fileAddresses], use); err != nil {
+		return Secret{}, err
+	}
+	for _, name := range []string{fileUsername, filePassword} {
+		if values[name] == "" {
+			return Secret{}, fmt.Errorf("key must not be empty: %q", name)
+		}
+	}
+	return Secret{Username: values[fileUsername], Password: NewPassword(values[filePassword])}, nil
+}
+
 // ErrCredentialMisuse is wrapped by the error of a credential that does not
 // name the Connection or the address it was asked for.
 var ErrCredentialMisuse = errors.New("credential is not meant for this use")

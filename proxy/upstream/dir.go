@@ -10,17 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
-)
-
-// The files of a credential directory; the keys of a Secret of type
-// doorward.dev/credential.
-const (
-	fileUsername   = "username"
-	filePassword   = "password"
-	fileConnection = "connection"
-	fileAddresses  = "addresses"
 )
 
 // maxCredentialFile bounds each file, in bytes. A kubelet mounts no more than
@@ -50,22 +40,13 @@ func (d Dir) Get(ctx context.Context, use Use) (Secret, error) {
 	}
 	defer root.Close()
 
-	values := map[string]string{}
-	for _, name := range []string{fileConnection, fileAddresses, fileUsername, filePassword} {
-		value, err := readFile(root, name, d.Private && name == filePassword)
-		if err != nil {
-			return Secret{}, fmt.Errorf("cannot read credential: directory %q: %w", d.Path, err)
-		}
-		values[name] = value
+	secret, err := assemble(func(name string) ([]byte, error) {
+		return readFile(root, name, d.Private && name == filePassword)
+	}, use)
+	if err != nil {
+		return Secret{}, fmt.Errorf("cannot use credential: directory %q: %w", d.Path, err)
 	}
-	if err := permits(values[fileConnection], values[fileAddresses], use); err != nil {
-		return Secret{}, err
-	}
-	if values[fileUsername] == "" || values[filePassword] == "" {
-		return Secret{}, fmt.Errorf("cannot use credential: directory %q: keys %q and %q must not be empty",
-			d.Path, fileUsername, filePassword)
-	}
-	return Secret{Username: values[fileUsername], Password: NewPassword(values[filePassword])}, nil
+	return secret, nil
 }
 
 // openVersion opens a directory; where the kubelet keeps versions behind the
@@ -87,41 +68,34 @@ func openVersion(path string) (*os.Root, error) {
 	return root.OpenRoot(version)
 }
 
-// readFile reads one file below root, without its line end. Errors name the
-// file and never hold its content.
-func readFile(root *os.Root, name string, private bool) (string, error) {
+// readFile reads one file below root. Errors name the file and never hold its
+// content.
+func readFile(root *os.Root, name string, private bool) ([]byte, error) {
 	// Without O_NONBLOCK a named pipe in the file's place would hold the session.
 	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("key is missing: %q: %w", name, fs.ErrNotExist)
+		return nil, fmt.Errorf("key is missing: %q: %w", name, fs.ErrNotExist)
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("not a regular file: %q", name)
+		return nil, fmt.Errorf("not a regular file: %q", name)
 	}
 	if private && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("others may use the file: %q has mode %#o, want 0600 or less", name, info.Mode().Perm())
+		return nil, fmt.Errorf("others may use the file: %q has mode %#o, want 0600 or less", name, info.Mode().Perm())
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxCredentialFile+1))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(content) > maxCredentialFile {
-		return "", fmt.Errorf("file is too large: %q, want at most %d bytes", name, maxCredentialFile)
+		return nil, fmt.Errorf("file is too large: %q, want at most %d bytes", name, maxCredentialFile)
 	}
-	value, found := strings.CutSuffix(string(content), "\r\n")
-	if !found {
-		value = strings.TrimSuffix(value, "\n")
-	}
-	if strings.ContainsRune(value, 0) {
-		return "", fmt.Errorf("file holds a NUL byte: %q", name)
-	}
-	return value, nil
+	return content, nil
 }

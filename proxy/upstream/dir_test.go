@@ -82,6 +82,16 @@ func TestDirGet(t *testing.T) {
 			dir := t.TempDir()
 			writeFiles(t, dir, tc.files)
 			got, err := Dir{Path: dir, Private: true}.Get(t.Context(), tc.use)
+			keys := map[string][]byte{}
+			for name, content := range tc.files {
+				keys[name] = []byte(content)
+			}
+			if inMemory, other := NewKeys(keys).Get(t.Context(), tc.use); len(tc.files[filePassword]) <= maxCredentialFile &&
+				((other == nil) != (err == nil) || inMemory.Username != got.Username || inMemory.Password.Reveal() != got.Password.Reveal()) {
+				t.Errorf("%s: a directory says %v, the same keys in memory say %v", tc.reason, err, other)
+			} else if other != nil && strings.Contains(other.Error(), canary) {
+				t.Errorf("checklist 49: the password is in the error: %v", other)
+			}
 			if tc.want == nil && tc.text == "" {
 				if err != nil || got.Username != "shop_proxy" || got.Password.Reveal() != canary {
 					t.Fatalf("%s: got %q, %v", tc.reason, got.Username, err)
@@ -189,7 +199,11 @@ func TestPasswordNeverPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := []string{string(encoded), fmt.Sprint(secret.Password), secret.Password.String(), secret.Password.GoString()}
-	hidden := struct{ secret Secret }{secret}
+	hidden := struct {
+		secret Secret
+		keys   Keys
+	}{secret, NewKeys(map[string][]byte{filePassword: []byte(canary)})}
+	shown = append(shown, fmt.Sprint(hidden.keys), hidden.keys.String(), hidden.keys.GoString())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 		shown = append(shown, fmt.Sprintf(verb, secret), fmt.Sprintf(verb, &secret), fmt.Sprintf(verb, hidden), fmt.Sprintf(verb, secret.Password))
 	}

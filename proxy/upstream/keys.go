@@ -6,7 +6,8 @@ package upstream
 import (
 	"context"
 	"fmt"
-	"maps"
+	"io/fs"
+	"slices"
 )
 
 // Keys is a credential held in memory: the data of a Secret of type
@@ -16,24 +17,32 @@ type Keys struct {
 	values *map[string][]byte
 }
 
-// NewKeys takes the data of a Secret.
+// NewKeys takes the data of a Secret. It shares nothing with the caller.
 func NewKeys(data map[string][]byte) Keys {
-	values := maps.Clone(data)
+	values := make(map[string][]byte, len(data))
+	for name, value := range data {
+		values[name] = slices.Clone(value)
+	}
 	return Keys{values: &values}
 }
 
 // Get returns the credential where it names the use.
-func (k Keys) Get(_ context.Context, use Use) (Secret, error) {
-	for _, name := range [...]string{fileConnection, fileAddresses, fileUsername, filePassword} {
-		if k.values == nil || len((*k.values)[name]) == 0 {
-			return Secret{}, fmt.Errorf("cannot use credential: key %q is missing or empty: set it in the Secret", name)
+func (k Keys) Get(ctx context.Context, use Use) (Secret, error) {
+	if err := ctx.Err(); err != nil {
+		return Secret{}, fmt.Errorf("cannot use credential: %w", err)
+	}
+	secret, err := assemble(func(name string) ([]byte, error) {
+		if k.values != nil {
+			if value, present := (*k.values)[name]; present {
+				return value, nil
+			}
 		}
+		return nil, fmt.Errorf("key is missing: %q: set it in the Secret: %w", name, fs.ErrNotExist)
+	}, use)
+	if err != nil {
+		return Secret{}, fmt.Errorf("cannot use credential: %w", err)
 	}
-	values := *k.values
-	if err := permits(string(values[fileConnection]), string(values[fileAddresses]), use); err != nil {
-		return Secret{}, err
-	}
-	return Secret{Username: string(values[fileUsername]), Password: NewPassword(string(values[filePassword]))}, nil
+	return secret, nil
 }
 
 // String hides the credential.
