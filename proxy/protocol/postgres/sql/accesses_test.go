@@ -19,7 +19,7 @@ func TestAccesses(t *testing.T) {
 		properties string
 		kind       string
 	}{
-		"NoRelation":    {"a statement without relations selects nothing", "SELECT 1", "select", "", "SELECT"},
+		"NoRelation":    {"a statement without relations selects nothing", "SELECT 1", "evaluate", "", "SELECT"},
 		"Table":         {"", "SELECT * FROM orders", "select public.orders", "", "SELECT"},
 		"Qualified":     {"", "SELECT * FROM other.orders", "select other.orders", "", "SELECT"},
 		"TableCommand":  {"TABLE is SELECT *", "TABLE orders", "select public.orders", "", "SELECT"},
@@ -29,11 +29,11 @@ func TestAccesses(t *testing.T) {
 		"CTEScopeTrap2": {"trap 2: a CTE of an inner level does not hide a relation outside it",
 			"WITH x AS (WITH users AS (SELECT 1 AS id) SELECT * FROM users) SELECT * FROM users, x", "select public.users", "", "SELECT"},
 		"CTESelfName":            {"without RECURSIVE a CTE's own name inside it is the relation", "WITH users AS (SELECT * FROM users) SELECT * FROM users", "select public.users", "", "SELECT"},
-		"CTERecursive":           {"with RECURSIVE it is the CTE", "WITH RECURSIVE users AS (SELECT 1 AS n UNION ALL SELECT n+1 FROM users WHERE n < 3) SELECT * FROM users", "select", "", "SELECT"},
+		"CTERecursive":           {"with RECURSIVE it is the CTE", "WITH RECURSIVE users AS (SELECT 1 AS n UNION ALL SELECT n+1 FROM users WHERE n < 3) SELECT * FROM users", "evaluate", "", "SELECT"},
 		"CTELater":               {"a CTE does not see those after it", "WITH a AS (SELECT * FROM users), users AS (SELECT 1) SELECT * FROM a", "select public.users", "", "SELECT"},
-		"CTEEarlier":             {"but those before it", "WITH users AS (SELECT 1), a AS (SELECT * FROM users) SELECT * FROM a", "select", "", "SELECT"},
+		"CTEEarlier":             {"but those before it", "WITH users AS (SELECT 1), a AS (SELECT * FROM users) SELECT * FROM a", "evaluate", "", "SELECT"},
 		"CTEQualified":           {"a qualified name is never a CTE", "WITH users AS (SELECT 1) SELECT * FROM public.users", "select public.users", "", "SELECT"},
-		"CTEInSubLink":           {"sublinks see the CTE", "WITH users AS (SELECT 1) SELECT (SELECT * FROM users)", "select", "", "SELECT"},
+		"CTEInSubLink":           {"sublinks see the CTE", "WITH users AS (SELECT 1) SELECT (SELECT * FROM users)", "evaluate", "", "SELECT"},
 		"WritableCTE":            {"checklist 12: writable CTE", "WITH d AS (DELETE FROM orders WHERE id = 1 RETURNING *) SELECT * FROM d", "delete public.orders, select public.orders", "writableCTE", "SELECT"},
 		"NestedWritableCTE":      {"", "WITH a AS (INSERT INTO notes VALUES (1) RETURNING id), b AS (UPDATE orders SET total = 0 WHERE id IN (SELECT id FROM a)) SELECT 1", "insert public.notes, select public.notes, update public.orders", "writableCTE", "SELECT"},
 		"ExplainAnalyze":         {"checklist 12: EXPLAIN ANALYZE DML", "EXPLAIN ANALYZE DELETE FROM orders", "delete public.orders", "explainAnalyze, unboundedWrite", "EXPLAIN"},
@@ -124,7 +124,7 @@ func TestAccesses(t *testing.T) {
 		"Fetch":           {"", "FETCH 5 FROM c", "session", "", "FETCH"},
 		"Prepare":         {"PREPARE is what it prepares", "PREPARE p AS DELETE FROM orders", "delete public.orders", "unboundedWrite", "PREPARE"},
 		"Load":            {"", "LOAD 'x'", "unknown LOAD", "", "LOAD"},
-		"SafeFunctions":   {"", "SELECT count(*), lower('X'), now(), random(), clock_timestamp(), pg_sleep(0), coalesce(1, 2), extract(year from now())", "select", "", "SELECT"},
+		"SafeFunctions":   {"", "SELECT count(*), lower('X'), now(), random(), clock_timestamp(), pg_sleep(0), coalesce(1, 2), extract(year from now())", "evaluate", "", "SELECT"},
 		"Nextval":         {"nextval changes a sequence", "SELECT nextval('tickets')", "execute pg_catalog.nextval", "", "SELECT"},
 		"QueryToXML":      {"runs text as SQL", "SELECT query_to_xml('select 1', true, true, '')", "execute pg_catalog.query_to_xml", "", "SELECT"},
 		"TableToXML":      {"stable, but reads a relation by name", "SELECT table_to_xml('secret.t', true, true, '')", "execute pg_catalog.table_to_xml", "", "SELECT"},

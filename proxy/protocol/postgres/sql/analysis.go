@@ -83,7 +83,7 @@ func (a *analysis) leave() { a.depth-- }
 func (a *analysis) finish() {
 	s := a.out
 	if len(a.accesses) == 0 {
-		a.accesses = []Access{{Action: ActionSelect}}
+		a.accesses = []Access{{Action: ActionEvaluate}}
 	}
 	s.Accesses = mergeAccesses(a.accesses)
 	s.Properties = sortedUnique(s.Properties)

@@ -61,7 +61,7 @@ func startServer() (string, error) {
 	if err := run("initdb", "-D", data, "-U", "owner", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
 		return "", err
 	}
-	options := "-c listen_addresses='' -c unix_socket_directories=" + dir + " -c fsync=off"
+	options := "-c listen_addresses='' -c unix_socket_directories=" + dir + " -c fsync=off -c autovacuum=off"
 	if err := run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", options, "start"); err != nil {
 		return "", err
 	}

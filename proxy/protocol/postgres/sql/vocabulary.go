@@ -6,6 +6,7 @@ package sql
 // Actions that statements are described with; policies match them.
 const (
 	ActionSelect      = "select"
+	ActionEvaluate    = "evaluate"
 	ActionInsert      = "insert"
 	ActionUpdate      = "update"
 	ActionDelete      = "delete"
@@ -53,7 +54,8 @@ const relationResource = "schema.relation; pg_temp.relation for a temporary one"
 
 // Actions is the whole vocabulary, in the order it is documented.
 var Actions = []ActionDoc{
-	{ActionSelect, relationResource + "; empty where no relation is read", "SELECT, TABLE, VALUES, COPY TO, a relation read in FROM, USING or a subquery of another statement, RETURNING, and structure read by LIKE or REFERENCES. What UPDATE and DELETE read of their own target in WHERE belongs to update and delete."},
+	{ActionSelect, relationResource, "SELECT, TABLE, VALUES, COPY TO, a relation read in FROM, USING or a subquery of another statement, RETURNING, and structure read by LIKE or REFERENCES. What UPDATE and DELETE read of their own target in WHERE belongs to update and delete."},
+	{ActionEvaluate, "none", "SELECT and VALUES that touch no relation and call only harmless functions, such as SELECT 1 or SELECT now()."},
 	{ActionInsert, relationResource, "INSERT, COPY FROM, MERGE ... INSERT, the target of SELECT INTO and CREATE TABLE AS is create instead."},
 	{ActionUpdate, relationResource, "UPDATE, INSERT ... ON CONFLICT DO UPDATE, MERGE ... UPDATE."},
 	{ActionDelete, relationResource, "DELETE, MERGE ... DELETE."},
