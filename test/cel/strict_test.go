@@ -31,19 +31,19 @@ var misspellings = map[string]misspelt{
 	"ConnectionName":   {path: "spec.connections.0", right: "name", wrong: "nmae"},
 	"Rules":            {path: "spec", right: "rules", wrong: "rule"},
 	"Masks":            {path: "spec", right: "masks", wrong: "mask"},
-	"Effect":           {path: "spec.rules.0", right: "effect", wrong: "efect"},
-	"Actions":          {path: "spec.rules.0", right: "actions", wrong: "action"},
-	"Resources":        {path: "spec.rules.0", right: "resources", wrong: "resource"},
-	"Approval":         {path: "spec.rules.1", right: "approval", wrong: "aproval"},
-	"Approvers":        {path: "spec.rules.1.approval", right: "approvers", wrong: "approver"},
-	"Minimum":          {path: "spec.rules.1.approval", right: "minimum", wrong: "minimun"},
-	"Timeout":          {path: "spec.rules.1.approval", right: "timeoutSeconds", wrong: "timeout"},
+	"Effect":           {path: "spec.rules.1", right: "effect", wrong: "efect"},
+	"Actions":          {path: "spec.rules.1", right: "actions", wrong: "action"},
+	"Resources":        {path: "spec.rules.1", right: "resources", wrong: "resource"},
+	"Approval":         {path: "spec.rules.2", right: "approval", wrong: "aproval"},
+	"Approvers":        {path: "spec.rules.2.approval", right: "approvers", wrong: "approver"},
+	"Minimum":          {path: "spec.rules.2.approval", right: "minimum", wrong: "minimun"},
+	"Timeout":          {path: "spec.rules.2.approval", right: "timeoutSeconds", wrong: "timeout"},
 	"MaskFields":       {path: "spec.masks.0", right: "fields", wrong: "field"},
 	"MaskMethod":       {path: "spec.masks.0", right: "method", wrong: "metod"},
 	"MaskType":         {path: "spec.masks.0.method", right: "type", wrong: "tipe"},
 	"KeepLast":         {path: "spec.masks.1.method", right: "keepLast", wrong: "keeplast"},
-	"DenyProperties":   {path: "spec.rules.2", right: "properties", wrong: "property", harmless: "the Deny rule matches more"},
-	"Message":          {path: "spec.rules.2", right: "message", wrong: "mesage", harmless: "it is only shown"},
+	"DenyProperties":   {path: "spec.rules.3", right: "properties", wrong: "property", harmless: "the Deny rule matches more"},
+	"Message":          {path: "spec.rules.3", right: "message", wrong: "mesage", harmless: "it is only shown"},
 }
 
 // wrong returns the sample with the field under the other key.
@@ -77,8 +77,8 @@ func TestUnknownFieldIsRefused(t *testing.T) {
 	expect(t, "kubectl create", kubectl(t, extra, "create", "--dry-run=server"), `unknown field "spec.allowedUser"`)
 	expect(t, "kubectl apply", kubectl(t, extra, "apply", "--dry-run=server"), `unknown field "spec.allowedUser"`)
 	expect(t, "server-side apply", kubectl(t, extra, "apply", "--server-side", "--dry-run=server"), "field not declared in schema")
-	nested := edited(sample("accesspolicy.yaml"), edits{"spec.rules.0.allowedUser": "mallory"})
-	expect(t, "in a list", kubectl(t, nested, "create", "--dry-run=server"), `unknown field "spec.rules[0].allowedUser"`)
+	nested := edited(sample("accesspolicy.yaml"), edits{"spec.rules.1.allowedUser": "mallory"})
+	expect(t, "in a list", kubectl(t, nested, "create", "--dry-run=server"), `unknown field "spec.rules[1].allowedUser"`)
 
 	for name, m := range misspellings {
 		t.Run(name, func(t *testing.T) {
