@@ -66,6 +66,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	if p.client, err = kube.NewClient(config, wrap); err != nil {
 		return err
 	}
+	defer p.client.Close()
 	p.spool, err = spool.Open(ctx, spool.Options{Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions, feedSinks}})
 	if err != nil {
 		return err

@@ -117,6 +117,10 @@ func TestStaleness(t *testing.T) {
 		// A replay of an older one gains nothing.
 		w.gate.Heartbeat(299 * time.Second)
 		w.gate.Heartbeat(2 * time.Hour)
+		synctest.Wait()
+		if cause := context.Cause(grant.Context()); cause != nil {
+			t.Fatalf("ended by a replayed heartbeat: %v", cause)
+		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if cause := context.Cause(grant.Context()); !errors.Is(cause, ErrStale) {

@@ -36,7 +36,11 @@ type Client struct {
 	kubernetes.Interface
 	custom rest.Interface
 	codec  runtime.ParameterCodec
+	http   *http.Client
 }
+
+// Close closes the connections that no request uses.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // NewClient makes a client of a configuration. wrap, where not nil, adds to
 // each request what proves the proxy, such as a token that is renewed.
@@ -83,7 +87,7 @@ func NewClient(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripp
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
 	}
-	return &Client{Interface: core, custom: own, codec: runtime.NewParameterCodec(scheme)}, nil
+	return &Client{Interface: core, custom: own, codec: runtime.NewParameterCodec(scheme), http: client}, nil
 }
 
 func (c *Client) approvalRequests(namespace string) *gentype.ClientWithList[*v1alpha1.ApprovalRequest, *v1alpha1.ApprovalRequestList] {

@@ -347,3 +347,24 @@ func (s *Sessions) Terminations(ctx context.Context, namespace, connection strin
 	}
 	f.run(ctx)
 }
+
+// Await waits until the records before next are shown, within a bound.
+func (s *Sessions) Await(next int64, bound time.Duration) {
+	deadline := time.NewTimer(bound)
+	defer deadline.Stop()
+	look := time.NewTicker(showSoonest)
+	defer look.Stop()
+	for {
+		s.mu.Lock()
+		done := s.read >= next && !s.behind
+		s.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-deadline.C:
+			return
+		case <-look.C:
+		}
+	}
+}

@@ -56,3 +56,27 @@ func (m *Metrics) watch(s *Server) {
 		gauge("snapshot_revision", "Revision of the snapshot in force.", name, func() float64 { return float64(gate.Revision()) })
 	}
 }
+
+// Log is what the figures of the log are read from.
+type Log interface {
+	// Durable is the number of records on disk.
+	Durable() int64
+	// Err is why the log accepts nothing now, or nil.
+	Err() error
+}
+
+// WatchLog registers the figures of the log.
+func (m *Metrics) WatchLog(log Log) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "doorward", Subsystem: "proxy", Name: "log_records", Help: "Records that are on disk.",
+		}, func() float64 { return float64(log.Durable()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "doorward", Subsystem: "proxy", Name: "log_writable", Help: "1 where the log accepts records, else 0.",
+		}, func() float64 {
+			if log.Err() != nil {
+				return 0
+			}
+			return 1
+		}))
+}
