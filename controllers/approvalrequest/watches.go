@@ -11,9 +11,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 )
@@ -23,7 +25,8 @@ const workers = 4
 
 // SetupWithManager watches requests, what they are bound to, and the admission
 // policies: a change of those ends the interval in which requests are believed.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+// Each event on proven looks at every request again; it may be nil.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, proven <-chan event.GenericEvent) error {
 	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("approvalrequest").
@@ -31,6 +34,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
 		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
 		Watches(&v1alpha1.AuditSession{}, handler.EnqueueRequestsFromMapFunc(r.heldBy))
+	if proven != nil {
+		b = b.WatchesRawSource(source.Channel(proven, handler.EnqueueRequestsFromMapFunc(r.all)))
+	}
 	for _, object := range []client.Object{
 		&admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{},
 		&admissionv1.MutatingAdmissionPolicy{}, &admissionv1.MutatingAdmissionPolicyBinding{},

@@ -29,8 +29,11 @@ const (
 	keyPrevious           = "previous.crt"
 )
 
-// checkEvery is how often the authority's Secret is looked at.
-const checkEvery = time.Hour
+// How often the authority's Secret is looked at, and how soon again after an error.
+const (
+	checkEvery = time.Hour
+	checkAgain = 5 * time.Second
+)
 
 // Store keeps the authority in its Secret and rotates it. The client must read
 // Secrets from the API server, not from a cache.
@@ -39,14 +42,14 @@ type Store struct {
 	key         types.NamespacedName
 	constraints Constraints
 	now         func() time.Time
-	changed     func()
+	changed     func(ctx context.Context, bundle []byte) error
 
 	mu sync.Mutex // orders reads and writes of the Secret
 }
 
-// NewStore makes a Store. changed is called when the authority rotated; it may
-// be nil.
-func NewStore(c client.Client, namespace string, constraints Constraints, changed func()) *Store {
+// NewStore makes a Store. changed is called with the bundle when Start begins and
+// when the authority rotated, again until it returns no error; it may be nil.
+func NewStore(c client.Client, namespace string, constraints Constraints, changed func(ctx context.Context, bundle []byte) error) *Store {
 	return &Store{
 		client: c, key: types.NamespacedName{Namespace: namespace, Name: SecretName},
 		constraints: constraints, now: time.Now, changed: changed,
@@ -87,25 +90,35 @@ func (s *Store) State(ctx context.Context) (State, error) {
 
 // Start rotates the authority until the context ends.
 func (s *Store) Start(ctx context.Context) error {
-	ticker := time.NewTicker(checkEvery)
-	defer ticker.Stop()
-	var bundle string
+	told := ""
 	for {
-		state, err := s.State(ctx)
-		if err != nil {
+		wait := checkEvery
+		if err := s.check(ctx, &told); err != nil && ctx.Err() == nil {
 			logr.FromContextOrDiscard(ctx).Error(err, "Cannot check the certificate authority")
-		} else if next := string(state.Bundle()); next != bundle {
-			if bundle != "" && s.changed != nil {
-				s.changed()
-			}
-			bundle = next
+			wait = checkAgain
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(wait):
 		}
 	}
+}
+
+func (s *Store) check(ctx context.Context, told *string) error {
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	bundle := state.Bundle()
+	if s.changed == nil || string(bundle) == *told {
+		return nil
+	}
+	if err := s.changed(ctx, bundle); err != nil {
+		return err
+	}
+	*told = string(bundle)
+	return nil
 }
 
 // NeedLeaderElection makes the manager run Start on the leader only.

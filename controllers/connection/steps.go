@@ -111,14 +111,19 @@ func (r *Reconciler) trust(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.bundle = state.Bundle()
-	bundle := &corev1.ConfigMap{
+	return r.applier.Apply(ctx, TrustBundle(s.connection.Namespace, s.bundle))
+}
+
+// TrustBundle is the ConfigMap of the authorities that callers in a namespace
+// trust.
+func TrustBundle(namespace string, bundle []byte) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: TrustBundleName, Namespace: s.connection.Namespace,
+			Name: TrustBundleName, Namespace: namespace,
 			Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
 		},
-		Data: map[string]string{trustBundleKey: string(s.bundle)},
+		Data: map[string]string{trustBundleKey: string(bundle)},
 	}
-	return r.applier.Apply(ctx, bundle)
 }
 
 // certificate issues and renews the serving certificate.

@@ -1,0 +1,135 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/accesspolicy"
+	"github.com/doorward/doorward/controllers/approvalrequest"
+	"github.com/doorward/doorward/controllers/auditsession"
+	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/connection"
+	"github.com/doorward/doorward/controllers/enforcement"
+	"github.com/doorward/doorward/controllers/enrol"
+	"github.com/doorward/doorward/controllers/identityprovider"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/controllers/logsink"
+	"github.com/doorward/doorward/controllers/publish"
+)
+
+// addControllers reads or makes the keys and adds everything that runs.
+func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Options, constraints ca.Constraints) error {
+	user, err := whoAmI(ctx, direct)
+	if err != nil {
+		return err
+	}
+	key, err := publish.LoadKey(ctx, direct, o.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := publishKey(ctx, direct, o.Namespace, publish.EncodePublic(key)); err != nil {
+		return err
+	}
+	protocols := compile.NewProtocols(o.Protocols...)
+	recorder := mgr.GetEventRecorder(recorderName)
+	rotated := make(chan event.GenericEvent, 1)
+	rotate := notify(rotated)
+	authority := ca.NewStore(direct, o.Namespace, constraints, func(ctx context.Context, bundle []byte) error {
+		rotate()
+		return trustEverywhere(ctx, direct, o.Namespaces, bundle)
+	})
+	publisher := publish.New(direct, key)
+	approvals := make(chan event.GenericEvent, 1)
+	prover, err := enforcement.New(enforcement.Options{
+		Client: direct, ManagerUser: user, Namespace: o.Namespace, MACKey: derive(key.Seed(), "enforcement"),
+		ProbeNamespace: probeNamespace(mgr.GetClient(), o.Namespaces), Changed: notify(approvals),
+	})
+	if err != nil {
+		return err
+	}
+	connections := connection.New(connection.Options{
+		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
+		Events: recorder, Image: o.ProxyImage, SnapshotKey: publish.EncodePublic(key),
+	})
+	requests := approvalrequest.New(approvalrequest.Options{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder,
+	})
+	for _, err := range []error{
+		connections.SetupWithManager(mgr, rotated),
+		(&accesspolicy.Reconciler{Client: mgr.GetClient(), Snapshots: publisher, Protocols: protocols}).SetupWithManager(mgr),
+		requests.SetupWithManager(mgr, approvals),
+		(&auditsession.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
+		(&identityprovider.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
+		(&logsink.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
+		mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover),
+	} {
+		if err != nil {
+			return fmt.Errorf("cannot add to the manager: %w", err)
+		}
+	}
+	return nil
+}
+
+// notify returns a function that raises an event if none is waiting.
+func notify(events chan<- event.GenericEvent) func() {
+	return func() {
+		select {
+		case events <- event.GenericEvent{Object: &metav1.PartialObjectMetadata{}}:
+		default:
+		}
+	}
+}
+
+// publishKey writes the public key where whoever enrols a proxy finds it: in the
+// operator's namespace, out of reach of those who write Secrets and ConfigMaps
+// beside Connections.
+func publishKey(ctx context.Context, c client.Client, namespace, key string) error {
+	return kit.Apply(ctx, c, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: enrol.KeyConfigMapName, Namespace: namespace,
+			Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
+		},
+		Data: map[string]string{enrol.KeyConfigMapKey: key},
+	})
+}
+
+// trustEverywhere publishes the bundle in the namespaces that the manager was
+// given, before there is a Connection; connections do it in theirs.
+func trustEverywhere(ctx context.Context, c client.Client, namespaces []string, bundle []byte) error {
+	for _, namespace := range namespaces {
+		if err := kit.Apply(ctx, c, connection.TrustBundle(namespace, bundle)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probeNamespace returns where forged requests are sent: a namespace that the
+// manager was given, else one that holds a Connection.
+func probeNamespace(reader client.Reader, namespaces []string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		if len(namespaces) > 0 {
+			return namespaces[0], nil
+		}
+		var all v1alpha1.ConnectionList
+		if err := reader.List(ctx, &all); err != nil {
+			return "", fmt.Errorf("cannot list Connections: %w", err)
+		}
+		if len(all.Items) == 0 {
+			return "", errors.New("there is no Connection yet")
+		}
+		return all.Items[0].Namespace, nil
+	}
+}
