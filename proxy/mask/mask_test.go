@@ -248,7 +248,7 @@ func TestNames(t *testing.T) {
 	if diff := cmp.Diff(want, Compile(masks()).Names()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if (Rules{}).Empty() == false || Compile(masks()).Empty() {
+	if !(Rules{}).Empty() || Compile(masks()).Empty() {
 		t.Error("Empty is true for no masks only")
 	}
 }
