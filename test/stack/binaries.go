@@ -1,0 +1,40 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/doorward/doorward/test/testenv"
+)
+
+// Binaries are the product's programs, as users run them.
+type Binaries struct {
+	Manager string
+	Proxy   string
+}
+
+// Build compiles the product's programs into bin/, or bin/race/ with the race
+// detector. The build cache makes repetition cheap.
+func Build(ctx context.Context, race bool) (Binaries, error) {
+	root := testenv.Root()
+	dir := filepath.Join(root, "bin")
+	args := []string{"build"}
+	if race {
+		dir = filepath.Join(dir, "race")
+		args = append(args, "-race")
+	}
+	built := Binaries{Manager: filepath.Join(dir, "manager"), Proxy: filepath.Join(dir, "proxy")}
+	args = append(args, "-o", dir+string(filepath.Separator), "./cmd/manager", "./cmd/proxy")
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Dir = root
+	if output, err := command.CombinedOutput(); err != nil {
+		return Binaries{}, errors.Join(fmt.Errorf("cannot build the programs: %s", output), err)
+	}
+	return built, nil
+}

@@ -1,0 +1,128 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/proc"
+	"github.com/doorward/doorward/test/testenv"
+)
+
+// Names in config/rbac.
+const (
+	managerAccount       = "doorward-manager"
+	managerNamespaceRole = "doorward-namespace"
+	trustBundle          = "doorward-trust-bundle"
+	trustBundleKey       = "ca.crt"
+)
+
+// installOperator creates the namespaces and the manager's rights, as an admin would.
+func (s *Stack) installOperator(ctx context.Context) error {
+	for _, name := range []string{OperatorNamespace, Namespace} {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if err := s.Admin.Create(ctx, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("cannot create namespace %q: %w", name, err)
+		}
+	}
+	if err := s.Control.Apply(ctx, filepath.Join(testenv.Root(), "config", "rbac")); err != nil {
+		return err
+	}
+	// The manager has rights on Secrets only where an admin binds it.
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: managerAccount},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: managerNamespaceRole},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: OperatorNamespace, Name: managerAccount}},
+	}
+	if err := s.Admin.Create(ctx, binding); err != nil {
+		return fmt.Errorf("cannot bind the manager to namespace %q: %w", Namespace, err)
+	}
+	return nil
+}
+
+// StartManager runs the manager with its own ServiceAccount's token, and waits
+// for the trust bundle.
+func (s *Stack) StartManager(ctx context.Context) error {
+	config, err := s.Control.ServiceAccountConfig(ctx, OperatorNamespace, managerAccount)
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := s.Control.WriteKubeconfig("manager", config)
+	if err != nil {
+		return err
+	}
+	s.manager, err = proc.Start(proc.Command{
+		Path: s.binaries.Manager,
+		Args: []string{
+			"--kubeconfig=" + kubeconfig, "--namespaces=" + Namespace, "--namespace=" + OperatorNamespace,
+			"--metrics-address=0", "--health-address=0", "--leader-elect=false",
+		},
+		Output: filepath.Join(s.Logs(), "manager.log"),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
+	defer cancel()
+	return s.manager.WaitReady(ctx, pollInterval, s.writeTrustBundle)
+}
+
+// ManagerSignal sends the manager a signal.
+func (s *Stack) ManagerSignal(signal syscall.Signal) error { return s.manager.Signal(signal) }
+
+// StopManager ends the manager, if it runs.
+func (s *Stack) StopManager() error {
+	if s.manager == nil {
+		return nil
+	}
+	manager := s.manager
+	s.manager = nil
+	return manager.Stop()
+}
+
+// writeTrustBundle keeps the manager's CA for psql.
+func (s *Stack) writeTrustBundle(ctx context.Context) error {
+	var bundle corev1.ConfigMap
+	if err := s.Admin.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: trustBundle}, &bundle); err != nil {
+		return fmt.Errorf("no trust bundle yet: %w", err)
+	}
+	s.CAPath = s.caPath()
+	if err := os.WriteFile(s.CAPath, []byte(bundle.Data[trustBundleKey]), 0o600); err != nil {
+		return fmt.Errorf("cannot write the trust bundle: %w", err)
+	}
+	return nil
+}
+
+func (s *Stack) caPath() string { return filepath.Join(s.Dir, "ca.crt") }
+
+// Attach opens a stack that another process runs, to start further proxies.
+func Attach(ctx context.Context, dir, proxyBinary string) (*Stack, error) {
+	s := &Stack{Dir: dir, binaries: Binaries{Proxy: proxyBinary}}
+	s.CAPath = s.caPath()
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "control-plane", "admin.kubeconfig"))
+	if err != nil {
+		return nil, fmt.Errorf("no playground runs here: start it with `make playground`: %w", err)
+	}
+	s.adminConfig = config
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	if s.Admin, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return nil, fmt.Errorf("cannot make a client: %w", err)
+	}
+	return s, s.Admin.List(ctx, &v1alpha1.ConnectionList{}, client.InNamespace(Namespace))
+}
