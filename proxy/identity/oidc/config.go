@@ -105,13 +105,12 @@ func (c *Config) algorithms() []string {
 }
 
 // fingerprint tells equal configurations.
-func (c *Config) fingerprint() string {
+func (c *Config) fingerprint() (string, error) {
 	encoded, err := json.Marshal(c)
 	if err != nil {
-		// Strings, integers and bytes always marshal.
-		panic("identity/oidc: internal error: " + err.Error())
+		return "", fmt.Errorf("invalid identity provider: %q: %w", c.Name, err)
 	}
-	return string(encoded)
+	return string(encoded), nil
 }
 
 // clone is a copy that shares nothing with the caller.

@@ -53,12 +53,14 @@ func (p *Pool) Chain(configs []Config) (*identity.Chain, error) {
 // verifier finds or makes a Verifier and drops what is beyond the bound. One
 // that is dropped while in use goes on working.
 func (p *Pool) verifier(config Config) (*Verifier, error) {
-	fingerprint := config.fingerprint()
+	fingerprint, err := config.fingerprint()
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v, known := p.made[fingerprint]
 	if !known {
-		var err error
 		if v, err = newVerifier(p.fetches, config, time.Now); err != nil {
 			return nil, err
 		}

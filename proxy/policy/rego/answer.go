@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -131,8 +130,8 @@ func (c *compiled) terms(rules []int) ([]policy.ApprovalTerms, error) {
 		}
 		terms = append(terms, *c.rules[rule].terms)
 	}
-	slices.SortFunc(terms, func(a, b policy.ApprovalTerms) int { return strings.Compare(termsKey(a), termsKey(b)) })
-	return slices.CompactFunc(terms, func(a, b policy.ApprovalTerms) bool { return termsKey(a) == termsKey(b) }), nil
+	slices.SortFunc(terms, compareTerms)
+	return slices.CompactFunc(terms, func(a, b policy.ApprovalTerms) bool { return compareTerms(a, b) == 0 }), nil
 }
 
 // hitsOf reads the answer's hits, sorted by position and rule.

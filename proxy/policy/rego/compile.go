@@ -5,7 +5,6 @@ package rego
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -142,19 +141,20 @@ func normalTerms(terms *policy.ApprovalTerms) *policy.ApprovalTerms {
 	}
 	normal := *terms
 	normal.Approvers = slices.Clone(terms.Approvers)
-	slices.SortFunc(normal.Approvers, func(a, b policy.Subject) int {
-		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Provider, b.Provider))
-	})
+	slices.SortFunc(normal.Approvers, compareSubjects)
 	normal.Approvers = slices.Compact(normal.Approvers)
 	return &normal
 }
 
-// termsKey orders terms and tells equal ones.
-func termsKey(terms policy.ApprovalTerms) string {
-	key, err := json.Marshal(terms)
-	if err != nil {
-		// Strings and integers always marshal.
-		panic("policy/rego: internal error: " + err.Error())
-	}
-	return string(key)
+func compareSubjects(a, b policy.Subject) int {
+	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Provider, b.Provider))
+}
+
+// compareTerms orders terms in their normal form.
+func compareTerms(a, b policy.ApprovalTerms) int {
+	return cmp.Or(
+		slices.CompareFunc(a.Approvers, b.Approvers, compareSubjects),
+		cmp.Compare(a.Minimum, b.Minimum),
+		cmp.Compare(a.TimeoutSeconds, b.TimeoutSeconds),
+	)
 }
