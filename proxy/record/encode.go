@@ -224,7 +224,7 @@ func appendText(dst []byte, name, truncated, s string) []byte {
 func appendDigest(dst []byte, s string) []byte {
 	h := sha256.New()
 	var part [1 << 10]byte // hashes without a copy of the whole
-	for len(s) > 0 {
+	for s != "" {
 		n := copy(part[:], s)
 		h.Write(part[:n])
 		s = s[n:]

@@ -38,28 +38,42 @@ var (
 var events = map[Type]Event{
 	ProxyStart: {Type: ProxyStart, Time: at, Attributes: []Attribute{{Name: "version", Value: "v0.1.0"}, {Name: "instance", Value: "orders-0"}}},
 	ProxyStop:  {Type: ProxyStop, Time: at, Reason: "terminated"},
-	Recovery: {Type: Recovery, Time: at, Reason: "the log was not closed",
-		Attributes: []Attribute{{Name: "cutBytes", Value: "311"}, {Name: "operationsWithUnknownOutcome", Value: "1"}}},
+	Recovery: {
+		Type: Recovery, Time: at, Reason: "the log was not closed",
+		Attributes: []Attribute{{Name: "cutBytes", Value: "311"}, {Name: "operationsWithUnknownOutcome", Value: "1"}},
+	},
 	SnapshotApplied:      {Type: SnapshotApplied, Time: at, Connection: connection, Revision: 12},
 	SnapshotRefused:      {Type: SnapshotRefused, Time: at, Connection: connection, Revision: 11, Reason: "revision below the highest seen: 11 < 12"},
 	AuthenticationFailed: {Type: AuthenticationFailed, Time: at, Connection: connection, ClientAddress: "192.0.2.7:50123", Reason: "credential rejected: token expired"},
 	SessionRefused:       {Type: SessionRefused, Time: at, Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123", Reason: "no policy allows this caller"},
-	SessionStart: {Type: SessionStart, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, ClientAddress: "[2001:db8::1]:50123",
-		Attributes: []Attribute{{Name: "database", Value: "shop"}, {Name: "application_name", Value: "psql\x1b[2K\nforged"}}},
+	SessionStart: {
+		Type: SessionStart, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, ClientAddress: "[2001:db8::1]:50123",
+		Attributes: []Attribute{{Name: "database", Value: "shop"}, {Name: "application_name", Value: "psql\x1b[2K\nforged"}},
+	},
 	SessionEnd: {Type: SessionEnd, Time: at, Session: "s-1", Connection: connection, Reason: "closed by the caller"},
-	OperationDecided: {Type: OperationDecided, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, OperationID: 3,
-		Operation: &Operation{Protocol: "postgres", Kind: "SELECT", Statement: "SELECT email\n\tFROM public.users WHERE id = $1 -- \"\\d\"",
+	OperationDecided: {
+		Type: OperationDecided, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, OperationID: 3,
+		Operation: &Operation{
+			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT email\n\tFROM public.users WHERE id = $1 -- \"\\d\"",
 			Digest: "sha256:0a1b", Normalized: "select email from public.users where id = $1",
 			Accesses: []policy.Access{{Action: "select", Resource: "public.users"}, {Action: "begin"}}, Properties: []string{"readOnly"},
-			Parameters: 1, ParametersDigest: "sha256:2c3d"},
-		Decision: &Decision{Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}},
-			Message: "reads only", Masks: []string{"read/emails"}},
-		Approval: &Approval{Request: "ask-x7k2p", UID: "91", Outcome: "Approved", Approvers: []string{"oidc:bob@example.com"}}},
-	OperationHeld: {Type: OperationHeld, Time: at, Session: "s-1", Connection: connection, Revision: 12, OperationID: 4,
+			Parameters: 1, ParametersDigest: "sha256:2c3d",
+		},
+		Decision: &Decision{
+			Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}},
+			Message: "reads only", Masks: []string{"read/emails"},
+		},
+		Approval: &Approval{Request: "ask-x7k2p", UID: "91", Outcome: "Approved", Approvers: []string{"oidc:bob@example.com"}},
+	},
+	OperationHeld: {
+		Type: OperationHeld, Time: at, Session: "s-1", Connection: connection, Revision: 12, OperationID: 4,
 		Operation: &Operation{Protocol: "postgres", Kind: "DELETE", Statement: "DELETE FROM public.users"},
-		Decision:  &Decision{Effect: policy.RequireApproval}, Approval: &Approval{Request: "ask-x7k2p", UID: "91"}},
-	OperationResult: {Type: OperationResult, Time: at, Session: "s-1", Connection: connection, OperationID: 3,
-		Result: &Result{Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}}},
+		Decision:  &Decision{Effect: policy.RequireApproval}, Approval: &Approval{Request: "ask-x7k2p", UID: "91"},
+	},
+	OperationResult: {
+		Type: OperationResult, Time: at, Session: "s-1", Connection: connection, OperationID: 3,
+		Result: &Result{Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}},
+	},
 }
 
 func encode(e Event) []byte {

@@ -39,22 +39,19 @@ func appendString(dst []byte, s string, lines bool) []byte {
 			i++
 			continue
 		}
-		size := 1
 		if c >= utf8.RuneSelf {
-			var r rune
-			r, size = utf8.DecodeRuneInString(s[i:])
-			if !(r == utf8.RuneError && size == 1) && !hidden(r) {
-				i += size
-				continue
-			}
-			dst = append(dst, s[start:i]...)
-			if r == utf8.RuneError && size == 1 {
-				dst = appendVisible(dst, 'x', uint64(c))
-			} else {
-				dst = appendVisible(dst, 'u', uint64(r))
+			r, size := utf8.DecodeRuneInString(s[i:])
+			invalid := r == utf8.RuneError && size == 1
+			if invalid || hidden(r) {
+				dst = append(dst, s[start:i]...)
+				if invalid {
+					dst = appendVisible(dst, 'x', rune(c))
+				} else {
+					dst = appendVisible(dst, 'u', r)
+				}
+				start = i + size
 			}
 			i += size
-			start = i
 			continue
 		}
 		dst = append(dst, s[start:i]...)
@@ -72,7 +69,7 @@ func appendString(dst []byte, s string, lines bool) []byte {
 		case lines && c == '\r' && i+1 < len(s) && s[i+1] == '\n':
 			dst = append(dst, '\\', 'r')
 		default:
-			dst = appendVisible(dst, 'u', uint64(c))
+			dst = appendVisible(dst, 'u', rune(c))
 		}
 		i++
 		start = i
@@ -82,9 +79,9 @@ func appendString(dst []byte, s string, lines bool) []byte {
 }
 
 // appendVisible appends \u{hex} or \x{hex}, its backslash escaped for JSON.
-func appendVisible(dst []byte, kind byte, value uint64) []byte {
+func appendVisible(dst []byte, kind byte, value rune) []byte {
 	dst = append(dst, '\\', '\\', kind, '{')
-	dst = strconv.AppendUint(dst, value, 16)
+	dst = strconv.AppendInt(dst, int64(value), 16)
 	return append(dst, '}')
 }
 

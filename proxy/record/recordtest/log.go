@@ -115,13 +115,13 @@ func (l *Log) Events() []record.Event {
 }
 
 // Documents returns all records so far as their readers see them.
-func (l *Log) Documents(t testing.TB) []record.Document {
-	t.Helper()
+func (l *Log) Documents(tb testing.TB) []record.Document {
+	tb.Helper()
 	var documents []record.Document
 	for i, e := range l.Events() {
 		d, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: LogID, Index: int64(i)}, &e))
 		if err != nil {
-			t.Fatalf("record %d: %v", i, err)
+			tb.Fatalf("record %d: %v", i, err)
 		}
 		documents = append(documents, d)
 	}
@@ -141,8 +141,8 @@ func (l *Log) OfType(kind record.Type) []record.Event {
 
 // Await returns the first event that matches, waiting for it until ctx ends;
 // then the test fails with what there is.
-func (l *Log) Await(ctx context.Context, t testing.TB, what string, match func(record.Event) bool) record.Event {
-	t.Helper()
+func (l *Log) Await(ctx context.Context, tb testing.TB, what string, match func(record.Event) bool) record.Event {
+	tb.Helper()
 	for from := 0; ; {
 		l.mu.Lock()
 		events, changed := l.events, l.changed
@@ -159,7 +159,7 @@ func (l *Log) Await(ctx context.Context, t testing.TB, what string, match func(r
 			for _, e := range events {
 				types = append(types, e.Type)
 			}
-			t.Fatalf("no record of %s: %v: there are %v", what, context.Cause(ctx), types)
+			tb.Fatalf("no record of %s: %v: there are %v", what, context.Cause(ctx), types)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -194,9 +195,7 @@ func records(dir string, yield func(record.Record, error) bool) error {
 			return err
 		}
 		if logID == "" {
-			if logID, err = logOf(data); err != nil {
-				return corrupt(path, 0, err.Error())
-			}
+			logID = logOf(data)
 		}
 		w, err := walk(path, data, first, logID, func(r record.Record) error {
 			if !yield(r, nil) {
@@ -218,12 +217,15 @@ func records(dir string, yield func(record.Record, error) bool) error {
 	return nil
 }
 
-// logOf reads the log id from a segment's first record; empty where it has none.
-func logOf(data []byte) (string, error) {
-	payload, _, err := openFrame(data)
-	if err != nil {
-		return "", nil // empty or torn: walk tells
+// logOf reads the log id from the first record of a segment, be its frame
+// damaged or not, so that walk can tell damage from a torn tail. Empty where
+// there is no record.
+func logOf(data []byte) string {
+	start := []byte(`{"schema":"` + record.SchemaVersion + `","log":"`)
+	_, rest, found := bytes.Cut(data, start)
+	id, _, end := bytes.Cut(rest[:min(len(rest), 256)], []byte(`"`))
+	if !found || !end {
+		return ""
 	}
-	p, err := record.Head(payload)
-	return p.LogID, err
+	return string(id)
 }

@@ -156,6 +156,13 @@ func TestDamageInTheMiddle(t *testing.T) {
 			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), want) {
 				t.Errorf("record %d, byte %d: Open: %v, want %v naming %s", i, inside, err, ErrCorrupt, want)
 			}
+			var last error
+			for _, err := range Records(dir) {
+				last = err
+			}
+			if !errors.Is(last, ErrCorrupt) || !strings.Contains(last.Error(), want) {
+				t.Errorf("record %d, byte %d: Records: %v, want %v naming %s", i, inside, last, ErrCorrupt, want)
+			}
 		}
 	}
 }
@@ -244,8 +251,10 @@ func TestUnknownOutcomes(t *testing.T) {
 		}
 		want := []found{
 			{record.Recovery, "", 0, ""},
-			{record.OperationResult, "a", 3, "Unknown"}, {record.SessionEnd, "a", 0, ""},
-			{record.OperationResult, "b", 2, "Unknown"}, {record.SessionEnd, "b", 0, ""},
+			{record.OperationResult, "a", 3, "Unknown"},
+			{record.SessionEnd, "a", 0, ""},
+			{record.OperationResult, "b", 2, "Unknown"},
+			{record.SessionEnd, "b", 0, ""},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("lists forgotten %v: -want, +got:\n%s", forget, diff)

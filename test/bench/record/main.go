@@ -36,21 +36,28 @@ func main() {
 	pause := flag.Duration("pause", 0, "what each writer waits between records, as for its target's answer")
 	profile := flag.String("cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
-	if *profile != "" {
-		file, err := os.Create(*profile)
-		if err == nil {
-			err = pprof.StartCPUProfile(file)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "record:", err)
-			os.Exit(1)
-		}
-		defer pprof.StopCPUProfile()
-	}
-	if err := run(*dir, *writers, *period, *pause, *rounds); err != nil {
+	err := profiled(*profile, func() error { return run(*dir, *writers, *period, *pause, *rounds) })
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled calls work and writes its CPU profile where a path is given.
+func profiled(path string, work func() error) error {
+	if path == "" {
+		return work()
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	err = work()
+	pprof.StopCPUProfile()
+	return errors.Join(err, file.Close())
 }
 
 func run(dir, writers string, period, pause time.Duration, rounds int) error {
@@ -64,8 +71,8 @@ func run(dir, writers string, period, pause time.Duration, rounds int) error {
 
 func measureAll(root, writers string, period, pause time.Duration, rounds int) error {
 	size := len(record.AppendJSON(nil, record.Position{LogID: strings.Repeat("0", 32)}, event()))
-	fmt.Printf("%d processors, records of %d bytes\n\n", runtime.GOMAXPROCS(0), size)
-	fmt.Printf("%-22s %12s %10s %10s %10s %14s\n", "", "per second", "p50 ms", "p99 ms", "max ms", "records/sync")
+	fmt.Fprintf(os.Stdout, "%d processors, records of %d bytes\n\n", runtime.GOMAXPROCS(0), size)
+	fmt.Fprintf(os.Stdout, "%-22s %12s %10s %10s %10s %14s\n", "", "per second", "p50 ms", "p99 ms", "max ms", "records/sync")
 	for round := range rounds {
 		name := filepath.Join(root, "disk")
 		if err := disk(name, size, period); err != nil {
@@ -162,7 +169,7 @@ func appends(dir string, writers int, period, pause time.Duration) error {
 				}
 				all[w] = append(all[w], time.Since(start))
 				if pause > 0 {
-					time.Sleep(pause)
+					<-time.After(pause)
 				}
 			}
 		})
@@ -182,7 +189,7 @@ func report(name string, times []time.Duration, took time.Duration, perSync floa
 	at := func(q float64) float64 {
 		return float64(times[int(q*float64(len(times)-1))].Microseconds()) / 1000
 	}
-	fmt.Printf("%-22s %12.0f %10.3f %10.3f %10.3f %14.1f\n",
+	fmt.Fprintf(os.Stdout, "%-22s %12.0f %10.3f %10.3f %10.3f %14.1f\n",
 		name, float64(len(times))/took.Seconds(), at(0.5), at(0.99), at(1), perSync)
 }
 

@@ -56,10 +56,17 @@ func TestConformance(t *testing.T) {
 	for name, size := range map[string]int64{"OneFile": 0, "ManyFiles": 1000} {
 		t.Run(name, func(t *testing.T) {
 			sinktest.Run(t, func(t *testing.T) sinktest.Destination {
+				t.Helper()
 				dir := filepath.Join(t.TempDir(), "records")
 				return sinktest.Destination{
-					New:      func(t *testing.T) sink.Sink { return open(t, dir, size) },
-					Received: func(t *testing.T) [][]byte { return received(t, dir) },
+					New: func(t *testing.T) sink.Sink {
+						t.Helper()
+						return open(t, dir, size)
+					},
+					Received: func(t *testing.T) [][]byte {
+						t.Helper()
+						return received(t, dir)
+					},
 				}
 			})
 		})

@@ -115,6 +115,7 @@ func once(received [][]byte) []string {
 }
 
 func acceptedIsThere(t *testing.T, d Destination) {
+	t.Helper()
 	s := d.New(t)
 	for i := range int64(5) {
 		write(t, s, Records(i, i+1))
@@ -123,6 +124,7 @@ func acceptedIsThere(t *testing.T, d Destination) {
 }
 
 func inOrder(t *testing.T, d Destination) {
+	t.Helper()
 	s := d.New(t)
 	for at, size := int64(0), int64(1); at < 100; at, size = at+size, size%7+1 {
 		write(t, s, Records(at, min(at+size, 100)))
@@ -131,6 +133,7 @@ func inOrder(t *testing.T, d Destination) {
 }
 
 func largeBatch(t *testing.T, d Destination) {
+	t.Helper()
 	batch := Records(0, 2000)
 	big := strings.Repeat("a long reason ", 290)
 	for i := int64(2000); i < 2200; i++ {
@@ -141,6 +144,7 @@ func largeBatch(t *testing.T, d Destination) {
 }
 
 func emptyBatch(t *testing.T, d Destination) {
+	t.Helper()
 	s := d.New(t)
 	write(t, s, nil)
 	write(t, s, Records(0, 1))
@@ -148,6 +152,7 @@ func emptyBatch(t *testing.T, d Destination) {
 }
 
 func endedContext(t *testing.T, d Destination) {
+	t.Helper()
 	s := d.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -161,6 +166,7 @@ func endedContext(t *testing.T, d Destination) {
 }
 
 func againAfterRestart(t *testing.T, d Destination) {
+	t.Helper()
 	write(t, d.New(t), Records(0, 10))
 	// The acknowledgement was lost: the next proxy delivers some again.
 	write(t, d.New(t), Records(5, 20))
@@ -170,6 +176,7 @@ func againAfterRestart(t *testing.T, d Destination) {
 }
 
 func doesNotKeep(t *testing.T, d Destination) {
+	t.Helper()
 	s := d.New(t)
 	batch := Records(0, 3)
 	before := lines(batch)
@@ -185,6 +192,7 @@ func doesNotKeep(t *testing.T, d Destination) {
 }
 
 func failsWhileBroken(t *testing.T, d Destination) {
+	t.Helper()
 	s := d.New(t)
 	write(t, s, Records(0, 5))
 	mend := d.Break(t)
