@@ -143,7 +143,7 @@ func (a *Approvals) Ask(ctx context.Context, question access.Question) (access.P
 // request is the object of a question. What an approver reads is the recorded
 // form: neutralised, bounded, and saying so where it was cut.
 func (a *Approvals) request(q access.Question) (*v1alpha1.ApprovalRequest, error) {
-	shown, err := record.Decode(record.AppendJSON(nil, record.Position{}, &record.Event{
+	shown, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: a.Instance}, &record.Event{
 		Type: record.OperationHeld, Actor: &q.Requester, Operation: &q.Operation,
 	}))
 	if err != nil {
