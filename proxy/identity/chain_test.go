@@ -90,7 +90,7 @@ func TestCredentialNeverPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	hidden := struct{ credential identity.Credential }{credential}
-	for _, shown := range []string{string(encoded), fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden), fmt.Sprint(credential), fmt.Sprintf("%v %+v %#v %s %q", credential, credential, credential, credential, credential)} {
+	for _, shown := range []string{string(encoded), fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden), credential.String(), fmt.Sprintf("%v %+v %#v %s %q", credential, credential, credential, credential, credential)} {
 		if strings.Contains(shown, canary) {
 			t.Errorf("the token shows: %s", shown)
 		}

@@ -198,12 +198,12 @@ func TestPasswordNeverPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := []string{string(encoded), fmt.Sprint(secret.Password), secret.Password.String(), secret.Password.GoString()}
+	shown := []string{string(encoded), secret.Password.String(), secret.Password.GoString()}
 	hidden := struct {
 		secret Secret
 		keys   Keys
 	}{secret, NewKeys(map[string][]byte{filePassword: []byte(canary)})}
-	shown = append(shown, fmt.Sprint(hidden.keys), hidden.keys.String(), hidden.keys.GoString())
+	shown = append(shown, hidden.keys.String(), hidden.keys.GoString())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 		shown = append(shown, fmt.Sprintf(verb, secret), fmt.Sprintf(verb, &secret), fmt.Sprintf(verb, hidden), fmt.Sprintf(verb, secret.Password))
 	}

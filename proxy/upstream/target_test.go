@@ -58,21 +58,25 @@ func TestDialErrors(t *testing.T) {
 
 	cases := map[string]struct {
 		reason  string
-		ctx     context.Context
+		ended   bool
 		targets []Target
 		want    error
 		text    string
 	}{
-		"NoTargets":   {reason: "nothing to dial is an error", ctx: t.Context(), text: "names no address"},
-		"AllDead":     {reason: "the error names each target", ctx: t.Context(), targets: []Target{dead}, text: dead.String()},
-		"Ended":       {reason: "an ended context dials nothing", ctx: ended, targets: []Target{alive}, want: context.Canceled},
-		"LinkLocal":   {reason: "checklist 25: the metadata address is refused at connect time", ctx: t.Context(), targets: []Target{{"169.254.169.254", 80}}, want: ErrForbiddenAddress},
-		"Unspecified": {reason: "checklist 25: 0.0.0.0 would reach the proxy's own host", ctx: t.Context(), targets: []Target{{"0.0.0.0", alive.Port}}, want: ErrForbiddenAddress},
-		"Mapped":      {reason: "checklist 25: an IPv4-mapped address is the IPv4 address", ctx: t.Context(), targets: []Target{{"::ffff:169.254.169.254", 80}}, want: ErrForbiddenAddress},
+		"NoTargets":   {reason: "nothing to dial is an error", text: "names no address"},
+		"AllDead":     {reason: "the error names each target", targets: []Target{dead}, text: dead.String()},
+		"Ended":       {reason: "an ended context dials nothing", ended: true, targets: []Target{alive}, want: context.Canceled},
+		"LinkLocal":   {reason: "checklist 25: the metadata address is refused at connect time", targets: []Target{{"169.254.169.254", 80}}, want: ErrForbiddenAddress},
+		"Unspecified": {reason: "checklist 25: 0.0.0.0 would reach the proxy's own host", targets: []Target{{"0.0.0.0", alive.Port}}, want: ErrForbiddenAddress},
+		"Mapped":      {reason: "checklist 25: an IPv4-mapped address is the IPv4 address", targets: []Target{{"::ffff:169.254.169.254", 80}}, want: ErrForbiddenAddress},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			conn, _, err := Dial(tc.ctx, tc.targets, dialTimeout)
+			ctx := t.Context()
+			if tc.ended {
+				ctx = ended
+			}
+			conn, _, err := Dial(ctx, tc.targets, dialTimeout)
 			if err == nil {
 				conn.Close()
 				t.Fatalf("%s: dialled", tc.reason)

@@ -68,7 +68,10 @@ func New(issuerURL string, key crypto.Signer) (*Issuer, error) {
 			"id_token_signing_alg_values_supported": []string{"ES256", "RS256"},
 		},
 	}
-	return i, i.Rotate(key, false)
+	if err := i.Rotate(key, false); err != nil {
+		return nil, err
+	}
+	return i, nil
 }
 
 // URL is the issuer's URL, the iss claim of its tokens.

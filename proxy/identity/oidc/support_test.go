@@ -93,7 +93,7 @@ func tokenOf(t *testing.T, server *oidctest.Server, claims map[string]any) strin
 func verify(t *testing.T, v identity.Verifier, token string) (identity.Principal, error) {
 	t.Helper()
 	principal, err := v.Verify(t.Context(), identity.BearerToken(token))
-	if err != nil && len(token) > 0 {
+	if err != nil && token != "" {
 		for part := range strings.SplitSeq(token, ".") {
 			if len(part) > 16 && strings.Contains(err.Error(), part) {
 				t.Errorf("checklist 47: the error shows the token: %v", err)

@@ -11,10 +11,6 @@ import (
 	"unicode/utf8"
 )
 
-// unknownAction is the action of what a protocol could not read; only the very
-// word matches it.
-const unknownAction = "unknown"
-
 // maxGlob bounds a glob, in bytes, well above what the API admits.
 const maxGlob = 4096
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	oparego "github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"go.uber.org/goleak"
 )
@@ -30,7 +31,13 @@ func TestLibrary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	results, err := tester.NewRunner().RaiseBuiltinErrors(true).Run(t.Context(), modules)
+	store := inmem.New()
+	txn, err := store.NewTransaction(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Abort(t.Context(), txn)
+	results, err := tester.NewRunner().SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)
 	}

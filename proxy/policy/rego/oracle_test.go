@@ -116,7 +116,10 @@ func randomSet(random *rand.Rand) policy.Set {
 		for j := range random.IntN(6) {
 			r := policy.Rule{
 				Name: fmt.Sprintf("r%d", j), Effect: pick(random, policy.Allow, policy.Allow, policy.Allow, policy.RequireApproval, policy.Deny),
-				Actions: some(random, 1, "select", "sel*", "*", "update", "*date", "u*k*n", "unknown")[:1+random.IntN(1)],
+				Actions: some(random, 1, "select", "sel*", "*", "update", "*date", "u*k*n", "unknown")[:1],
+			}
+			if random.IntN(4) == 0 {
+				r.Actions = some(random, 2, "select", "s*t", "*", "unknown")
 			}
 			if random.IntN(2) == 0 {
 				r.Resources = some(random, 1, "a.x", "a.*", "*.y", "*", "b*y", "")
