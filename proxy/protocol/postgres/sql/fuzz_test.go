@@ -4,11 +4,46 @@
 package sql_test
 
 import (
+	"context"
 	"errors"
+	"strconv"
 	"testing"
 
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
+
+// smallCatalog needs no server, so that fuzzing workers start at once.
+func smallCatalog(tb testing.TB) *catalog.Catalog {
+	tb.Helper()
+	var relations, columns, functions [][]string
+	for i, table := range []string{"customers", "orders", "newsletter", "people", "notes", "users", "contact"} {
+		id := strconv.Itoa(20000 + i)
+		kind := "r"
+		if table == "contact" {
+			kind = "v"
+		}
+		relations = append(relations, []string{id, "public", table, kind, "f"})
+		for n, column := range []string{"id", "name", "email", "card", "phone", "total", "body", "at"} {
+			columns = append(columns, []string{id, strconv.Itoa(n + 1), column, "25"})
+		}
+	}
+	for i, name := range []string{"lower", "upper", "length", "count", "max", "sum", "now", "row_to_json", "set_config", "query_to_xml"} {
+		functions = append(functions, []string{strconv.Itoa(100 + i), "pg_catalog", name, "0", "5", "t", "i", "f", "t"})
+	}
+	functions = append(functions, []string{"21000", "public", "leak", "1", "1", "f", "v", "t", "t"})
+	answers := [][][]string{nil, nil, {{"shop"}}, {{"public"}, {"pg_catalog"}}, relations, columns, nil,
+		{{"20006", "20000"}}, nil, nil, functions, {{"pg_catalog", "text"}}, nil, nil, nil}
+	call := 0
+	c, err := catalog.Load(context.Background(), catalog.QuerierFunc(func(context.Context, string) ([][]string, error) {
+		call++
+		return answers[call-1], nil
+	}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
 
 func FuzzAnalyze(f *testing.F) {
 	for _, list := range [][]string{honest, evasions} {
@@ -16,11 +51,17 @@ func FuzzAnalyze(f *testing.F) {
 			f.Add(text)
 		}
 	}
-	m := sql.NewMaskSet(shopCatalog(f), masks(f))
+	cat := smallCatalog(f)
+	m := sql.NewMaskSet(cat, func(oid uint32) []string {
+		if oid == 20000 {
+			return []string{"email", "card", "phone"}
+		}
+		return nil
+	})
 	f.Fuzz(func(t *testing.T, text string) {
 		opt := options()
 		opt.MaxBytes = 4096
-		all, err := sql.Analyze(text, shopCatalog(t), opt)
+		all, err := sql.Analyze(text, cat, opt)
 		if err != nil {
 			var refusal *sql.Error
 			if !errors.As(err, &refusal) || refusal.SQLSTATE == "" || refusal.Message == "" {

@@ -18,9 +18,8 @@ import (
 const canary = "canary"
 
 const canaryRows = `
-TRUNCATE customers, orders, newsletter, notes, people CASCADE;
 INSERT INTO customers (id, name, email, card, phone) SELECT g, 'n' || g, 'canary' || g || '@x', 'canary' || g, 'canary' || g FROM generate_series(1, 3) g;
-INSERT INTO orders SELECT g, g, 10 * g, 'open', now() FROM generate_series(1, 3) g;
+INSERT INTO orders SELECT g, g, 10 * g, 'open', '2026-01-02' FROM generate_series(1, 3) g;
 INSERT INTO newsletter SELECT g, 'public' || g, 't' FROM generate_series(1, 3) g;
 INSERT INTO notes SELECT g, 'b' || g FROM generate_series(1, 3) g;
 INSERT INTO people SELECT g, 'canary' || g, 'eu' FROM generate_series(1, 3) g;
@@ -404,9 +403,6 @@ func TestAcceptedStatementsShowNoMaskedValue(t *testing.T) {
 	conn := connect(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if _, err := conn.Exec(ctx, canaryRows).ReadAll(); err != nil {
-		t.Fatal(err)
-	}
 	unmasked := 0
 	for _, text := range append(append([]string{}, honest...), evasions...) {
 		s, err := one(t, text, options())

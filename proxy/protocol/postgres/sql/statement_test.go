@@ -231,13 +231,11 @@ func TestMaskedValuesOfKin(t *testing.T) {
 // need no rule for functions, and run for callers with masks.
 func TestStockClientQueries(t *testing.T) {
 	t.Parallel()
-	conn := connect(t)
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("psql is not installed (postgresql-client)")
 	}
 	shopCatalog(t)
 	dsn, _ := server()
-	_ = conn
 	m := maskSet(t)
 	count := 0
 	for _, command := range []string{`\d`, `\d customers`, `\d+ orders`, `\d+ contact`, `\d+ people`, `\dt+`, `\df+`, `\dn+`, `\l+`, `\du+`, `\di+`, `\dv+`, `\dm`, `\ds`, `\dT+`, `\dp`, `\dx`, `\do`, `\dC`, `\dD`, `\dO`, `\dy`, `\db+`, `\dF`, `\ddp`, `\dE`, `\des`, `\sf leak`, `\sv contact`, `\dconfig`} {
