@@ -192,8 +192,8 @@ type KeepLast struct {
 }
 
 // MaskMethod says how a field is masked.
-// +kubebuilder:validation:XValidation:rule="self.type == 'KeepLast' ? has(self.keepLast) : !has(self.keepLast)",message="keepLast is required when type is KeepLast, and forbidden otherwise"
 // +union
+// +kubebuilder:validation:XValidation:rule="self.type == 'KeepLast' ? has(self.keepLast) : !has(self.keepLast)",message="keepLast is required when type is KeepLast, and forbidden otherwise"
 type MaskMethod struct {
 	// type is Redact, Null or KeepLast.
 	// +unionDiscriminator

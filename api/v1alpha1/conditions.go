@@ -74,12 +74,12 @@ const (
 )
 
 // ConditionCredentialAvailable of a Connection says whether proxies have the credential.
-const ConditionCredentialAvailable = "CredentialAvailable"
+const ConditionCredentialAvailable = "CredentialAvailable" //nolint:gosec // The name of a condition or reason, no credential.
 
 // Reasons of CredentialAvailable.
 const (
 	// ReasonCredentialAvailable surfaces when every live proxy has the credential.
-	ReasonCredentialAvailable = "CredentialAvailable"
+	ReasonCredentialAvailable = "CredentialAvailable" //nolint:gosec // The name of a condition or reason, no credential.
 
 	// ReasonSecretNotFound surfaces when the credential Secret does not exist.
 	ReasonSecretNotFound = "SecretNotFound"
@@ -90,10 +90,10 @@ const (
 
 	// ReasonCredentialRejected surfaces when a proxy reports that the credential
 	// lacks a key or may not be used for this Connection or its targets.
-	ReasonCredentialRejected = "CredentialRejected"
+	ReasonCredentialRejected = "CredentialRejected" //nolint:gosec // The name of a condition or reason, no credential.
 
 	// ReasonCredentialUnknown surfaces when no proxy has reported on it yet.
-	ReasonCredentialUnknown = "CredentialUnknown"
+	ReasonCredentialUnknown = "CredentialUnknown" //nolint:gosec // The name of a condition or reason, no credential.
 )
 
 // ConditionServingCertificateReady of a Connection says whether its proxies have a

@@ -52,8 +52,8 @@ type Target struct {
 }
 
 // CertificateAuthority names where PEM certificates of authorities are kept.
-// +kubebuilder:validation:XValidation:rule="self.type == 'ConfigMap' ? has(self.configMap) : !has(self.configMap)",message="configMap is required when type is ConfigMap, and forbidden otherwise"
 // +union
+// +kubebuilder:validation:XValidation:rule="self.type == 'ConfigMap' ? has(self.configMap) : !has(self.configMap)",message="configMap is required when type is ConfigMap, and forbidden otherwise"
 type CertificateAuthority struct {
 	// type says where the certificates are kept.
 	// +unionDiscriminator
@@ -101,9 +101,9 @@ type FileCredential struct {
 
 // TargetCredential names where the target's credential is kept. Its value is never in
 // the API.
+// +union
 // +kubebuilder:validation:XValidation:rule="self.type == 'Secret' ? has(self.secret) : !has(self.secret)",message="secret is required when type is Secret, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.type == 'File' ? has(self.file) : !has(self.file)",message="file is required when type is File, and forbidden otherwise"
-// +union
 type TargetCredential struct {
 	// type is Secret or File. File needs an External proxy.
 	// +unionDiscriminator

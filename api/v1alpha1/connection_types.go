@@ -81,9 +81,9 @@ type ExternalProxy struct {
 }
 
 // Proxy says where the Connection's proxy runs.
+// +union
 // +kubebuilder:validation:XValidation:rule="self.placement == 'Managed' || !has(self.managed)",message="managed is forbidden when placement is External"
 // +kubebuilder:validation:XValidation:rule="self.placement == 'External' ? has(self.external) : !has(self.external)",message="external is required when placement is External, and forbidden otherwise"
-// +union
 type Proxy struct {
 	// placement is Managed (the manager runs the proxy in this cluster) or
 	// External (an enrolled proxy runs beside the target).

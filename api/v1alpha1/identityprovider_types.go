@@ -153,8 +153,8 @@ type KubernetesUsernameMapping struct {
 }
 
 // IdentityProviderSpec says how callers prove who they are.
-// +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' ? has(self.oidc) : !has(self.oidc)",message="oidc is required when type is OIDC, and forbidden otherwise"
 // +union
+// +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' ? has(self.oidc) : !has(self.oidc)",message="oidc is required when type is OIDC, and forbidden otherwise"
 type IdentityProviderSpec struct {
 	// type is OIDC.
 	// +unionDiscriminator

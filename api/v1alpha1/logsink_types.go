@@ -37,8 +37,8 @@ type FileSink struct {
 }
 
 // LogSinkSpec says where records go.
-// +kubebuilder:validation:XValidation:rule="self.type == 'File' ? has(self.file) : !has(self.file)",message="file is required when type is File, and forbidden otherwise"
 // +union
+// +kubebuilder:validation:XValidation:rule="self.type == 'File' ? has(self.file) : !has(self.file)",message="file is required when type is File, and forbidden otherwise"
 type LogSinkSpec struct {
 	// type is Stdout or File.
 	// +unionDiscriminator

@@ -22,10 +22,10 @@ const (
 // Types and keys of the Secrets that belong to a Connection.
 const (
 	// SecretTypeCredential is the type of a Secret that holds a target credential.
-	SecretTypeCredential = "doorward.dev/credential"
+	SecretTypeCredential = "doorward.dev/credential" //nolint:gosec // The type of a Secret, no credential.
 
 	// SecretTypeSnapshot is the type of a Secret that holds a signed snapshot.
-	SecretTypeSnapshot = "doorward.dev/snapshot"
+	SecretTypeSnapshot = "doorward.dev/snapshot" //nolint:gosec // The type of a Secret, no credential.
 
 	// CredentialKeyUsername is the credential Secret key of the target user name.
 	CredentialKeyUsername = "username"

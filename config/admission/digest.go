@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -25,13 +25,13 @@ func Digest(object client.Object) (string, error) {
 	var kind string
 	var spec any
 	switch o := object.(type) {
-	case *admissionv1.ValidatingAdmissionPolicy:
+	case *admissionregistrationv1.ValidatingAdmissionPolicy:
 		kind, spec = "ValidatingAdmissionPolicy", o.Spec
-	case *admissionv1.ValidatingAdmissionPolicyBinding:
+	case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
 		kind, spec = "ValidatingAdmissionPolicyBinding", o.Spec
-	case *admissionv1.MutatingAdmissionPolicy:
+	case *admissionregistrationv1.MutatingAdmissionPolicy:
 		kind, spec = "MutatingAdmissionPolicy", o.Spec
-	case *admissionv1.MutatingAdmissionPolicyBinding:
+	case *admissionregistrationv1.MutatingAdmissionPolicyBinding:
 		kind, spec = "MutatingAdmissionPolicyBinding", o.Spec
 	default:
 		return "", fmt.Errorf("cannot compute digest: not an admission policy or binding: %T", object)

@@ -15,7 +15,7 @@ import (
 	"io/fs"
 	"strings"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -60,7 +60,7 @@ func Objects(managerUser string) ([]client.Object, error) {
 		objects = append(objects, parsed...)
 	}
 	for _, object := range objects {
-		if policy, ok := object.(*admissionv1.ValidatingAdmissionPolicy); ok {
+		if policy, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); ok {
 			for i := range policy.Spec.Variables {
 				if policy.Spec.Variables[i].Name == managerVariable {
 					policy.Spec.Variables[i].Expression = literal
@@ -114,13 +114,13 @@ func decode(document []byte) (client.Object, error) {
 func empty(kind string) (client.Object, error) {
 	switch kind {
 	case "ValidatingAdmissionPolicy":
-		return &admissionv1.ValidatingAdmissionPolicy{}, nil
+		return &admissionregistrationv1.ValidatingAdmissionPolicy{}, nil
 	case "ValidatingAdmissionPolicyBinding":
-		return &admissionv1.ValidatingAdmissionPolicyBinding{}, nil
+		return &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, nil
 	case "MutatingAdmissionPolicy":
-		return &admissionv1.MutatingAdmissionPolicy{}, nil
+		return &admissionregistrationv1.MutatingAdmissionPolicy{}, nil
 	case "MutatingAdmissionPolicyBinding":
-		return &admissionv1.MutatingAdmissionPolicyBinding{}, nil
+		return &admissionregistrationv1.MutatingAdmissionPolicyBinding{}, nil
 	default:
 		return nil, fmt.Errorf("unknown kind: %q", kind)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/doorward/doorward/config/admission"
@@ -20,23 +20,23 @@ func TestObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies, bindings, actions := map[string]bool{}, map[string]string{}, map[string][]admissionv1.ValidationAction{}
+	policies, bindings, actions := map[string]bool{}, map[string]string{}, map[string][]admissionregistrationv1.ValidationAction{}
 	for _, object := range objects {
 		switch o := object.(type) {
-		case *admissionv1.ValidatingAdmissionPolicy:
+		case *admissionregistrationv1.ValidatingAdmissionPolicy:
 			policies[o.Name] = true
-			if *o.Spec.FailurePolicy != admissionv1.Fail || *o.Spec.MatchConstraints.MatchPolicy != admissionv1.Equivalent {
+			if *o.Spec.FailurePolicy != admissionregistrationv1.Fail || *o.Spec.MatchConstraints.MatchPolicy != admissionregistrationv1.Equivalent {
 				t.Errorf("%s does not fail closed", o.Name)
 			}
-		case *admissionv1.MutatingAdmissionPolicy:
+		case *admissionregistrationv1.MutatingAdmissionPolicy:
 			policies[o.Name] = true
-			if *o.Spec.FailurePolicy != admissionv1.Fail || *o.Spec.MatchConstraints.MatchPolicy != admissionv1.Equivalent {
+			if *o.Spec.FailurePolicy != admissionregistrationv1.Fail || *o.Spec.MatchConstraints.MatchPolicy != admissionregistrationv1.Equivalent {
 				t.Errorf("%s does not fail closed", o.Name)
 			}
-		case *admissionv1.ValidatingAdmissionPolicyBinding:
+		case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
 			bindings[o.Name] = o.Spec.PolicyName
 			actions[o.Name] = o.Spec.ValidationActions
-		case *admissionv1.MutatingAdmissionPolicyBinding:
+		case *admissionregistrationv1.MutatingAdmissionPolicyBinding:
 			bindings[o.Name] = o.Spec.PolicyName
 		}
 	}
@@ -49,7 +49,7 @@ func TestObjects(t *testing.T) {
 		}
 	}
 	for name, got := range actions {
-		if diff := cmp.Diff([]admissionv1.ValidationAction{admissionv1.Deny}, got); diff != "" {
+		if diff := cmp.Diff([]admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}, got); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}
@@ -75,7 +75,7 @@ func TestObjectsOfAnotherManager(t *testing.T) {
 				t.Fatalf("%s: want error %v, got: %v", tc.reason, tc.err, err)
 			}
 			for _, object := range objects {
-				policy, ok := object.(*admissionv1.ValidatingAdmissionPolicy)
+				policy, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy)
 				if !ok {
 					continue
 				}
@@ -90,10 +90,10 @@ func TestObjectsOfAnotherManager(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
-	policy := func(change func(*admissionv1.ValidatingAdmissionPolicy)) *admissionv1.ValidatingAdmissionPolicy {
-		p := &admissionv1.ValidatingAdmissionPolicy{
+	policy := func(change func(*admissionregistrationv1.ValidatingAdmissionPolicy)) *admissionregistrationv1.ValidatingAdmissionPolicy {
+		p := &admissionregistrationv1.ValidatingAdmissionPolicy{
 			ObjectMeta: metav1.ObjectMeta{Name: "a"},
-			Spec:       admissionv1.ValidatingAdmissionPolicySpec{Validations: []admissionv1.Validation{{Expression: "false"}}},
+			Spec:       admissionregistrationv1.ValidatingAdmissionPolicySpec{Validations: []admissionregistrationv1.Validation{{Expression: "false"}}},
 		}
 		change(p)
 		return p
@@ -101,16 +101,16 @@ func TestVerify(t *testing.T) {
 	now := metav1.NewTime(time.Unix(0, 0))
 	cases := map[string]struct {
 		reason  string
-		change  func(*admissionv1.ValidatingAdmissionPolicy)
+		change  func(*admissionregistrationv1.ValidatingAdmissionPolicy)
 		differs bool
 	}{
-		"Same":     {reason: "nothing changed", change: func(*admissionv1.ValidatingAdmissionPolicy) {}},
-		"Label":    {reason: "labels enforce nothing", change: func(p *admissionv1.ValidatingAdmissionPolicy) { p.Labels = map[string]string{"a": "b"} }},
-		"Spec":     {reason: "a rule changed", change: func(p *admissionv1.ValidatingAdmissionPolicy) { p.Spec.Validations[0].Expression = "true" }, differs: true},
-		"Name":     {reason: "another policy", change: func(p *admissionv1.ValidatingAdmissionPolicy) { p.Name = "b" }, differs: true},
-		"Deletion": {reason: "it goes away", change: func(p *admissionv1.ValidatingAdmissionPolicy) { p.DeletionTimestamp = &now }, differs: true},
+		"Same":     {reason: "nothing changed", change: func(*admissionregistrationv1.ValidatingAdmissionPolicy) {}},
+		"Label":    {reason: "labels enforce nothing", change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy) { p.Labels = map[string]string{"a": "b"} }},
+		"Spec":     {reason: "a rule changed", change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy) { p.Spec.Validations[0].Expression = "true" }, differs: true},
+		"Name":     {reason: "another policy", change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy) { p.Name = "b" }, differs: true},
+		"Deletion": {reason: "it goes away", change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy) { p.DeletionTimestamp = &now }, differs: true},
 	}
-	compiled := policy(func(*admissionv1.ValidatingAdmissionPolicy) {})
+	compiled := policy(func(*admissionregistrationv1.ValidatingAdmissionPolicy) {})
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			err := admission.Verify(policy(tc.change), compiled)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -54,7 +54,7 @@ func TestApprovalRequestWithoutStamp(t *testing.T) {
 		}
 	}
 	t.Run("WithoutStamp", func(t *testing.T) {
-		binding := &admissionv1.MutatingAdmissionPolicyBinding{}
+		binding := &admissionregistrationv1.MutatingAdmissionPolicyBinding{}
 		if err := admin.Get(t.Context(), client.ObjectKey{Name: "doorward-approvalrequest-stamp"}, binding); err != nil {
 			t.Fatal(err)
 		}

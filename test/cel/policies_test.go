@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -44,7 +44,7 @@ func TestPoliciesTypeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range compiled {
-		policy, ok := object.(*admissionv1.ValidatingAdmissionPolicy)
+		policy, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy)
 		if !ok {
 			continue
 		}
@@ -73,28 +73,29 @@ func TestChangedPoliciesAreFound(t *testing.T) {
 	}
 	cases := map[string]struct {
 		reason string
-		change func(*admissionv1.ValidatingAdmissionPolicy, *admissionv1.ValidatingAdmissionPolicyBinding)
+		change func(*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding)
 		want   bool
 	}{
-		"Nothing": {reason: "the live objects are the compiled-in ones", change: func(*admissionv1.ValidatingAdmissionPolicy, *admissionv1.ValidatingAdmissionPolicyBinding) {}},
-		"Ignore": {reason: "failures are ignored", want: true, change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
-			ignore := admissionv1.Ignore
+		"Nothing": {reason: "the live objects are the compiled-in ones", change: func(*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
+		}},
+		"Ignore": {reason: "failures are ignored", want: true, change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy, _ *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
+			ignore := admissionregistrationv1.Ignore
 			p.Spec.FailurePolicy = &ignore
 		}},
-		"Variable": {reason: "another manager", want: true, change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
+		"Variable": {reason: "another manager", want: true, change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy, _ *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
 			p.Spec.Variables[0].Expression = "'company:mallory'"
 		}},
-		"Rule": {reason: "a rule is gone", want: true, change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
+		"Rule": {reason: "a rule is gone", want: true, change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy, _ *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
 			p.Spec.Validations = p.Spec.Validations[1:]
 		}},
-		"Condition": {reason: "some requests are let through", want: true, change: func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
-			p.Spec.MatchConditions = []admissionv1.MatchCondition{{Name: "not-me", Expression: "request.userInfo.username != 'company:mallory'"}}
+		"Condition": {reason: "some requests are let through", want: true, change: func(p *admissionregistrationv1.ValidatingAdmissionPolicy, _ *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
+			p.Spec.MatchConditions = []admissionregistrationv1.MatchCondition{{Name: "not-me", Expression: "request.userInfo.username != 'company:mallory'"}}
 		}},
-		"Warn": {reason: "the binding only warns", want: true, change: func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
-			b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
+		"Warn": {reason: "the binding only warns", want: true, change: func(_ *admissionregistrationv1.ValidatingAdmissionPolicy, b *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
+			b.Spec.ValidationActions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn}
 		}},
-		"Selector": {reason: "the binding leaves namespaces out", want: true, change: func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
-			b.Spec.MatchResources = &admissionv1.MatchResources{ExcludeResourceRules: []admissionv1.NamedRuleWithOperations{{}}}
+		"Selector": {reason: "the binding leaves namespaces out", want: true, change: func(_ *admissionregistrationv1.ValidatingAdmissionPolicy, b *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
+			b.Spec.MatchResources = &admissionregistrationv1.MatchResources{ExcludeResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{}}}
 		}},
 	}
 	compiled, err := admission.Objects("")
@@ -103,7 +104,7 @@ func TestChangedPoliciesAreFound(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			policy, binding := &admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{}
+			policy, binding := &admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
 			get(policy)
 			get(binding)
 			tc.change(policy, binding)
@@ -113,7 +114,7 @@ func TestChangedPoliciesAreFound(t *testing.T) {
 					continue
 				}
 				var live client.Object = policy
-				if _, ok := want.(*admissionv1.ValidatingAdmissionPolicyBinding); ok {
+				if _, ok := want.(*admissionregistrationv1.ValidatingAdmissionPolicyBinding); ok {
 					live = binding
 				}
 				differences = errors.Join(differences, admission.Verify(live, want))

@@ -217,8 +217,10 @@ func TestIdentityProviderSchema(t *testing.T) {
 		"ManyAudiences": {reason: "bounded", changes: edits{"spec.oidc.issuer.audiences": names(17)}, want: "audiences"},
 		"EmptyAudience": {reason: "not empty", changes: edits{"spec.oidc.issuer.audiences": []any{""}}, want: "audiences"},
 		"NotPEM":        {reason: "certificates", changes: edits{"spec.oidc.issuer.certificateAuthority": "hello"}, want: "must be PEM certificates"},
-		"PrivateKey": {reason: "no key in the API", changes: edits{"spec.oidc.issuer.certificateAuthority": "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----"},
-			want: "no private key"},
+		"PrivateKey": {
+			reason: "no key in the API", changes: edits{"spec.oidc.issuer.certificateAuthority": "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----"},
+			want: "no private key",
+		},
 		"AlgorithmNone":     {reason: "checklist 28: an allow-list", changes: edits{"spec.oidc.signingAlgorithms": []any{"none"}}, want: "Unsupported value"},
 		"AlgorithmHMAC":     {reason: "checklist 28: an allow-list", changes: edits{"spec.oidc.signingAlgorithms": []any{"HS256"}}, want: "Unsupported value"},
 		"AlgorithmTwice":    {reason: "a set", changes: edits{"spec.oidc.signingAlgorithms": []any{"RS256", "RS256"}}, want: "Duplicate value"},

@@ -28,13 +28,13 @@ var misspellings = map[string]misspelt{
 	"SubjectName":      {path: "spec.subjects.0", right: "name", wrong: "user"},
 	"IdentityProvider": {path: "spec.subjects.0", right: "identityProvider", wrong: "identityProvder"},
 	"Connections":      {path: "spec", right: "connections", wrong: "connection"},
-	"ConnectionName":   {path: "spec.connections.0", right: "name", wrong: "nmae"},
+	"ConnectionName":   {path: "spec.connections.0", right: "name", wrong: "nmae"}, //nolint:misspell // That is the point.
 	"Rules":            {path: "spec", right: "rules", wrong: "rule"},
 	"Masks":            {path: "spec", right: "masks", wrong: "mask"},
 	"Effect":           {path: "spec.rules.1", right: "effect", wrong: "efect"},
 	"Actions":          {path: "spec.rules.1", right: "actions", wrong: "action"},
 	"Resources":        {path: "spec.rules.1", right: "resources", wrong: "resource"},
-	"Approval":         {path: "spec.rules.2", right: "approval", wrong: "aproval"},
+	"Approval":         {path: "spec.rules.2", right: "approval", wrong: "aproval"}, //nolint:misspell // That is the point.
 	"Approvers":        {path: "spec.rules.2.approval", right: "approvers", wrong: "approver"},
 	"Minimum":          {path: "spec.rules.2.approval", right: "minimum", wrong: "minimun"},
 	"Timeout":          {path: "spec.rules.2.approval", right: "timeoutSeconds", wrong: "timeout"},
