@@ -23,7 +23,7 @@ func TestSamplesApply(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, file := range []string{
-			"accesspolicy.yaml", "auditsession.yaml", "connection.yaml", "connection_external.yaml", "credential.yaml", "identityprovider.yaml", "logsink.yaml",
+			"accesspolicy.yaml", "auditsession.yaml", "connection.yaml", "connection_external.yaml", "credential.yaml", "identityprovider.yaml", "logsink.yaml", "rolebinding.yaml",
 		} {
 			remove(t, sample(file))
 		}
