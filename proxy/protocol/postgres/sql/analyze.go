@@ -6,6 +6,7 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/multigres/multigres/go/common/parser"
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -67,14 +68,51 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 		return nil, refuse(StateSyntaxError, "Send each statement by itself.",
 			"text cannot be cut into its statements: %d parsed", len(trees))
 	}
+	moved := false
 	for i, tree := range trees {
 		s, err := analyzeOne(tree, text, parts[i], cat, opt, len(trees) > 1)
 		if err != nil {
 			return nil, err
 		}
+		if moved && len(s.Relations) > 0 {
+			return nil, refuse(StateFeatureNotSupported, "Send the statements one by one, and commit the renaming first.",
+				"names cannot be resolved after another statement of the text has moved them")
+		}
+		moved = moved || s.Effects.MovesNames
 		out = append(out, *s)
+		opt = opt.after(s)
 	}
 	return out, nil
+}
+
+// after is what the next statement of the same text finds.
+func (o Options) after(s *Statement) Options {
+	e := &s.Effects
+	if e.Prepares != "" {
+		before := o.Prepared
+		o.Prepared = func(name string) (*Statement, bool) {
+			if name == e.Prepares {
+				return e.Prepared, true
+			}
+			if before == nil {
+				return nil, false
+			}
+			return before(name)
+		}
+	}
+	if len(e.CreatesTemp) > 0 {
+		before := o.TempRelations
+		o.TempRelations = func(name string) bool {
+			return slices.Contains(e.CreatesTemp, name) || before != nil && before(name)
+		}
+	}
+	if len(e.Creates) > 0 {
+		before := o.Created
+		o.Created = func(schema, name string) bool {
+			return slices.Contains(e.Creates, schema+"."+name) || before != nil && before(schema, name)
+		}
+	}
+	return o
 }
 
 func trimSemicolons(tokens []token) []token {

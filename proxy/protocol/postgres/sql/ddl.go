@@ -39,9 +39,6 @@ func (a *analysis) definition(n ast.Node) {
 		}
 	case *ast.ViewStmt:
 		a.ddl("CREATE VIEW", true)
-		if s.Replace {
-			a.out.Effects.MovesNames = true
-		}
 		a.create(s.View)
 		a.labelList(s.Aliases)
 		a.statement(s.Query, nil, false)

@@ -4,6 +4,7 @@
 package sql
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -15,7 +16,7 @@ func (a *analysis) change(n ast.Node) {
 	case *ast.DropStmt:
 		a.ddl("DROP "+s.RemoveType.String(), true)
 		a.facts.opaque = ""
-		a.out.Effects.MovesNames = true
+		a.dropMoves(s)
 		a.cascade(s.Behavior)
 		a.eachObject(s.Objects, ActionDrop, s.RemoveType, s.MissingOk)
 	case *ast.RenameStmt:
@@ -73,6 +74,29 @@ func (a *analysis) change(n ast.Node) {
 		a.roles(s.Roles, ActionAlter)
 	default:
 		a.server(n)
+	}
+}
+
+// dropMoves finds out whether a name falls through to another object when the
+// one that it means now goes.
+func (a *analysis) dropMoves(s *ast.DropStmt) {
+	switch s.RemoveType {
+	case ast.OBJECT_SCHEMA, ast.OBJECT_EXTENSION:
+		a.out.Effects.MovesNames = true
+		return
+	}
+	if s.Objects == nil || !slices.Contains(relationKinds, s.RemoveType) {
+		return
+	}
+	for _, o := range s.Objects.Items {
+		_, name, _ := objectName(o)
+		meanings := 0
+		for _, schema := range a.path {
+			if _, ok := a.cat.Lookup(schema, name); ok {
+				meanings++
+			}
+		}
+		a.out.Effects.MovesNames = a.out.Effects.MovesNames || meanings > 1
 	}
 }
 

@@ -71,8 +71,8 @@ func (a *analysis) lookup(schema, name string) target {
 // checkRangeVar refuses names in a form that the parser does not keep whole.
 func (a *analysis) checkRangeVar(v *ast.RangeVar) bool {
 	if v.CatalogName != "" || v.SchemaName == "" && a.firsts[v.RelName] {
-		a.fail(refuse(StateFeatureNotSupported, "Write schema.relation, and connect to the database that holds it.",
-			"cross-database references are not forwarded: %q", v.RelName))
+		a.fail(refuse(StateFeatureNotSupported, "Write schema.relation; another database needs a connection of its own.",
+			"cross-database references are not forwarded: %q, connected to %q", v.RelName, a.opt.Database))
 		return false
 	}
 	return true

@@ -113,7 +113,7 @@ type Effects struct {
 	// that may have done DDL: load the catalog again before it is relied on.
 	MayChangeCatalog bool
 	// MovesNames says that existing names may mean other objects afterwards
-	// (ALTER ... RENAME, SET SCHEMA, DROP). Inside a transaction no catalog
+	// (ALTER ... RENAME, SET SCHEMA, a DROP that uncovers another). Inside a transaction no catalog
 	// snapshot can see that: refuse what follows until it has ended.
 	MovesNames bool
 	// Creates names relations (schema.name) that come into being: answer for

@@ -5,6 +5,7 @@ package sql_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os/exec"
 	"strings"
@@ -123,7 +124,8 @@ func TestEffects(t *testing.T) {
 		"Create":        {"CREATE TABLE z (id int)", sql.Effects{IsDDL: true, Creates: []string{"public.z"}}},
 		"SelectInto":    {"SELECT 1 AS a INTO z", sql.Effects{IsDDL: true, Creates: []string{"public.z"}}},
 		"Rename":        {"ALTER TABLE orders RENAME TO z", sql.Effects{IsDDL: true, MovesNames: true}},
-		"Drop":          {"DROP TABLE orders", sql.Effects{IsDDL: true, MovesNames: true}},
+		"Drop":          {"DROP TABLE orders", sql.Effects{IsDDL: true}},
+		"DropSchema":    {"DROP SCHEMA secret", sql.Effects{IsDDL: true, MovesNames: true}},
 		"Do":            {"DO 'x'", sql.Effects{MayChangeCatalog: true}},
 		"Update":        {"UPDATE orders SET total = 1 WHERE id = 1", sql.Effects{}},
 		"RowLock":       {"SELECT * FROM orders FOR SHARE", sql.Effects{}},
@@ -182,6 +184,83 @@ func TestPreparedStatements(t *testing.T) {
 		if (err == nil) != accepted {
 			t.Errorf("%q: got %v, want accepted %v", text, err, accepted)
 		}
+	}
+}
+
+func TestEffectsWithinOneText(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		reason, text string
+		last         string // accesses of the last statement, "" for a refusal
+	}{
+		"Temp":     {"a temporary table may be used at once", "CREATE TEMP TABLE z (id int); INSERT INTO z SELECT id FROM orders", "insert pg_temp.z,select public.orders"},
+		"Table":    {"", "DROP TABLE IF EXISTS z; CREATE TABLE z (id int); SELECT * FROM z", "select public.z"},
+		"Prepared": {"", "PREPARE p AS DELETE FROM orders; EXECUTE p", "delete public.orders"},
+		"Rename":   {"the name would mean the other table", "ALTER TABLE orders RENAME TO z; ALTER TABLE users RENAME TO orders; SELECT * FROM orders", ""},
+		"Schema":   {"", "DROP SCHEMA other CASCADE; SELECT * FROM orders", ""},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all, err := sql.Analyze(tc.text, shopCatalog(t), options())
+			if (err != nil) != (tc.last == "") {
+				t.Fatalf("%s: %v", tc.reason, err)
+			}
+			if err == nil && strings.Join(flat(&all[len(all)-1]), ",") != tc.last {
+				t.Errorf("%s: got %v, want %s", tc.reason, flat(&all[len(all)-1]), tc.last)
+			}
+		})
+	}
+	opt := options()
+	opt.SearchPath = []string{"pg_catalog", "other", "public"}
+	s, err := one(t, "DROP TABLE orders", opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(flat(s), ","); got != "drop other.orders" || !s.Effects.MovesNames {
+		t.Errorf("dropping the first of two tables uncovers the second: %s %+v", got, s.Effects)
+	}
+}
+
+// TestChecklist11StatementCount compares how many statements there are, and
+// which, with what the real server makes of the same text.
+func TestChecklist11StatementCount(t *testing.T) {
+	t.Parallel()
+	conn := connect(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, text := range []string{
+		"SELECT 1", "SELECT 1;", ";;SELECT 1;;SELECT 2;", "SELECT ';'", "SELECT 'a''; SELECT 2; --'", `SELECT E'\'; SELECT 2'; SELECT 3`,
+		`SELECT '\'; SELECT 2 --'`, "SELECT $$;$$; SELECT $a$;$$;$a$", "SELECT 1 /* ; /* ; */ ; */; SELECT 2", "SELECT 1 -- ;\n; SELECT 2",
+		"SELECT 1 -- x\r; SELECT 2", "SELECT 1 -- x\f; SELECT 2", `SELECT ";" FROM (SELECT 1 AS ";") x; SELECT 2`, `SELECT U&'\003b; SELECT 2'`,
+		`SELECT U&';!003b' UESCAPE '!'; SELECT 2`, "SELECT 'a'\n'; b'; SELECT 2", "SELECT B'1'; SELECT X'1F'", "SELECT 1::text||';'; SHOW port",
+		"SELECT 5-- 1\n; SELECT 2", "SELECT 5*/* ; */2; SELECT 1", "SELECT N'x;'; SELECT 2", "SELECT 1\f;\tSELECT\r2", "SELECT 1 AS a$b; SELECT $1$;$1$",
+		"SELECT e'a\\'; b'; SELECT 2", "BEGIN; SELECT 1; ROLLBACK", "CREATE FUNCTION zz() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END",
+		"SELECT '\u00e9;'; SELECT 2", "SELECT 1 AS \u00e9\u00c9; SELECT 2", "SELECT 1 \u00a0; SELECT 2", "SELECT 1 \u2028; SELECT 2", "SELECT 1\v; SELECT 2",
+	} {
+		results, err := conn.Exec(ctx, text).ReadAll()
+		if err != nil {
+			continue // the server refuses it, whatever it is taken for
+		}
+		var want, got []string
+		for _, r := range results {
+			word, _, _ := strings.Cut(r.CommandTag.String(), " ")
+			want = append(want, word)
+		}
+		all, err := sql.Analyze(text, shopCatalog(t), options())
+		if err != nil {
+			continue // refused is as safe
+		}
+		for i := range all {
+			word, _, _ := strings.Cut(all[i].Kind, " ")
+			got = append(got, word)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: -server +analysis:\n%s", text, diff)
+		}
+	}
+	if _, err := conn.Exec(ctx, "DROP FUNCTION IF EXISTS zz").ReadAll(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,146 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
+
+var errBoom = errors.New("boom")
+
+// answers are rows for each query of Load, in its order, BEGIN first.
+func answers() [][][]string {
+	return [][][]string{
+		nil, nil,
+		{{"shop"}},
+		{{"public"}},
+		{{"20000", "public", "base", "r", "f"}, {"20001", "public", "part", "r", "t"}, {"20002", "public", "view", "v", "f"},
+			{"20003", "public", "outer", "v", "f"}, {"20004", "pg_toast", "toast", "t", "f"}, {"20005", "public", "alone", "r", "f"}},
+		{{"20000", "1", "id", "23"}, {"20000", "3", "email", "25"}, {"20000", "4", "low", "25"}},
+		{{"20000", "4", "email"}},
+		{{"20002", "20000"}, {"20003", "20002"}, {"20004", "20000"}},
+		{{"20002", "21000"}},
+		{{"20001", "20000"}},
+		{{"21000", "public", "f", "1", "2", "f", "v", "t", "f"}, {"21001", "public", "v", "1", "1", "t", "i", "f", "t"}},
+		{{"public", "mood"}},
+		{{"public", "==="}},
+		{{"public", "mood"}},
+		nil,
+	}
+}
+
+func load(rows [][][]string, fail int) (*catalog.Catalog, []string, error) {
+	var asked []string
+	c, err := catalog.Load(context.Background(), catalog.QuerierFunc(func(_ context.Context, text string) ([][]string, error) {
+		asked = append(asked, strings.TrimSpace(text))
+		if len(asked)-1 == fail {
+			return nil, errBoom
+		}
+		if len(asked) > len(rows) {
+			return nil, nil
+		}
+		return rows[len(asked)-1], nil
+	}))
+	return c, asked, err
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	c, asked, err := load(answers(), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked[len(asked)-1] != "ROLLBACK" || !strings.Contains(asked[0], "READ ONLY") {
+		t.Errorf("not in one read-only transaction: %q ... %q", asked[0], asked[len(asked)-1])
+	}
+	for name, tc := range map[string]struct {
+		reason             string
+		oid                uint32
+		base, derived, kin []uint32
+	}{
+		"Base":  {"a partitioned table holds its partition", 20000, []uint32{20000, 20001}, nil, []uint32{20000, 20001}},
+		"Part":  {"and the partition belongs to it", 20001, []uint32{20000, 20001}, nil, []uint32{20000, 20001}},
+		"View":  {"a view reads both", 20002, []uint32{20000, 20001, 20002}, []uint32{20000, 20001}, []uint32{20002}},
+		"Outer": {"so does a view of the view", 20003, []uint32{20000, 20001, 20002, 20003}, []uint32{20000, 20001, 20002}, []uint32{20003}},
+		"Toast": {"a toast table holds values of its owner", 20004, []uint32{20000, 20001, 20004}, []uint32{20000, 20001}, []uint32{20004}},
+		"Alone": {"", 20005, []uint32{20005}, nil, []uint32{20005}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.base, c.BaseRelations(tc.oid)); diff != "" {
+				t.Errorf("%s: BaseRelations: -want +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.derived, c.Derived(tc.oid)); diff != "" {
+				t.Errorf("%s: Derived: -want +got:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.kin, c.Kin(tc.oid)); diff != "" {
+				t.Errorf("%s: Kin: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+	base, ok := c.Lookup("public", "base")
+	if !ok || base.String() != "public.base" || base.RowSecurity {
+		t.Fatalf("base: %+v %v", base, ok)
+	}
+	if col, ok := base.ColumnByNumber(3); !ok || col.Name != "email" || col.Type != 25 {
+		t.Errorf("numbers have holes where columns were dropped: got %+v %v", col, ok)
+	}
+	if _, ok := base.ColumnByNumber(2); ok {
+		t.Error("column 2 was dropped")
+	}
+	if col, _ := base.Column("low"); !cmp.Equal(col.DerivedFrom, []string{"email"}) {
+		t.Errorf("generated column: %+v", col)
+	}
+	if f := c.RuleFunctions(20003); len(f) != 1 || f[0].String() != "public.f" || !f[0].SecurityDefiner {
+		t.Errorf("functions behind a view of a view: %+v", f)
+	}
+	f := c.Functions("public", "f")[0]
+	if f.Accepts(0) || !f.Accepts(1) || !f.Accepts(2) || f.Accepts(3) {
+		t.Error("number of arguments of f")
+	}
+	if v := c.Functions("public", "v")[0]; !v.Accepts(0) || !v.Accepts(9) || !v.TakesRow {
+		t.Error("variadic v")
+	}
+	if !c.HasType("public", "mood") || !c.HasUserCast("public", "mood") || !c.HasUserOperator("public", "===") || !c.HasSchema("public") || c.Database() != "shop" {
+		t.Error("types, casts, operators, schemas or database are missing")
+	}
+}
+
+func TestLoadFails(t *testing.T) {
+	t.Parallel()
+	for step := range len(answers()) {
+		if c, _, err := load(answers(), step); !errors.Is(err, errBoom) || c != nil {
+			t.Errorf("step %d: got %v %v, want the error and no catalog", step, c, err)
+		}
+	}
+	for name, row := range map[string]struct {
+		step int
+		row  []string
+	}{
+		"NotANumber":     {4, []string{"x", "public", "t", "r", "f"}},
+		"TooFew":         {4, []string{"20000"}},
+		"NoKind":         {4, []string{"20000", "public", "t", "", "f"}},
+		"ForeignColumn":  {5, []string{"29999", "1", "id", "23"}},
+		"ColumnNumber":   {5, []string{"20000", "99999", "id", "23"}},
+		"ArgumentCount":  {10, []string{"21000", "public", "f", "x", "2", "f", "v", "t", "f"}},
+		"NoVolatility":   {10, []string{"21000", "public", "f", "1", "2", "f", "", "t", "f"}},
+		"InheritanceOID": {9, []string{"20000", "-1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rows := answers()
+			rows[row.step] = append(rows[row.step], row.row)
+			if c, _, err := load(rows, -1); err == nil || c != nil {
+				t.Errorf("got %v, %v; want an error", c, err)
+			}
+		})
+	}
+}
