@@ -30,8 +30,8 @@ const forgedDigest = "sha256:000000000000000000000000000000000000000000000000000
 // forgedName is the requester and approver of forged objects.
 const forgedName = "doorward-forged"
 
-// probeCreate sends a forged request, decided on from birth, as a dry run: only
-// the admission policy refuses it.
+// probeCreate sends a request that names another requester, as a dry run. It is
+// valid by its schema, so that only the admission policy refuses it.
 func probeCreate(ctx context.Context, c client.Client, namespace string) error {
 	err := c.Create(ctx, forgedRequest(namespace), client.DryRunAll)
 	return refusedBy(err, createPolicy, "a forged ApprovalRequest")
@@ -84,10 +84,7 @@ func forgedRequest(namespace string) *v1alpha1.ApprovalRequest {
 			Approvers:        []v1alpha1.Approver{{Kind: v1alpha1.ApproverUser, Name: forgedName}},
 			MinimumApprovals: 1,
 			ExpiresAt:        metav1.NewTime(time.Now().Add(time.Hour)),
-			Decisions: []v1alpha1.Decision{{
-				Verdict: v1alpha1.VerdictApprove, OperationDigest: forgedDigest,
-				Approver: &v1alpha1.DecisionApprover{Username: forgedName},
-			}},
+			Decisions:        []v1alpha1.Decision{},
 		},
 	}
 }
