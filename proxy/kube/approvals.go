@@ -43,6 +43,8 @@ type Approvals struct {
 	// when the watch brought them, by object name.
 	early  map[string]*v1alpha1.ApprovalRequest
 	asking int
+	// lists counts how often the follower began anew.
+	lists int
 }
 
 var _ access.Approvals = (*Approvals)(nil)
@@ -82,6 +84,7 @@ func (a *Approvals) Run(ctx context.Context) {
 func (a *Approvals) names() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.lists++
 	return slices.Sorted(maps.Keys(a.waiting))
 }
 
@@ -111,18 +114,10 @@ func (a *Approvals) Ask(ctx context.Context, question access.Question) (access.P
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	a.mu.Lock()
-	a.asking++
-	a.mu.Unlock()
-	created, err := a.Client.approvalRequests(a.Namespace).Create(ctx, object, metav1.CreateOptions{})
-
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	defer func() {
-		if a.asking--; a.asking == 0 {
-			clear(a.early)
-		}
-	}()
+	client := a.Client.approvalRequests(a.Namespace)
+	lists := a.begin()
+	defer a.end()
+	created, err := client.Create(ctx, object, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot create ApprovalRequest: %w", err)
 	}
@@ -133,11 +128,45 @@ func (a *Approvals) Ask(ctx context.Context, question access.Question) (access.P
 			Digest: created.Spec.Operation.Digest, ExpiresAt: created.Spec.ExpiresAt.Time,
 		},
 	}
-	if early := a.early[created.Name]; early != nil {
+	if a.wait(p) == lists {
+		return p, nil
+	}
+	// The follower began anew meanwhile, not knowing of this one.
+	latest, err := client.Get(ctx, created.Name, metav1.GetOptions{})
+	if err != nil {
+		p.Withdraw("")
+		return nil, fmt.Errorf("cannot read ApprovalRequest %q: %w", created.Name, err)
+	}
+	a.seen(latest, false)
+	return p, nil
+}
+
+// begin has the watch keep what it brings, and returns the count of lists.
+func (a *Approvals) begin() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking++
+	return a.lists
+}
+
+func (a *Approvals) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asking--; a.asking == 0 {
+		clear(a.early)
+	}
+}
+
+// wait enters a request, with what the watch brought of it already, and
+// returns the count of lists.
+func (a *Approvals) wait(p *pending) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if early := a.early[p.request.Name]; early != nil {
 		p.put(early)
 	}
-	a.waiting[created.Name] = p
-	return p, nil
+	a.waiting[p.request.Name] = p
+	return a.lists
 }
 
 // request is the object of a question. What an approver reads is the recorded
@@ -187,6 +216,9 @@ func (a *Approvals) request(q access.Question) (*v1alpha1.ApprovalRequest, error
 		Spec: spec,
 	}, nil
 }
+
+// shownAt is the position of records that are made only to be read by people.
+var shownAt = record.Position{LogID: "shown"}
 
 // approvers are all that the terms name, each once, and the largest number that
 // one of them asks for. The manager holds each rule's terms against the decisions.

@@ -55,7 +55,7 @@ func lister[T runtime.Object, L interface {
 
 // chosen lists only the objects of given names, of a selection that may be too
 // large to list: the version comes first, so that the watch that follows brings
-// what changes while they are fetched. missing is told the names that are not there.
+// what changes while the names are collected and fetched. missing is told the names that are not there.
 func chosen[T runtime.Object, L interface {
 	runtime.Object
 	metav1.ListInterface
@@ -64,14 +64,13 @@ func chosen[T runtime.Object, L interface {
 	names func() []string, missing func(string),
 ) func(context.Context, metav1.ListOptions) ([]T, string, error) {
 	return func(ctx context.Context, options metav1.ListOptions) ([]T, string, error) {
-		wanted := names()
 		options.Limit = 1
 		page, err := list(ctx, options)
 		if err != nil {
 			return nil, "", err
 		}
 		var items []T
-		for _, name := range wanted {
+		for _, name := range names() {
 			item, err := get(ctx, name, metav1.GetOptions{})
 			switch {
 			case apierrors.IsNotFound(err):

@@ -315,7 +315,7 @@ func (s *Sessions) live(namespace string) []string {
 	defer s.mu.Unlock()
 	var names []string
 	for name, p := range s.sessions {
-		if p.created && p.namespace == namespace && !p.ended() {
+		if p.namespace == namespace && !p.ended() {
 			names = append(names, name)
 		}
 	}
