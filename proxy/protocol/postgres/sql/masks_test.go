@@ -221,6 +221,8 @@ var evasions = []string{
 	"SELECT email FROM via_function, customers",
 	"SELECT * FROM pg_prepared_statements",
 	"EXPLAIN SELECT id FROM customers WHERE email = 'a'",
+	"SELECT length(c.row_to_json::text) FROM customers c",
+	"SELECT id FROM customers c WHERE c.to_jsonb::text LIKE '%a%'",
 	"SELECT email[1] FROM customers",
 	"SELECT c.email[1] FROM customers c",
 	"SELECT c.email[1:2] AS email FROM customers c",
