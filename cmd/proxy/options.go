@@ -31,6 +31,7 @@ type options struct {
 	servingDir    string
 	drainTimeout  time.Duration
 	healthAddress string
+	pprofAddress  string
 	verbosity     int
 	version       bool
 }
@@ -71,6 +72,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.servingDir, "serving-cert-dir", "", "`directory` with tls.crt and tls.key. Unset: the Secret is read from the API server")
 	flags.DurationVar(&o.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "how long sessions may go on after SIGTERM")
 	flags.StringVar(&o.healthAddress, "health-address", "", "`host:port` of /healthz, /readyz and /metrics; unset: :8081 in a pod, 127.0.0.1:8081 with --kubeconfig")
+	flags.StringVar(&o.pprofAddress, "pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	flags.IntVar(&o.verbosity, "v", 0, "verbosity of the proxy's own messages")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
@@ -105,6 +107,11 @@ func (o *options) validate() error {
 		return fmt.Errorf("invalid --instance: want 1 to 253 of letters, digits, '-', '_' and '.': %q", o.instance)
 	case (o.credentialDir != "" || o.servingDir != "") && len(o.connections) > 1:
 		return errors.New("--credential-dir and --serving-cert-dir go with one --connection only")
+	}
+	if o.pprofAddress != "" {
+		if err := checkPprofAddress(o.pprofAddress); err != nil {
+			return err
+		}
 	}
 	for _, dir := range []string{o.credentialDir, o.servingDir} {
 		if dir != "" && !filepath.IsAbs(dir) {

@@ -177,6 +177,17 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 			p.log.Error(err, "Health endpoint ended")
 		}
 	})
+	profiles, err := listenPprof(ctx, p.options.pprofAddress)
+	if err != nil {
+		return err
+	}
+	if profiles != nil {
+		running.Go(func() {
+			if err := servePprof(background, profiles); err != nil {
+				p.log.Error(err, "Profiles ended")
+			}
+		})
+	}
 	for _, c := range connections {
 		if err := c.claim(ctx); err != nil {
 			return err

@@ -28,6 +28,8 @@ type Proxy struct {
 	Address string
 	// HealthAddress serves /readyz and /metrics.
 	HealthAddress string
+	// PprofAddress serves profiles, where ProxyOptions.Pprof was set.
+	PprofAddress string
 	// Spool is the folder of its log.
 	Spool string
 
@@ -42,13 +44,17 @@ type ProxyOptions struct {
 	Port int
 	// Instance is the proxy's id; the Connection's name and "-1" where empty.
 	Instance string
+	// Pprof makes the proxy serve profiles.
+	Pprof bool
+	// Spool is the folder of its log; one in the stack's folder where empty.
+	Spool string
 	// Args are appended to the command line.
 	Args []string
 }
 
 func (s *Stack) startShopProxy(ctx context.Context) error {
 	if _, err := s.StartProxy(ctx, ProxyOptions{
-		Connection: Connection, Port: s.options.ProxyPort, Args: s.options.ProxyArgs,
+		Connection: Connection, Port: s.options.ProxyPort, Pprof: s.options.Pprof, Args: s.options.ProxyArgs,
 	}); err != nil {
 		return err
 	}
@@ -87,6 +93,18 @@ func (s *Stack) StartProxy(ctx context.Context, options ProxyOptions) (*Proxy, e
 		}
 	}
 	args = append(args, "--health-address="+p.HealthAddress)
+	if options.Spool != "" {
+		p.Spool = options.Spool
+		args = append(args, "--spool="+p.Spool)
+	}
+	if options.Pprof {
+		port, err := freePort(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.PprofAddress = net.JoinHostPort(proc.Loopback, strconv.Itoa(port))
+		args = append(args, "--pprof-address="+p.PprofAddress)
+	}
 	if s.options.DrainTimeout > 0 {
 		args = append(args, "--drain-timeout="+s.options.DrainTimeout.String())
 	}

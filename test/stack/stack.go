@@ -59,6 +59,8 @@ type Options struct {
 	ProxyPort int
 	// ProxyArgs are appended to the shop's proxy's command line.
 	ProxyArgs []string
+	// Pprof makes the shop's proxy serve profiles.
+	Pprof bool
 	// Quiet keeps the target from logging every statement, for benchmarks.
 	Quiet bool
 }
