@@ -60,7 +60,7 @@ func (s *session) answers(ctx context.Context) error {
 		}
 		switch kind {
 		case msgDataRow:
-			err = s.row(n)
+			err = s.row(ctx, n)
 		case msgCopyData:
 			err = s.copyOut(n)
 		default:

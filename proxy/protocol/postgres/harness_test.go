@@ -97,7 +97,11 @@ func road(tb testing.TB, edit ...func(*protocoltest.Config)) (*protocoltest.Road
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			for _, e := range r.Log.Events() {
-				tb.Logf("%s %d %+v %+v %+v %s", e.Type, e.OperationID, e.Operation, e.Decision, e.Result, e.Reason)
+				if e.Operation != nil && e.Decision != nil {
+					tb.Logf("%s %d %s %q: %s %s", e.Type, e.OperationID, e.Operation.Kind, e.Operation.Statement, e.Decision.Effect, e.Decision.Message)
+				} else {
+					tb.Logf("%s %d %+v %s", e.Type, e.OperationID, e.Result, e.Reason)
+				}
 			}
 		}
 	})

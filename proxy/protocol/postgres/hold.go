@@ -22,8 +22,9 @@ type hold struct {
 	cancel context.CancelFunc
 	held   bool
 
-	// watching is closed when the client is no longer watched; it belongs to
-	// the requests pump.
+	// What follows belongs to the requests pump: its own context, and what is
+	// closed when the client is no longer watched.
+	life     context.Context //nolint:containedctx // given by the pair
 	watching chan struct{}
 }
 
@@ -98,7 +99,7 @@ func (s *session) release() {
 	<-h.watching
 	h.watching = nil
 	_ = s.client.SetReadDeadline(time.Time{})
-	if s.ctx.Err() != nil {
+	if h.life.Err() != nil {
 		// The session ended meanwhile; its deadline stands.
 		_ = s.client.SetReadDeadline(time.Unix(1, 0))
 	}

@@ -181,8 +181,15 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 	if len(statements) != 1 {
 		return nil, cat, &access.Refusal{Reason: access.ReasonProtocol, Message: "a prepared statement must be one statement"}
 	}
-	p.parsed, p.catalog, p.generation = statements[0], cat, s.generation
-	return p.parsed, cat, nil
+	st := statements[0]
+	if p.inner {
+		if st.Effects.Prepared == nil {
+			return nil, cat, &access.Refusal{Reason: access.ReasonProtocol, Message: "a prepared statement can no longer be understood"}
+		}
+		st = newStatement(st.Effects.Prepared)
+	}
+	p.parsed, p.catalog, p.generation = st, cat, s.generation
+	return st, cat, nil
 }
 
 // decide puts one statement before the road. Hold says whether the caller can
@@ -343,7 +350,7 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 		if _, err := s.lookup(ctx, name); err != nil {
 			return nil, err
 		}
-		changes = append(changes, &change{name: name, after: &prepared{name: name, text: e.Prepared.Text}})
+		changes = append(changes, &change{name: name, after: &prepared{name: name, text: st.Text, inner: true}})
 	}
 	if name := e.Deallocates; name != "" {
 		if _, err := s.lookup(ctx, name); err != nil {

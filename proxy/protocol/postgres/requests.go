@@ -34,6 +34,7 @@ func frontendLimit(byte) int { return MaxFrontendMessage }
 // requests is the pump from the client to the target. It returns nil where the
 // client said goodbye.
 func (s *session) requests(ctx context.Context) error {
+	s.holding.life = ctx
 	for {
 		kind, n, err := s.fromClient.peek(frontendLimit)
 		if err != nil {
@@ -44,6 +45,7 @@ func (s *session) requests(ctx context.Context) error {
 			return s.readFailure(ctx, err)
 		}
 		if kind == msgTerminate {
+			s.left.Store(true)
 			if _, err := s.toTarget.Write(raw); err != nil {
 				return err
 			}

@@ -191,14 +191,14 @@ func (s *session) described(ctx context.Context, e *expected, kind byte, raw []b
 }
 
 // row passes a row on, masked where it must be.
-func (s *session) row(n int) error {
+func (s *session) row(ctx context.Context, n int) error {
 	e := s.first()
 	if e == nil || e.kind != awaitQuery && e.kind != awaitExecute || e.failed || e.next >= len(e.operations) {
 		return outOfTurn(msgDataRow)
 	}
 	op := e.operations[e.next]
 	if !op.planned {
-		if err := s.planPortal(e, op); err != nil {
+		if err := s.planPortal(ctx, e, op); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func (s *session) row(n int) error {
 }
 
 // planPortal makes the plan of an Execute from its portal's description.
-func (s *session) planPortal(e *expected, op *operation) error {
+func (s *session) planPortal(ctx context.Context, e *expected, op *operation) error {
 	if e.kind != awaitExecute {
 		return outOfTurn(msgDataRow)
 	}
@@ -234,7 +234,7 @@ func (s *session) planPortal(e *expected, op *operation) error {
 		return fmt.Errorf("%w: rows came that were not described, so they cannot be masked", errTarget)
 	}
 	var err error
-	op.plan, err = s.plan(s.ctx, op, e.portal.columns)
+	op.plan, err = s.plan(ctx, op, e.portal.columns)
 	return err
 }
 
@@ -252,7 +252,7 @@ func (s *session) copyOut(n int) error {
 func (s *session) stream(n int) error {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
-	s.broken = true
+	s.broken, s.streaming = true, true
 	readErr, writeErr := s.fromTarget.copyTo(s.toClient, n)
 	if readErr != nil {
 		return readErr
@@ -260,7 +260,7 @@ func (s *session) stream(n int) error {
 	if writeErr != nil {
 		return writeErr
 	}
-	s.broken = false
+	s.broken, s.streaming = false, false
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -44,7 +45,10 @@ type session struct {
 	// watched are the settings whose change ends the session.
 	watched map[string]string
 	// ctx ends with the session, with its cause.
-	ctx context.Context //nolint:containedctx // the life of both pumps
+	ctx context.Context //nolint:containedctx // the session's own life
+
+	// left says that the client has said goodbye.
+	left atomic.Bool
 
 	fromClient, fromTarget *wireReader
 	// toTarget belongs to the requests pump.
@@ -92,8 +96,10 @@ type session struct {
 	held       []byte
 	moved      bool // names may mean other objects than the catalog says
 
-	// foreign belongs to the answers pump: relations that the catalog will not know.
-	foreign map[uint32]bool
+	// What follows belongs to the answers pump: relations that the catalog
+	// will not know, and whether a message is being streamed.
+	foreign   map[uint32]bool
+	streaming bool
 
 	holding hold
 }
@@ -264,21 +270,21 @@ func (s *session) run(ctx context.Context) string {
 	s.fromClient = newWireReader(flushing{s.client, func() error { return s.toTarget.Flush() }}, clientBuffer)
 	s.fromTarget = newWireReader(flushing{s.target.conn, s.flushClient}, targetBuffer)
 
-	stop := context.AfterFunc(ctx, s.interrupt)
-	defer stop()
 	err := s.tell(s.greeting())
 	if err == nil {
-		err = relay.Pair(ctx, s.requests, func(ctx context.Context) error {
-			err := s.answers(ctx)
-			if err == nil {
-				err = errTargetClosed
-			}
-			return err
-		})
+		err = relay.Pair(ctx, s.interrupted(s.requests), s.interrupted(s.answers))
 	}
 	// From here on both pumps have ended.
 	cancel(err)
 	return s.part(err)
+}
+
+// interrupted makes a pump end with the context that the pair gives it.
+func (s *session) interrupted(pump relay.Pump) relay.Pump {
+	return func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, s.interrupt)()
+		return pump(ctx)
+	}
 }
 
 // flushing flushes what was gathered for the other side before it waits for more.
@@ -294,7 +300,12 @@ func (f flushing) Read(p []byte) (int, error) {
 	return f.Conn.Read(p)
 }
 
+// flushClient is called by the answers pump before it waits for the target,
+// also in the midst of a message that it streams under the lock.
 func (s *session) flushClient() error {
+	if s.streaming {
+		return s.toClient.Flush()
+	}
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	return s.toClient.Flush()
@@ -331,7 +342,7 @@ func (s *session) part(cause error) string {
 
 	refusal := &access.Refusal{}
 	switch {
-	case cause == nil, errors.Is(cause, errLeft):
+	case cause == nil, errors.Is(cause, errLeft), s.left.Load() && errors.Is(cause, errTargetClosed):
 		return "the client left"
 	case errors.As(cause, &refusal):
 	case errors.Is(cause, errTargetClosed):

@@ -67,7 +67,9 @@ type prepared struct {
 	catalog    *loaded
 	generation int
 	gone       bool
-	segment    uint64
+	// inner says that the text is the PREPARE that holds the statement.
+	inner   bool
+	segment uint64
 	// settled says that the target has confirmed it, or that it was undone.
 	settled bool
 }
