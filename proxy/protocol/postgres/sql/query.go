@@ -243,7 +243,16 @@ func (a *analysis) item(v *ast.RangeVar, t target, level *scope) *fromItem {
 	return item
 }
 
+// maxItems bounds the members of all FROM lists together: the check of masks
+// looks at each of them for every column reference.
+const maxItems = 1000
+
 func (a *analysis) add(level *scope, item *fromItem) {
+	if len(a.facts.items) >= maxItems {
+		a.fail(refuse(StateTooComplex, "Split the statement.",
+			"statement has too many relations, subqueries and functions in FROM: more than %d", maxItems))
+		return
+	}
 	level.items = append(level.items, item)
 	a.facts.items = append(a.facts.items, item)
 }
@@ -314,6 +323,7 @@ func (a *analysis) locking(l *ast.NodeList, level *scope, first int) {
 		return
 	}
 	a.property(PropertyRowLock)
+	all := false
 	for _, n := range l.Items {
 		c, ok := n.(*ast.LockingClause)
 		if !ok {
@@ -323,10 +333,16 @@ func (a *analysis) locking(l *ast.NodeList, level *scope, first int) {
 		if c.LockedRels != nil && len(c.LockedRels.Items) > 0 && a.lockNamed(c.LockedRels, level) {
 			continue
 		}
-		for _, x := range a.accesses[first:] {
-			if x.Action == ActionSelect {
-				a.access(ActionLock, x.Resource, nil)
-			}
+		all = true
+	}
+	if !all {
+		return
+	}
+	locked := map[string]bool{}
+	for _, x := range a.accesses[first:] {
+		if x.Action == ActionSelect && !locked[x.Resource] {
+			locked[x.Resource] = true
+			a.access(ActionLock, x.Resource, nil)
 		}
 	}
 }

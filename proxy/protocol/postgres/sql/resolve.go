@@ -4,6 +4,7 @@
 package sql
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -105,7 +106,7 @@ func (a *analysis) named(schema, name string) (target, bool) {
 // touch notes the closure of a relation, and refuses those that hold
 // credentials.
 func (a *analysis) touch(t target) {
-	if t.rel == nil {
+	if t.rel == nil || slices.Contains(a.facts.touched, t.rel.OID) {
 		return
 	}
 	a.relations = append(a.relations, a.cat.BaseRelations(t.rel.OID)...)
