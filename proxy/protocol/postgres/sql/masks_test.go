@@ -174,3 +174,41 @@ func TestMaskedContexts(t *testing.T) {
 		}
 	}
 }
+
+// TestMaskOnView: a mask may name a view's column; the server reports the view
+// as the origin, not what it reads.
+func TestMaskOnView(t *testing.T) {
+	t.Parallel()
+	c := shopCatalog(t)
+	view, _ := c.Lookup("public", "open_orders")
+	m := sql.NewMaskSet(c, func(oid uint32) []string {
+		if oid == view.OID {
+			return []string{"total"}
+		}
+		return nil
+	})
+	conn := connect(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for text, accepted := range map[string]bool{
+		"SELECT * FROM open_orders": true, "SELECT total FROM open_orders": true, "SELECT total FROM orders": true,
+		"SELECT total + 0 FROM open_orders": false, "SELECT id FROM open_orders WHERE total > 5": false,
+	} {
+		s, err := one(t, text, options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CheckMaskSet(m); (err == nil) != accepted {
+			t.Errorf("%q: got %v, want accepted %v", text, err, accepted)
+		}
+		results, err := conn.Exec(ctx, text).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range results[0].FieldDescriptions {
+			if accepted && strings.Contains(text, "open_orders") && f.TableOID != view.OID {
+				t.Errorf("%q: column %q is reported to come from %d, want the view %d", text, f.Name, f.TableOID, view.OID)
+			}
+		}
+	}
+}
