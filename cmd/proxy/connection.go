@@ -165,8 +165,16 @@ func (c *connection) look(ctx context.Context) {
 	}
 }
 
-// check reports on the credential and the serving certificate.
+// problemLog is the type of the problem that the log takes no records.
+const problemLog = "LogWritable"
+
+// check reports on the log, the credential and the serving certificate.
 func (c *connection) check() {
+	if err := c.proxy.spool.Err(); err != nil {
+		c.problems.Set(problemLog, "LogUnavailable", err.Error())
+	} else {
+		c.problems.Clear(problemLog)
+	}
 	c.mu.Lock()
 	s := c.current
 	c.mu.Unlock()

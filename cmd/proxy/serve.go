@@ -104,7 +104,7 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 		return err
 	}
 	p.fanout = server.NewFanout(newSink)
-	ship, stopShipping, err := p.ship(background)
+	ship, stopShipping, err := p.ship(background, running)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 }
 
 // ship starts the delivery to the sinks. stop ends it; done waits and closes.
-func (p *proxy) ship(ctx context.Context) (done func(), stop context.CancelFunc, err error) {
+func (p *proxy) ship(ctx context.Context, running *sync.WaitGroup) (done func(), stop context.CancelFunc, err error) {
 	feed, err := p.spool.NewFeed(feedSinks)
 	if err != nil {
 		return nil, nil, err
@@ -209,6 +209,7 @@ func (p *proxy) ship(ctx context.Context) (done func(), stop context.CancelFunc,
 	if err != nil {
 		return nil, nil, errors.Join(err, feed.Close())
 	}
+	running.Go(func() { p.watchSinks(ctx, shipper) })
 	ctx, stop = context.WithCancel(ctx)
 	shipped := make(chan error, 1)
 	go func() { shipped <- shipper.Run(ctx) }()
@@ -217,6 +218,24 @@ func (p *proxy) ship(ctx context.Context) (done func(), stop context.CancelFunc,
 			p.log.Error(err, "Not all records were delivered, they stay in the log")
 		}
 	}, stop, nil
+}
+
+// watchSinks says every now and then that records wait for their sinks.
+func (p *proxy) watchSinks(ctx context.Context, shipper *sink.Shipper) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, status := range shipper.Status() {
+			if status.LastError != nil {
+				p.log.Error(status.LastError, "Records wait for a LogSink, they stay in the log", "records", status.Lag)
+			}
+		}
+	}
 }
 
 // newSink opens a LogSink.
