@@ -39,9 +39,12 @@ const showTimeout = 3 * time.Second
 
 // proxy is everything the connections share.
 type proxy struct {
-	options  options
-	log      logr.Logger
-	client   *kube.Client
+	options options
+	log     logr.Logger
+	client  *kube.Client
+	// shows is for what is only shown, so that many sessions do not make an
+	// approval wait its turn.
+	shows    *kube.Client
 	spool    *spool.Log
 	state    *spool.State
 	nonce    string
@@ -67,6 +70,10 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 		return err
 	}
 	defer p.client.Close()
+	if p.shows, err = kube.NewClient(config, wrap); err != nil {
+		return err
+	}
+	defer p.shows.Close()
 	p.spool, err = spool.Open(ctx, spool.Options{Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions, feedSinks}})
 	if err != nil {
 		return err
@@ -114,8 +121,8 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 	if err != nil {
 		return err
 	}
-	events := kube.NewEvents(p.client, p.options.instance, p.log)
-	p.sessions = kube.NewSessions(p.client, p.options.instance, feed, events, p.log)
+	events := kube.NewEvents(p.shows, p.options.instance, p.log)
+	p.sessions = kube.NewSessions(p.shows, p.options.instance, feed, events, p.log)
 	following, stopFollowing := context.WithCancel(background)
 	followed := make(chan struct{})
 	go func() {
@@ -210,9 +217,9 @@ func (p *proxy) ship(ctx context.Context, running *sync.WaitGroup) (done func(),
 		return nil, nil, errors.Join(err, feed.Close())
 	}
 	running.Go(func() { p.watchSinks(ctx, shipper) })
-	ctx, stop = context.WithCancel(ctx)
+	shipping, stop := context.WithCancel(ctx)
 	shipped := make(chan error, 1)
-	go func() { shipped <- shipper.Run(ctx) }()
+	go func() { shipped <- shipper.Run(shipping) }()
 	return func() {
 		if err := errors.Join(<-shipped, p.fanout.Close(), feed.Close()); err != nil {
 			p.log.Error(err, "Not all records were delivered, they stay in the log")

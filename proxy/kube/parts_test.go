@@ -215,11 +215,10 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 }
 
-// shortToken is a token whose half life is over soon.
+// shortToken is a token of the proxy's ServiceAccount.
 func (s *site) shortToken() string {
 	s.t.Helper()
-	// The API server issues none shorter than ten minutes, and this one is not
-	// waited for: the renewal is asked for directly.
+	// The API server issues none shorter than ten minutes; renewal is asked for directly.
 	seconds := int64(600)
 	answer, err := s.admin.CoreV1().ServiceAccounts(s.namespace).CreateToken(s.t.Context(), "doorward-"+connectionName,
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
@@ -252,7 +251,7 @@ func TestTokenRenewal(t *testing.T) {
 			defer client.Close()
 			claims, err := claimsOf(token.current())
 			must(t, err)
-			if claims.namespace != s.namespace || claims.account != "doorward-"+connectionName || !claims.half().Before(claims.expires()) {
+			if claims.namespace != s.namespace || claims.account != "doorward-"+connectionName || !claims.due().Before(claims.expires()) {
 				t.Errorf("claims: %+v", claims)
 			}
 			must(t, token.renew(t.Context(), client, claims))
@@ -273,6 +272,11 @@ func TestTokenRenewal(t *testing.T) {
 			must(t, err)
 			if info.Mode().Perm() != 0o600 {
 				t.Errorf("mode %#o, want 0600", info.Mode().Perm())
+			}
+			// A proxy that is enrolled anew while it runs takes the new token.
+			token.value = "expired"
+			if !token.changed() || token.current() != again.current() || token.changed() {
+				t.Error("the token on disk was not taken")
 			}
 			_, err = client.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), reportConfigMap(connectionName), metav1.GetOptions{})
 			must(t, err)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -211,6 +213,16 @@ func (s *Sessions) flush(ctx context.Context, urgentOnly bool) {
 			todo = append(todo, p)
 		}
 	}
+	// Sessions that began or ended come first.
+	slices.SortFunc(todo, func(a, b *projection) int {
+		if a.urgent != b.urgent {
+			if a.urgent {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.name, b.name)
+	})
 	s.mu.Unlock()
 	if !behind {
 		return

@@ -99,7 +99,8 @@ func (t *Token) reread() error {
 	return nil
 }
 
-// Run renews the token when half of its life is over, until ctx ends.
+// Run renews the token when a tenth of its life is over, until ctx ends: an API
+// server that then goes away for most of an hour still knows the proxy.
 func (t *Token) Run(ctx context.Context, client *Client) {
 	for {
 		claims, err := claimsOf(t.current())
@@ -107,7 +108,7 @@ func (t *Token) Run(ctx context.Context, client *Client) {
 			t.log.Error(err, "Cannot renew the token of the kubeconfig")
 			return
 		}
-		if !sleep(ctx, time.Until(claims.half())) {
+		if !sleep(ctx, time.Until(claims.due())) {
 			return
 		}
 		for err := t.renew(ctx, client, claims); err != nil; err = t.renew(ctx, client, claims) {
@@ -115,8 +116,24 @@ func (t *Token) Run(ctx context.Context, client *Client) {
 			if !sleep(ctx, tokenRetry) {
 				return
 			}
+			// The proxy may have been enrolled anew meanwhile.
+			if t.changed() {
+				break
+			}
 		}
 	}
+}
+
+// changed takes the token that is on disk, where it is another.
+func (t *Token) changed() bool {
+	_, stored, err := LoadKubeconfig(t.kubeconfig, t.log)
+	if err != nil || stored == nil || stored.value == t.current() {
+		return false
+	}
+	t.mu.Lock()
+	t.value = stored.value
+	t.mu.Unlock()
+	return true
 }
 
 // renew asks for a token of this proxy's own ServiceAccount and keeps it. A new
@@ -188,7 +205,7 @@ type tokenClaims struct {
 
 func (c tokenClaims) expires() time.Time { return time.Unix(c.Expires, 0) }
 
-func (c tokenClaims) half() time.Time { return time.Unix(c.IssuedAt+(c.Expires-c.IssuedAt)/2, 0) }
+func (c tokenClaims) due() time.Time { return time.Unix(c.IssuedAt+(c.Expires-c.IssuedAt)/10, 0) }
 
 var errNoServiceAccount = errors.New("it is not the token of a ServiceAccount, so it is used until it ends")
 
