@@ -93,6 +93,21 @@ func (s *Stack) StopManager() error {
 	return manager.Stop()
 }
 
+// KillManager ends the manager without a word, as a crash does, and waits until
+// it is gone. StartManager brings it back.
+func (s *Stack) KillManager() error {
+	manager := s.manager
+	if manager == nil {
+		return nil
+	}
+	if err := manager.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-manager.Done()
+	s.manager = nil
+	return nil
+}
+
 // writeTrustBundle keeps the manager's CA for psql.
 func (s *Stack) writeTrustBundle(ctx context.Context) error {
 	var bundle corev1.ConfigMap

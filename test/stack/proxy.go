@@ -161,6 +161,16 @@ func (p *Proxy) PID() int { return p.process.PID() }
 // Signal sends a signal to the proxy.
 func (p *Proxy) Signal(signal syscall.Signal) error { return p.process.Signal(signal) }
 
+// Kill ends the proxy without a word, as a crash does, and waits until it is
+// gone. Start brings it back.
+func (p *Proxy) Kill() error {
+	if err := p.process.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-p.process.Done()
+	return nil
+}
+
 // Done is closed when the process has ended.
 func (p *Proxy) Done() <-chan struct{} { return p.process.Done() }
 

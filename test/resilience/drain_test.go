@@ -1,0 +1,98 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resilience
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// TestDrain sends the proxy SIGTERM while one session is in a transaction and
+// another is idle.
+func TestDrain(t *testing.T) {
+	busy, idle := login(t, alice), login(t, alice)
+	busy.must(t, "BEGIN")
+	busy.must(t, "SELECT count(*) FROM orders")
+	idle.must(t, "SELECT 1")
+	ended := idle.watch(t, false)
+	proxy := world.Proxy()
+	if err := proxy.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	told := time.Now()
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = proxy.Kill()
+			startProxy(t)
+		}
+	})
+	refused := await(t, "the refusal of new sessions", func(ctx context.Context) error {
+		s, err := dial(ctx, t, alice)
+		if err != nil {
+			return nil //nolint:nilerr // it is what is waited for
+		}
+		defer s.Close(ctx)
+		return fmt.Errorf("a new session was let in")
+	})
+	// One statement that takes a while, begun after the signal.
+	if rows := busy.must(t, "SELECT pg_sleep(2), count(*) FROM orders"); len(rows) != 1 {
+		t.Errorf("the transaction's statement returned %v", rows)
+	}
+	busy.must(t, "COMMIT")
+	committed := time.Since(told)
+	busy.part(t)
+
+	end := <-ended
+	said := refusal(t, end.err)
+	wants(t, said, codeAdminShutdown, "shutting down")
+	idled := end.at.Sub(told)
+	if idled > drainTimeout+2*time.Second {
+		t.Errorf("the idle session ended after %s, want %s", idled, drainTimeout)
+	}
+	select {
+	case <-proxy.Done():
+	case <-time.After(testTimeout):
+		t.Fatal("the proxy does not exit")
+	}
+	exited := time.Since(told)
+	if err := proxy.Err(); err != nil {
+		t.Errorf("the proxy ended with %v, want status 0", err)
+	}
+
+	startProxy(t)
+	var stop, start record.Document
+	await(t, "the records of stop and start", func(context.Context) (err error) {
+		if stop, err = found(func(d record.Document) bool { return d.Type == record.ProxyStop }); err != nil {
+			return err
+		}
+		start, err = found(func(d record.Document) bool { return d.Type == record.ProxyStart && d.Index > stop.Index })
+		return err
+	})
+	if start.Index != stop.Index+1 || start.Log != stop.Log {
+		t.Errorf("after ProxyStop %d of log %s came ProxyStart %d of log %s, want the next record", stop.Index, stop.Log, start.Index, start.Log)
+	}
+	all, err := records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole(all); err != nil {
+		t.Error(err)
+	}
+	t.Logf("drain bound %s: new sessions refused after %s, the transaction committed after %s, the idle session told after %s, exit 0 after %s; "+
+		"the log goes on from record %d to %d", drainTimeout, refused.Round(time.Millisecond), committed.Round(time.Millisecond),
+		idled.Round(time.Millisecond), exited.Round(time.Millisecond), stop.Index, start.Index)
+}
+
+// startProxy brings the proxy back, and waits until it lets callers in.
+func startProxy(t *testing.T) {
+	t.Helper()
+	if err := world.Proxy().Start(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}

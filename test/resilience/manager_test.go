@@ -1,0 +1,75 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resilience
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/test/stack"
+)
+
+// TestManagerKilled kills the manager and brings it back: sessions go on, nothing
+// is rolled back, and what was changed meanwhile is put in force.
+func TestManagerKilled(t *testing.T) {
+	policy := policyOf("while-dead", subjects("mia"), talk, readOrders)
+	givePolicy(t, policy)
+	s := login(t, caller{user: "mia"})
+	s.must(t, "SELECT count(*) FROM orders")
+	before := revision(t)
+	if err := world.KillManager(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	t.Cleanup(func() {
+		if t.Failed() {
+			startManager(t)
+		}
+	})
+	beat := secret(t, snapshotSecret).Data[snapshot.KeyHeartbeat]
+	change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1].Resources = []string{"public.customers"} })
+	for range 10 {
+		s.must(t, "SELECT count(*) FROM orders")
+		fresh := login(t, caller{user: "mia"})
+		fresh.must(t, "SELECT 1")
+		fresh.part(t)
+	}
+	dead := time.Since(killed)
+	began := time.Now()
+	startManager(t)
+	started := time.Since(began)
+	applied := await(t, "the change made while the manager was dead", func(ctx context.Context) error {
+		if _, err := s.run(ctx, "SELECT count(*) FROM orders"); err == nil {
+			return errors.New("the former rule is still in force")
+		}
+		return nil
+	})
+	s.must(t, "SELECT count(*) FROM customers")
+	if err := world.AwaitPolicy(t.Context(), stack.Connection, policy.Name); err != nil {
+		t.Fatal(err)
+	}
+	if after := revision(t); after <= before {
+		t.Errorf("revision is %d after the restart, want more than %d", after, before)
+	}
+	resumed := await(t, "a new heartbeat", func(ctx context.Context) error {
+		var object corev1.Secret
+		if err := world.Admin.Get(ctx, client.ObjectKey{Namespace: stack.Namespace, Name: snapshotSecret}, &object); err != nil {
+			return err
+		}
+		if bytes.Equal(object.Data[snapshot.KeyHeartbeat], beat) {
+			return errors.New("the heartbeat is the one from before")
+		}
+		return nil
+	})
+	t.Logf("dead %s: sessions and logins went on; back and ready after %s, the change in force %s after that, the heartbeat new after %s",
+		dead.Round(time.Millisecond), started.Round(time.Millisecond), applied.Round(time.Millisecond), resumed.Round(time.Millisecond))
+}

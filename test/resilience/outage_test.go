@@ -1,0 +1,166 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resilience
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// askBound is how soon a caller must hear that no approval can be had.
+const askBound = 5 * time.Second
+
+// TestAPIOutage takes the API server away from manager and proxy, in both ways
+// in which a server can go away.
+func TestAPIOutage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		leave  func() error
+	}{
+		"Closed": {
+			reason: "connections are cut and refused, as where the API server has crashed",
+			leave:  world.Control.CloseAPI,
+		},
+		"BlackHoled": {
+			reason: "connections stay open and nothing arrives, as where a network is partitioned",
+			leave:  func() error { world.Control.BlackHole(); return nil },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Log(tc.reason)
+			surviveOutage(t, tc.leave)
+		})
+	}
+}
+
+// expected is what the AuditSession of a session must show in the end.
+type expected struct {
+	*session
+	total, denied int64
+}
+
+func surviveOutage(t *testing.T, leave func() error) {
+	live, leaver := login(t, alice), login(t, alice)
+	live.must(t, "SELECT count(*) FROM orders")
+	leaver.must(t, "SELECT 1")
+	terminal := startPSQL(t, alice)
+	if _, err := terminal.ask("SELECT 1;"); err != nil {
+		t.Fatal(err)
+	}
+	long := outage(t)
+	t.Cleanup(func() {
+		if err := world.Control.Resume(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := leave(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	leaver.part(t)
+	sessions := []expected{{session: leaver, total: 1}}
+
+	marker := fmt.Sprintf("outage-%d", began.UnixNano())
+	asked, answered := refusedApproval(t, live, marker), time.Since(began)
+	if asked > askBound {
+		t.Errorf("the refusal took %s, want at most %s", asked, askBound)
+	}
+	if answered > long {
+		t.Fatalf("the outage was over before the refusal came")
+	}
+	queries, slowest := int64(1), time.Duration(0)
+	for time.Since(began) < long {
+		step := time.Now()
+		live.must(t, "SELECT count(*) FROM orders")
+		if line, err := terminal.ask("SELECT count(*) FROM orders;"); err != nil || line != "200" {
+			t.Fatalf("psql's session does not go on: %q, %v", line, err)
+		}
+		fresh := login(t, alice)
+		fresh.must(t, "SELECT count(*) FROM customers")
+		if _, err := fresh.run(t.Context(), "DROP TABLE orders"); err == nil {
+			t.Fatal("DROP went through")
+		}
+		fresh.part(t)
+		sessions = append(sessions, expected{session: fresh, total: 2, denied: 1})
+		queries++
+		slowest = max(slowest, time.Since(step))
+	}
+	if n := timesExecuted(t, marker); n != 0 {
+		t.Errorf("the target saw the refused statement %d times, want 0", n)
+	}
+	if err := world.Control.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	held, used := awaitApproval(t, live, marker)
+	awaitSessions(t, sessions)
+	shown := time.Since(back)
+	if err := terminal.quit(); err != nil {
+		t.Errorf("psql: %v", err)
+	}
+	live.part(t)
+	// The approved and the refused UPDATE, what was refused while approvals were
+	// not yet back, and the rest.
+	awaitSessions(t, []expected{{session: live, total: queries + 2 + held, denied: 1 + held}})
+	t.Logf("away %s: %d new logins, slowest round of two queries, login, query and refusal %s; approval refused after %s; "+
+		"after the return approvals worked after %s, the AuditSessions were complete after %s",
+		back.Sub(began).Round(time.Second), len(sessions)-1, slowest.Round(time.Millisecond), asked.Round(time.Millisecond),
+		used.Sub(back).Round(time.Millisecond), shown.Round(time.Millisecond))
+}
+
+// refusedApproval runs what needs approval where none can be had, and returns how
+// soon it was refused.
+func refusedApproval(t *testing.T, s *session, marker string) time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	defer cancel()
+	began := time.Now()
+	_, err := s.run(ctx, "UPDATE orders SET status = '"+marker+"' WHERE id = 1")
+	wants(t, refusal(t, err), codeCannotConnectNow, "the approval could not be asked for", "Try again")
+	return time.Since(began)
+}
+
+// awaitSessions waits until the AuditSessions show the ends and the counts.
+func awaitSessions(t *testing.T, sessions []expected) {
+	t.Helper()
+	await(t, "AuditSessions from the log", func(ctx context.Context) error {
+		for _, s := range sessions {
+			object, err := auditSession(ctx, s.session)
+			if err != nil {
+				return err
+			}
+			counts := object.Status.Operations
+			if object.Status.Phase != v1alpha1.SessionEnded || counts == nil || counts.Total != s.total || counts.Denied != s.denied ||
+				counts.Allowed != s.total-s.denied || object.Spec.Actor.Username != alice.user {
+				return fmt.Errorf("AuditSession %s is %s with %+v, want Ended with %d operations, %d denied",
+					object.Name, object.Status.Phase, counts, s.total, s.denied)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitApproval runs what needs approval until it can be asked for, and approves
+// it. It returns how often it was refused before, and when it ran.
+func awaitApproval(t *testing.T, s *session, marker string) (refused int64, done time.Time) {
+	t.Helper()
+	statement := "UPDATE orders SET status = '" + marker + "' WHERE id = 1"
+	deadline := time.Now().Add(testTimeout)
+	for {
+		h := hold(t, s, statement)
+		if h == nil {
+			if refused++; time.Now().After(deadline) {
+				t.Fatal("approvals do not come back")
+			}
+			continue
+		}
+		h.approve(t, "bob", "dba")
+		h.ran(t)
+		return refused, time.Now()
+	}
+}

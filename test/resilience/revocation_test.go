@@ -1,0 +1,210 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resilience
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// repetitions of each measurement.
+const repetitions = 10
+
+// readOrders lets a caller read the orders.
+var readOrders = allow("read", []string{"select"}, []string{"public.orders"})
+
+// TestRevocationWithinASecond takes access away by edits of policies, and
+// measures from the API server's acceptance to the end of the live session
+// (promise 8; checklist 36).
+func TestRevocationWithinASecond(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		// running says that the session runs a long statement when it happens.
+		running bool
+		rules   []v1alpha1.Rule
+		revoke  func(t *testing.T, policy *v1alpha1.AccessPolicy) time.Time
+	}{
+		"PolicyDeleted": {
+			reason: "the only policy of the caller goes away while the session is idle",
+			rules:  []v1alpha1.Rule{talk, readOrders},
+			revoke: func(t *testing.T, policy *v1alpha1.AccessPolicy) time.Time {
+				t.Helper()
+				if err := world.Admin.Delete(t.Context(), policy); err != nil {
+					t.Fatal(err)
+				}
+				return time.Now()
+			},
+		},
+		"SubjectRemoved": {
+			reason: "the policy stays, the caller is not its subject any more",
+			rules:  []v1alpha1.Rule{talk, readOrders},
+			revoke: func(t *testing.T, policy *v1alpha1.AccessPolicy) time.Time {
+				t.Helper()
+				return change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Subjects = subjects("nobody") })
+			},
+		},
+		"RuleOfRunningStatementRemoved": {
+			reason:  "the caller may still connect, but not do what runs just now",
+			running: true,
+			rules:   []v1alpha1.Rule{talk, readOrders},
+			revoke: func(t *testing.T, policy *v1alpha1.AccessPolicy) time.Time {
+				t.Helper()
+				return change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules = []v1alpha1.Rule{talk} })
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Log(tc.reason)
+			var policies []*v1alpha1.AccessPolicy
+			for i := range repetitions {
+				user := fmt.Sprintf("%s-%d", lower(name), i)
+				policies = append(policies, policyOf(user, subjects(user), tc.rules...))
+			}
+			givePolicy(t, policies...)
+			var took []time.Duration
+			for _, policy := range policies {
+				s := login(t, caller{user: policy.Name})
+				s.must(t, "SELECT count(*) FROM orders")
+				watch := s.watch(t, tc.running)
+				took = append(took, revoked(t, watch, tc.revoke(t, policy)))
+			}
+			report(t, took)
+		})
+	}
+}
+
+// outcome is how a session ended.
+type outcome struct {
+	err error
+	at  time.Time
+}
+
+// watch waits, beside the test, for the end of a session that is idle or runs a
+// statement which takes longer than any test.
+func (s *session) watch(t *testing.T, running bool) <-chan outcome {
+	t.Helper()
+	ended := make(chan outcome, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+		defer cancel()
+		var err error
+		if running {
+			_, err = s.run(ctx, "SELECT pg_sleep(55), id FROM orders LIMIT 1")
+		} else {
+			err = s.WaitForNotification(ctx)
+		}
+		ended <- outcome{err: err, at: time.Now()}
+	}()
+	if running {
+		await(t, "a running statement", func(ctx context.Context) error { return sleepers(ctx, 1) })
+	}
+	return ended
+}
+
+// sleepers fails where another number of long statements run at the target.
+func sleepers(ctx context.Context, want int) error {
+	conn, err := pgconn.Connect(ctx, world.Postgres.SuperuserDSN)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	results, err := conn.Exec(ctx, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'").ReadAll()
+	if err != nil {
+		return err
+	}
+	if got := string(results[0].Rows[0][0]); got != fmt.Sprint(want) {
+		return fmt.Errorf("%s long statements run, want %d", got, want)
+	}
+	return nil
+}
+
+// revoked waits for the end of a session and returns how long it took.
+func revoked(t *testing.T, watch <-chan outcome, accepted time.Time) time.Duration {
+	t.Helper()
+	end := <-watch
+	var said *pgconn.PgError
+	if !errors.As(end.err, &said) {
+		t.Fatalf("the session did not end with an ErrorResponse: %v", end.err)
+	}
+	wants(t, said, codeAdminShutdown, "revoked")
+	await(t, "the end of what ran at the target", func(ctx context.Context) error { return sleepers(ctx, 0) })
+	return max(0, end.at.Sub(accepted))
+}
+
+// report prints what was measured and holds it against the promise.
+func report(t *testing.T, took []time.Duration) {
+	t.Helper()
+	var sum time.Duration
+	for _, d := range took {
+		sum += d
+	}
+	t.Logf("%d times: mean %s, longest %s", len(took), (sum / time.Duration(len(took))).Round(time.Millisecond), worst(took).Round(time.Millisecond))
+	if worst(took) > promise {
+		t.Errorf("revocation took up to %s, want at most %s: %v", worst(took), promise, took)
+	}
+}
+
+// TestNarrowing takes one table out of a rule: the live session goes on, and the
+// next statement is decided by the new rule.
+func TestNarrowing(t *testing.T) {
+	both := allow("read", []string{"select"}, []string{"public.orders", "public.customers"})
+	policy := policyOf("narrowing", subjects("nora"), talk, both)
+	givePolicy(t, policy)
+	s := login(t, caller{user: "nora"})
+	s.must(t, "SELECT count(*) FROM customers")
+	var took []time.Duration
+	for range repetitions {
+		accepted := change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1].Resources = []string{"public.orders"} })
+		await(t, "the narrowed rule", func(ctx context.Context) error {
+			if _, err := s.run(ctx, "SELECT count(*) FROM customers"); err == nil {
+				return errors.New("the statement is still allowed")
+			}
+			return nil
+		})
+		took = append(took, time.Since(accepted))
+		s.must(t, "SELECT count(*) FROM orders")
+		change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1] = both })
+		await(t, "the widened rule", func(ctx context.Context) error {
+			_, err := s.run(ctx, "SELECT count(*) FROM customers")
+			return err
+		})
+	}
+	report(t, took)
+}
+
+// TestTerminate ends sessions by spec.terminate while the manager is dead.
+func TestTerminate(t *testing.T) {
+	if err := world.KillManager(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { startManager(t) })
+	var took []time.Duration
+	for range repetitions {
+		s := login(t, alice)
+		var object *v1alpha1.AuditSession
+		await(t, "an AuditSession", func(ctx context.Context) (err error) {
+			object, err = auditSession(ctx, s)
+			return err
+		})
+		watch := s.watch(t, false)
+		patch := client.MergeFrom(object.DeepCopy())
+		object.Spec.Terminate = &v1alpha1.Termination{Reason: "investigation 4711"}
+		if err := world.Admin.Patch(t.Context(), object, patch); err != nil {
+			t.Fatal(err)
+		}
+		accepted := time.Now()
+		end := <-watch
+		wants(t, refusal(t, end.err), codeAdminShutdown, "terminated", "investigation 4711")
+		took = append(took, max(0, end.at.Sub(accepted)))
+	}
+	report(t, took)
+}
