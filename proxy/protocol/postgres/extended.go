@@ -198,7 +198,11 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 		op.done(dropped, "")
 		return err
 	}
-	e.operations, e.changes = []*operation{op}, [][]*change{changes}
+	e.one[0] = op
+	e.operations = e.one[:]
+	if len(changes) > 0 {
+		e.changes = [][]*change{changes}
+	}
 	if !op.rules.Empty() && !p.described {
 		// Where the rows come from must be known before they come.
 		p.described = true

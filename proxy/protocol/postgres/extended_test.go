@@ -26,7 +26,7 @@ func execute(portal string) *pgproto3.Execute { return &pgproto3.Execute{Portal:
 
 func query(text string) *pgproto3.Query { return &pgproto3.Query{String: text} }
 
-var sync = &pgproto3.Sync{}
+var syncNow = &pgproto3.Sync{}
 
 // TestMessages is checklist 9: every frontend message in every state it can
 // arrive in is handled or refused by name, and what is refused is on record.
@@ -59,8 +59,8 @@ func TestMessages(t *testing.T) {
 		"length 3":                     {reason: "checklist 13", send: []byte{'Q', 0, 0, 0, 3}, want: violation, recorded: "Framing"},
 		"length 2^31-1":                {reason: "checklist 13", send: []byte{'Q', 0x7f, 0xff, 0xff, 0xff}, want: violation, recorded: "Framing"},
 		"length 2^32-1":                {reason: "checklist 13", send: []byte{'Q', 0xff, 0xff, 0xff, 0xff}, want: violation, recorded: "Framing"},
-		"Bind with field length -2":    {reason: "checklist 13", before: []pgproto3.FrontendMessage{parse("", "SELECT $1::text"), sync}, ready: 1, send: message('B', 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xfe, 0, 0), want: violation, recorded: "Malformed"},
-		"Bind with bytes too many":     {reason: "the proxy reads what the server reads", before: []pgproto3.FrontendMessage{parse("", "SELECT 1"), sync}, ready: 1, send: message('B', 0, 0, 0, 0, 0, 0, 0, 0, 9), want: violation, recorded: "Malformed"},
+		"Bind with field length -2":    {reason: "checklist 13", before: []pgproto3.FrontendMessage{parse("", "SELECT $1::text"), syncNow}, ready: 1, send: message('B', 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xfe, 0, 0), want: violation, recorded: "Malformed"},
+		"Bind with bytes too many":     {reason: "the proxy reads what the server reads", before: []pgproto3.FrontendMessage{parse("", "SELECT 1"), syncNow}, ready: 1, send: message('B', 0, 0, 0, 0, 0, 0, 0, 0, 9), want: violation, recorded: "Malformed"},
 		"Query without end":            {reason: "malformed", send: message('Q', 'S'), want: violation, recorded: "Malformed"},
 		"Query with two ends":          {reason: "the server reads up to the first", send: message('Q', 'S', 0, 'X', 0), want: violation, recorded: "Malformed"},
 		"Sync with a body":             {reason: "malformed", send: message('S', 1), want: violation, recorded: "Malformed"},
@@ -129,46 +129,46 @@ func TestBinding(t *testing.T) {
 	}{
 		"allowed": {
 			reason: "the ordinary way", ready: 1,
-			send: []pgproto3.FrontendMessage{parse("", allowed), bind("", ""), execute(""), sync},
+			send: []pgproto3.FrontendMessage{parse("", allowed), bind("", ""), execute(""), syncNow},
 			want: []string{"ParseComplete", "BindComplete", "row 10", "done SELECT 1", "ready I"},
 		},
 		"denied at Parse": {
 			reason: "nothing after it runs", ready: 1,
-			send: []pgproto3.FrontendMessage{parse("", denied), bind("", ""), execute(""), sync},
+			send: []pgproto3.FrontendMessage{parse("", denied), bind("", ""), execute(""), syncNow},
 			want: []string{"ERROR 42501", "ready I"},
 		},
 		"redefined name": {
 			reason: "a denied Parse of a name does not take the name's place", ready: 3,
 			send: []pgproto3.FrontendMessage{
-				parse("a", allowed), sync, parse("a", denied), sync, bind("", "a"), execute(""), sync,
+				parse("a", allowed), syncNow, parse("a", denied), syncNow, bind("", "a"), execute(""), syncNow,
 			},
 			want: []string{"ParseComplete", "ready I", "ERROR 42501", "ready I", "BindComplete", "row 10", "done SELECT 1", "ready I"},
 		},
 		"pipelined Parse of one name twice": {
 			reason: "the second fails at the target; then the first is what runs", ready: 2,
 			send: []pgproto3.FrontendMessage{
-				parse("b", allowed), parse("b", "SELECT 7"), bind("", "b"), execute(""), sync, bind("", "b"), execute(""), sync,
+				parse("b", allowed), parse("b", "SELECT 7"), bind("", "b"), execute(""), syncNow, bind("", "b"), execute(""), syncNow,
 			},
 			want: []string{"ParseComplete", "ERROR 42P05", "ready I", "BindComplete", "row 10", "done SELECT 1", "ready I"},
 		},
 		"Parse that fails in a later segment": {
 			reason: "the name keeps what it was, and that is what is decided", ready: 3,
 			send: []pgproto3.FrontendMessage{
-				parse("c", allowed), sync, parse("c", "SELECT 7"), sync, bind("", "c"), execute(""), sync,
+				parse("c", allowed), syncNow, parse("c", "SELECT 7"), syncNow, bind("", "c"), execute(""), syncNow,
 			},
 			want: []string{"ParseComplete", "ready I", "ERROR 42P05", "ready I", "BindComplete", "row 10", "done SELECT 1", "ready I"},
 		},
 		"error between Parse and Sync": {
 			reason: "what is parsed after an error is skipped by the target and by the proxy", ready: 2,
 			send: []pgproto3.FrontendMessage{
-				parse("d", "SELECT 1/0"), bind("", "d"), execute(""), parse("e", allowed), sync, bind("", "e"), execute(""), sync,
+				parse("d", "SELECT 1/0"), bind("", "d"), execute(""), parse("e", allowed), syncNow, bind("", "e"), execute(""), syncNow,
 			},
 			want: []string{"ParseComplete", "ERROR 22012", "ready I", "ERROR 26000", "ready I"},
 		},
 		"PREPARE and the protocol share names": {
 			reason: "EXECUTE of what Parse named, Bind of what PREPARE named", ready: 4,
 			send: []pgproto3.FrontendMessage{
-				parse("f", allowed), sync, query("EXECUTE f"), query("PREPARE g AS SELECT 5"), bind("", "g"), execute(""), sync,
+				parse("f", allowed), syncNow, query("EXECUTE f"), query("PREPARE g AS SELECT 5"), bind("", "g"), execute(""), syncNow,
 			},
 			want: []string{"ParseComplete", "ready I", "RowDescription", "row 10", "done SELECT 1", "ready I", "done PREPARE", "ready I", "BindComplete", "row 5", "done SELECT 1", "ready I"},
 		},
@@ -184,25 +184,25 @@ func TestBinding(t *testing.T) {
 		},
 		"DEALLOCATE ALL": {
 			reason: "no name is left", ready: 3,
-			send: []pgproto3.FrontendMessage{parse("j", allowed), sync, query("DEALLOCATE ALL"), bind("", "j"), execute(""), sync},
+			send: []pgproto3.FrontendMessage{parse("j", allowed), syncNow, query("DEALLOCATE ALL"), bind("", "j"), execute(""), syncNow},
 			want: []string{"ParseComplete", "ready I", "done DEALLOCATE ALL", "ready I", "ERROR 26000", "ready I"},
 		},
 		"Close": {
 			reason: "no name is left", ready: 2,
-			send: []pgproto3.FrontendMessage{parse("k", allowed), &pgproto3.Close{ObjectType: 'S', Name: "k"}, sync, bind("", "k"), sync},
+			send: []pgproto3.FrontendMessage{parse("k", allowed), &pgproto3.Close{ObjectType: 'S', Name: "k"}, syncNow, bind("", "k"), syncNow},
 			want: []string{"ParseComplete", "CloseComplete", "ready I", "ERROR 26000", "ready I"},
 		},
 		"portal keeps its statement": {
 			reason: "a portal runs what it was bound to, whatever the name means later", ready: 1,
 			send: []pgproto3.FrontendMessage{
-				parse("", allowed), bind("p", ""), parse("", "SELECT 7"), bind("q", ""), execute("p"), execute("q"), sync,
+				parse("", allowed), bind("p", ""), parse("", "SELECT 7"), bind("q", ""), execute("p"), execute("q"), syncNow,
 			},
 			want: []string{"ParseComplete", "BindComplete", "ParseComplete", "BindComplete", "row 10", "done SELECT 1", "row 7", "done SELECT 1", "ready I"},
 		},
 		"refusal in a batch": {
 			reason: "what ran before it in the same implicit transaction is undone, as by every error", ready: 2,
 			send: []pgproto3.FrontendMessage{
-				parse("", "UPDATE public.orders SET total = 11 WHERE id = 1"), bind("", ""), execute(""), parse("", denied), sync, query(allowed),
+				parse("", "UPDATE public.orders SET total = 11 WHERE id = 1"), bind("", ""), execute(""), parse("", denied), syncNow, query(allowed),
 			},
 			want: []string{"ParseComplete", "BindComplete", "done UPDATE 1", "ERROR 42501", "ready I", "RowDescription", "row 10", "done SELECT 1", "ready I"},
 		},
@@ -218,12 +218,12 @@ func TestBinding(t *testing.T) {
 		},
 		"Query between Parse and Sync": {
 			reason: "the target runs it, and so does the proxy decide it", ready: 2,
-			send: []pgproto3.FrontendMessage{parse("l", allowed), query("SELECT 8"), bind("", "l"), execute(""), sync},
+			send: []pgproto3.FrontendMessage{parse("l", allowed), query("SELECT 8"), bind("", "l"), execute(""), syncNow},
 			want: []string{"ParseComplete", "RowDescription", "row 8", "done SELECT 1", "ready I", "BindComplete", "row 10", "done SELECT 1", "ready I"},
 		},
 		"Query in a failed segment": {
 			reason: "skipped, as the target skips it", ready: 1,
-			send: []pgproto3.FrontendMessage{parse("", "SELECT 1/0"), bind("", ""), execute(""), query("SELECT 9"), sync},
+			send: []pgproto3.FrontendMessage{parse("", "SELECT 1/0"), bind("", ""), execute(""), query("SELECT 9"), syncNow},
 			want: []string{"ParseComplete", "ERROR 22012", "ready I"},
 		},
 	}

@@ -54,23 +54,23 @@ func TestMasks(t *testing.T) {
 			want: []string{"RowDescription", "row [masked]", "done SELECT 1", "ready I"},
 		},
 		"described portal": {
-			send: []pgproto3.FrontendMessage{parse("", all), bind("", ""), &pgproto3.Describe{ObjectType: 'P'}, execute(""), sync}, ready: 1,
+			send: []pgproto3.FrontendMessage{parse("", all), bind("", ""), &pgproto3.Describe{ObjectType: 'P'}, execute(""), syncNow}, ready: 1,
 			want: []string{"ParseComplete", "BindComplete", "RowDescription", first, second, third, "done SELECT 3", "ready I"},
 		},
 		"described statement only": {
-			send: []pgproto3.FrontendMessage{parse("s", all), &pgproto3.Describe{ObjectType: 'S', Name: "s"}, sync, bind("", "s"), execute(""), sync}, ready: 2,
+			send: []pgproto3.FrontendMessage{parse("s", all), &pgproto3.Describe{ObjectType: 'S', Name: "s"}, syncNow, bind("", "s"), execute(""), syncNow}, ready: 2,
 			want: []string{"ParseComplete", "ParameterDescription", "RowDescription", "ready I", "BindComplete", first, second, third, "done SELECT 3", "ready I"},
 		},
 		"never described": {
-			send: []pgproto3.FrontendMessage{parse("", all), bind("", ""), execute(""), sync}, ready: 1,
+			send: []pgproto3.FrontendMessage{parse("", all), bind("", ""), execute(""), syncNow}, ready: 1,
 			want: []string{"ParseComplete", "BindComplete", first, second, third, "done SELECT 3", "ready I"},
 		},
 		"binary": {
-			send: []pgproto3.FrontendMessage{parse("", "SELECT id, email, phone, born FROM public.customers ORDER BY id"), &pgproto3.Bind{ResultFormatCodes: binary}, execute(""), sync}, ready: 1,
+			send: []pgproto3.FrontendMessage{parse("", "SELECT id, email, phone, born FROM public.customers ORDER BY id"), &pgproto3.Bind{ResultFormatCodes: binary}, execute(""), syncNow}, ready: 1,
 			want: []string{"ParseComplete", "BindComplete", one + "|[masked]|*******0100|NULL", two + "|[masked]|*******0101|NULL", three + "|NULL|NULL|NULL", "done SELECT 3", "ready I"},
 		},
 		"in portions": {
-			send: []pgproto3.FrontendMessage{parse("", all), bind("p", ""), &pgproto3.Execute{Portal: "p", MaxRows: 2}, &pgproto3.Execute{Portal: "p", MaxRows: 2}, sync}, ready: 1,
+			send: []pgproto3.FrontendMessage{parse("", all), bind("p", ""), &pgproto3.Execute{Portal: "p", MaxRows: 2}, &pgproto3.Execute{Portal: "p", MaxRows: 2}, syncNow}, ready: 1,
 			want: []string{"ParseComplete", "BindComplete", first, second, "PortalSuspended", third, "done SELECT 1", "ready I"},
 		},
 		"EXECUTE": {

@@ -90,13 +90,13 @@ func TestCopy(t *testing.T) {
 	}
 	// Through the extended protocol, with the early Sync that libpq sends.
 	c := enter(t, r, s)
-	c.send(parse("", "COPY public.bulk FROM STDIN"), bind("", ""), execute(""), sync)
+	c.send(parse("", "COPY public.bulk FROM STDIN"), bind("", ""), execute(""), syncNow)
 	for _, want := range []string{"ParseComplete", "BindComplete", "CopyInResponse"} {
 		if got := short(c.receive()); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 	}
-	c.send(&pgproto3.CopyData{Data: []byte("7000\tseven\n")}, &pgproto3.CopyDone{}, sync)
+	c.send(&pgproto3.CopyData{Data: []byte("7000\tseven\n")}, &pgproto3.CopyDone{}, syncNow)
 	if diff := cmp.Diff([]string{"done COPY 1", "ready I"}, c.until(1)); diff != "" {
 		t.Errorf("extended COPY (-want +got):\n%s", diff)
 	}

@@ -44,6 +44,7 @@ type expected struct {
 	// first that has not been answered.
 	operations []*operation
 	next       int
+	one        [1]*operation // the room of a single one
 	// changes are what the answer settles, by operation for a Query.
 	changes [][]*change
 	portal  *portal

@@ -1,0 +1,244 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+)
+
+// readAll cuts a stream into messages.
+func readAll(r io.Reader, size int) (messages []string, err error) {
+	reader := newWireReader(r, size)
+	for {
+		_, n, err := reader.peek(func(byte) int { return 1 << 16 })
+		if err != nil {
+			return messages, err
+		}
+		raw, err := reader.take(n)
+		if err != nil {
+			return messages, err
+		}
+		messages = append(messages, string(raw))
+	}
+}
+
+// FuzzFraming: bytes cut anywhere give the same messages, whatever the buffer.
+func FuzzFraming(f *testing.F) {
+	f.Add([]byte("Q\x00\x00\x00\x09SEL\x00\x00S\x00\x00\x00\x04"))
+	f.Add([]byte("Q\x00\x00\x00\x00"))
+	f.Add([]byte("Q\xff\xff\xff\xffx"))
+	f.Add(append([]byte("d\x00\x00\x10\x00"), make([]byte, 5000)...))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		want, wantErr := readAll(bytes.NewReader(stream), 8192)
+		for name, r := range map[string]io.Reader{
+			"one byte": iotest.OneByteReader(bytes.NewReader(stream)), "half": iotest.HalfReader(bytes.NewReader(stream)),
+			"data with error": iotest.DataErrReader(bytes.NewReader(stream)),
+		} {
+			got, err := readAll(r, 16)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+			if errors.Is(err, io.EOF) != errors.Is(wantErr, io.EOF) || errors.Is(err, errFraming) != errors.Is(wantErr, errFraming) {
+				t.Errorf("%s: %v, want %v", name, err, wantErr)
+			}
+		}
+		if total := len(strings.Join(want, "")); total > len(stream) {
+			t.Errorf("%d bytes of messages in %d bytes", total, len(stream))
+		}
+	})
+}
+
+// FuzzStartup: no packet crashes, and what is accepted holds no refused parameter.
+func FuzzStartup(f *testing.F) {
+	for _, seed := range []string{"\x00\x03\x00\x00user\x00a\x00\x00", "\x00\x03\x00\x02user\x00a\x00_pq_.x\x00\x00\x00", "\x00\x02\x00\x00"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if len(packet) < 4 {
+			return
+		}
+		s, err := parseStartup(packet)
+		var rejected *rejection
+		if err != nil {
+			if !errors.As(err, &rejected) {
+				t.Errorf("an error that is no rejection: %v", err)
+			}
+			return
+		}
+		var m pgproto3.StartupMessage
+		if m.Decode(packet) == nil {
+			if m.Parameters["user"] != "" && m.Parameters["user"] != s.user {
+				t.Errorf("user %q, another decoder reads %q", s.user, m.Parameters["user"])
+			}
+		}
+		for name := range s.passed {
+			if name == "options" || name == "search_path" || name == "replication" {
+				t.Errorf("%q is passed on", name)
+			}
+		}
+	})
+}
+
+// FuzzRequests compares the decoders of what is decided on with another one
+// (checklist 13): what this one accepts means the same to it.
+func FuzzRequests(f *testing.F) {
+	f.Add(byte(msgParse), []byte("a\x00SELECT 1\x00\x00\x01\x00\x00\x00\x17"))
+	f.Add(byte(msgBind), []byte("p\x00s\x00\x00\x01\x00\x01\x00\x01\xff\xff\xff\xff\x00\x00"))
+	f.Add(byte(msgBind), []byte("\x00\x00\x00\x00\x00\x01\xff\xff\xff\xfe\x00\x00"))
+	f.Add(byte(msgExecute), []byte("p\x00\x00\x00\x00\x00"))
+	f.Add(byte(msgDescribe), []byte("Sx\x00"))
+	f.Fuzz(func(t *testing.T, kind byte, content []byte) {
+		switch kind {
+		case msgParse:
+			if m, err := decodeParse(content); err == nil {
+				var other pgproto3.Parse
+				if err := other.Decode(content); err != nil || other.Name != m.name || other.Query != m.text {
+					t.Errorf("%+v, other %+v, %v", m, other, err)
+				}
+			}
+		case msgBind:
+			if m, err := decodeBind(content); err == nil {
+				var other pgproto3.Bind
+				if err := other.Decode(content); err != nil || other.DestinationPortal != m.portal || other.PreparedStatement != m.statement || len(other.Parameters) != m.parameters {
+					t.Errorf("%+v, other %+v, %v", m, other, err)
+				}
+			}
+		case msgExecute:
+			if m, err := decodeExecute(content); err == nil {
+				var other pgproto3.Execute
+				if err := other.Decode(content); err != nil || other.Portal != m.portal {
+					t.Errorf("%+v, other %+v, %v", m, other, err)
+				}
+			}
+		case msgDescribe:
+			if m, err := decodeTarget(content); err == nil {
+				var other pgproto3.Describe
+				if err := other.Decode(content); err != nil || other.ObjectType != m.kind || other.Name != m.name {
+					t.Errorf("%+v, other %+v, %v", m, other, err)
+				}
+			}
+		}
+	})
+}
+
+// FuzzMaskedRow: a row is masked whole or refused; what is masked never leaves.
+func FuzzMaskedRow(f *testing.F) {
+	f.Add([]byte("\x00\x02\x00\x00\x00\x06secret\x00\x00\x00\x01x"))
+	f.Add([]byte("\x00\x02\xff\xff\xff\xff\xff\xff\xff\xfe"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		plan := &rowPlan{methods: []*method{{Method: policy.Method{Type: "Redact"}, text: true}, nil}}
+		out, err := plan.mask(content)
+		if err != nil {
+			return
+		}
+		var before, after pgproto3.DataRow
+		if err := before.Decode(content); err != nil {
+			t.Fatalf("accepted a row that another decoder does not: %v", err)
+		}
+		if err := after.Decode(out[headerLength:]); err != nil {
+			t.Fatalf("made a row that cannot be read: %v", err)
+		}
+		if int(binary.BigEndian.Uint32(out[1:])) != len(out)-1 {
+			t.Error("wrong length")
+		}
+		if before.Values[0] != nil && string(after.Values[0]) != "[masked]" {
+			t.Errorf("masked: %q", after.Values[0])
+		}
+		if diff := cmp.Diff(before.Values[1], after.Values[1]); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	tests := map[string]struct {
+		options string
+		want    string
+	}{
+		"good":        {options: `{"databases":["shop","crm"]}`},
+		"none":        {options: ``, want: `"databases" is missing`},
+		"null":        {options: `null`, want: "want 1 to 32 names"},
+		"empty":       {options: `{"databases":[]}`, want: "want 1 to 32 names"},
+		"unknown key": {options: `{"databases":["shop"],"database":"x"}`, want: `unknown field "database"`},
+		"case":        {options: `{"databases":["shop"]} {}`, want: "one JSON object"},
+		"twice":       {options: `{"databases":["shop","shop"]}`, want: "named twice"},
+		"nameless":    {options: `{"databases":[""]}`, want: "1 to 63 bytes"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := New().ValidateOptions(json.RawMessage(tc.options))
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestApplicationName(t *testing.T) {
+	tests := map[string]struct{ user, session, want string }{
+		"plain":   {"alice@example.com", "orders-bcdfghjklmnpqrst", "doorward:alice@example.com:bcdfghjklmnpqrst"},
+		"control": {"a\x1b\nb", "orders-bcdfghjklmnpqrst", "doorward:a??b:bcdfghjklmnpqrst"},
+		"unicode": {"zoë\u202e", "s", "doorward:zo??:s"},
+		"long":    {strings.Repeat("x", 100), "orders-bcdfghjklmnpqrst", "doorward:" + strings.Repeat("x", 37) + ":bcdfghjklmnpqrst"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := applicationName(identity.Principal{UserName: tc.user}, tc.session)
+			if got != tc.want || len(got) > maxIdentifier {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestWithoutLiterals is checklist 47: what cannot be understood is recorded
+// without what may be a secret.
+func TestWithoutLiterals(t *testing.T) {
+	for text, want := range map[string]string{
+		"ALTER ROLE x PASWORD 'a''b' y": "ALTER ROLE x PASWORD …",
+		"/* it's */ PASWORD 'secret'":   "/* it…",
+		"DO $x$ secret $x$ rest":        "DO …",
+		"DO $$ secret":                  "DO …",
+		"SELECT $1, $2":                 "SELECT $1, $2",
+		"no quotes":                     "no quotes",
+	} {
+		if got := withoutLiterals(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	c := newCache(3, 1<<20)
+	for _, text := range []string{"a", "b", "c", "d"} {
+		c.put(cacheKey{text: text}, []*statement{{Statement: &sql.Statement{Text: text}}})
+		c.get(cacheKey{text: "b"})
+	}
+	for text, want := range map[string]bool{"a": false, "b": true, "c": true, "d": true} {
+		if _, ok := c.get(cacheKey{text: text}); ok != want {
+			t.Errorf("%q is kept: %v", text, ok)
+		}
+	}
+	small := newCache(100, 10_000)
+	for i := range 100 {
+		small.put(cacheKey{text: strings.Repeat("x", 1000+i)}, nil)
+	}
+	if small.size > 10_000 || len(small.index) != small.order.Len() {
+		t.Errorf("size %d, %d entries", small.size, len(small.index))
+	}
+}
