@@ -60,7 +60,8 @@ const (
 	showEvery   = time.Second
 	showSoonest = 50 * time.Millisecond
 	maxWaiting  = 10_000
-	feedCount   = 256
+	feedEvery   = 50 * time.Millisecond
+	feedCount   = 1024
 	feedBytes   = 1 << 20
 )
 
@@ -91,6 +92,7 @@ func (s *Sessions) Run(ctx context.Context) {
 
 // follow reads the log.
 func (s *Sessions) follow(ctx context.Context) error {
+	var brief record.Brief
 	for {
 		records, err := s.Feed.Next(ctx, feedCount, feedBytes)
 		if errors.Is(err, io.EOF) {
@@ -100,13 +102,17 @@ func (s *Sessions) follow(ctx context.Context) error {
 			return err
 		}
 		for _, r := range records {
-			document, err := record.Decode(r.JSON)
+			document, err := brief.Decode(r.JSON)
 			if err != nil {
 				return fmt.Errorf("record %d: %w", r.Position.Index, err)
 			}
 			if err := s.take(ctx, &document, r.Position.Index); err != nil {
 				return err
 			}
+		}
+		// A busy log is read in few large pieces.
+		if len(records) < feedCount && !sleep(ctx, feedEvery) {
+			return ctx.Err()
 		}
 	}
 }
@@ -169,7 +175,7 @@ func (s *Sessions) find(ctx context.Context, d *record.Document) (*projection, e
 			return resume(object), nil
 		case apierrors.IsNotFound(err):
 			return &projection{namespace: d.Connection.Namespace, name: d.Session, gone: true}, nil
-		case !sleep(ctx, retryMax):
+		case !sleep(ctx, retryLatest):
 			return nil, ctx.Err()
 		}
 	}

@@ -83,6 +83,9 @@ func (r *Reader) Next(ctx context.Context, count, size int) ([]record.Record, er
 	}
 }
 
+// usualRecord is the size in bytes of all but few records.
+const usualRecord = 1280
+
 func (r *Reader) read(count, size int) ([]record.Record, error) {
 	durable := r.log.durable.Load()
 	if err := r.seek(); err != nil {
@@ -92,7 +95,9 @@ func (r *Reader) read(count, size int) ([]record.Record, error) {
 		durable = min(durable, r.end)
 	}
 	var records []record.Record
-	buffer := make([]byte, max(size, 4<<10))
+	// The records keep the buffer, so it should not be much larger than they are.
+	guess := min(durable-r.at, int64(count)) * usualRecord
+	buffer := make([]byte, max(min(int64(size), guess), 4<<10))
 	for {
 		n, err := r.file.ReadAt(buffer, r.offset)
 		if err != nil && !errors.Is(err, io.EOF) {
