@@ -6,7 +6,6 @@ package approvalrequest
 import (
 	"context"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,9 +22,9 @@ import (
 // workers is how many requests are judged at once.
 const workers = 4
 
-// SetupWithManager watches requests, what they are bound to, and the admission
-// policies: a change of those ends the interval in which requests are believed.
-// Each event on proven looks at every request again; it may be nil.
+// SetupWithManager watches requests and what they are bound to. Each event on
+// proven, which says that the interval in which requests are believed began or
+// ended, looks at every request again; it may be nil.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, proven <-chan event.GenericEvent) error {
 	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	b := ctrl.NewControllerManagedBy(mgr).
@@ -36,12 +35,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, proven <-chan event.Gene
 		Watches(&v1alpha1.AuditSession{}, handler.EnqueueRequestsFromMapFunc(r.heldBy))
 	if proven != nil {
 		b = b.WatchesRawSource(source.Channel(proven, handler.EnqueueRequestsFromMapFunc(r.all)))
-	}
-	for _, object := range []client.Object{
-		&admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{},
-		&admissionv1.MutatingAdmissionPolicy{}, &admissionv1.MutatingAdmissionPolicyBinding{},
-	} {
-		b = b.Watches(object, handler.EnqueueRequestsFromMapFunc(r.all), builder.OnlyMetadata, builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	}
 	return b.WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(r)
 }

@@ -73,7 +73,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		(&auditsession.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		(&identityprovider.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		(&logsink.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
-		mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover),
+		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover),
 	} {
 		if err != nil {
 			return fmt.Errorf("cannot add to the manager: %w", err)

@@ -16,12 +16,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -57,6 +59,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	ctrl.SetLogger(logger())
 	var err error
 	env, err = testenv.Start(context.Background(), testenv.Options{
 		CRDs: true, Admission: true, ControllerManager: true, AuditPolicy: auditPolicy,
@@ -76,6 +79,14 @@ func run(m *testing.M) int {
 	}
 	defer func() { manager.stop() }()
 	return m.Run()
+}
+
+// logger shows what the manager logs where MANAGER_LOG is set.
+func logger() logr.Logger {
+	if os.Getenv("MANAGER_LOG") == "" {
+		return logr.Discard()
+	}
+	return funcr.New(func(prefix, args string) { fmt.Fprintln(os.Stderr, prefix, args) }, funcr.Options{})
 }
 
 // prepare makes the namespaces and the manager's rights, as an administrator would.
@@ -122,7 +133,7 @@ func startManager() (*running, error) {
 	}
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &accepts{next: next} }
 	mgr, err := setup.New(ctx, setup.Options{
-		Config: config, Logger: logr.Discard(), Namespace: operatorNamespace, Namespaces: namespaces,
+		Config: config, Logger: logger(), Namespace: operatorNamespace, Namespaces: namespaces,
 		Protocols: []compile.Protocol{words{}}, ProxyImage: "doorward:test",
 		MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
 	})
@@ -131,10 +142,14 @@ func startManager() (*running, error) {
 		return nil, err
 	}
 	r := &running{cancel: cancel, done: make(chan error, 1)}
-	go func() { r.done <- mgr.Start(ctx) }()
+	go func() {
+		defer close(r.done)
+		r.done <- mgr.Start(ctx)
+	}()
 	return r, nil
 }
 
+// stop may be called more than once.
 func (r *running) stop() {
 	r.cancel()
 	<-r.done
@@ -180,10 +195,13 @@ func (words) ValidateOptions(options json.RawMessage) error {
 
 func (words) DefaultPort() int32 { return 5432 }
 
-// eventually waits for a condition, at most for a minute.
+// wait bounds every wait, on a busy machine.
+const wait = 30 * time.Second
+
+// eventually waits for a condition.
 func eventually(t *testing.T, f func(g gomega.Gomega)) {
 	t.Helper()
-	gomega.NewWithT(t).Eventually(f).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(gomega.Succeed())
+	gomega.NewWithT(t).Eventually(f).WithTimeout(wait).WithPolling(100 * time.Millisecond).Should(gomega.Succeed())
 }
 
 func create(t *testing.T, object client.Object) {

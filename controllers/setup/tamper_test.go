@@ -121,3 +121,16 @@ func awaitSnapshot(t *testing.T, ns, name string, revision int64, policies int) 
 	})
 	return found
 }
+
+// effects are the effects of all rules of the published snapshot.
+func effects(g gomega.Gomega, ns, name string) []string {
+	s, err := snapshot.Open(get(g, ns, "doorward-"+name+"-snapshot", &corev1.Secret{}).Data, publicKey(g))
+	g.Expect(err).NotTo(gomega.HaveOccurred())
+	var all []string
+	for _, p := range s.Policies.Policies {
+		for _, r := range p.Rules {
+			all = append(all, string(r.Effect))
+		}
+	}
+	return all
+}
