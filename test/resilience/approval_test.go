@@ -54,7 +54,7 @@ func TestApprovalRunsOnce(t *testing.T) {
 	}
 	refusedWith(t, first.decide(t.Context(), person(t, "carol", "dba"), v1alpha1.Decision{Verdict: v1alpha1.VerdictApprove}), "used")
 	second.still(t)
-	refusedWith(t, decideWithDigest(t, second, "sha256:"+strings.Repeat("0", 64)), "operationDigest must equal")
+	refusedWith(t, decideWithDigest(t, second, "sha256:"+strings.Repeat("0", 64)), "operationDigest of a decision must equal")
 	if err := s.CancelRequest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestApprovalForged(t *testing.T) {
 		},
 		"StatementEdited": {
 			reason: "what is approved is what was asked for",
-			text:   "only spec.decisions and spec.use",
+			text:   "operation cannot be changed",
 			try: func() error {
 				return edit(bob, `[{"op":"replace","path":"/spec/operation/statement","value":"UPDATE orders SET amount = 0"}]`)
 			},

@@ -20,10 +20,15 @@ import (
 func Await(ctx context.Context, ask func(context.Context) error) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+	var last error
 	for {
-		last := ask(ctx)
-		if last == nil {
+		err := ask(ctx)
+		if err == nil {
 			return nil
+		}
+		// What fails because the time is up says nothing of the cause.
+		if ctx.Err() == nil || last == nil {
+			last = err
 		}
 		select {
 		case <-ctx.Done():
@@ -77,6 +82,9 @@ func (s *Stack) policyArrived(ctx context.Context, connection, policy string) er
 	for _, in := range object.Status.Connections {
 		if in.Name != connection {
 			continue
+		}
+		if in.Revision == 0 {
+			return fmt.Errorf("policy %q is not yet in the snapshot of connection %q", policy, connection)
 		}
 		ready, err := s.readyConnection(ctx, connection)
 		if err != nil {

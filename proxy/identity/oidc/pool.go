@@ -32,20 +32,23 @@ func NewPool(ctx context.Context) *Pool {
 	return &Pool{fetches: newGroup(ctx), made: map[string]*Verifier{}}
 }
 
-// Chain makes the Verifier of several providers. Two of one issuer are an error:
-// a token could not tell them apart.
+// Chain makes the Verifier of several providers. Those of one issuer are told
+// apart by the audience of a token, so that a common one is an error.
 func (p *Pool) Chain(configs []Config) (*identity.Chain, error) {
-	verifiers := make(map[string]identity.Verifier, len(configs))
-	names := make(map[string]string, len(configs))
+	providers := map[string]siblings{}
 	for _, config := range configs {
-		if other, taken := names[config.IssuerURL]; taken {
-			return nil, fmt.Errorf("invalid identity providers: %q and %q have the same issuer: %q", other, config.Name, config.IssuerURL)
+		if other := providers[config.IssuerURL].sharing(config.Audiences); other != "" {
+			return nil, fmt.Errorf("invalid identity providers: %q and %q have the same issuer and a common audience: %q", other, config.Name, config.IssuerURL)
 		}
 		verifier, err := p.verifier(config)
 		if err != nil {
 			return nil, err
 		}
-		names[config.IssuerURL], verifiers[config.IssuerURL] = config.Name, verifier
+		providers[config.IssuerURL] = append(providers[config.IssuerURL], sibling{name: config.Name, audiences: config.Audiences, verifier: verifier})
+	}
+	verifiers := make(map[string]identity.Verifier, len(providers))
+	for issuer, all := range providers {
+		verifiers[issuer] = all
 	}
 	return identity.NewChain(verifiers)
 }

@@ -43,6 +43,39 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// TestSiblings: providers of one issuer are told apart by audience; a token for
+// both belongs to the one that its azp names (checklist 29).
+func TestSiblings(t *testing.T) {
+	server := startIssuer(t)
+	pool := NewPool(t.Context())
+	defer pool.Close()
+	first, second := configOf(server), configOf(server)
+	second.Name, second.UsernamePrefix, second.Audiences = "robots", "robot:", []string{"doorward-robots"}
+	chain, err := pool.Chain([]Config{first, second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		audience any
+		party    string
+		provider string
+	}{
+		{"doorward", "doorward", "corp"},
+		{"doorward-robots", "doorward-robots", "robots"},
+		{[]string{"doorward", "doorward-robots"}, "doorward-robots", "robots"},
+		{[]string{"doorward", "doorward-robots"}, "elsewhere", ""},
+		{"elsewhere", "doorward", ""},
+	} {
+		got, err := verify(t, chain, tokenOf(t, server, alice("aud", tc.audience, "azp", tc.party)))
+		switch {
+		case tc.provider == "" && !errors.Is(err, identity.ErrRejected):
+			t.Errorf("audience %v: Verify = %+v, %v, want it rejected", tc.audience, got, err)
+		case tc.provider != "" && (err != nil || got.Provider != tc.provider):
+			t.Errorf("audience %v: Verify = %+v, %v, want provider %s", tc.audience, got, err, tc.provider)
+		}
+	}
+}
+
 func TestPoolKeepsKeys(t *testing.T) {
 	server := startIssuer(t)
 	pool := NewPool(t.Context())
