@@ -18,6 +18,9 @@ const (
 	// catalogLife is how long a catalog is used without looking again: what was
 	// changed past the proxy is seen after that.
 	catalogLife = 60 * time.Second
+	// catalogSoft is the age from which a session looks again beside its
+	// ordinary work, so that no statement waits for it.
+	catalogSoft = 45 * time.Second
 	// catalogPause is the least time between two loads on a miss, so that
 	// statements that name what does not exist do not load the target.
 	catalogPause = 250 * time.Millisecond
@@ -44,7 +47,26 @@ type loaded struct {
 	at   time.Time
 	// changes is the count of changes that the snapshot is sure to hold.
 	changes uint64
+	// fingerprint tells whether the target's catalog has changed since.
+	fingerprint string
 }
+
+// queryFingerprint digests the versions of all rows that a catalog is made of.
+// It costs a fraction of reading them; temporary relations are left out as far
+// as they can be told.
+const queryFingerprint = `
+SELECT pg_catalog.concat_ws(',',
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_class WHERE relpersistence <> 't'),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(a.xmin, a.ctid)))) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relpersistence <> 't'),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_attrdef),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_rewrite),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_inherits),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_proc),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(t.xmin, t.ctid)))) FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid WHERE c.relpersistence IS DISTINCT FROM 't'),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_operator),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_cast),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_policy))`
 
 func (h *handler) database(name string) *database {
 	h.mu.Lock()
@@ -98,16 +120,45 @@ func (d *database) load(ctx context.Context, grant *access.Grant, enough func(*l
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
+	rows, err := queryText(ctx, conn, queryFingerprint)
+	if err != nil || len(rows) != 1 {
+		return nil, fmt.Errorf("cannot read the catalog's fingerprint: %w", err)
+	}
+	fresh.fingerprint = rows[0][0]
 	if fresh.path, err = schemas(ctx, conn, false); err != nil {
 		return nil, fmt.Errorf("cannot read the search path: %w", err)
 	}
-	fresh.Catalog, err = catalog.Load(ctx, catalog.QuerierFunc(func(ctx context.Context, text string) ([][]string, error) {
-		return queryText(ctx, conn, text)
-	}))
-	if err != nil {
-		return nil, err
+	// What is not changed stays the same snapshot, so that what was worked out
+	// of it stays, too.
+	if last := d.current.Load(); last != nil && last.fingerprint == fresh.fingerprint {
+		fresh.Catalog = last.Catalog
+	} else {
+		fresh.Catalog, err = catalog.Load(ctx, catalog.QuerierFunc(func(ctx context.Context, text string) ([][]string, error) {
+			return queryText(ctx, conn, text)
+		}))
+		if err != nil {
+			return nil, err
+		}
 	}
 	fresh.at = time.Now()
 	d.current.Store(fresh)
 	return fresh, nil
+}
+
+// aging says that the current catalog should be looked at again soon.
+func (d *database) aging() bool {
+	c := d.current.Load()
+	return c != nil && time.Since(c.at) > catalogSoft
+}
+
+// renew looks again at an aging catalog, where nobody else does.
+func (d *database) renew(ctx context.Context, grant *access.Grant) {
+	if !d.loading.TryLock() {
+		return
+	}
+	d.loading.Unlock()
+	// A failure is met again, and told, by the statement that needs the catalog.
+	_, _ = d.load(ctx, grant, func(c *loaded) bool {
+		return c.changes == d.changes.Load() && time.Since(c.at) < catalogSoft
+	})
 }

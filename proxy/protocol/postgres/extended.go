@@ -57,7 +57,7 @@ func (s *session) parse(ctx context.Context, m parseMessage, raw []byte) error {
 	if err != nil {
 		return s.refuseText(ctx, "Parse", m.text, err)
 	}
-	p := &prepared{name: m.name, text: m.text, catalog: cat, generation: s.generation}
+	p := &prepared{name: m.name, text: m.text, catalog: cat.Catalog, generation: s.generation}
 	switch len(statements) {
 	case 0:
 		// No text that could be read otherwise is sent.

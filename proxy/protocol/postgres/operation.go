@@ -84,6 +84,12 @@ func (s *session) catalogNow(ctx context.Context) (*loaded, error) {
 			s.generation++
 		}
 	}
+	if s.database.aging() && s.renewing.CompareAndSwap(false, true) {
+		s.beside.Go(func() {
+			defer s.renewing.Store(false)
+			s.database.renew(ctx, s.grant)
+		})
+	}
 	return s.database.get(ctx, s.grant)
 }
 
@@ -107,7 +113,7 @@ func (s *session) analyze(ctx context.Context, text string) ([]*statement, *load
 		if loadErr != nil {
 			return nil, nil, loadErr
 		}
-		if newer != cat {
+		if newer.Catalog != cat.Catalog {
 			cat = newer
 			statements, err = s.analyzeWith(ctx, text, cat)
 		}
@@ -171,7 +177,7 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.parsed != nil && p.catalog == cat && p.generation == s.generation && p.parsed.Effects.Executes == "" {
+	if p.parsed != nil && p.catalog == cat.Catalog && p.generation == s.generation && p.parsed.Effects.Executes == "" {
 		return p.parsed, cat, nil
 	}
 	statements, cat, err := s.analyze(ctx, p.text)
@@ -188,7 +194,7 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 		}
 		st = newStatement(st.Effects.Prepared)
 	}
-	p.parsed, p.catalog, p.generation = st, cat, s.generation
+	p.parsed, p.catalog, p.generation = st, cat.Catalog, s.generation
 	return st, cat, nil
 }
 
@@ -294,8 +300,8 @@ func touches(st *sql.Statement, masks *sql.MaskSet) bool {
 
 // maskSet works out the masks over a catalog, once for as long as both stand.
 func (s *session) maskSet(rules mask.Rules, cat *loaded) *sql.MaskSet {
-	if s.masks.set == nil || s.masks.catalog != cat || !s.masks.rules.Same(rules) {
-		s.masks.rules, s.masks.catalog = rules, cat
+	if s.masks.set == nil || s.masks.catalog != cat.Catalog || !s.masks.rules.Same(rules) {
+		s.masks.rules, s.masks.catalog = rules, cat.Catalog
 		s.masks.set = sql.NewMaskSet(cat.Catalog, maskedColumns(rules, cat))
 	}
 	return s.masks.set

@@ -84,7 +84,7 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 			if err != nil {
 				return nil, err
 			}
-			if newer != cat {
+			if newer.Catalog != cat.Catalog {
 				cat = newer
 				masks = sql.NewMaskSet(cat.Catalog, maskedColumns(op.rules, cat))
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/mask"
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 	"github.com/doorward/doorward/proxy/relay"
 )
@@ -47,6 +48,9 @@ type session struct {
 	// ctx ends with the session, with its cause.
 	ctx context.Context //nolint:containedctx // the session's own life
 
+	// beside are the session's goroutines besides its pumps; it waits for them.
+	beside   sync.WaitGroup
+	renewing atomic.Bool
 	// left says that the client has said goodbye.
 	left atomic.Bool
 
@@ -86,7 +90,7 @@ type session struct {
 	masked      bool // masks were in force for the last operation
 	masks       struct {
 		rules   mask.Rules
-		catalog *loaded
+		catalog *catalog.Catalog
 		set     *sql.MaskSet
 	}
 	temp       map[string]bool
@@ -212,6 +216,7 @@ func (h *handler) session(ctx context.Context, client *tls.Conn, start startup, 
 	defer s.target.conn.Close()
 	defer h.forget(s)
 	reason = s.run(ctx)
+	s.beside.Wait()
 	return nil
 }
 

@@ -4,6 +4,8 @@
 package postgres_test
 
 import (
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -47,5 +49,71 @@ SELECT 2; SELECT 3;
 	}
 	if diff := cmp.Diff(want, decided(r)); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// TestPsqlCommands: what psql does behind its own commands is ordinary work.
+func TestPsqlCommands(t *testing.T) {
+	r, s := road(t)
+	file := filepath.Join(t.TempDir(), "orders.csv")
+	out, err := psql(t, dsn(t, r, s), `
+\set ON_ERROR_STOP 1
+\d public.customers
+\dt
+\dn
+\df
+\l
+\conninfo
+\copy (SELECT id, total FROM public.orders WHERE id <= 3) TO '`+file+`' CSV
+CREATE TEMP TABLE mine (id int, total int);
+\copy mine FROM '`+file+`' CSV
+SELECT sum(total) FROM mine;
+SELECT id FROM public.orders ORDER BY id LIMIT 2 \gdesc
+SELECT total FROM public.orders WHERE id = 4 \gset
+SELECT :total + 1;
+BEGIN;
+DECLARE c CURSOR FOR SELECT id FROM public.orders ORDER BY id;
+FETCH 2 FROM c;
+MOVE 3 IN c;
+FETCH c;
+CLOSE c;
+SAVEPOINT a;
+ROLLBACK TO a;
+COMMIT;
+LISTEN news;
+NOTIFY news, 'hello';
+SET statement_timeout = '5s';
+SHOW statement_timeout;
+EXPLAIN SELECT 1;
+DISCARD ALL;
+SHOW search_path;
+`)
+	if err != nil {
+		t.Fatalf("psql: %v\n%s", err, out)
+	}
+	for _, want := range []string{"COPY 3\n", "60\n", "41\n", "1\n2\n", "6\n", "hello", "5s\n", `"public"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("psql printed no %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestPgbench runs the stock benchmark in each of its modes.
+func TestPgbench(t *testing.T) {
+	r, s := road(t)
+	d := dsn(t, r, s)
+	run := func(args ...string) {
+		t.Helper()
+		command := exec.CommandContext(deadline(t), filepath.Join(server.BinDir, "pgbench"), append(args, d)...)
+		if out, err := command.CombinedOutput(); err != nil || strings.Contains(string(out), "aborted") {
+			t.Fatalf("pgbench %v: %v\n%s", args, err, out)
+		}
+	}
+	run("-i", "-s", "1", "-q")
+	for _, mode := range []string{"simple", "extended", "prepared"} {
+		run("-M", mode, "-c", "4", "-t", "25", "-n")
+	}
+	if _, err := psql(t, d, "DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers"); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 )
 
 // Bounds on what one session may hold, so that no client grows the proxy.
@@ -65,7 +66,7 @@ type prepared struct {
 	// parsed is what the text means under a catalog and a generation of the
 	// session's own relations; it belongs to the requests pump.
 	parsed     *statement
-	catalog    *loaded
+	catalog    *catalog.Catalog
 	generation int
 	gone       bool
 	// inner says that the text is the PREPARE that holds the statement.
