@@ -73,6 +73,10 @@ func (g *Grant) await(ctx context.Context, st *state, permit *Permit, ask *Ask, 
 	}
 	// Marked used before use: a crash in between loses an approval, never uses one twice.
 	if err := pending.Use(ctx); err != nil {
+		if over := (*OverError)(nil); errors.As(err, &over) {
+			approval.Outcome = over.Outcome.State
+			return now, decision, voided(pending.Request(), over.Outcome)
+		}
 		return now, decision, &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the approval could not be marked as used, so the operation was not forwarded",
 			Hint: "Run the statement again to ask anew.", cause: err,
@@ -127,7 +131,7 @@ func (g *Grant) wait(ctx context.Context, p Pending, approval *record.Approval) 
 		return &Refusal{Reason: ReasonApprovalDenied, Message: message, Hint: "Talk to the approver before you ask again."}
 	case err == nil && outcome.State != Expired && outcome.State != Approved:
 		approval.Outcome = outcome.State
-		return &Refusal{Reason: ReasonApprovalVoid, Message: fmt.Sprintf("ApprovalRequest %q became %s: %s", request.Name, outcome.State, outcome.Message), Hint: again}
+		return voided(request, outcome)
 	case err == nil, errors.Is(err, context.DeadlineExceeded) && g.ctx.Err() == nil:
 		approval.Outcome = Expired
 		return &Refusal{Reason: ReasonApprovalTimeout, Message: fmt.Sprintf("nobody decided ApprovalRequest %q in time", request.Name), Hint: again}
@@ -143,6 +147,14 @@ func (g *Grant) wait(ctx context.Context, p Pending, approval *record.Approval) 
 		return &Refusal{Reason: ReasonCanceled, Message: "the held operation was canceled; nothing was forwarded", cause: err}
 	}
 	return unavailable("the approval could not be watched, so the operation was not forwarded", again, err)
+}
+
+// voided refuses what an approval can no longer let through.
+func voided(request Request, outcome Outcome) *Refusal {
+	return &Refusal{
+		Reason: ReasonApprovalVoid, Message: fmt.Sprintf("ApprovalRequest %q became %s: %s", request.Name, outcome.State, outcome.Message),
+		Hint: "Run the statement again to ask anew.",
+	}
 }
 
 // recheck decides again under what is in force now: approval does not outlive

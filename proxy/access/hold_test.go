@@ -6,6 +6,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,6 +69,13 @@ func TestHold(t *testing.T) {
 		"UseFails": {
 			reason: "checklist 35: an approval that could not be marked is not used", want: ReasonApprovalVoid, used: 1,
 			then: func(w *world, g *Grant, r *request) { r.useErr = errBoom; approve(w, g, r) },
+		},
+		"UseTooLate": {
+			reason: "checklist 33: the manager saw an edit after it had approved", want: ReasonApprovalVoid, used: 1, record: Stale,
+			then: func(w *world, g *Grant, r *request) {
+				r.useErr = fmt.Errorf("cannot use: %w", &OverError{Outcome: Outcome{State: Stale}})
+				approve(w, g, r)
+			},
 		},
 		"PolicyEdited": {
 			reason: "checklist 33: the rule was edited between request and use", want: ReasonApprovalVoid,

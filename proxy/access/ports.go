@@ -5,6 +5,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"time"
 
@@ -64,6 +65,15 @@ type Outcome struct {
 	State     string
 	Approvers []string
 	Message   string
+}
+
+// OverError is the error of a Use that came too late: the request was approved,
+// and something else became of it since.
+type OverError struct{ Outcome Outcome }
+
+// Error says what became of it.
+func (e *OverError) Error() string {
+	return fmt.Sprintf("the request is not approved any more: it became %s", e.Outcome.State)
 }
 
 // The states of an Outcome.

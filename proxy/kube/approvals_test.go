@@ -251,8 +251,9 @@ func TestUse(t *testing.T) {
 		s.status(name, `{"status":{"phase":"Void"}}`)
 		// As if the watch had not brought it yet.
 		p.put(latest)
-		if err := p.Use(t.Context()); err == nil {
-			t.Error("a void approval could be used")
+		var over *access.OverError
+		if err := p.Use(t.Context()); !errors.As(err, &over) || over.Outcome.State != access.Void {
+			t.Errorf("Use() = %v, want that it became void", err)
 		}
 	})
 	t.Run("TwoRace", func(t *testing.T) {

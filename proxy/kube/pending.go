@@ -177,7 +177,10 @@ func (p *pending) Use(ctx context.Context) error {
 	p.mu.Unlock()
 	var err error
 	for range useAttempts {
-		if outcome, _ := p.judge(latest); outcome.State != access.Approved || latest.Spec.Use != nil {
+		switch outcome, decided := p.judge(latest); {
+		case decided && outcome.State != access.Approved:
+			return fmt.Errorf("cannot use ApprovalRequest %q: %w", p.request.Name, &access.OverError{Outcome: outcome})
+		case !decided || latest.Spec.Use != nil:
 			return fmt.Errorf("cannot use ApprovalRequest %q: it is not approved any more", p.request.Name)
 		}
 		var patch []byte

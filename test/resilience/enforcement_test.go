@@ -91,7 +91,7 @@ func deleteBinding(t *testing.T) (restore func()) {
 		ObjectMeta: metav1.ObjectMeta{Name: binding.Name, Labels: binding.Labels, Annotations: binding.Annotations}, Spec: binding.Spec,
 	}
 	restore = func() {
-		if err := world.Admin.Create(context.WithoutCancel(t.Context()), again); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := world.Admin.Create(context.WithoutCancel(t.Context()), again.DeepCopy()); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Error(err)
 		}
 	}

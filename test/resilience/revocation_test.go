@@ -166,20 +166,20 @@ func TestNarrowing(t *testing.T) {
 		accepted := change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1].Resources = []string{"public.orders"} })
 		// A statement that runs while its rule goes away ends its session, so that
 		// another one asks.
-		await(t, "the narrowed rule", func(ctx context.Context) error { return customers(ctx, t, "nora", false) })
+		await(t, "the narrowed rule", func(ctx context.Context) error { return reads(ctx, t, "nora", "customers", false) })
 		took = append(took, time.Since(accepted))
 		_, err := s.run(t.Context(), "SELECT count(*) FROM customers")
 		wants(t, refusal(t, err), codeInsufficient, "public.customers")
 		s.must(t, "SELECT count(*) FROM orders")
 		change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1] = both })
-		await(t, "the widened rule", func(ctx context.Context) error { return customers(ctx, t, "nora", true) })
+		await(t, "the widened rule", func(ctx context.Context) error { return reads(ctx, t, "nora", "customers", true) })
 		s.must(t, "SELECT count(*) FROM customers")
 	}
 	report(t, took)
 }
 
-// customers asks in a session of its own whether the table may be read.
-func customers(ctx context.Context, t *testing.T, user string, want bool) error {
+// reads asks in a session of its own whether a table may be read.
+func reads(ctx context.Context, t *testing.T, user, table string, want bool) error {
 	t.Helper()
 	s, err := dial(ctx, t, caller{user: user})
 	if err != nil {
@@ -187,11 +187,11 @@ func customers(ctx context.Context, t *testing.T, user string, want bool) error 
 	}
 	defer s.Close(ctx)
 	var said *pgconn.PgError
-	switch _, err := s.run(ctx, "SELECT count(*) FROM customers"); {
+	switch _, err := s.run(ctx, "SELECT count(*) FROM "+table); {
 	case err == nil && want, !want && errors.As(err, &said) && said.Code == codeInsufficient:
 		return nil
 	default:
-		return fmt.Errorf("reading the customers: %v, want success %t", err, want)
+		return fmt.Errorf("reading %s: %v, want success %t", table, err, want)
 	}
 }
 
