@@ -94,7 +94,8 @@ func parse(args []string, output io.Writer) (options, error) {
 	if o.snapshotKey, err = parseKey(key); err != nil {
 		return o, err
 	}
-	return o, o.validate()
+	err = o.validate()
+	return o, err
 }
 
 func (o *options) validate() error {

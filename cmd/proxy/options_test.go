@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,7 +55,7 @@ func TestParse(t *testing.T) {
 	for _, c := range []struct{ extra, want string }{{"", ":8081"}, {"--kubeconfig=/k", "127.0.0.1:8081"}, {"--health-address=:1", ":1"}} {
 		args := good
 		if c.extra != "" {
-			args = append(good[:4:4], c.extra)
+			args = slices.Concat(good, []string{c.extra})
 		}
 		if o, err := parse(args, io.Discard); err != nil || o.healthAddress != c.want {
 			t.Errorf("health address with %q: %q, %v, want %q", c.extra, o.healthAddress, err, c.want)

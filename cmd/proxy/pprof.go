@@ -5,10 +5,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // nothing serves http.DefaultServeMux, where the import registers itself
+	"net/http/pprof"
 	"net/netip"
 	"time"
 
@@ -53,6 +54,8 @@ func servePprof(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	err := httpServer.Close()
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

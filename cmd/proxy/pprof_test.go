@@ -64,7 +64,7 @@ func TestPprofIsNowhereElse(t *testing.T) {
 	}
 	go func() { ended <- servePprof(ctx, profiles) }()
 	for address, want := range map[string]int{health.Addr().String(): http.StatusNotFound, profiles.Addr().String(): http.StatusOK} {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/goroutine?debug=1", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/goroutine?debug=1", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,7 +137,7 @@ func (s *site) options(dir string) options {
 
 func ready(t *testing.T, address string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/readyz", http.NoBody)
 	must(t, err)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	answer, err := client.Do(request)
@@ -160,7 +160,9 @@ func TestServe(t *testing.T) {
 	go func() { done <- serve(ctx, o, logr.Discard()) }()
 	defer stop()
 	code, body := 0, ""
-	for began := time.Now(); code != http.StatusOK && time.Since(began) < 30*time.Second; time.Sleep(20 * time.Millisecond) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for began := time.Now(); code != http.StatusOK && time.Since(began) < 30*time.Second; <-look.C {
 		code, body = ready(t, o.healthAddress)
 	}
 	if code != http.StatusOK {

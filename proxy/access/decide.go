@@ -168,9 +168,12 @@ func (g *Grant) standing(ctx context.Context, st *state, permit *Permit, decisio
 		return nil
 	}
 	again, err := current.engine.Decide(ctx, g.principal, permit.op)
-	sameRules := reflect.DeepEqual(again.Rules, decision.Rules) && current.snapshot.Connection == st.snapshot.Connection
-	if err != nil || again.Effect == policy.Deny || again.Effect == policy.RequireApproval && !(decision.Effect == policy.RequireApproval && sameRules) ||
-		!reflect.DeepEqual(g.masksUnder(current).list, permit.masks.list) {
+	allowed := again.Effect == policy.Allow
+	if again.Effect == policy.RequireApproval && decision.Effect == policy.RequireApproval {
+		// The approval was for these rules on this Connection and no others.
+		allowed = reflect.DeepEqual(again.Rules, decision.Rules) && current.snapshot.Connection == st.snapshot.Connection
+	}
+	if err != nil || !allowed || !reflect.DeepEqual(g.masksUnder(current).list, permit.masks.list) {
 		return &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the policies changed while the operation was decided; it was not forwarded",
 			Hint: "Run it again.", cause: err,

@@ -237,7 +237,7 @@ func await(t *testing.T, done func() bool) {
 		if done() {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	t.Fatal("waited in vain")
 }

@@ -263,7 +263,7 @@ func (r *request) Request() Request {
 func (r *request) Wait(ctx context.Context) (Outcome, error) {
 	select {
 	case o := <-r.outcome:
-		time.Sleep(r.late)
+		<-time.After(r.late)
 		return o, nil
 	case <-ctx.Done():
 		return Outcome{}, ctx.Err()

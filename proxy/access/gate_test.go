@@ -103,13 +103,13 @@ func TestStaleness(t *testing.T) {
 		defer w.gate.Close(ErrDraining)
 		grant := w.authorize()
 		defer grant.Close("left")
-		time.Sleep(299 * time.Second)
+		<-time.After(299 * time.Second)
 		synctest.Wait()
 		if context.Cause(grant.Context()) != nil {
 			t.Fatal("ended before the bound")
 		}
 		w.gate.Heartbeat(100 * time.Second)
-		time.Sleep(199 * time.Second)
+		<-time.After(199 * time.Second)
 		synctest.Wait()
 		if cause := context.Cause(grant.Context()); cause != nil {
 			t.Fatalf("ended within the bound of a heartbeat that was 100 s old: %v", cause)
@@ -121,7 +121,7 @@ func TestStaleness(t *testing.T) {
 		if cause := context.Cause(grant.Context()); cause != nil {
 			t.Fatalf("ended by a replayed heartbeat: %v", cause)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		if cause := context.Cause(grant.Context()); !errors.Is(cause, ErrStale) {
 			t.Errorf("cause = %v, want %v", cause, ErrStale)
@@ -144,7 +144,7 @@ func TestStalenessFollowsTheSnapshot(t *testing.T) {
 		w.apply(allowing, func(s *snapshot.Snapshot) { s.MaxStalenessSeconds = 30 })
 		grant := w.authorize()
 		defer grant.Close("left")
-		time.Sleep(31 * time.Second)
+		<-time.After(31 * time.Second)
 		synctest.Wait()
 		if cause := context.Cause(grant.Context()); !errors.Is(cause, ErrStale) {
 			t.Errorf("cause = %v, want %v after the new bound", cause, ErrStale)
@@ -187,7 +187,8 @@ func TestSessionEnds(t *testing.T) {
 		"IdleAfterWork": {
 			reason: "the time counts from the last operation", session: snapshot.Session{IdleTimeoutSeconds: 60}, expires: time.Hour, after: 100 * time.Second, want: ErrIdle,
 			act: func(t *testing.T, _ *world, g *Grant) {
-				time.Sleep(40 * time.Second)
+				t.Helper()
+				<-time.After(40 * time.Second)
 				permit, err := g.Decide(context.Background(), statement())
 				if err != nil {
 					t.Fatal(err)
@@ -198,7 +199,7 @@ func TestSessionEnds(t *testing.T) {
 		"Narrowed": {
 			reason: "a bound that comes later counts from the session's start", expires: time.Hour, after: 30 * time.Second, want: ErrExpired,
 			act: func(_ *testing.T, w *world, _ *Grant) {
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				w.apply(allowing, func(s *snapshot.Snapshot) { s.Session.MaxDurationSeconds = 30 })
 			},
 		},
@@ -236,13 +237,13 @@ func TestBusySessionIsNotIdle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		synctest.Wait()
 		if cause := context.Cause(grant.Context()); cause != nil {
 			t.Fatalf("ended while an operation ran: %v", cause)
 		}
 		permit.Done(record.Result{Outcome: "Succeeded"})
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		synctest.Wait()
 		if cause := context.Cause(grant.Context()); !errors.Is(cause, ErrIdle) {
 			t.Errorf("cause = %v, want %v", cause, ErrIdle)

@@ -18,7 +18,7 @@ type Reason string
 // The reasons of a Refusal.
 const (
 	// ReasonCredential: the caller could not be proven.
-	ReasonCredential Reason = "CredentialRejected"
+	ReasonCredential Reason = "CredentialRejected" //nolint:gosec // a word, not a credential
 	// ReasonUnavailable: something the decision needs is missing: a snapshot,
 	// proof of freshness, the log, an issuer. Trying again later may help.
 	ReasonUnavailable Reason = "Unavailable"

@@ -152,7 +152,8 @@ func (a *Approvals) begin() int {
 func (a *Approvals) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asking--; a.asking == 0 {
+	a.asking--
+	if a.asking == 0 {
 		clear(a.early)
 	}
 }

@@ -21,8 +21,8 @@ import (
 // waits up to a minute, which is longer than a revocation may take once the
 // API server is back.
 const (
-	retryMin     = 100 * time.Millisecond
-	retryMax     = 2 * time.Second
+	retrySoonest = 100 * time.Millisecond
+	retryLatest  = 2 * time.Second
 	watchSeconds = 300
 )
 
@@ -87,15 +87,15 @@ func chosen[T runtime.Object, L interface {
 
 // run follows until ctx ends.
 func (f *follower[T]) run(ctx context.Context) {
-	pause := retryMin
+	pause := retrySoonest
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := f.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > 2*retryMax {
-			pause = retryMin
+		if time.Since(began) > 2*retryLatest {
+			pause = retrySoonest
 		}
 		if err != nil && f.failed != nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
 			f.failed(err)
@@ -104,7 +104,7 @@ func (f *follower[T]) run(ctx context.Context) {
 		if !sleep(ctx, pause/2+rand.N(pause)) { //nolint:gosec // jitter is no secret
 			return
 		}
-		pause = min(2*pause, retryMax)
+		pause = min(2*pause, retryLatest)
 	}
 }
 

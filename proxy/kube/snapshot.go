@@ -65,8 +65,8 @@ const maxClockSkew = time.Minute
 
 // The pauses between attempts to apply what could not be applied.
 const (
-	reapplyMin = time.Second
-	reapplyMax = time.Minute
+	reapplySoonest = time.Second
+	reapplyLatest  = time.Minute
 )
 
 var (
@@ -94,7 +94,7 @@ func (s *Snapshots) Run(ctx context.Context) {
 		follow.run(ctx)
 	}()
 	defer func() { <-done }()
-	pause := reapplyMin
+	pause := reapplySoonest
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	retry.Stop()
@@ -103,9 +103,9 @@ func (s *Snapshots) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case s.latest = <-seen:
-			pause = reapplyMin
+			pause = reapplySoonest
 		case <-retry.C:
-			pause = min(2*pause, reapplyMax)
+			pause = min(2*pause, reapplyLatest)
 		}
 		if err := s.take(ctx, s.latest); errors.Is(err, errRetry) {
 			retry.Reset(pause)

@@ -241,7 +241,7 @@ func TestSnapshotsAfterAnOutage(t *testing.T) {
 				t.Error("something arrived while the API server was away")
 			}
 			// Long enough for the dead connection to be noticed.
-			time.Sleep(pingAfter + pingTimeout + time.Second)
+			<-time.After(pingAfter + pingTimeout + time.Second)
 			must(t, env.Resume())
 			took := eventually(t, "revision 2 after the outage", 15*time.Second, func() bool { return g.last() == 2 })
 			t.Logf("recovery took %s", took)

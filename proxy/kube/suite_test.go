@@ -215,18 +215,20 @@ func run(t *testing.T, part func(context.Context)) (stop func()) {
 func eventually(t *testing.T, what string, within time.Duration, done func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
 	for time.Since(began) < within {
 		if done() {
 			return time.Since(began)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-look.C
 	}
 	t.Fatalf("waited %s in vain: %s", within, what)
 	return 0
 }
 
 // status writes an ApprovalRequest's status as the manager would.
-func (s *site) status(name string, patch string) {
+func (s *site) status(name, patch string) {
 	s.t.Helper()
 	_, err := s.admin.approvalRequests(s.namespace).Patch(s.t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
 	must(s.t, err)

@@ -4,7 +4,7 @@
 package server
 
 import (
-	"container/list"
+	"slices"
 	"sync"
 )
 
@@ -16,17 +16,16 @@ type crowd struct {
 
 	mu    sync.Mutex // guards everything below
 	size  int
-	hosts map[string]*list.List // of *guest, oldest first
+	hosts map[string][]*guest // oldest first
 }
 
 type guest struct {
-	host    string
-	evict   func()
-	element *list.Element
+	host  string
+	evict func()
 }
 
 func newCrowd(limit int) *crowd {
-	return &crowd{limit: limit, hosts: map[string]*list.List{}}
+	return &crowd{limit: limit, hosts: map[string][]*guest{}}
 }
 
 // enter adds a client; evict is called, once at most, where it must go. leave
@@ -35,16 +34,11 @@ func (c *crowd) enter(host string, evict func()) (leave func()) {
 	c.mu.Lock()
 	var victim *guest
 	if c.size >= c.limit {
-		victim = c.largest().Front().Value.(*guest) //nolint:forcetypeassert // only guests are in it
+		victim = c.largest()[0]
 		c.remove(victim)
 	}
 	g := &guest{host: host, evict: evict}
-	queue := c.hosts[host]
-	if queue == nil {
-		queue = list.New()
-		c.hosts[host] = queue
-	}
-	g.element = queue.PushBack(g)
+	c.hosts[host] = append(c.hosts[host], g)
 	c.size++
 	c.mu.Unlock()
 	if victim != nil {
@@ -58,10 +52,10 @@ func (c *crowd) enter(host string, evict func()) (leave func()) {
 }
 
 // largest is the queue of the host with the most clients. mu is held; there is one.
-func (c *crowd) largest() *list.List {
-	var found *list.List
+func (c *crowd) largest() []*guest {
+	var found []*guest
 	for _, queue := range c.hosts {
-		if found == nil || queue.Len() > found.Len() {
+		if len(queue) > len(found) {
 			found = queue
 		}
 	}
@@ -70,16 +64,17 @@ func (c *crowd) largest() *list.List {
 
 // remove takes a client out, where it is still in. mu is held.
 func (c *crowd) remove(g *guest) {
-	if g.element == nil {
+	queue := c.hosts[g.host]
+	i := slices.Index(queue, g)
+	if i < 0 {
 		return
 	}
-	queue := c.hosts[g.host]
-	queue.Remove(g.element)
-	g.element = nil
 	c.size--
-	if queue.Len() == 0 {
+	if len(queue) == 1 {
 		delete(c.hosts, g.host)
+		return
 	}
+	c.hosts[g.host] = slices.Delete(queue, i, i+1)
 }
 
 func (c *crowd) len() int {

@@ -22,7 +22,7 @@ import (
 // long as no snapshot names a sink, nothing is accepted: the records stay in
 // the log.
 type Fanout struct {
-	make func(snapshot.Sink) (sink.Sink, error)
+	opener func(snapshot.Sink) (sink.Sink, error)
 
 	mu     sync.Mutex                 // guards what follows
 	wanted map[string][]snapshot.Sink // by Connection
@@ -41,9 +41,9 @@ type outlet struct {
 
 var _ sink.Sink = (*Fanout)(nil)
 
-// NewFanout makes a Fanout whose sinks are made by a function.
-func NewFanout(make func(snapshot.Sink) (sink.Sink, error)) *Fanout {
-	return &Fanout{make: make, wanted: map[string][]snapshot.Sink{}, change: newSignal(), open: map[string]*outlet{}}
+// NewFanout makes a Fanout whose sinks are opened by a function.
+func NewFanout(opener func(snapshot.Sink) (sink.Sink, error)) *Fanout {
+	return &Fanout{opener: opener, wanted: map[string][]snapshot.Sink{}, change: newSignal(), open: map[string]*outlet{}}
 }
 
 func newSignal() chan struct{} { return make(chan struct{}) }
@@ -102,7 +102,7 @@ func (f *Fanout) await(ctx context.Context) (map[string]snapshot.Sink, error) {
 func (f *Fanout) write(ctx context.Context, settings snapshot.Sink, batch []record.Record) error {
 	out := f.open[settings.Name]
 	if out == nil {
-		made, err := f.make(settings)
+		made, err := f.opener(settings)
 		if err != nil {
 			return fmt.Errorf("LogSink %q: %w", settings.Name, err)
 		}

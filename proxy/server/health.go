@@ -73,6 +73,8 @@ func ServeHealth(ctx context.Context, listener net.Listener, handler http.Handle
 	if err != nil {
 		err = errors.Join(err, server.Close())
 	}
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

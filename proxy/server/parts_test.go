@@ -32,7 +32,7 @@ func TestHealth(t *testing.T) {
 	handler := Health(NewMetrics(), Check{Name: "log", Ready: func() error { return missing }})
 	get := func(path string) (int, string) {
 		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, http.NoBody))
 		return answer.Code, answer.Body.String()
 	}
 	for path, want := range map[string]int{
@@ -59,7 +59,7 @@ func TestServeHealthEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- ServeHealth(ctx, listener, Health(NewMetrics())) }()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+"/healthz", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+"/healthz", http.NoBody)
 	must(t, err)
 	client := &http.Client{Transport: &http.Transport{}}
 	answer, err := client.Do(request)

@@ -212,7 +212,7 @@ func TestDrain(t *testing.T) {
 			return err != nil
 		}
 		for !refused() {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		_, err = conn.Write([]byte("b"))
 		must(t, err)
