@@ -40,6 +40,7 @@ func run() int {
 	// standard error.
 	log := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.Level(-options.verbosity)}))
 	klog.SetLogger(log)
+	tuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := serve(ctx, options, log); err != nil {

@@ -121,7 +121,7 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 	g.active.Store(now.UnixNano())
 	ask.Operation.Digest = g.digest(&ask.Operation)
 	permit := &Permit{
-		grant: g, began: now, masks: &maskState{state: g.opened},
+		grant: g, began: now, masks: g.unmasked,
 		op: policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties},
 	}
 	st, refusal := g.register(permit, now)
@@ -138,7 +138,7 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 		return nil, g.refuse(ctx, st, permit.id, &ask, refusal, approval)
 	}
 	event := g.event(record.OperationDecided, st, permit.id, &ask.Operation)
-	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.rules.Names()}
+	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.names}
 	event.Approval = approval
 	if _, err := g.gate.config.Log.Append(ctx, event); err != nil {
 		g.forget(permit)
@@ -248,20 +248,28 @@ func (g *Grant) event(kind record.Type, st *state, id uint64, op *record.Operati
 	return event
 }
 
+// keptPart bounds the buffer of digest that is used again.
+const keptPart = 16 << 10
+
 // digest names exactly this operation by this caller on this Connection: each
 // part is preceded by its length, so that no two operations share a form.
 func (g *Grant) digest(op *record.Operation) string {
-	hash := sha256.New()
-	var length [8]byte
+	hash := g.hash
+	hash.Reset()
 	for _, part := range [...]string{
 		"doorward.dev/operation/v1", g.opened.snapshot.Connection.UID, g.principal.Issuer, g.principal.Subject,
 		op.Protocol, op.Statement, op.ParametersDigest,
 	} {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		hash.Write(length[:])
-		hash.Write([]byte(part))
+		g.part = append(binary.BigEndian.AppendUint64(g.part[:0], uint64(len(part))), part...)
+		hash.Write(g.part)
 	}
-	return "sha256:" + hex.EncodeToString(hash.Sum(nil))
+	if cap(g.part) > keptPart {
+		g.part = nil
+	}
+	g.sum = hash.Sum(g.sum[:0])
+	const name = "sha256:"
+	var text [len(name) + 2*sha256.Size]byte
+	return string(hex.AppendEncode(append(text[:0], name...), g.sum))
 }
 
 // register gives a permit its number and the state it is decided under, or

@@ -6,9 +6,11 @@ package access
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"hash"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -36,8 +38,14 @@ type Grant struct {
 	cancel context.CancelCauseFunc
 	active atomic.Int64 // unix nanoseconds of the last operation
 
-	// masks caches the caller's masks under one state.
-	masks atomic.Pointer[maskState]
+	// masks caches the caller's masks under one state; unmasked are none, of opened.
+	masks    atomic.Pointer[maskState]
+	unmasked *maskState
+
+	// hash, part and sum are what digest works with, which is called by the one
+	// goroutine that decides.
+	hash      hash.Hash
+	part, sum []byte
 
 	// mu guards the fields below.
 	mu     sync.Mutex
@@ -56,6 +64,7 @@ type maskState struct {
 	state *state
 	list  []policy.Mask
 	rules mask.Rules
+	names []string
 }
 
 // newGrant registers a session, within the Connection's limit.
@@ -64,7 +73,7 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	g := &Grant{
 		gate: gate, id: newSessionID(gate.config.Connection.Name), principal: c.principal, client: c.entry.client,
-		started: now, opened: st, ctx: ctx, cancel: cancel,
+		started: now, opened: st, ctx: ctx, cancel: cancel, unmasked: &maskState{state: st}, hash: sha256.New(),
 	}
 	g.active.Store(now.UnixNano())
 	if end := sessionEnd(now, st, c.principal); !end.IsZero() && !end.After(now) {
@@ -282,6 +291,7 @@ func (g *Grant) masksUnder(st *state) *maskState {
 	}
 	list := st.engine.Masks(g.principal)
 	fresh := &maskState{state: st, list: list, rules: mask.Compile(list)}
+	fresh.names = fresh.rules.Names()
 	g.masks.Store(fresh)
 	return fresh
 }

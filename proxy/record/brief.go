@@ -19,6 +19,7 @@ type Brief struct {
 	// The Connection of the last record, most often that of the next.
 	raw        []byte
 	connection *ConnectionDocument
+	log        string
 }
 
 // Decode reads a record. What it returns is shared: never modify it.
@@ -33,15 +34,28 @@ func (b *Brief) Decode(data []byte) (Document, error) {
 // plain reads a record in the very form that AppendJSON gives it. False stands
 // for any other form, and for the records that are not plain.
 func (b *Brief) plain(data []byte) (Document, bool) {
-	position, err := Head(data)
-	if err != nil || len(data) > MaxSize {
+	const first = `{"schema":"` + SchemaVersion + `",`
+	if len(data) > MaxSize || !bytes.HasPrefix(data, []byte(first)) {
 		return Document{}, false
 	}
-	d := Document{Schema: SchemaVersion, Log: position.LogID, Index: position.Index}
+	var err error
+	d := Document{Schema: SchemaVersion, Index: -1}
 	ok := members(data, func(name, value []byte) bool {
 		switch string(name) {
-		case "schema", "log", "index", "actor", "clientAddress", "operation":
+		case "schema", "actor", "clientAddress", "operation":
 			return true
+		case "log":
+			if len(value) < 2 || string(value[1:len(value)-1]) != b.log {
+				var ok bool
+				if b.log, ok = plainString(value); !ok {
+					return false
+				}
+			}
+			d.Log = b.log
+			return d.Log != ""
+		case "index":
+			d.Index, err = strconv.ParseInt(string(value), 10, 64)
+			return err == nil && d.Index >= 0
 		case "time":
 			text, ok := plainString(value)
 			if !ok {
@@ -79,7 +93,7 @@ func (b *Brief) plain(data []byte) (Document, bool) {
 		}
 		return false // a denial's reason, an approval, or what later versions add
 	})
-	complete := d.Type == OperationDecided && d.Decision != nil || d.Type == OperationResult && d.Result != nil
+	complete := d.Log != "" && d.Index >= 0 && (d.Type == OperationDecided && d.Decision != nil || d.Type == OperationResult && d.Result != nil)
 	return d, ok && complete
 }
 
@@ -186,14 +200,11 @@ func valueEnd(data []byte) int {
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '"':
-			for i++; i < len(data) && data[i] != '"'; i++ {
-				if data[i] == '\\' {
-					i++
-				}
-			}
-			if i >= len(data) {
+			length := stringEnd(data[i:])
+			if length == 0 {
 				return 0
 			}
+			i += length - 1
 			if depth == 0 {
 				return i + 1
 			}
@@ -217,4 +228,24 @@ func valueEnd(data []byte) int {
 		return len(data)
 	}
 	return 0
+}
+
+// stringEnd is the length of the JSON string that data begins with; 0 where it
+// does not end.
+func stringEnd(data []byte) int {
+	for end := 1; ; {
+		next := bytes.IndexByte(data[end:], '"')
+		if next < 0 {
+			return 0
+		}
+		end += next + 1
+		// A quote after an odd number of backslashes belongs to the text.
+		slashes := 0
+		for at := end - 2; at > 0 && data[at] == '\\'; at-- {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return end
+		}
+	}
 }
