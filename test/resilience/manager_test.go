@@ -70,3 +70,25 @@ func TestManagerKilled(t *testing.T) {
 	t.Logf("dead %s: sessions and logins went on; back and ready after %s, the change in force %s after that, the heartbeat new after %s",
 		dead.Round(time.Millisecond), started.Round(time.Millisecond), applied.Round(time.Millisecond), resumed.Round(time.Millisecond))
 }
+
+// TestApprovalWhileManagerDead: an approval that nobody can count lets nothing
+// through; once the manager is back, it counts, since admission has been in force
+// all the while.
+func TestApprovalWhileManagerDead(t *testing.T) {
+	s := login(t, alice)
+	statement, text := update(t, 51)
+	h := mustHold(t, s, statement)
+	if err := world.KillManager(); err != nil {
+		t.Fatal(err)
+	}
+	h.approve(t, "bob", "dba")
+	// Somebody else's statement goes through meanwhile, this one does not.
+	login(t, alice).must(t, "SELECT count(*) FROM orders")
+	h.still(t)
+	never(t, text)
+	startManager(t)
+	h.ran(t)
+	if n := timesExecuted(t, text); n != 1 {
+		t.Errorf("the target executed the statement %d times, want once", n)
+	}
+}

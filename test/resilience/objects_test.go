@@ -175,23 +175,33 @@ func person(t *testing.T, user string, groups ...string) client.Client {
 	return clientOf(t, config)
 }
 
-// auditSession finds the object of a session by the client's address.
-func auditSession(ctx context.Context, s *session) (*v1alpha1.AuditSession, error) {
+// auditSessions are all of the shop, by the client's address: of those with the
+// same, the newest.
+func auditSessions(ctx context.Context) (map[string]*v1alpha1.AuditSession, error) {
 	var list v1alpha1.AuditSessionList
 	if err := world.Admin.List(ctx, &list, client.InNamespace(stack.Namespace)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot list AuditSessions: %w", err)
 	}
-	var newest *v1alpha1.AuditSession
+	all := map[string]*v1alpha1.AuditSession{}
 	for i := range list.Items {
 		object := &list.Items[i]
-		if object.Spec.ClientAddress == s.local && (newest == nil || newest.Spec.StartedAt.Before(&object.Spec.StartedAt)) {
-			newest = object
+		if other := all[object.Spec.ClientAddress]; other == nil || other.Spec.StartedAt.Before(&object.Spec.StartedAt) {
+			all[object.Spec.ClientAddress] = object
 		}
 	}
-	if newest == nil {
+	return all, nil
+}
+
+// auditSession finds the object of a session by the client's address.
+func auditSession(ctx context.Context, s *session) (*v1alpha1.AuditSession, error) {
+	all, err := auditSessions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if all[s.local] == nil {
 		return nil, fmt.Errorf("no AuditSession of client %s", s.local)
 	}
-	return newest, nil
+	return all[s.local], nil
 }
 
 // lower is a name fit for objects.

@@ -12,6 +12,9 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 )
 
+// loginEvery is the pace of new logins during an outage.
+const loginEvery = 250 * time.Millisecond
+
 // askBound is how soon a caller must hear that no approval can be had.
 const askBound = 5 * time.Second
 
@@ -74,7 +77,10 @@ func surviveOutage(t *testing.T, leave func() error) {
 		t.Fatalf("the outage was over before the refusal came")
 	}
 	queries, slowest := int64(1), time.Duration(0)
+	pace := time.NewTicker(loginEvery)
+	defer pace.Stop()
 	for time.Since(began) < long {
+		<-pace.C
 		step := time.Now()
 		live.must(t, "SELECT count(*) FROM orders")
 		if line, err := terminal.ask("SELECT count(*) FROM orders;"); err != nil || line != "200" {
@@ -129,10 +135,14 @@ func refusedApproval(t *testing.T, s *session, marker string) time.Duration {
 func awaitSessions(t *testing.T, sessions []expected) {
 	t.Helper()
 	await(t, "AuditSessions from the log", func(ctx context.Context) error {
+		all, err := auditSessions(ctx)
+		if err != nil {
+			return err
+		}
 		for _, s := range sessions {
-			object, err := auditSession(ctx, s.session)
-			if err != nil {
-				return err
+			object := all[s.local]
+			if object == nil {
+				return fmt.Errorf("no AuditSession of client %s", s.local)
 			}
 			counts := object.Status.Operations
 			if object.Status.Phase != v1alpha1.SessionEnded || counts == nil || counts.Total != s.total || counts.Denied != s.denied ||
