@@ -50,11 +50,8 @@ func (st *statement) changesCatalog() bool {
 
 // endsTransaction says that the statement ends a transaction block.
 func (st *statement) endsTransaction() bool {
-	switch st.Effects.Transaction {
-	case sql.TransactionCommit, sql.TransactionRollback, sql.TransactionPrepare:
-		return true
-	}
-	return false
+	kind := st.Effects.Transaction
+	return kind == sql.TransactionCommit || kind == sql.TransactionRollback || kind == sql.TransactionPrepare
 }
 
 // secretKinds are the statements whose constants may be passwords or
@@ -128,7 +125,8 @@ func (c *cache) get(key cacheKey) ([]*statement, bool) {
 		return nil, false
 	}
 	c.order.MoveToFront(element)
-	return element.Value.(*cached).statements, true
+	entry, _ := element.Value.(*cached)
+	return entry.statements, true
 }
 
 // entryCost is about what an analysis takes besides its text, in bytes.
@@ -144,7 +142,7 @@ func (c *cache) put(key cacheKey, statements []*statement) {
 	c.size += cost(key)
 	for len(c.index) > c.entries || c.size > c.bytes {
 		last := c.order.Back()
-		old := c.order.Remove(last).(*cached)
+		old, _ := c.order.Remove(last).(*cached)
 		delete(c.index, old.key)
 		c.size -= cost(old.key)
 	}

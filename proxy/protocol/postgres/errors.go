@@ -106,8 +106,3 @@ func violation(format string, args ...any) *access.Refusal {
 		Hint: "Reconnect with a client that speaks PostgreSQL's protocol 3.0.",
 	}
 }
-
-// canceled is what a held operation is answered with when its caller cancels it.
-func canceled() *access.Refusal {
-	return &access.Refusal{Reason: access.ReasonCanceled, Message: "canceling statement due to user request; nothing was forwarded"}
-}

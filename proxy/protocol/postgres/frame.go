@@ -136,7 +136,7 @@ func appendMessage(dst []byte, kind byte, parts ...[]byte) []byte {
 		length += len(part)
 	}
 	dst = append(dst, kind)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(length)) //nolint:gosec // bounded by the limits above
+	dst = binary.BigEndian.AppendUint32(dst, uint32(length))
 	for _, part := range parts {
 		dst = append(dst, part...)
 	}

@@ -76,11 +76,7 @@ func (s *session) watchClient() {
 			return
 		}
 		if _, err := br.Peek(next); err != nil {
-			s.holding.mu.Lock()
-			defer s.holding.mu.Unlock()
-			if s.holding.held {
-				s.holding.cancel()
-			}
+			s.cancelHold()
 			return
 		}
 	}

@@ -253,60 +253,6 @@ func withoutLiterals(text string) string {
 	return text
 }
 
-// checkMasks says whether an operation's answer can be masked under the rules,
-// and notes whether masks touch it.
-func (s *session) checkMasks(op *operation, rules mask.Rules) error {
-	op.touched, op.masks = false, nil
-	if rules.Empty() {
-		return nil
-	}
-	op.masks = s.maskSet(rules, op.catalog)
-	all := []*sql.Statement{op.statement.Statement}
-	if cursor := op.statement.Effects.Fetches; cursor != "" {
-		declared := s.cursors[cursor]
-		s.mu.Lock()
-		if p := s.portals[cursor]; p != nil && p.source != nil && p.source.parsed != nil {
-			declared = append(slices.Clip(declared), p.source.parsed.Statement)
-		}
-		s.mu.Unlock()
-		if len(declared) == 0 {
-			return fmt.Errorf("cursor %q was not declared by a statement of this session, so its rows cannot be masked", cursor)
-		}
-		all = append(all, declared...)
-	}
-	for _, st := range all {
-		if err := st.CheckMaskSet(op.masks); err != nil {
-			return err
-		}
-		op.touched = op.touched || touches(st, op.masks)
-	}
-	return nil
-}
-
-// touches says whether masked values may take part in what a statement does.
-// The triggers of what is written may reach anything.
-func touches(st *sql.Statement, masks *sql.MaskSet) bool {
-	if st.TouchesMasked(masks) {
-		return true
-	}
-	for _, a := range st.Accesses {
-		switch a.Action {
-		case sql.ActionExecute, sql.ActionDo, sql.ActionUnknown, sql.ActionInsert, sql.ActionUpdate, sql.ActionDelete:
-			return !masks.Empty()
-		}
-	}
-	return false
-}
-
-// maskSet works out the masks over a catalog, once for as long as both stand.
-func (s *session) maskSet(rules mask.Rules, cat *loaded) *sql.MaskSet {
-	if s.masks.set == nil || s.masks.catalog != cat.Catalog || !s.masks.rules.Same(rules) {
-		s.masks.rules, s.masks.catalog = rules, cat.Catalog
-		s.masks.set = sql.NewMaskSet(cat.Catalog, maskedColumns(rules, cat))
-	}
-	return s.masks.set
-}
-
 func digestOf(values []byte) string {
 	sum := sha256.Sum256(values)
 	return "sha256:" + hex.EncodeToString(sum[:])

@@ -20,7 +20,7 @@ import (
 // TestProtocol runs the kit that every protocol passes.
 func TestProtocol(t *testing.T) {
 	protocoltest.Run(t, protocoltest.Suite{
-		Road:           func(tb testing.TB) (*protocoltest.Road, *protocoltest.Server) { return road(tb) },
+		Road:           func(tb testing.TB) (*protocoltest.Road, *protocoltest.Server) { tb.Helper(); return road(tb) },
 		Connect:        kitConnect,
 		DialsOnConnect: true,
 		Garbage: map[string][]byte{

@@ -127,7 +127,8 @@ func (c *raw) until(ready int) []string {
 		}
 		got = append(got, short(m))
 		if _, ok := m.(*pgproto3.ReadyForQuery); ok {
-			if ready--; ready == 0 {
+			ready--
+			if ready == 0 {
 				return got
 			}
 		}

@@ -124,9 +124,9 @@ func (s *session) request(ctx context.Context, kind byte, raw []byte) error {
 		}
 		return s.sync()
 	case msgCopyData, msgCopyDone, msgCopyFail:
-		// What a client still sends after its COPY has failed is dropped, as
-		// the server drops it.
-		if s.copyFailed {
+		// What a client still sends after its COPY has failed or was refused is
+		// dropped, as the server drops it: some send without waiting to be asked.
+		if s.copyFailed || s.skipping {
 			return nil
 		}
 		return s.breach(ctx, "CopyData", violation("copy data arrived while no COPY FROM STDIN runs"))
@@ -174,7 +174,10 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	}
 	e, err := s.query(ctx, text)
 	if err != nil {
-		return s.refuseSimple(ctx, err)
+		err = s.refuseSimple(ctx, err)
+		// It may have been a COPY, also where it was not understood.
+		s.copyFailed = true
+		return err
 	}
 	// A simple query ends the life of the unnamed statement.
 	s.mu.Lock()

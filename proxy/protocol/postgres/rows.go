@@ -170,7 +170,7 @@ func (s *session) rowsFollow(ctx context.Context, op *operation, raw []byte) err
 }
 
 // described takes the description of a portal's rows.
-func (s *session) described(ctx context.Context, e *expected, kind byte, raw []byte) error {
+func (s *session) described(e *expected, kind byte, raw []byte) error {
 	if e.keep {
 		cols := &columns{}
 		if kind == msgRowDescription {
@@ -270,7 +270,8 @@ func (p *rowPlan) mask(content []byte) ([]byte, error) {
 	if n := b.count("number of fields"); b.err != nil || n != len(p.methods) {
 		return nil, fmt.Errorf("%w: a row has %d fields, %d were described", errTarget, n, len(p.methods))
 	}
-	out := append(p.scratch[:0], msgDataRow, 0, 0, 0, 0)
+	out := p.scratch[:0]
+	out = append(out, msgDataRow, 0, 0, 0, 0)
 	out = binary.BigEndian.AppendUint16(out, uint16(len(p.methods))) //nolint:gosec // the protocol's own bound
 	for _, how := range p.methods {
 		length := b.int32("field length")

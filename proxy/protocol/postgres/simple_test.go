@@ -4,12 +4,14 @@
 package postgres_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 )
@@ -115,5 +117,38 @@ func TestPgbench(t *testing.T) {
 	}
 	if _, err := psql(t, d, "DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPipeline sends many statements before the first answer, with a Sync after
+// each part.
+func TestPipeline(t *testing.T) {
+	r, s := road(t)
+	script := filepath.Join(t.TempDir(), "pipeline.sql")
+	var lines strings.Builder
+	lines.WriteString("\\startpipeline\n")
+	for range 50 {
+		lines.WriteString("SELECT total FROM public.orders WHERE id = 7;\nUPDATE public.orders SET total = total WHERE id = 7;\n")
+	}
+	lines.WriteString("\\endpipeline\n")
+	if err := os.WriteFile(script, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"extended", "prepared"} {
+		command := exec.CommandContext(deadline(t), filepath.Join(server.BinDir, "pgbench"), "-n", "-M", mode, "-f", script, "-c", "2", "-t", "10", dsn(t, r, s))
+		if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "processed: 20/20") {
+			t.Fatalf("pipeline, %s: %v\n%s", mode, err, out)
+		}
+	}
+	c := enter(t, r, s)
+	var batch []pgproto3.FrontendMessage
+	var want []string
+	for range 200 {
+		batch = append(batch, parse("", "SELECT total FROM public.orders WHERE id = 9"), bind("", ""), execute(""), syncNow)
+		want = append(want, "ParseComplete", "BindComplete", "row 90", "done SELECT 1", "ready I")
+	}
+	c.send(batch...)
+	if diff := cmp.Diff(want, c.until(200)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -62,7 +62,7 @@ const tlsHint = "Connect with sslmode=verify-full sslrootcert=<file with the Con
 // negotiate reads startup packets until the client has said who it is, inside
 // TLS. Where TLS came to be, secured is set also on error.
 func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry) (secured *tls.Conn, packet []byte, err error) {
-	var current net.Conn = conn
+	current := conn
 	askedGSS := false
 	for {
 		packet, err = readStartupPacket(current)

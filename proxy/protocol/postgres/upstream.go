@@ -281,5 +281,8 @@ func secureTarget(ctx context.Context, grant *access.Grant, up access.Upstream) 
 		return nil, errors.New("target refused TLS")
 	}
 	secured := tls.Client(up.Conn, config)
-	return secured, secured.HandshakeContext(ctx)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return secured, nil
 }

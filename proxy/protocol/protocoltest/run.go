@@ -50,6 +50,7 @@ const bound = 30 * time.Second
 
 // Run checks a protocol.
 func Run(t *testing.T, suite Suite) {
+	t.Helper()
 	checks := map[string]func(*testing.T, Suite, *Road, *Server){
 		"a refused credential is on record and dials nothing": refusedCredential,
 		"nothing is forwarded before its record is durable":   recordFirst,
@@ -101,6 +102,7 @@ func connect(t *testing.T, suite Suite, road *Road, server *Server) Session {
 }
 
 func refusedCredential(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	if session, err := suite.Connect(within(t), server.Address, road.RootCAs, "bad-token"); err == nil {
 		_ = session.Close()
 		t.Fatal("a bad token opened a session")
@@ -115,6 +117,7 @@ func refusedCredential(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func recordFirst(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	session := connect(t, suite, road, server)
 	release := road.Log.Hold()
 	defer release()
@@ -143,6 +146,7 @@ func recordFirst(t *testing.T, suite Suite, road *Road, server *Server) {
 var errDisk = errors.New("no space left on device")
 
 func failingLog(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	session := connect(t, suite, road, server)
 	road.Log.Fail(errDisk)
 	if err := session.Operate(within(t)); err == nil {
@@ -153,6 +157,7 @@ func failingLog(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func failingLogAtStart(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	road.Log.Fail(errDisk)
 	if session, err := suite.Connect(within(t), server.Address, road.RootCAs, Token); err == nil {
 		defer session.Close()
@@ -166,6 +171,7 @@ func failingLogAtStart(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func deniedOperation(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	session := connect(t, suite, road, server)
 	road.Engine.Set(func(op policy.Operation) policy.Decision {
 		return policy.Decision{Effect: policy.Deny, Rules: []policy.RuleRef{Rule}, Access: op.Accesses[0], Message: "the admin's words"}
@@ -190,6 +196,7 @@ func deniedOperation(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func closedGate(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	road.Gate.Close(access.ErrStale)
 	if session, err := suite.Connect(within(t), server.Address, road.RootCAs, Token); err == nil {
 		defer session.Close()
@@ -203,6 +210,7 @@ func closedGate(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func endOfServer(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	session := connect(t, suite, road, server)
 	server.Stop(t, access.ErrDraining)
 	if told := session.Ended(within(t)); !strings.Contains(told, access.ErrDraining.Error()) {
@@ -212,6 +220,7 @@ func endOfServer(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func revoked(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	session := connect(t, suite, road, server)
 	road.Engine.RefuseConnect()
 	road.Apply(t)
@@ -225,6 +234,7 @@ func revoked(t *testing.T, suite Suite, road *Road, server *Server) {
 }
 
 func unreachable(t *testing.T, suite Suite, road *Road, server *Server) {
+	t.Helper()
 	if !suite.DialsOnConnect {
 		t.Skip("this protocol reaches its target per operation")
 	}
@@ -242,6 +252,7 @@ func unreachable(t *testing.T, suite Suite, road *Road, server *Server) {
 
 // silentClient connects and says nothing; the end of the server ends it.
 func silentClient(t *testing.T, _ Suite, _ *Road, server *Server) {
+	t.Helper()
 	conn := dial(t, server)
 	server.Stop(t, access.ErrDraining)
 	_ = conn.SetReadDeadline(time.Now().Add(bound))
@@ -251,6 +262,7 @@ func silentClient(t *testing.T, _ Suite, _ *Road, server *Server) {
 }
 
 func garbage(t *testing.T, road *Road, server *Server, opening []byte) {
+	t.Helper()
 	conn := dial(t, server)
 	if _, err := conn.Write(opening); err != nil {
 		t.Fatal(err)

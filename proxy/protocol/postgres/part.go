@@ -1,0 +1,95 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/relay"
+)
+
+// part takes leave of both sides: what still runs at the target is canceled,
+// the client is told why. It returns the reason for the record.
+func (s *session) part(cause error) string {
+	canceled := make(chan struct{})
+	go func() {
+		defer close(canceled)
+		s.partTarget()
+	}()
+	defer func() { <-canceled }()
+
+	refusal := &access.Refusal{}
+	switch {
+	case cause == nil, errors.Is(cause, errLeft), s.left.Load() && errors.Is(cause, errTargetClosed):
+		return "the client left"
+	case errors.As(cause, &refusal):
+	case errors.Is(cause, errTargetClosed):
+		refusal = &access.Refusal{Reason: access.ReasonUnavailable, Code: "08006", Message: "the target closed the connection"}
+	case errors.Is(cause, errTarget):
+		refusal = &access.Refusal{Reason: access.ReasonUnavailable, Code: stateProtocolViolation, Message: "the session was ended: " + cause.Error()}
+	case s.grant.Context().Err() != nil, s.ended(cause):
+		refusal = &access.Refusal{Reason: access.ReasonSessionEnded, Message: cause.Error()}
+	default:
+		var network net.Error
+		if errors.As(cause, &network) {
+			return "the connection was lost"
+		}
+		refusal = access.AsRefusal(cause)
+	}
+	s.farewell(refusal)
+	return refusal.Message
+}
+
+// ended says whether a cause is the end of the context that Serve was given.
+func (s *session) ended(cause error) bool { return errors.Is(context.Cause(s.ctx), cause) }
+
+// farewell tells the client why the session ends, where its stream is whole.
+func (s *session) farewell(refusal *access.Refusal) {
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
+	if s.broken {
+		return
+	}
+	_ = s.client.SetWriteDeadline(time.Now().Add(writeBound / 2))
+	if _, err := s.toClient.Write(encode(nil, errorResponse("FATAL", refusal))); err != nil {
+		return
+	}
+	if s.toClient.Flush() == nil {
+		linger(s.client)
+	}
+}
+
+// lingerBound is how long a client has to take the last words: a connection
+// that is closed with unread bytes is reset, and the words may be lost.
+const lingerBound = 200 * time.Millisecond
+
+func linger(out io.Writer) {
+	conn, ok := out.(net.Conn)
+	if !ok {
+		return
+	}
+	_ = relay.CloseWrite(conn)
+	_ = conn.SetReadDeadline(time.Now().Add(lingerBound))
+	_, _ = io.CopyN(io.Discard, conn, maxScratch)
+}
+
+// partTarget cancels what still runs and says goodbye.
+func (s *session) partTarget() {
+	s.mu.Lock()
+	busy := s.owed()
+	s.mu.Unlock()
+	if busy {
+		ctx, cancel := context.WithTimeout(context.Background(), writeBound)
+		_ = s.target.cancelRunning(ctx, s.grant)
+		cancel()
+	}
+	_ = s.target.conn.SetDeadline(time.Now().Add(writeBound / 2))
+	_, _ = s.target.conn.Write([]byte{msgTerminate, 0, 0, 0, 4})
+	_ = s.target.conn.Close()
+}
