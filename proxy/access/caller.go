@@ -63,7 +63,8 @@ func (e *Entry) Reject(ctx context.Context, reason string) error {
 }
 
 // Authenticate proves the caller. A failure is on record before it returns.
-func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (*Caller, error) {
+func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (_ *Caller, err error) {
+	defer func() { e.gate.tell(err) }()
 	st, err := e.gate.admit()
 	if err != nil {
 		return nil, errors.Join(err, e.Reject(ctx, AsRefusal(err).Message))
@@ -111,8 +112,9 @@ func (c *Caller) Principal() identity.Principal { return c.principal }
 // Authorize opens a session: the caller must have some right on the Connection,
 // and the session start is on record before the Grant exists. Attributes are
 // recorded with it. The Grant must be ended.
-func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) (*Grant, error) {
+func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) (_ *Grant, err error) {
 	gate := c.entry.gate
+	defer func() { gate.tell(err) }()
 	st, err := gate.admit()
 	if err != nil {
 		return nil, c.refuse(ctx, AsRefusal(err))

@@ -117,6 +117,14 @@ func (g *Grant) Preview(ctx context.Context, op policy.Operation) (policy.Effect
 // be called. Any other error is a *Refusal, recorded, or says that nothing can
 // be recorded.
 func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
+	permit, err := g.decide(ctx, ask)
+	if err != nil {
+		g.gate.tell(err)
+	}
+	return permit, err
+}
+
+func (g *Grant) decide(ctx context.Context, ask Ask) (*Permit, error) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
 	ask.Operation.Digest = g.digest(&ask.Operation)

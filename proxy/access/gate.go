@@ -33,6 +33,9 @@ type Config struct {
 	Dialer      Dialer
 	// TLS is the certificate shown to clients.
 	TLS *tls.Config
+	// Trouble, where set, is told what went wrong behind a refusal that is not the
+	// caller's doing: the caller is not told, and the operators must be.
+	Trouble func(refusal string, cause error)
 }
 
 // Bounds of spec.proxy.maxStalenessSeconds, enforced whatever a snapshot says.

@@ -173,7 +173,8 @@ func (g *Grant) Context() context.Context { return g.ctx }
 func (g *Grant) End(cause error) { g.cancel(cause) }
 
 // Dial reaches the target under the configuration the session was opened with.
-func (g *Grant) Dial(ctx context.Context) (Upstream, error) {
+func (g *Grant) Dial(ctx context.Context) (_ Upstream, err error) {
+	defer func() { g.gate.tell(err) }()
 	if refusal := g.ended(); refusal != nil {
 		return Upstream{}, refusal
 	}

@@ -97,6 +97,17 @@ func AsRefusal(err error) *Refusal {
 // with is the reason and its cause, for the record.
 func (r Reason) with(cause error) string { return fmt.Sprintf("%s: %v", r, cause) }
 
+// tell passes the cause of a refusal on to the operators.
+func (g *Gate) tell(err error) {
+	var refusal *Refusal
+	if g.config.Trouble == nil || !errors.As(err, &refusal) || refusal.cause == nil {
+		return
+	}
+	if refusal.Reason == ReasonUnavailable || refusal.Reason == ReasonApprovalVoid {
+		g.config.Trouble(refusal.Message, refusal.cause)
+	}
+}
+
 func unavailable(message, hint string, cause error) *Refusal {
 	return &Refusal{Reason: ReasonUnavailable, Message: message, Hint: hint, cause: cause}
 }
