@@ -176,8 +176,11 @@ func (s *session) complete(e *expected, raw []byte) error {
 			s.settle(c)
 		}
 	}
-	if e.kind == awaitBind {
+	switch {
+	case e.kind == awaitBind:
 		e.portal.settled = true
+	case e.kind == awaitClose && e.portal != nil && s.bound[e.closes] == e.portal:
+		delete(s.bound, e.closes)
 	}
 	s.pop()
 	return nil
@@ -330,6 +333,11 @@ func (s *session) ready(e *expected, raw []byte) error {
 			}
 		}
 		s.forgetPortals(e.segment)
+		for name, p := range s.bound {
+			if p.segment <= e.segment {
+				delete(s.bound, name)
+			}
+		}
 	}
 	s.pop()
 	return nil

@@ -115,11 +115,14 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 		})
 	}
 	p := &portal{source: source, parameters: m.parameters, segment: s.segment}
+	if p.inner, err = s.innerOf(ctx, source); err != nil {
+		return err
+	}
 	if m.parameters > 0 {
 		p.digest = digestOf(m.values)
 	}
 	s.mu.Lock()
-	full := len(s.portals) >= maxPortals
+	full := len(s.bound) >= maxPortals
 	s.mu.Unlock()
 	if full {
 		return s.refuseText(ctx, "Bind", "", limitRefusal)
@@ -128,7 +131,7 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 		return nil
 	}
 	s.mu.Lock()
-	s.portals[m.portal] = p
+	s.portals[m.portal], s.bound[m.portal] = p, p
 	s.mu.Unlock()
 	_, err = s.toTarget.Write(raw)
 	return err
@@ -186,8 +189,18 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	if s.moved && !st.endsTransaction() {
 		refusal = movedRefusal
 	}
+	now, err := s.innerOf(ctx, p.source)
+	if err != nil {
+		return err
+	}
+	if now != p.inner {
+		refusal = replacedRefusal
+	}
 	if refusal != nil {
 		return s.refuseText(ctx, st.Kind, st.Text, refusal)
+	}
+	if err := s.fetchable(ctx, st); err != nil {
+		return s.refuseText(ctx, st.Kind, st.Text, err)
 	}
 	op, err := s.decide(ctx, st, cat, p, true)
 	if err != nil {
@@ -203,8 +216,9 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	if len(changes) > 0 {
 		e.changes = [][]*change{changes}
 	}
-	if !op.rules.Empty() && !p.described {
-		// Where the rows come from must be known before they come.
+	if !op.rules.Empty() && (!p.described || p.inner != nil) {
+		// Where the rows come from must be known before they come. Those of
+		// EXECUTE come from where it leads now, not at an earlier Describe.
 		p.described = true
 		name := append([]byte{'P'}, m.portal...)
 		if err := s.forward(&expected{kind: awaitDescribePortal, portal: p, keep: true, internal: true}, appendMessage(nil, msgDescribe, name, []byte{0})); err != nil {
@@ -233,6 +247,7 @@ func (s *session) close(m targetMessage, raw []byte) error {
 	} else {
 		s.mu.Lock()
 		delete(s.portals, m.name)
+		e.portal, e.closes = s.bound[m.name], m.name
 		s.mu.Unlock()
 	}
 	return s.forward(e, raw)

@@ -5,7 +5,6 @@ package postgres
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
@@ -22,11 +21,6 @@ func (s *session) checkMasks(op *operation, rules mask.Rules) error {
 	all := []*sql.Statement{op.statement.Statement}
 	if cursor := op.statement.Effects.Fetches; cursor != "" {
 		declared := s.cursors[cursor]
-		s.mu.Lock()
-		if p := s.portals[cursor]; p != nil && p.source != nil && p.source.parsed != nil {
-			declared = append(slices.Clip(declared), p.source.parsed.Statement)
-		}
-		s.mu.Unlock()
 		if len(declared) == 0 {
 			return fmt.Errorf("cursor %q was not declared by a statement of this session, so its rows cannot be masked", cursor)
 		}

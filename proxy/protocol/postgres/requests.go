@@ -235,6 +235,10 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 			err = s.refuseText(ctx, st.Kind, st.Text, refusal)
 			break
 		}
+		if err = s.fetchable(ctx, st); err != nil {
+			err = s.refuseText(ctx, st.Kind, st.Text, err)
+			break
+		}
 		moved = moved || st.Effects.MovesNames
 		var op *operation
 		if op, err = s.decide(ctx, st, cat, nil, true); err != nil {

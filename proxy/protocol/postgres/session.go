@@ -76,8 +76,12 @@ type session struct {
 	waiting  bool // the requests pump waits for wake
 	prepared map[string]*prepared
 	portals  map[string]*portal
-	reset    *change // the last DEALLOCATE ALL
-	wake     chan struct{}
+	// bound are the portals that the target may still have: those of portals,
+	// and those that an error took from the client but not, inside a
+	// transaction with savepoints, from the target.
+	bound map[string]*portal
+	reset *change // the last DEALLOCATE ALL
+	wake  chan struct{}
 
 	// What follows belongs to the requests pump.
 	segment     uint64 // counts the segments that Sync and Query end
@@ -239,7 +243,7 @@ func (h *handler) open(ctx context.Context, client *tls.Conn, start startup, ent
 	defer cancel()
 	s := &session{
 		handler: h, grant: grant, client: client, database: h.database(start.database),
-		prepared: map[string]*prepared{}, portals: map[string]*portal{}, wake: make(chan struct{}, 1),
+		prepared: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]*portal{}, wake: make(chan struct{}, 1),
 		temp: map[string]bool{}, created: map[string]bool{}, cursors: map[string][]*sql.Statement{},
 		foreign: map[uint32]bool{}, status: 'I',
 	}

@@ -49,6 +49,8 @@ type expected struct {
 	// changes are what the answer settles, by operation for a Query.
 	changes [][]*change
 	portal  *portal
+	// closes is the name of the portal that a Close is for.
+	closes string
 	// internal answers were asked by the proxy and are kept from the client;
 	// keep says that a row description is kept for masking.
 	internal, keep bool
@@ -84,6 +86,10 @@ type portal struct {
 
 	parameters int
 	digest     string
+
+	// inner is the prepared statement that an EXECUTE led to when this was
+	// bound; nil for every other statement.
+	inner *prepared
 
 	// described says that a Describe of it was sent whose answer is kept.
 	described bool
