@@ -1,6 +1,7 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package all lists the protocols this build has, and finds one by its name.
 package all
 
 import "github.com/doorward/doorward/proxy/protocol"

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -240,5 +241,22 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if small.size > 10_000 || len(small.index) != small.order.Len() {
 		t.Errorf("size %d, %d entries", small.size, len(small.index))
+	}
+}
+
+// TestDocumented: every action and property is on the protocol's page.
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/protocols/postgresql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := New().Vocabulary()
+	for _, term := range append(v.Actions, v.Properties...) {
+		if !strings.Contains(string(page), "| `"+term.Name+"` |") {
+			t.Errorf("docs/protocols/postgresql.md does not list %q", term.Name)
+		}
+	}
+	if v.Field == "" || v.Resource == "" {
+		t.Error("the shapes of resources and fields are missing")
 	}
 }

@@ -126,6 +126,8 @@ func TestBinding(t *testing.T) {
 		send   []pgproto3.FrontendMessage
 		ready  int
 		want   []string
+		// last is the last statement on record, where it matters.
+		last string
 	}{
 		"allowed": {
 			reason: "the ordinary way", ready: 1,
@@ -152,7 +154,7 @@ func TestBinding(t *testing.T) {
 			want: []string{"ParseComplete", "ERROR 42P05", "ready I", "BindComplete", "row 10", "done SELECT 1", "ready I"},
 		},
 		"Parse that fails in a later segment": {
-			reason: "the name keeps what it was, and that is what is decided", ready: 3,
+			reason: "the name keeps what it was, and that is what is decided", ready: 3, last: allowed,
 			send: []pgproto3.FrontendMessage{
 				parse("c", allowed), syncNow, parse("c", "SELECT 7"), syncNow, bind("", "c"), execute(""), syncNow,
 			},
@@ -233,6 +235,10 @@ func TestBinding(t *testing.T) {
 			c.send(tc.send...)
 			if diff := cmp.Diff(tc.want, c.until(tc.ready)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			events := r.Log.OfType(record.OperationDecided)
+			if last := events[len(events)-1].Operation.Statement; tc.last != "" && last != tc.last {
+				t.Errorf("%s: decided %q, want %q", tc.reason, last, tc.last)
 			}
 		})
 	}
