@@ -63,6 +63,9 @@ func New(options Options) *Reconciler {
 	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker()}
 }
 
+// conflictPause is what a cache needs to see a write.
+const conflictPause = 50 * time.Millisecond
+
 // scope is what one reconciliation observed. Each field names the step that sets it.
 type scope struct {
 	connection *v1alpha1.Connection
@@ -121,8 +124,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		runErr = err
 	}
 	if apierrors.IsConflict(runErr) {
-		// Somebody wrote meanwhile: a newer run is due, and nothing is wrong.
-		return ctrl.Result{RequeueAfter: time.Second}, nil
+		// Somebody wrote meanwhile, or the cache does not hold our own last write
+		// yet: a newer run is due, and nothing is wrong. It must not wait for long,
+		// since a revocation may be what it publishes.
+		return ctrl.Result{RequeueAfter: conflictPause}, nil
 	}
 	return kit.Result(runErr, r.after(s))
 }

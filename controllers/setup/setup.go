@@ -89,7 +89,7 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 	skip := true // suites run several managers in one process
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme, Logger: o.Logger,
-		Cache: cacheOptions(o.Namespaces),
+		Cache: cacheOptions(o.Namespaces, o.Logger),
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Never cached: a cache of Secrets would hold every credential.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},
@@ -116,8 +116,8 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-func cacheOptions(namespaces []string) cache.Options {
-	options := cache.Options{}
+func cacheOptions(namespaces []string, log logr.Logger) cache.Options {
+	options := cache.Options{NewInformer: newInformer(log)}
 	if len(namespaces) > 0 {
 		options.DefaultNamespaces = map[string]cache.Config{}
 		for _, namespace := range namespaces {
