@@ -139,6 +139,8 @@ func TestCancel(t *testing.T) {
 	}
 	cancel()
 
+	// A listener of its own, whose bound on cancel requests is not used up.
+	r, s = road(t)
 	one, two := enter(t, r, s), enter(t, r, s)
 	if one.key.ProcessID == two.key.ProcessID {
 		t.Error("two sessions have one key")
