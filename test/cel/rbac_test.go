@@ -165,7 +165,7 @@ func TestUserRoles(t *testing.T) {
 		refused []string
 	}{
 		"doorward-requester": {
-			allowed: []string{"list connections.doorward.dev", "watch approvalrequests.doorward.dev"},
+			allowed: []string{"list connections.doorward.dev", "watch approvalrequests.doorward.dev", "get accesspolicies.doorward.dev"}, // hints name them
 			refused: append([]string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev"}, writes...),
 		},
 		"doorward-approver": {
