@@ -57,6 +57,14 @@ scripts() {
 	git ls-files -z -- '*.sh' .ci/run | xargs -0 shellcheck -x
 }
 
+kustomizations() {
+	local folder status=0
+	for folder in config/default config/samples; do
+		bin/tools/kustomize build "$folder" >/dev/null || { say "$folder does not build."; status=1; }
+	done
+	return "$status"
+}
+
 make tools
 check "generated files" generated
 check "format" formatted
@@ -64,6 +72,7 @@ check "vet" go vet ./...
 check "lint" make lint
 check "import table" go test ./test/arch/...
 check "modules" tidy
+check "kustomizations" kustomizations
 check "scripts" scripts
 
 if ((${#failed[@]} > 0)); then
