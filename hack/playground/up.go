@@ -32,17 +32,19 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 	if err := claim(dir); err != nil {
 		return nil, err
 	}
-	s, err := stack.Start(ctx, stack.Options{Dir: dir, Progress: out})
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the other programs: %w", err)
+	}
+	s, err := stack.Start(ctx, stack.Options{Dir: dir, Progress: out, Binaries: stack.Beside(binary)})
 	if err != nil {
 		return nil, fmt.Errorf("%w\nlogs are in %s", err, filepath.Join(dir, "logs"))
 	}
-	p := &playground{Stack: s}
-	if p.binary, err = os.Executable(); err == nil {
-		err = errors.Join(
-			os.WriteFile(filepath.Join(dir, "canary"), []byte(s.Canary), 0o600),
-			os.WriteFile(filepath.Join(dir, "env"), []byte(strings.Join(p.exports(), "\n")+"\n"), 0o600),
-		)
-	}
+	p := &playground{Stack: s, binary: binary}
+	err = errors.Join(
+		os.WriteFile(filepath.Join(dir, "canary"), []byte(s.Canary), 0o600),
+		os.WriteFile(filepath.Join(dir, "env"), []byte(strings.Join(p.exports(), "\n")+"\n"), 0o600),
+	)
 	for _, as := range []string{"alice analysts", "bob dba"} {
 		if err == nil {
 			_, err = p.kubeconfig(as)

@@ -19,6 +19,12 @@ type Binaries struct {
 	Proxy   string
 }
 
+// Beside names the programs in the folder of another, where `make build` puts them.
+func Beside(program string) Binaries {
+	dir := filepath.Dir(program)
+	return Binaries{Manager: filepath.Join(dir, "manager"), Proxy: filepath.Join(dir, "proxy")}
+}
+
 // Build compiles the product's programs into bin/, or bin/race/ with the race
 // detector. The build cache makes repetition cheap.
 func Build(ctx context.Context, race bool) (Binaries, error) {

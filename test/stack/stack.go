@@ -49,6 +49,8 @@ type Options struct {
 	Dir string
 	// Progress is told what is being started; nobody where nil.
 	Progress io.Writer
+	// Binaries are the programs to run; they are built where unset.
+	Binaries Binaries
 	// Race runs the programs under the race detector.
 	Race bool
 	// MaxStalenessSeconds of the Connection; 300 where zero.
@@ -122,8 +124,10 @@ func Start(ctx context.Context, options Options) (_ *Stack, err error) {
 	group.Go(func() error { return s.startControlPlane(groupCtx) })
 	group.Go(func() error { return s.startPostgres(groupCtx) })
 	group.Go(func() (err error) {
-		s.progress("programs")
-		s.binaries, err = Build(groupCtx, options.Race)
+		if s.binaries = options.Binaries; s.binaries == (Binaries{}) {
+			s.progress("programs")
+			s.binaries, err = Build(groupCtx, options.Race)
+		}
 		return err
 	})
 	if err := group.Wait(); err != nil {
