@@ -23,8 +23,12 @@ var (
 	statement = regexp.MustCompile(`(?s)^(?:statement|execute (?:fetch from )?[^:]*): (.*)$`)
 )
 
-// ownStatement is what the proxy itself asks in a session, before the caller is in.
-const ownStatement = "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, n) ORDER BY n"
+// What the proxy itself sends in a session, before the caller is in: for the
+// search path, and a comment to see whether the target has said something unasked.
+const (
+	ownPing      = "-- ping"
+	ownStatement = "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, n) ORDER BY n"
+)
 
 const sessionTail = 16
 
@@ -49,11 +53,14 @@ func executedBy(log, user string) map[string][]string {
 		if session == "" {
 			return
 		}
-		if m := statement.FindStringSubmatch(strings.Join(entry, "\n")); m != nil && (m[1] != ownStatement || len(found[session]) > 0) {
-			found[session] = append(found[session], m[1])
-		} else if found[session] == nil {
+		if found[session] == nil {
 			found[session] = []string{}
 		}
+		m := statement.FindStringSubmatch(strings.Join(entry, "\n"))
+		if len(m) == 0 || m[1] == ownStatement && len(found[session]) == 0 {
+			return
+		}
+		found[session] = append(found[session], m[1])
 	}
 	for line := range strings.Lines(log) {
 		line = strings.TrimSuffix(line, "\n")
@@ -82,54 +89,111 @@ func bare(text string) string {
 	}, text)
 }
 
+// recorded is an operation that was let through, as it is on record.
+type recorded struct {
+	text string
+	// whole matches the target's text where the record shows the normalized
+	// form, as it does of COPY, whose constants may be secrets.
+	whole     *regexp.Regexp
+	cut, used bool
+	outcome   string
+}
+
+var constant = regexp.MustCompile(`\\\$\d+`)
+
+func newRecorded(o *record.OperationDocument) *recorded {
+	r := &recorded{text: bare(o.Statement), cut: o.Truncated > 0}
+	if o.Kind == "COPY" {
+		// Normalizing folds names and keywords and puts $n for constants.
+		r.whole = regexp.MustCompile(`(?is)^` + constant.ReplaceAllString(regexp.QuoteMeta(unquoted(r.text)), `.*`) + `$`)
+	}
+	return r
+}
+
+func unquoted(text string) string { return strings.ReplaceAll(text, `"`, "") }
+
+// take takes the operation's text off the beginning of what the target ran.
+func (r *recorded) take(text string) (rest string, ok bool) {
+	if r.whole != nil {
+		return "", r.whole.MatchString(unquoted(text))
+	}
+	rest, ok = strings.CutPrefix(text, r.text)
+	if ok && r.cut {
+		rest = ""
+	}
+	return rest, ok
+}
+
 // compareLogs holds the target's log of a session against the session's
 // records: everything executed must be on record as allowed, in that order, and
 // everything on record as succeeded must have been executed. One text of the
 // target's log may be several statements on record.
 func compareLogs(documents []record.Document, executed []string) (problems []string) {
-	type recorded struct {
-		text      string
-		cut, used bool
-	}
 	var list []*recorded
 	byID := map[uint64]*recorded{}
 	for _, d := range documents {
-		if d.Type == record.OperationDecided && allowed(d) {
-			r := &recorded{text: bare(d.Operation.Statement), cut: d.Operation.Truncated > 0}
+		switch {
+		case d.Type == record.OperationDecided && allowed(d):
+			r := newRecorded(d.Operation)
 			list, byID[d.OperationID] = append(list, r), r
+		case d.Type == record.OperationResult && byID[d.OperationID] != nil:
+			byID[d.OperationID].outcome = d.Result.Outcome
 		}
 	}
 	next := 0
 	for _, text := range executed {
 		want := bare(text)
-		found := false
-		for first := next; first < len(list) && !found; first++ {
-			rest := want
-			for last := first; last < len(list); last++ {
-				after, ok := strings.CutPrefix(rest, list[last].text)
-				if !ok {
-					break
+		if want == "" || want == bare(ownPing) {
+			continue // no statement
+		}
+		last := -1
+		for first := next; first < len(list) && last < 0; first++ {
+			last = matched(list[first:], want)
+			if last >= 0 {
+				for _, r := range list[first : first+last+1] {
+					r.used = true
 				}
-				rest = after
-				if rest == "" || list[last].cut {
-					for i := first; i <= last; i++ {
-						list[i].used = true
-					}
-					next, found = last+1, true
-					break
-				}
+				next = first + last + 1
 			}
 		}
-		if !found {
+		if last < 0 {
 			problems = append(problems, fmt.Sprintf("executed but not recorded: %q", clip(text)))
 		}
 	}
-	for _, d := range documents {
-		if r := byID[d.OperationID]; d.Type == record.OperationResult && d.Result.Outcome == "Succeeded" && (r == nil || !r.used) {
-			problems = append(problems, fmt.Sprintf("recorded as succeeded but not executed: operation %d", d.OperationID))
+	for i, r := range list {
+		if r.outcome == "Succeeded" && !r.used && !standsFor(list, r) {
+			problems = append(problems, fmt.Sprintf("recorded as succeeded but not executed: operation %d of those let through: %q", i+1, clip(r.text)))
 		}
 	}
 	return problems
+}
+
+// matched returns the index of the last of the operations that a text of the
+// target's log is made of, beginning with the first; -1 where it is not.
+func matched(list []*recorded, text string) int {
+	for i, r := range list {
+		rest, ok := r.take(text)
+		if !ok {
+			return -1
+		}
+		if rest == "" {
+			return i
+		}
+		text = rest
+	}
+	return -1
+}
+
+// standsFor says whether an equal statement that failed before it ran, such as a
+// prepared one that had become stale, was taken for this one.
+func standsFor(list []*recorded, missing *recorded) bool {
+	for _, r := range list {
+		if r.used && r.outcome != "Succeeded" && r.text == missing.text {
+			r.used, missing.used = false, true
+			return true
+		}
+	}
+	return false
 }
 
 // TestCompareLogs breaks what the account rests on: it must see what is missing.
@@ -178,13 +242,20 @@ func TestCompareLogs(t *testing.T) {
 			records:  []record.Document{decided(1, "Allow", "SELECT 1"), decided(2, "Allow", "SELECT 2"), decided(3, "Deny", "SELECT $1"), decided(4, "Allow", "SELECT 4")},
 			problems: []string{`executed but not recorded: "SELECT $1"`},
 		},
+		"stale": {
+			reason: "the same statement failed before it ran, and then succeeded",
+			records: []record.Document{
+				decided(1, "Allow", "SELECT 1"), decided(2, "Allow", "SELECT 2"), decided(3, "Allow", "SELECT $1"), decided(4, "Allow", "SELECT $1"), succeeded(4),
+				decided(5, "Allow", "SELECT 4"), succeeded(5),
+			},
+		},
 		"invented": {
 			reason: "a result needs an execution",
 			records: []record.Document{
 				decided(1, "Allow", "SELECT 1"), decided(2, "Allow", "SELECT 2"), decided(3, "Allow", "SELECT $1"), decided(4, "Allow", "SELECT 4"),
 				decided(5, "Allow", "SELECT 5"), succeeded(5),
 			},
-			problems: []string{"recorded as succeeded but not executed: operation 5"},
+			problems: []string{`recorded as succeeded but not executed: operation 5 of those let through: "SELECT5"`},
 		},
 	}
 	for name, tc := range tests {
