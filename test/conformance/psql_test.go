@@ -179,8 +179,8 @@ func TestPsqlBind(t *testing.T) {
 	}
 	psqlCase{
 		reason: "parameters by the extended protocol", group: "developers",
-		stdin:  "SELECT id, email FROM lab.people WHERE id = $1 \\bind 3 \\g\nSELECT $1::int / $2::int \\bind 1 0 \\g\nSELECT 'still ' || $1 \\bind here \\g\n",
-		want:   []string{`3 \| \[masked\]`, `division by zero`, `still here`},
+		stdin: "SELECT id, email FROM lab.people WHERE id = $1 \\bind 3 \\g\nSELECT $1::int / $2::int \\bind 1 0 \\g\nSELECT 'still ' || $1 \\bind here \\g\n",
+		want:  []string{`3 \| \[masked\]`, `division by zero`, `still here`},
 	}.test(t)
 }
 
