@@ -21,7 +21,8 @@ func writeStatus(s *scope) {
 	case errors.Is(s.answer, ErrIssuerMismatch):
 		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonIssuerMismatch, s.answer.Error())
 	case s.answer != nil:
-		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonUnreachable, s.answer.Error())
+		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonUnreachable,
+			s.answer.Error()+": check spec.oidc.issuer, its certificateAuthority and the network's way from the manager to it")
 	}
 	ready := kit.Summarise(v1alpha1.ConditionReady, v1alpha1.ReasonReady, s.accepted, reachable)
 	kit.Write(&status.Conditions, s.provider.Generation, s.accepted, reachable, ready)
