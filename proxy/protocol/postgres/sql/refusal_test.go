@@ -113,6 +113,7 @@ func TestHardRefusals(t *testing.T) {
 		"Authid":               {"", "SELECT * FROM pg_authid"},
 		"Shadow":               {"", "SELECT passwd FROM pg_catalog.pg_shadow"},
 		"UserMapping":          {"", "SELECT * FROM pg_user_mappings"},
+		"UserMappingOptions":   {"checklist 49: the passwords of foreign servers", "SELECT option_value FROM information_schema.user_mapping_options"},
 		"Subscription":         {"", "SELECT subconninfo FROM pg_subscription"},
 		"AuthidSubquery":       {"", "SELECT 1 WHERE EXISTS (SELECT FROM pg_authid WHERE rolpassword LIKE 'S%')"},
 		"AuthidView":           {"a user's view over it", "SELECT * FROM via_auth"},

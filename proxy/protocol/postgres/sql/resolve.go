@@ -133,10 +133,12 @@ func (a *analysis) readOnly(oid uint32) {
 	}
 }
 
-// credentialRelations hold password digests or connection passwords.
+// credentialRelations hold password digests or connection passwords; the views
+// of the information schema show the stored credential's own.
 var credentialRelations = map[string]bool{
-	"pg_authid": true, "pg_shadow": true, "pg_subscription": true,
-	"pg_user_mapping": true, "pg_user_mappings": true,
+	"pg_catalog.pg_authid": true, "pg_catalog.pg_shadow": true, "pg_catalog.pg_subscription": true,
+	"pg_catalog.pg_user_mapping": true, "pg_catalog.pg_user_mappings": true,
+	"information_schema.user_mapping_options": true, "information_schema._pg_user_mappings": true,
 }
 
 // credentialRelation finds a relation that holds credentials, directly or
@@ -147,7 +149,7 @@ func (a *analysis) credentialRelation(r *catalog.Relation, seen map[uint32]bool)
 		return ""
 	}
 	seen[r.OID] = true
-	if r.Schema == catalog.SystemSchema && credentialRelations[r.Name] {
+	if r.OID < catalog.FirstUserOID && credentialRelations[r.String()] {
 		return r.String()
 	}
 	if r.OID < catalog.FirstUserOID && r.Kind != catalog.KindToast {
