@@ -6,7 +6,6 @@
 package mask
 
 import (
-	"strings"
 
 	"github.com/doorward/doorward/proxy/policy"
 )
@@ -70,23 +69,6 @@ func (r Rules) Field(field string) (policy.Method, bool) {
 		}
 	}
 	return found, masked
-}
-
-// Touches says whether any field whose name begins with prefix, such as
-// "public.customers.", could be masked. It is for what is masked or refused as a
-// whole, where the fields are not known one by one.
-func (r Rules) Touches(prefix string) bool {
-	for _, rule := range r.rules {
-		for _, glob := range rule.fields {
-			// Up to its first star a glob says how a name begins; from there on
-			// it matches some continuation, whatever it is.
-			head, _, star := strings.Cut(glob, "*")
-			if strings.HasPrefix(head, prefix) || star && strings.HasPrefix(prefix, head) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // stricter says whether a shows less than b.

@@ -65,14 +65,6 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestOpaque(t *testing.T) {
-	for _, method := range []policy.Method{redact, null, keep(4), {}} {
-		if !Opaque(method) {
-			t.Errorf("Opaque(%+v) = false, want NULL: a part of a number is still a number", method)
-		}
-	}
-}
-
 // checkText holds the promises for any value and count.
 func checkText(t *testing.T, value []byte, n int32) {
 	t.Helper()
@@ -205,42 +197,6 @@ func TestFieldOrder(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestTouches(t *testing.T) {
-	rules := Compile(masks())
-	for prefix, want := range map[string]bool{
-		"public.customers.": true, "public.orders.": true, "vault.": true, "vault.keys.": true, "": true, "other.t.": true,
-	} {
-		if got := rules.Touches(prefix); got != want {
-			t.Errorf("Touches(%q) = %t, want %t", prefix, got, want)
-		}
-	}
-	narrow := Compile([]policy.Mask{{Fields: []string{"public.customers.card", "vault.*"}, Method: redact}})
-	for prefix, want := range map[string]bool{
-		"public.customers.": true, "public.orders.": false, "vault.keys.": true, "public.": true, "vaulted.": false, "public.customers.cards.": false,
-	} {
-		if got := narrow.Touches(prefix); got != want {
-			t.Errorf("Touches(%q) = %t, want %t", prefix, got, want)
-		}
-	}
-	if (Rules{}).Touches("") {
-		t.Error("no masks touch nothing")
-	}
-}
-
-// FuzzTouches: a field that is masked is never below a prefix that is said not
-// to be touched.
-func FuzzTouches(f *testing.F) {
-	f.Add("public.*.card", "public.customers.", "card")
-	f.Add("*", "", "")
-	f.Add("a", "a", "")
-	f.Fuzz(func(t *testing.T, glob, prefix, rest string) {
-		rules := Compile([]policy.Mask{{Fields: []string{glob}, Method: redact}})
-		if _, masked := rules.Field(prefix + rest); masked && !rules.Touches(prefix) {
-			t.Errorf("glob %q masks %q and does not touch %q", glob, prefix+rest, prefix)
-		}
-	})
 }
 
 func TestNames(t *testing.T) {

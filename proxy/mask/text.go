@@ -43,11 +43,6 @@ func AppendText(dst []byte, method policy.Method, value []byte) (masked []byte, 
 	}
 }
 
-// Opaque masks a value whose type the protocol cannot read as text, such as a
-// number or a binary format: whatever the method, it becomes NULL, which every
-// type has. It exists so that a protocol states the rule by calling it.
-func Opaque(policy.Method) (null bool) { return true }
-
 // appendKeepLast stars all but the last n characters. What would show half of
 // the value or more is redacted whole, as is text that is not UTF-8, of which
 // nobody can say what its characters are.

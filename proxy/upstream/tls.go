@@ -32,9 +32,6 @@ type TLS struct {
 	CertificateAuthorityPEM []byte
 }
 
-// Required says whether the target must be spoken to over TLS.
-func (t TLS) Required() bool { return t.Mode != Disabled }
-
 // Config makes the client configuration for one target. It is nil, without an
 // error, only where Mode is Disabled.
 func (t TLS) Config(target Target) (*tls.Config, error) {

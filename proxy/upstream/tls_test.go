@@ -66,9 +66,6 @@ func TestTLSDisabled(t *testing.T) {
 	if config != nil || err != nil {
 		t.Errorf("Config = %v, %v, want none", config, err)
 	}
-	if (TLS{Mode: Disabled}).Required() || !(TLS{}).Required() {
-		t.Error("TLS is required unless it is disabled by name")
-	}
 	if _, err := (TLS{}).Config(Target{}); err == nil {
 		t.Error("a target without a name cannot be verified and must be an error")
 	}

@@ -80,9 +80,6 @@ func (s *Stack) StartManager(ctx context.Context) error {
 	return s.manager.WaitReady(ctx, pollInterval, s.writeTrustBundle)
 }
 
-// ManagerSignal sends the manager a signal.
-func (s *Stack) ManagerSignal(signal syscall.Signal) error { return s.manager.Signal(signal) }
-
 // StopManager ends the manager, if it runs.
 func (s *Stack) StopManager() error {
 	if s.manager == nil {
