@@ -213,8 +213,11 @@ func (p *psql) ask(statement string) (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// quit ends psql.
+// quit ends psql, whatever it still has to say.
 func (p *psql) quit() error {
 	_ = p.in.Close()
+	if _, err := io.Copy(io.Discard, p.out); err != nil {
+		return err
+	}
 	return <-p.done
 }

@@ -35,7 +35,7 @@ func TestDrain(t *testing.T) {
 	refused := await(t, "the refusal of new sessions", func(ctx context.Context) error {
 		s, err := dial(ctx, t, alice)
 		if err != nil {
-			return nil //nolint:nilerr // it is what is waited for
+			return nil
 		}
 		defer s.Close(ctx)
 		return fmt.Errorf("a new session was let in")

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,14 +80,14 @@ func TestForgedStampStaysVoid(t *testing.T) {
 // deleteBinding takes the admission policy out of force; restore puts it back.
 func deleteBinding(t *testing.T) (restore func()) {
 	t.Helper()
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
 	if err := world.Admin.Get(t.Context(), client.ObjectKey{Name: updateBinding}, binding); err != nil {
 		t.Fatal(err)
 	}
 	if err := world.Admin.Delete(t.Context(), binding); err != nil {
 		t.Fatal(err)
 	}
-	again := &admissionv1.ValidatingAdmissionPolicyBinding{
+	again := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: binding.Name, Labels: binding.Labels, Annotations: binding.Annotations}, Spec: binding.Spec,
 	}
 	restore = func() {

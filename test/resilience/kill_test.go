@@ -23,7 +23,7 @@ const (
 	loadTime   = 700 * time.Millisecond
 )
 
-var mark = regexp.MustCompile(`mark-[0-9]+-[0-9]+-[0-9]+`)
+var mark = regexp.MustCompile(`mark-\d+-\d+-\d+`)
 
 // TestKillUnderLoad kills the proxy with SIGKILL while it is busy: nothing was
 // executed at the target that is not on record (promise 2; checklist 42), and

