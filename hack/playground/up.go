@@ -84,7 +84,11 @@ func (p *playground) variables() [][2]string {
 }
 
 func (p *playground) exports() []string {
-	var lines []string
+	lines := []string{
+		"# A token, which is the password, and psql through the proxy:",
+		"#   export PGPASSWORD=$(bin/playground token alice --groups analysts)",
+		"#   psql \"$PSQL_SHOP\"",
+	}
 	for _, v := range p.variables() {
 		lines = append(lines, fmt.Sprintf("export %s='%s'", v[0], v[1]))
 	}

@@ -6,7 +6,6 @@
 package mask
 
 import (
-
 	"github.com/doorward/doorward/proxy/policy"
 )
 
