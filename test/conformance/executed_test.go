@@ -64,16 +64,21 @@ func executedBy(log, user string) map[string][]string {
 	}
 	for line := range strings.Lines(log) {
 		line = strings.TrimSuffix(line, "\n")
-		if m := logLine.FindStringSubmatch(line); m != nil {
-			flush()
-			session, entry = "", entry[:0]
-			if tail, ok := strings.CutPrefix(m[1], prefix); ok && m[2] == "LOG" {
-				session, entry = tail, append(entry, m[3])
-			}
+		// The server puts a tab before the further lines of an entry.
+		if rest, further := strings.CutPrefix(line, "\t"); further {
+			entry = append(entry, rest)
 			continue
 		}
-		// The server puts a tab before the further lines of an entry.
-		entry = append(entry, strings.TrimPrefix(line, "\t"))
+		flush()
+		session, entry = "", entry[:0]
+		if !strings.Contains(line, prefix) {
+			continue
+		}
+		if m := logLine.FindStringSubmatch(line); m != nil && m[2] == "LOG" {
+			if tail, ok := strings.CutPrefix(m[1], prefix); ok {
+				session, entry = tail, append(entry, m[3])
+			}
+		}
 	}
 	flush()
 	return found

@@ -170,3 +170,22 @@ func TestNodePostgresMasks(t *testing.T) {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 }
+
+// TestLockFile: everything is pinned by its digest, and no registry is named.
+func TestLockFile(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(nodeDir(), "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lock struct {
+		Packages map[string]struct{ Integrity, Resolved string }
+	}
+	if err := json.Unmarshal(content, &lock); err != nil {
+		t.Fatal(err)
+	}
+	for name, pinned := range lock.Packages {
+		if name != "" && (pinned.Integrity == "" || pinned.Resolved != "") {
+			t.Errorf("%s: want an integrity and no resolved address: %+v", name, pinned)
+		}
+	}
+}

@@ -10,9 +10,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,6 +79,27 @@ func (c *caller) checkSeen() {
 	}
 }
 
+// searched remembers how far each file has been searched: they only grow.
+var searched = searchedFiles{offsets: map[string]int64{}}
+
+type searchedFiles struct {
+	mu      sync.Mutex // guards offsets
+	offsets map[string]int64
+}
+
+// more returns what a file has gained, and enough before it that nothing is cut
+// in two.
+func (s *searchedFiles) more(path string, overlap int) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := max(0, s.offsets[path]-int64(overlap))
+	content, err := readFrom(path, from)
+	if err == nil {
+		s.offsets[path] = from + int64(len(content))
+	}
+	return content, err
+}
+
 // checkCanary is checklist 49: the target's password is in no log, record or
 // object but its Secret. The target's own log is not Doorward's.
 func checkCanary(ctx context.Context, t *testing.T, c *caller) {
@@ -89,7 +110,7 @@ func checkCanary(ctx context.Context, t *testing.T, c *caller) {
 			if err != nil || !entry.Type().IsRegular() {
 				return err
 			}
-			content, err := os.ReadFile(path)
+			content, err := searched.more(path, len(canary))
 			if err == nil && bytes.Contains(content, canary) {
 				t.Errorf("the target's password is in %s, after %q", path, c.user)
 			}
