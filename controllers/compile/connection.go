@@ -20,6 +20,9 @@ import (
 // DefaultMaxStalenessSeconds is spec.proxy.maxStalenessSeconds where unset.
 const DefaultMaxStalenessSeconds = 300
 
+// DefaultMaxConcurrent is spec.session.maxConcurrent where unset.
+const DefaultMaxConcurrent = 1000
+
 // maxOptionsBytes bounds spec.options.
 const maxOptionsBytes = 16 << 10
 
@@ -45,6 +48,7 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 		TLS:                 snapshot.TLS{Mode: string(v1alpha1.TLSVerifyFull)},
 		Credential:          snapshot.Credential{Type: string(c.Spec.Credential.Type)},
 		Options:             options(c),
+		Session:             snapshot.Session{MaxConcurrent: DefaultMaxConcurrent},
 		MaxStalenessSeconds: DefaultMaxStalenessSeconds,
 	}
 	for _, target := range c.Spec.Targets {
@@ -63,8 +67,9 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 		s.Credential.File = file.Path
 	}
 	if session := c.Spec.Session; session != nil {
-		s.Session = snapshot.Session{
-			MaxDurationSeconds: session.MaxDurationSeconds, IdleTimeoutSeconds: session.IdleTimeoutSeconds, MaxConcurrent: session.MaxConcurrent,
+		s.Session.MaxDurationSeconds, s.Session.IdleTimeoutSeconds = session.MaxDurationSeconds, session.IdleTimeoutSeconds
+		if session.MaxConcurrent != 0 {
+			s.Session.MaxConcurrent = session.MaxConcurrent
 		}
 	}
 	if seconds := c.Spec.Proxy.MaxStalenessSeconds; seconds != 0 {
