@@ -5,6 +5,7 @@ package oidc
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,8 @@ func TestClaimsRefused(t *testing.T) {
 		"ZeroWidth":         {reason: "checklist 37: an invisible character makes a twin", claims: alice("preferred_username", "ali\u200bce"), text: "does not print"},
 		"SpaceAround":       {reason: "a space at the end makes a twin", claims: alice("preferred_username", "alice "), text: "spaces"},
 		"LongName":          {reason: "names are bounded", claims: alice("preferred_username", strings.Repeat("a", maxName+1)), text: "too long"},
+		"LongWithPrefix":    {reason: "a session whose actor no AuditSession can hold could not be terminated", config: func(c *Config) { c.UsernamePrefix = "corp:" }, claims: alice("preferred_username", strings.Repeat("a", maxName)), text: "too long"},
+		"ManyGroups":        {reason: "an AuditSession holds no more", claims: alice("groups", slices.Repeat([]string{"g"}, maxGroups+1)), text: "too many groups"},
 		"SystemName":        {reason: "Kubernetes keeps these names for itself", claims: alice("preferred_username", "system:admin"), text: "reserved"},
 		"SystemPrefix":      {reason: "also where the prefix makes one", config: func(c *Config) { p := "system:"; c.KubernetesUsernamePrefix = &p }, claims: alice(), text: "reserved"},
 		"SystemGroup":       {reason: "system:masters would be everything", claims: alice("groups", []string{"system:masters"}), text: "reserved"},

@@ -15,10 +15,11 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 )
 
-// Bounds of what is read from a token.
+// Bounds of what is read from a token: those of the actor of an AuditSession, since a
+// session that cannot be shown cannot be terminated either.
 const (
 	maxName       = 512
-	maxGroups     = 1024
+	maxGroups     = 256
 	maxDelegation = 8
 )
 
@@ -193,10 +194,11 @@ func checkPrintable(name string) error {
 	return nil
 }
 
-// checkReserved refuses the names that Kubernetes keeps for itself.
+// checkReserved refuses the names that Kubernetes keeps for itself, and those that a
+// prefix made too long.
 func checkReserved(name string) error {
 	if strings.HasPrefix(name, "system:") {
 		return fmt.Errorf("names that begin with %q are reserved: %q", "system:", shortened(name))
 	}
-	return nil
+	return checkLength(name)
 }
