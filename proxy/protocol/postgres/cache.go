@@ -33,6 +33,12 @@ func newStatement(s *sql.Statement) *statement {
 	st.operation = record.Operation{
 		Protocol: Name, Kind: s.Kind, Statement: recordedText(s), Normalized: s.Normalized, Properties: s.Properties,
 	}
+	if inner := s.Runs(); inner != nil {
+		// Whoever approves or reads the record must see what runs, not a name
+		// that the caller chose.
+		st.operation.Statement += runsWords + recordedText(inner)
+		st.operation.Normalized += runsWords + inner.Normalized
+	}
 	// Resources may repeat where only the columns differ; policies do not see columns.
 	for _, a := range s.Accesses {
 		next := policy.Access{Action: a.Action, Resource: a.Resource}
@@ -42,6 +48,9 @@ func newStatement(s *sql.Statement) *statement {
 	}
 	return st
 }
+
+// runsWords stand between an EXECUTE and the statement that it runs.
+const runsWords = " -- runs: "
 
 // changesCatalog says that the catalog may differ after the statement.
 func (st *statement) changesCatalog() bool {

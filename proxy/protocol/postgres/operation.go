@@ -150,7 +150,7 @@ func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]
 	statements := make([]*statement, 0, len(analyzed))
 	for i := range analyzed {
 		statements = append(statements, newStatement(&analyzed[i]))
-		private = private || analyzed[i].Effects.Executes != ""
+		private = private || analyzed[i].Runs() != nil
 	}
 	if !private {
 		s.handler.cache.put(key, statements)
@@ -177,7 +177,7 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.parsed != nil && p.catalog == cat.Catalog && p.generation == s.generation && p.parsed.Effects.Executes == "" {
+	if p.parsed != nil && p.catalog == cat.Catalog && p.generation == s.generation && p.parsed.Runs() == nil {
 		return p.parsed, cat, nil
 	}
 	statements, cat, err := s.analyze(ctx, p.text)

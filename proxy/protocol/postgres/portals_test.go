@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
+	"github.com/doorward/doorward/proxy/record"
 )
 
 // TestFetchOfPortal is checklist 10: FETCH and MOVE would run what Bind has put
@@ -79,6 +80,54 @@ func TestFetchOfPortal(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestReplacedUnderExplain is checklist 10: EXPLAIN ANALYZE runs what EXECUTE
+// names now, not what it named when it was parsed.
+func TestReplacedUnderExplain(t *testing.T) {
+	r, s := road(t)
+	r.Engine.Set(protocoltest.DenyAction("update"))
+	r.Apply(t)
+	c := enter(t, r, s)
+	// The Parse is let through where the rules allow it at that moment.
+	c.send(parse("a", "SELECT 5"), parse("x", "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) EXECUTE a"), syncNow)
+	if diff := cmp.Diff([]string{"ParseComplete", "ParseComplete", "ready I"}, c.until(1)); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	r.Engine.Set(nil)
+	r.Apply(t)
+	c.send(query("DEALLOCATE a"), parse("a", "UPDATE public.orders SET total = -1 WHERE id = 1"), syncNow)
+	c.until(2)
+	r.Engine.Set(protocoltest.DenyAction("update"))
+	r.Apply(t)
+	c.send(bind("", "x"), execute(""), syncNow)
+	if diff := cmp.Diff([]string{"BindComplete", "ERROR 42501", "ready I"}, c.until(1)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	last := r.Log.OfType(record.OperationDecided)
+	if text := last[len(last)-1].Operation.Statement; !strings.Contains(text, "UPDATE public.orders SET total = -1 WHERE id = 1") {
+		t.Errorf("what would have run is not on record: %q", text)
+	}
+}
+
+// TestExecuteShowsWhatRuns is checklist 37: approvers and readers of the record
+// see the statement behind the name.
+func TestExecuteShowsWhatRuns(t *testing.T) {
+	r, s := road(t)
+	c := enter(t, r, s)
+	c.send(parse("a", "SELECT total FROM public.orders WHERE id = 1"), syncNow, query("EXECUTE a"), query("PREPARE b AS SELECT 6"), query("EXPLAIN EXECUTE b"))
+	c.until(4)
+	var got []string
+	for _, e := range r.Log.OfType(record.OperationDecided) {
+		got = append(got, e.Operation.Statement)
+	}
+	want := []string{
+		"EXECUTE a -- runs: SELECT total FROM public.orders WHERE id = 1", "PREPARE b AS SELECT 6",
+		"EXPLAIN EXECUTE b -- runs: PREPARE b AS SELECT 6",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("on record (-want +got):\n%s", diff)
 	}
 }
 

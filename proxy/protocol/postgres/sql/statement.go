@@ -94,7 +94,8 @@ type Effects struct {
 	// Prepares is the name that PREPARE gives to Prepared.
 	Prepares string
 	Prepared *Statement
-	// Executes names the prepared statement that EXECUTE runs.
+	// Executes names the prepared statement that EXECUTE runs; empty for an
+	// EXECUTE within EXPLAIN or CREATE TABLE AS, for which see Statement.Runs.
 	Executes string
 	// Deallocates names the prepared statement that goes away;
 	// DeallocatesAll is DEALLOCATE ALL, DISCARD ALL.
@@ -135,4 +136,14 @@ type Effects struct {
 	// lock stronger than a read's, and calls no function outside the immutable
 	// and stable built-in ones that are known to be harmless.
 	ReadOnly bool
+}
+
+// Runs is the prepared statement behind an EXECUTE, also one within EXPLAIN or
+// CREATE TABLE AS; nil where there is none. What was found out about the
+// statement holds only as long as the name stands for the same.
+func (s *Statement) Runs() *Statement {
+	if s.Effects.Prepares != "" {
+		return nil // the inner statement of PREPARE is its own text
+	}
+	return s.facts.inner
 }
