@@ -27,10 +27,11 @@ func (s *session) checkMasks(op *operation, rules mask.Rules) error {
 		all = append(all, declared...)
 	}
 	for _, st := range all {
-		if err := st.CheckMaskSet(op.masks); err != nil {
-			return err
+		found := s.verdicts.of(st, op.masks)
+		if found.err != nil {
+			return found.err
 		}
-		op.touched = op.touched || touches(st, op.masks)
+		op.touched = op.touched || found.touched
 	}
 	return nil
 }

@@ -255,7 +255,9 @@ func withoutLiterals(text string) string {
 
 func digestOf(values []byte) string {
 	sum := sha256.Sum256(values)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	const name = "sha256:"
+	var text [len(name) + 2*sha256.Size]byte
+	return string(hex.AppendEncode(append(text[:0], name...), sum[:]))
 }
 
 // effects notes what a statement that is about to be forwarded does to the

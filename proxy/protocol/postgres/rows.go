@@ -157,11 +157,11 @@ func maskedColumns(rules mask.Rules, cat *loaded) sql.MaskedColumns {
 // rowsFollow takes the description of a simple query's rows.
 func (s *session) rowsFollow(ctx context.Context, op *operation, raw []byte) error {
 	if !op.rules.Empty() {
-		cols, err := decodeColumns(raw[headerLength:])
+		cols, err := s.columnsOf(raw[headerLength:])
 		if err != nil {
 			return err
 		}
-		if op.plan, err = s.plan(ctx, op, cols); err != nil {
+		if op.plan, err = s.planOf(ctx, op, cols); err != nil {
 			return err
 		}
 	}
@@ -175,7 +175,7 @@ func (s *session) described(e *expected, kind byte, raw []byte) error {
 		cols := &columns{}
 		if kind == msgRowDescription {
 			var err error
-			if cols, err = decodeColumns(raw[headerLength:]); err != nil {
+			if cols, err = s.columnsOf(raw[headerLength:]); err != nil {
 				return err
 			}
 		}
@@ -234,7 +234,7 @@ func (s *session) planPortal(ctx context.Context, e *expected, op *operation) er
 		return fmt.Errorf("%w: rows came that were not described, so they cannot be masked", errTarget)
 	}
 	var err error
-	op.plan, err = s.plan(ctx, op, e.portal.columns)
+	op.plan, err = s.planOf(ctx, op, e.portal.columns)
 	return err
 }
 

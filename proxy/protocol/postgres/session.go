@@ -97,6 +97,7 @@ type session struct {
 		catalog *catalog.Catalog
 		set     *sql.MaskSet
 	}
+	verdicts   verdicts
 	temp       map[string]bool
 	created    map[string]bool
 	cursors    map[string][]*sql.Statement
@@ -107,6 +108,7 @@ type session struct {
 	// What follows belongs to the answers pump: relations that the catalog
 	// will not know, and whether a message is being streamed.
 	foreign   map[uint32]bool
+	last      lastResult
 	streaming bool
 
 	holding hold
