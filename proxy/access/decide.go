@@ -91,7 +91,7 @@ func (p *Permit) finish(result record.Result, reason string) {
 	// where it is missing.
 	if err := g.gate.config.Log.AppendLater(record.Event{
 		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
-		Revision: revision, OperationID: p.id, Result: &result, Reason: reason,
+		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &result, Reason: reason,
 	}); err != nil {
 		g.End(fmt.Errorf("%w: %w", ErrRecord, err))
 	}

@@ -52,9 +52,6 @@ func (c *caller) account() {
 			t.Errorf("session %s of %q: %s", id, c.user, problem)
 		}
 		for _, d := range documents {
-			if d.Type == record.OperationResult {
-				continue // belongs to the operation's other records
-			}
 			if d.Actor == nil || d.Actor.UserName != c.user || d.Actor.KubernetesUser != c.user || !slices.Equal(d.Actor.Groups, c.groups) {
 				t.Errorf("record %d of session %s names the actor %+v, want %q with groups %q", d.Index, id, d.Actor, c.user, c.groups)
 			}
