@@ -240,7 +240,7 @@ func exitStatus(err error) (int, error) {
 
 // waitForEnter pauses between steps where DEMO_PAUSE=1.
 func waitForEnter() {
-	if os.Getenv("DEMO_PAUSE") == "" {
+	if pause := os.Getenv("DEMO_PAUSE"); pause == "" || pause == "0" {
 		return
 	}
 	fmt.Print("\n[Enter] ")
