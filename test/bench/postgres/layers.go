@@ -1,0 +1,115 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+)
+
+// layer is a part of the proxy's work: a sample of the CPU profile belongs to
+// the first layer of the list whose package is anywhere on its stack.
+type layer struct {
+	name     string
+	packages []string
+}
+
+const module = "github.com/doorward/doorward/"
+
+var allLayers = []layer{
+	{"record: sync", []string{module + "proxy/record/spool.(*Log).flush"}},
+	{"record: show, ship", []string{module + "proxy/kube", module + "proxy/record/sink"}},
+	{"record: write", []string{module + "proxy/record"}},
+	{"mask", []string{module + "proxy/mask", module + "proxy/protocol/postgres.(*session).plan", module + "proxy/protocol/postgres.(*session).checkMasks"}},
+	{"decide", []string{module + "proxy/policy", "github.com/open-policy-agent/"}},
+	{"parse", []string{module + "proxy/protocol/postgres/sql", module + "proxy/protocol/postgres/catalog", "github.com/multigres/"}},
+	{"relay: sockets", []string{"net.", "internal/poll."}},
+	{"TLS", []string{"crypto/"}},
+	{"road", []string{module + "proxy/access"}},
+	{"relay: protocol", []string{module + "proxy/protocol", module + "proxy/relay", "github.com/jackc/"}},
+	{"scheduler, garbage", []string{"runtime.", "internal/runtime/"}},
+}
+
+// layers runs pgbench once more while the proxy takes a CPU profile of itself.
+func layers(ctx context.Context, binDir string, p path, pprofAddress string, duration time.Duration) error {
+	type taken struct {
+		profile *profile.Profile
+		err     error
+	}
+	result := make(chan taken, 1)
+	go func() {
+		taken := taken{}
+		taken.profile, taken.err = fetchProfile(ctx, pprofAddress, duration)
+		result <- taken
+	}()
+	run, err := pgbench(ctx, binDir, p, 16, duration+time.Second)
+	got := <-result
+	if err := errors.Join(err, got.err); err != nil {
+		return err
+	}
+	total, shares := split(got.profile)
+	if total == 0 {
+		return errors.New("the profile is empty")
+	}
+	fmt.Printf("CPU of %s by layer, 16 clients (%.0f tps, %s for each transaction)\n", p.name, run.tps, run.cpu.Round(100*time.Nanosecond))
+	for _, l := range append(allLayers, layer{name: others}) {
+		share := float64(shares[l.name]) / float64(total)
+		fmt.Printf("  %-22s %5.1f %% %10s\n", l.name, 100*share, time.Duration(share*float64(run.cpu)).Round(100*time.Nanosecond))
+	}
+	return nil
+}
+
+func fetchProfile(ctx context.Context, address string, duration time.Duration) (*profile.Profile, error) {
+	url := "http://" + address + "/debug/pprof/profile?seconds=" + strconv.Itoa(int(duration.Seconds()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for a profile: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("cannot take a profile: %w", err)
+	}
+	defer response.Body.Close()
+	parsed, err := profile.Parse(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the profile: %w", err)
+	}
+	return parsed, nil
+}
+
+// others is what belongs to no layer.
+const others = "other"
+
+// split attributes each sample's CPU time to a layer.
+func split(p *profile.Profile) (total int64, shares map[string]int64) {
+	shares = map[string]int64{}
+	value := len(p.SampleType) - 1 // CPU nanoseconds are the last value
+	for _, sample := range p.Sample {
+		total += sample.Value[value]
+		shares[layerOf(sample)] += sample.Value[value]
+	}
+	return total, shares
+}
+
+func layerOf(sample *profile.Sample) string {
+	for _, l := range allLayers {
+		for _, location := range sample.Location {
+			for _, frame := range location.Line {
+				for _, prefix := range l.packages {
+					if strings.HasPrefix(frame.Function.Name, prefix) {
+						return l.name
+					}
+				}
+			}
+		}
+	}
+	return others
+}

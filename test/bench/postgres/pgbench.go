@@ -1,0 +1,102 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// path is one way to the target.
+type path struct {
+	name string
+	// env names the server to libpq.
+	env []string
+	// pid is the process in between, 0 for none.
+	pid int
+}
+
+// sample is one run of pgbench.
+type sample struct {
+	tps     float64
+	latency time.Duration
+	// cpu is the CPU time of the process in between for each transaction.
+	cpu time.Duration
+}
+
+var (
+	tpsLine     = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
+	latencyLine = regexp.MustCompile(`latency average = ([0-9.]+) ms`)
+	countLine   = regexp.MustCompile(`number of transactions actually processed: ([0-9]+)`)
+)
+
+// pgbench runs select-only transactions with prepared statements.
+func pgbench(ctx context.Context, binDir string, p path, clients int, duration time.Duration) (sample, error) {
+	command := exec.CommandContext(ctx, filepath.Join(binDir, "pgbench"),
+		"--no-vacuum", "--select-only", "--protocol=prepared", "--client="+strconv.Itoa(clients), "--jobs="+strconv.Itoa(min(clients, 2)),
+		"--time="+strconv.Itoa(int(duration.Seconds())))
+	command.Env = append(os.Environ(), p.env...)
+	before, err := cpuTime(p.pid)
+	if err != nil {
+		return sample{}, err
+	}
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return sample{}, fmt.Errorf("pgbench through %s: %w: %s", p.name, err, output)
+	}
+	after, err := cpuTime(p.pid)
+	if err != nil {
+		return sample{}, err
+	}
+	tps, err1 := number(tpsLine, output)
+	latency, err2 := number(latencyLine, output)
+	count, err3 := number(countLine, output)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return sample{}, fmt.Errorf("pgbench through %s: %w: %s", p.name, err, output)
+	}
+	return sample{
+		tps: tps, latency: time.Duration(latency * float64(time.Millisecond)),
+		cpu: time.Duration(float64(after-before) / count),
+	}, nil
+}
+
+func number(line *regexp.Regexp, output []byte) (float64, error) {
+	found := line.FindSubmatch(output)
+	if found == nil {
+		return 0, fmt.Errorf("no line %q", line)
+	}
+	return strconv.ParseFloat(string(found[1]), 64)
+}
+
+// clockTick is USER_HZ, 100 on every Linux architecture Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// cpuTime is the user and system time of a process so far (proc(5), stat fields
+// 14 and 15); 0 for pid 0.
+func cpuTime(pid int) (time.Duration, error) {
+	if pid == 0 {
+		return 0, nil
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("cannot read CPU time: %w", err)
+	}
+	// The command, field 2, may hold spaces; what follows its bracket does not.
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("cannot read CPU time: short line %q", stat)
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+}
