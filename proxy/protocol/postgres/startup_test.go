@@ -51,6 +51,8 @@ func TestStartup(t *testing.T) {
 		"bytes after the end":   {reason: "malformed", packet: append([]byte{0, 0, 0, 16}, "\x00\x03\x00\x00user\x00\x00\x00x"...)[:16], want: []string{"FATAL 08P01", "end"}},
 		"length 2^31-1":         {reason: "checklist 13", packet: []byte{0x7f, 0xff, 0xff, 0xff}, want: []string{"FATAL 08P01", "end"}},
 		"length 3":              {reason: "checklist 13", packet: []byte{0, 0, 0, 3}, want: []string{"FATAL 08P01", "end"}},
+		"length 4":              {reason: "checklist 13: no room for a version", packet: []byte{0, 0, 0, 4}, want: []string{"FATAL 08P01", "end"}},
+		"length 7":              {reason: "checklist 13: less than a version", packet: []byte{0, 0, 0, 7, 0, 3, 0}, want: []string{"FATAL 08P01", "end"}},
 		"SSLRequest inside":     {reason: "encryption twice", packet: []byte{0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f}, want: []string{"FATAL 08P01", "end"}},
 		"timezone and dates":    {reason: "passed on", packet: startupPacket(196608, append(good, "TimeZone", "Europe/Berlin", "DateStyle", "ISO", "extra_float_digits", "3")...), want: []string{"AuthenticationCleartextPassword"}},
 		"application_name kept": {reason: "recorded, not passed on", packet: startupPacket(196608, append(good, "application_name", "psql\x1b[2K")...), want: []string{"AuthenticationCleartextPassword"}},
