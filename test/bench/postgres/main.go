@@ -30,6 +30,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
@@ -61,6 +64,7 @@ func main() {
 
 func bench(ctx context.Context, rounds int, duration time.Duration, scale int) (err error) {
 	fmt.Println("Starting the stack ...")
+	log.SetLogger(logr.Discard())
 	s, err := stack.Start(ctx, stack.Options{Progress: os.Stdout, Quiet: true, Pprof: true})
 	if err != nil {
 		return err
