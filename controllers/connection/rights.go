@@ -55,14 +55,20 @@ func Rules(c *v1alpha1.Connection) []rbacv1.PolicyRule {
 		secrets = append(secrets, secret.Name)
 	}
 	group := []string{v1alpha1.GroupName}
-	return []rbacv1.PolicyRule{
+	rules := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: read},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{TrustBundleName}, Verbs: read},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{ReportConfigMapName(c.Name)}, Verbs: []string{"get", "patch", "update"}},
-		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{ObjectName(c.Name)}, Verbs: []string{"create"}},
 		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{c.Name}, Verbs: []string{"get", "list", "watch", v1alpha1.VerbServe}},
 		{APIGroups: group, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"create", "get", "list", "watch", "patch", "update"}},
 		{APIGroups: group, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch", "update"}},
 	}
+	if !managed(c) {
+		// An External proxy renews the token of its kubeconfig; a Managed one has
+		// its token from the kubelet.
+		rules = append(rules, rbacv1.PolicyRule{
+			APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{ObjectName(c.Name)}, Verbs: []string{"create"},
+		})
+	}
+	return rules
 }

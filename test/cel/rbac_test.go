@@ -142,7 +142,6 @@ func TestManagerGrants(t *testing.T) {
 		named("doorward.dev", "connections", "orders-db", "get", "list", "watch", "serve"),
 		named("", "secrets", "doorward-orders-db-snapshot", "get", "list", "watch"),
 		named("", "secrets", "doorward-orders-db-serving", "get", "list", "watch"),
-		named("", "configmaps", "doorward-trust-bundle", "get", "list", "watch"),
 		named("", "configmaps", "doorward-orders-db-proxies", "get", "patch", "update"),
 		named("", "serviceaccounts/token", "doorward-orders-db", "create"),
 		rbacv1.PolicyRule{APIGroups: []string{"doorward.dev"}, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"get", "list", "watch", "create", "patch", "update"}},
