@@ -107,7 +107,12 @@ type recorded struct {
 var constant = regexp.MustCompile(`\\\$\d+`)
 
 func newRecorded(o *record.OperationDocument) *recorded {
-	r := &recorded{text: bare(o.Statement), cut: o.Truncated > 0}
+	text := o.Statement
+	// The target's log has the EXECUTE, the record what it runs, too.
+	if i := strings.LastIndex(text, " -- run by: "); i >= 0 {
+		text = text[i+len(" -- run by: "):]
+	}
+	r := &recorded{text: bare(text), cut: o.Truncated > 0}
 	if o.Kind == "COPY" {
 		// Normalizing folds names and keywords and puts $n for constants.
 		r.whole = regexp.MustCompile(`(?is)^` + constant.ReplaceAllString(regexp.QuoteMeta(unquoted(r.text)), `.*`) + `$`)

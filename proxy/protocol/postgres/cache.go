@@ -35,9 +35,10 @@ func newStatement(s *sql.Statement) *statement {
 	}
 	if inner := s.Runs(); inner != nil {
 		// Whoever approves or reads the record must see what runs, not a name
-		// that the caller chose.
-		st.operation.Statement += runsWords + recordedText(inner)
-		st.operation.Normalized += runsWords + inner.Normalized
+		// that the caller chose. It comes first: no comment of the caller's can
+		// stand in its place, or push it out of what is shown.
+		st.operation.Statement = recordedText(inner) + runByWords + st.operation.Statement
+		st.operation.Normalized = inner.Normalized + runByWords + st.operation.Normalized
 	}
 	// Resources may repeat where only the columns differ; policies do not see columns.
 	for _, a := range s.Accesses {
@@ -49,8 +50,8 @@ func newStatement(s *sql.Statement) *statement {
 	return st
 }
 
-// runsWords stand between an EXECUTE and the statement that it runs.
-const runsWords = " -- runs: "
+// runByWords stand between the statement that an EXECUTE runs and the EXECUTE.
+const runByWords = " -- run by: "
 
 // changesCatalog says that the catalog may differ after the statement.
 func (st *statement) changesCatalog() bool {

@@ -123,8 +123,8 @@ func TestExecuteShowsWhatRuns(t *testing.T) {
 		got = append(got, e.Operation.Statement)
 	}
 	want := []string{
-		"EXECUTE a -- runs: SELECT total FROM public.orders WHERE id = 1", "PREPARE b AS SELECT 6",
-		"EXPLAIN EXECUTE b -- runs: PREPARE b AS SELECT 6",
+		"SELECT total FROM public.orders WHERE id = 1 -- run by: EXECUTE a", "PREPARE b AS SELECT 6",
+		"PREPARE b AS SELECT 6 -- run by: EXPLAIN EXECUTE b",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("on record (-want +got):\n%s", diff)
