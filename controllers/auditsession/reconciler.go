@@ -111,7 +111,7 @@ func (r *Reconciler) look(ctx context.Context, s *scope) error {
 		return nil
 	}
 	reports := &corev1.ConfigMap{}
-	key.Name = "doorward-" + key.Name + "-proxies"
+	key.Name = report.ConfigMapName(key.Name)
 	if err := r.Client.Get(ctx, key, reports); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}

@@ -23,9 +23,6 @@ func ObjectName(connection string) string { return "doorward-" + connection }
 // ServingSecretName is the Secret of the serving certificate.
 func ServingSecretName(connection string) string { return "doorward-" + connection + "-serving" }
 
-// ReportConfigMapName is the ConfigMap that proxies report in.
-func ReportConfigMapName(connection string) string { return "doorward-" + connection + "-proxies" }
-
 func managed(c *v1alpha1.Connection) bool { return c.Spec.Proxy.Placement == v1alpha1.PlacementManaged }
 
 // serverNames are the names that the serving certificate carries.

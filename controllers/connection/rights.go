@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
+	"github.com/doorward/doorward/proxy/report"
 )
 
 // rights makes the proxies' ServiceAccount with exactly what a proxy of this
@@ -27,7 +28,7 @@ func (r *Reconciler) rights(ctx context.Context, s *scope) error {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: meta.Name, Namespace: c.Namespace}},
 	}
-	reports := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: ReportConfigMapName(c.Name)}}
+	reports := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: report.ConfigMapName(c.Name)}}
 	kit.Owned(account, c, "Connection", v1alpha1.GroupVersion.String())
 	kit.Owned(role, c, "Connection", v1alpha1.GroupVersion.String())
 	kit.Owned(binding, c, "Connection", v1alpha1.GroupVersion.String())
@@ -57,7 +58,7 @@ func Rules(c *v1alpha1.Connection) []rbacv1.PolicyRule {
 	group := []string{v1alpha1.GroupName}
 	rules := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: read},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{ReportConfigMapName(c.Name)}, Verbs: []string{"get", "patch", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(c.Name)}, Verbs: []string{"get", "patch", "update"}},
 		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{c.Name}, Verbs: []string{"get", "list", "watch", v1alpha1.VerbServe}},
 		{APIGroups: group, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"create", "get", "list", "watch", "patch", "update"}},

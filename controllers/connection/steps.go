@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
+	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
@@ -175,7 +176,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		s.secretFound = metadata != nil
 	}
 	var configMap corev1.ConfigMap
-	name := ReportConfigMapName(s.connection.Name)
+	name := report.ConfigMapName(s.connection.Name)
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &configMap); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/report"
 )
 
 // workers is how many Connections are reconciled at once.
@@ -79,7 +80,7 @@ func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []re
 	name := object.GetName()
 	return r.requests(ctx, func(c *v1alpha1.Connection) bool {
 		ref := authorityRef(c)
-		return name == TrustBundleName || name == ReportConfigMapName(c.Name) || ref != nil && ref.Name == name
+		return name == TrustBundleName || name == report.ConfigMapName(c.Name) || ref != nil && ref.Name == name
 	}, client.InNamespace(object.GetNamespace()))
 }
 

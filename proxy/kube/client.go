@@ -108,9 +108,8 @@ func (c *Client) connections(namespace string) *gentype.Client[*v1alpha1.Connect
 }
 
 // The names of a Connection's runtime objects.
-func snapshotSecret(connection string) string  { return "doorward-" + connection + "-snapshot" }
-func servingSecret(connection string) string   { return "doorward-" + connection + "-serving" }
-func reportConfigMap(connection string) string { return "doorward-" + connection + "-proxies" }
+func snapshotSecret(connection string) string { return "doorward-" + connection + "-snapshot" }
+func servingSecret(connection string) string  { return "doorward-" + connection + "-serving" }
 
 // labelConnection is on what a proxy creates, so that it watches only its own.
 const labelConnection = "doorward.dev/connection"

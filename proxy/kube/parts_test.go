@@ -142,7 +142,7 @@ func (s *site) reporter(nonce string) *Reporter {
 // reported is the report under the tests' instance id, if there is one.
 func (s *site) reported() (report.Report, bool) {
 	s.t.Helper()
-	reports, err := s.admin.CoreV1().ConfigMaps(s.namespace).Get(context.Background(), reportConfigMap(connectionName), metav1.GetOptions{})
+	reports, err := s.admin.CoreV1().ConfigMaps(s.namespace).Get(context.Background(), report.ConfigMapName(connectionName), metav1.GetOptions{})
 	must(s.t, err)
 	text, found := reports.Data["proxy-0"]
 	if !found {
@@ -278,7 +278,7 @@ func TestTokenRenewal(t *testing.T) {
 			if !token.changed() || token.current() != again.current() || token.changed() {
 				t.Error("the token on disk was not taken")
 			}
-			_, err = client.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), reportConfigMap(connectionName), metav1.GetOptions{})
+			_, err = client.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), report.ConfigMapName(connectionName), metav1.GetOptions{})
 			must(t, err)
 		})
 	}

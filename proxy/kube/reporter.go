@@ -56,7 +56,7 @@ func (r *Reporter) Claim(ctx context.Context) error {
 }
 
 func (r *Reporter) claim(ctx context.Context) error {
-	reports, err := r.Client.CoreV1().ConfigMaps(r.Namespace).Get(ctx, reportConfigMap(r.Name), metav1.GetOptions{})
+	reports, err := r.Client.CoreV1().ConfigMaps(r.Namespace).Get(ctx, report.ConfigMapName(r.Name), metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("cannot read the reports of connection %q: %w", r.Namespace+"/"+r.Name, err)
 	}
@@ -133,7 +133,7 @@ func (r *Reporter) patch(ctx context.Context, version string, text *string) erro
 	if err != nil {
 		return fmt.Errorf("cannot encode report: %w", err)
 	}
-	_, err = r.Client.CoreV1().ConfigMaps(r.Namespace).Patch(ctx, reportConfigMap(r.Name), types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = r.Client.CoreV1().ConfigMaps(r.Namespace).Patch(ctx, report.ConfigMapName(r.Name), types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		return fmt.Errorf("cannot write the report of connection %q: %w", r.Namespace+"/"+r.Name, err)
 	}

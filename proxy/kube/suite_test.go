@@ -24,6 +24,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/record/spool"
+	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/test/testenv"
 )
@@ -102,7 +103,7 @@ func (s *site) grant() {
 	read, group := []string{"get", "list", "watch"}, []string{v1alpha1.GroupName}
 	_, err = s.admin.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{snapshotSecret(connectionName), servingSecret(connectionName), "db"}, Verbs: read},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{reportConfigMap(connectionName)}, Verbs: []string{"get", "patch", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(connectionName)}, Verbs: []string{"get", "patch", "update"}},
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{name}, Verbs: []string{"create"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{connectionName}, Verbs: append([]string{v1alpha1.VerbServe}, read...)},
@@ -116,7 +117,7 @@ func (s *site) grant() {
 	}, metav1.CreateOptions{})
 	must(s.t, err)
 	_, err = s.admin.CoreV1().ConfigMaps(s.namespace).Create(ctx,
-		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: reportConfigMap(connectionName)}}, metav1.CreateOptions{})
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: report.ConfigMapName(connectionName)}}, metav1.CreateOptions{})
 	must(s.t, err)
 	s.config, err = env.ServiceAccountConfig(ctx, s.namespace, name)
 	must(s.t, err)

@@ -20,6 +20,9 @@ const (
 	StaleAfter = 90 * time.Second
 )
 
+// ConfigMapName is the ConfigMap, beside its Connection, that proxies report in.
+func ConfigMapName(connection string) string { return "doorward-" + connection + "-proxies" }
+
 // MaxBytes bounds one entry.
 const MaxBytes = 8 << 10
 

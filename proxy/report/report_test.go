@@ -29,6 +29,14 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// The manager makes the ConfigMap, and the right to it, by the name that the
+// proxy looks for.
+func TestConfigMapName(t *testing.T) {
+	if got := ConfigMapName("shop"); got != "doorward-shop-proxies" {
+		t.Errorf("%q: proxies of other versions look elsewhere", got)
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	tests := map[string]struct {
 		reason string
