@@ -43,7 +43,7 @@ func (c *Chain) Verify(ctx context.Context, credential Credential) (Principal, e
 	}
 	verifier, ok := c.verifiers[issuer]
 	if !ok {
-		return Principal{}, fmt.Errorf("%w: no identity provider for the token's issuer: %q", ErrRejected, shortened(issuer))
+		return Principal{}, fmt.Errorf("%w: no identity provider for the token's issuer: %q", ErrRejected, Shorten(issuer))
 	}
 	principal, err := verifier.Verify(ctx, credential)
 	if err != nil {
@@ -81,14 +81,4 @@ func unprovenIssuer(token string) (string, error) {
 		return "", errors.New("token has no issuer")
 	}
 	return issuer, nil
-}
-
-// shownBytes bounds a caller's words in an error.
-const shownBytes = 200
-
-func shortened(text string) string {
-	if len(text) <= shownBytes {
-		return text
-	}
-	return text[:shownBytes] + "..."
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
 )
 
 // claims are a token's claims by their exact names.
@@ -128,7 +130,7 @@ func (c claims) class() error {
 		switch kind, _ := c.text("typ"); kind {
 		case "ID", "Bearer", "JWT":
 		default:
-			return fmt.Errorf("token is of another class: claim \"typ\" is %q", shortened(kind))
+			return fmt.Errorf("token is of another class: claim \"typ\" is %q", identity.Shorten(kind))
 		}
 	}
 	return nil

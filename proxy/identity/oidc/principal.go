@@ -124,7 +124,7 @@ func (v *Verifier) kind(c claims) (identity.Kind, error) {
 		return kind, nil
 	default:
 		return "", fmt.Errorf("claim %q: want %s, %s or %s: %q", v.config.KindClaim,
-			identity.Human, identity.Workload, identity.Agent, shortened(text))
+			identity.Human, identity.Workload, identity.Agent, identity.Shorten(text))
 	}
 }
 
@@ -163,7 +163,7 @@ func delegation(raw json.RawMessage) ([]identity.Actor, error) {
 // that somebody else splits off be another than the issuer meant.
 func checkUserName(name string) error {
 	if strings.Count(name, "@") > 1 {
-		return fmt.Errorf("name has more than one %q: %q", "@", shortened(name))
+		return fmt.Errorf("name has more than one %q: %q", "@", identity.Shorten(name))
 	}
 	return checkName(name)
 }
@@ -171,7 +171,7 @@ func checkUserName(name string) error {
 // checkName admits names that look like what they are wherever they are shown.
 func checkName(name string) error {
 	if name == "" || name != strings.TrimSpace(name) {
-		return fmt.Errorf("name is empty or has spaces around it: %q", shortened(name))
+		return fmt.Errorf("name is empty or has spaces around it: %q", identity.Shorten(name))
 	}
 	return errors.Join(checkLength(name), checkPrintable(name))
 }
@@ -188,7 +188,7 @@ func checkLength(name string) error {
 func checkPrintable(name string) error {
 	for _, r := range name {
 		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return fmt.Errorf("name has a character that does not print: %q", shortened(name))
+			return fmt.Errorf("name has a character that does not print: %q", identity.Shorten(name))
 		}
 	}
 	return nil
@@ -198,7 +198,7 @@ func checkPrintable(name string) error {
 // prefix made too long.
 func checkReserved(name string) error {
 	if strings.HasPrefix(name, "system:") {
-		return fmt.Errorf("names that begin with %q are reserved: %q", "system:", shortened(name))
+		return fmt.Errorf("names that begin with %q are reserved: %q", "system:", identity.Shorten(name))
 	}
 	return checkLength(name)
 }

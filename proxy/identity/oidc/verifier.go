@@ -79,7 +79,7 @@ func (v *Verifier) Verify(ctx context.Context, credential identity.Credential) (
 		return identity.Principal{}, fmt.Errorf("cannot check token: %w", keySet.failure)
 	}
 	if err != nil {
-		return identity.Principal{}, rejected(errors.New(shortened(err.Error())))
+		return identity.Principal{}, rejected(errors.New(identity.Shorten(err.Error())))
 	}
 	// A map and not a struct: encoding/json matches a struct's names whatever
 	// their case, and "AUD" is not "aud".
@@ -122,7 +122,7 @@ func (v *Verifier) checkShape(token string) error {
 		kind = strings.TrimPrefix(strings.ToLower(text), "application/")
 	}
 	if !slices.Contains(tokenTypes, kind) {
-		return fmt.Errorf("token is of another type: want JWT: %q", shortened(kind))
+		return fmt.Errorf("token is of another type: want JWT: %q", identity.Shorten(kind))
 	}
 	return nil
 }
@@ -134,13 +134,3 @@ func notOfToken(r rune) bool {
 }
 
 func rejected(err error) error { return fmt.Errorf("%w: %w", identity.ErrRejected, err) }
-
-// shownBytes bounds a token's words in an error.
-const shownBytes = 200
-
-func shortened(text string) string {
-	if len(text) <= shownBytes {
-		return text
-	}
-	return text[:shownBytes] + "..."
-}
