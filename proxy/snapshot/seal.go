@@ -118,7 +118,7 @@ func OpenHeartbeat(data map[string][]byte, key ed25519.PublicKey) (Heartbeat, er
 	return h, nil
 }
 
-// strict refuses unknown fields: a rule this proxy does not know must not be
+// strict takes one value to the end and refuses unknown fields: a rule this proxy does not know must not be
 // dropped silently, since it may be a restriction.
 func strict(data []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -126,7 +126,8 @@ func strict(data []byte, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	if decoder.More() {
+	// More would take a stray ] or } for the end.
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("data after the end")
 	}
 	return nil

@@ -108,6 +108,8 @@ func TestOpenRefuses(t *testing.T) {
 		"Field":  {"checklist 40: what is not known may be a restriction.", signed(`{"schema":"` + Schema + `","denyAll":true}`), public(key), nil},
 		"Schema": {"Another version has other meanings.", signed(`{"schema":"doorward.dev/snapshot/v2"}`), public(key), nil},
 		"Twice":  {"One document only.", signed(`{"schema":"` + Schema + `"}{}`), public(key), nil},
+		"Behind": {"Nothing comes behind the document.", signed(`{"schema":"` + Schema + `"}]`), public(key), nil},
+		"Brace":  {"Nothing comes behind the document.", signed(`{"schema":"` + Schema + `"} }`), public(key), nil},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
