@@ -122,7 +122,7 @@ func (c *connection) applied(s *snapshot.Snapshot) {
 	c.mu.Lock()
 	c.current = s
 	c.mu.Unlock()
-	c.proxy.fanout.Want(c.namespace+"/"+c.name, s.Sinks)
+	c.proxy.fanout.Want(c.namespace+"/"+c.name, s)
 	if err := c.protocols.Use(s.Protocol); err != nil {
 		c.proxy.log.Error(err, "Cannot serve")
 		c.problems.Set(v1alpha1.ConditionAccepted, v1alpha1.ReasonUnsupportedProtocol, err.Error())

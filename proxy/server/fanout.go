@@ -4,13 +4,16 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/sink"
@@ -24,12 +27,26 @@ import (
 type Fanout struct {
 	opener func(snapshot.Sink) (sink.Sink, error)
 
-	mu     sync.Mutex                 // guards what follows
-	wanted map[string][]snapshot.Sink // by Connection
-	change chan struct{}              // closed when wanted changes
+	mu     sync.Mutex        // guards what follows
+	wanted map[string]wanted // by Connection
+	change chan struct{}     // closed when wanted changes
 
 	// What follows belongs to Write.
 	open map[string]*outlet // by name
+}
+
+// wanted is what the snapshot of a Connection wants, and when that was made.
+type wanted struct {
+	connection string
+	made       time.Time
+	revision   int64
+	sinks      []snapshot.Sink
+}
+
+// older orders by age. Each Connection counts revisions of its own, so that the
+// manager's time comes first; the name makes the order total.
+func older(a, b wanted) int {
+	return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.revision, b.revision), strings.Compare(a.connection, b.connection))
 }
 
 // outlet is one sink that is open, and what it has.
@@ -43,19 +60,17 @@ var _ sink.Sink = (*Fanout)(nil)
 
 // NewFanout makes a Fanout whose sinks are opened by a function.
 func NewFanout(opener func(snapshot.Sink) (sink.Sink, error)) *Fanout {
-	return &Fanout{opener: opener, wanted: map[string][]snapshot.Sink{}, change: newSignal(), open: map[string]*outlet{}}
+	return &Fanout{opener: opener, wanted: map[string]wanted{}, change: newSignal(), open: map[string]*outlet{}}
 }
 
 func newSignal() chan struct{} { return make(chan struct{}) }
 
-// Want says which sinks the snapshot of a Connection names.
-func (f *Fanout) Want(connection string, sinks []snapshot.Sink) {
+// Want says which sinks the snapshot of a Connection names. Where snapshots of
+// different age name the same sink, the newest one's settings hold.
+func (f *Fanout) Want(connection string, s *snapshot.Snapshot) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if slices.Equal(f.wanted[connection], sinks) {
-		return
-	}
-	f.wanted[connection] = slices.Clone(sinks)
+	f.wanted[connection] = wanted{connection: connection, made: s.Time, revision: s.Revision, sinks: slices.Clone(s.Sinks)}
 	close(f.change)
 	f.change = newSignal()
 }
@@ -65,13 +80,13 @@ func (f *Fanout) Write(ctx context.Context, batch []record.Record) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	wanted, err := f.await(ctx)
+	sinks, err := f.await(ctx)
 	if err != nil {
 		return err
 	}
-	errs := []error{f.close(wanted)}
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		errs = append(errs, f.write(ctx, wanted[name], batch))
+	errs := []error{f.close(sinks)}
+	for _, name := range slices.Sorted(maps.Keys(sinks)) {
+		errs = append(errs, f.write(ctx, sinks[name], batch))
 	}
 	return errors.Join(errs...)
 }
@@ -80,15 +95,15 @@ func (f *Fanout) Write(ctx context.Context, batch []record.Record) error {
 func (f *Fanout) await(ctx context.Context) (map[string]snapshot.Sink, error) {
 	for {
 		f.mu.Lock()
-		wanted, change := map[string]snapshot.Sink{}, f.change
-		for _, sinks := range f.wanted {
-			for _, s := range sinks {
-				wanted[s.Name] = s
+		sinks, change := map[string]snapshot.Sink{}, f.change
+		for _, w := range slices.SortedFunc(maps.Values(f.wanted), older) {
+			for _, s := range w.sinks {
+				sinks[s.Name] = s
 			}
 		}
 		f.mu.Unlock()
-		if len(wanted) > 0 {
-			return wanted, nil
+		if len(sinks) > 0 {
+			return sinks, nil
 		}
 		select {
 		case <-change:
@@ -121,10 +136,10 @@ func (f *Fanout) write(ctx context.Context, settings snapshot.Sink, batch []reco
 }
 
 // close closes the sinks that are not wanted any more, or wanted otherwise.
-func (f *Fanout) close(wanted map[string]snapshot.Sink) error {
+func (f *Fanout) close(sinks map[string]snapshot.Sink) error {
 	var errs []error
 	for name, out := range f.open {
-		if wanted[name] == out.settings {
+		if sinks[name] == out.settings {
 			continue
 		}
 		delete(f.open, name)

@@ -149,8 +149,8 @@ func TestFanout(t *testing.T) {
 	if err := f.Write(ctx, batch(0, 1)); err == nil {
 		t.Error("records were accepted although no sink is there")
 	}
-	f.Want("data/shop", []snapshot.Sink{{Name: "a", Type: "File"}})
-	f.Want("data/other", []snapshot.Sink{{Name: "a", Type: "File"}, {Name: "b", Type: "File"}})
+	f.Want("data/shop", &snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "a", Type: "File"}}})
+	f.Want("data/other", &snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "a", Type: "File"}, {Name: "b", Type: "File"}}})
 	must(t, f.Write(t.Context(), batch(0, 3)))
 	sinks["b"].err = errors.New("away")
 	if err := f.Write(t.Context(), batch(3, 5)); err == nil {
@@ -164,16 +164,53 @@ func TestFanout(t *testing.T) {
 			t.Errorf("sink %s: -want +got:\n%s", name, diff)
 		}
 	}
-	f.Want("data/other", nil)
+	f.Want("data/other", &snapshot.Snapshot{})
 	must(t, f.Write(t.Context(), batch(7, 8)))
 	if !sinks["b"].closed || sinks["a"].closed {
 		t.Error("want the sink that is not wanted any more closed, and no other")
 	}
-	f.Want("data/other", []snapshot.Sink{{Name: "unknown"}})
+	f.Want("data/other", &snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "unknown"}}})
 	if err := f.Write(t.Context(), batch(8, 9)); err == nil {
 		t.Error("a batch was accepted although a sink cannot be opened")
 	}
 	must(t, f.Close())
+}
+
+// Connections that the manager has not yet reached with a change do not turn it
+// back, whatever their names and the number of their revisions.
+func TestFanoutTakesNewestSettings(t *testing.T) {
+	begin := time.Unix(1800000000, 0)
+	at := func(age time.Duration, revision, bytes int64) *snapshot.Snapshot {
+		return &snapshot.Snapshot{Time: begin.Add(-age), Revision: revision, Sinks: []snapshot.Sink{{Name: "a", Type: "File", MaxFileBytes: bytes}}}
+	}
+	tests := map[string]struct {
+		reason    string
+		snapshots map[string]*snapshot.Snapshot
+		want      int64
+	}{
+		"Time":     {"Revisions of two Connections do not compare.", map[string]*snapshot.Snapshot{"a": at(2, 9, 1), "b": at(0, 3, 2), "c": at(1, 50, 3)}, 2},
+		"Revision": {"Made in the same second, the higher revision.", map[string]*snapshot.Snapshot{"a": at(0, 2, 1), "b": at(0, 5, 2), "c": at(0, 4, 3)}, 2},
+		"Name":     {"Never the order of a map.", map[string]*snapshot.Snapshot{"a": at(0, 2, 1), "b": at(0, 2, 2), "c": at(0, 2, 3)}, 3},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			for range 20 { // a map's order is another each time
+				var got int64
+				f := NewFanout(func(s snapshot.Sink) (sink.Sink, error) {
+					got = s.MaxFileBytes
+					return &listening{}, nil
+				})
+				for connection, s := range tc.snapshots {
+					f.Want(connection, s)
+				}
+				must(t, f.Write(t.Context(), batch(0, 1)))
+				if got != tc.want {
+					t.Fatalf("%s: opened with %d, want %d", tc.reason, got, tc.want)
+				}
+				must(t, f.Close())
+			}
+		})
+	}
 }
 
 // source gives out one credential for one address.
