@@ -29,6 +29,13 @@ type Ask struct {
 	// rules in force; an error is a refusal. Required: a protocol that cannot
 	// mask answers with an error unless the rules are empty.
 	CheckMasks func(mask.Rules) error
+	// Hidden says that the recorded form of the operation leaves out what an
+	// approver would have to see. Such an operation is not held.
+	Hidden bool
+	// ShowParameters renders the bound parameters for approvers, who cannot judge
+	// a "$1"; the record never holds them. Empty means that they cannot be shown:
+	// then an operation with parameters is not held.
+	ShowParameters func() string
 	// Hold tells the caller, in the protocol's words, that the operation waits
 	// for approval. A protocol that cannot tell leaves it nil and is refused
 	// what needs approval.

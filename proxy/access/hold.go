@@ -30,6 +30,10 @@ func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, d
 			Hint:    "Ask an admin to set spec.kubernetesUsername on it.",
 		}
 	}
+	parameters, refusal := shown(ask, decision)
+	if refusal != nil {
+		return st, nil, decision, refusal
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(g.ctx, func() { cancel(context.Cause(g.ctx)) })
@@ -37,7 +41,7 @@ func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, d
 	g.setHeld(permit, cancel)
 	defer g.setHeld(permit, nil)
 
-	pending, refusal := g.ask(ctx, st, ask, decision)
+	pending, refusal := g.ask(ctx, st, ask, parameters, decision)
 	if refusal != nil {
 		return st, nil, decision, refusal
 	}
@@ -85,8 +89,33 @@ func (g *Grant) await(ctx context.Context, st *state, permit *Permit, ask *Ask, 
 	return now, again, nil
 }
 
+// shown renders the parameters for the approvers. Nobody approves what cannot
+// be seen.
+func shown(ask *Ask, decision policy.Decision) (string, *Refusal) {
+	if ask.Hidden {
+		return "", &Refusal{
+			Reason: ReasonNotAllowed, Rules: decision.Rules,
+			Message: "this needs approval, but it may hold a secret that approvers must not see, so they could not judge it",
+			Hint:    "Ask an admin to run it, or for a rule that allows it.",
+		}
+	}
+	if ask.Operation.Parameters == 0 {
+		return "", nil
+	}
+	if ask.ShowParameters != nil {
+		if text := ask.ShowParameters(); text != "" {
+			return text, nil
+		}
+	}
+	return "", &Refusal{
+		Reason: ReasonNotAllowed, Rules: decision.Rules,
+		Message: "this needs approval, but its parameters are too large to be shown to approvers",
+		Hint:    "Send smaller values, or several statements.",
+	}
+}
+
 // ask creates the request. All terms must be met, within the shortest time.
-func (g *Grant) ask(ctx context.Context, st *state, ask *Ask, decision policy.Decision) (Pending, *Refusal) {
+func (g *Grant) ask(ctx context.Context, st *state, ask *Ask, parameters string, decision policy.Decision) (Pending, *Refusal) {
 	if len(decision.Approval) == 0 {
 		return nil, unavailable("this needs approval, but no rule says whose", "Ask an admin to look at the policy.", nil)
 	}
@@ -95,7 +124,7 @@ func (g *Grant) ask(ctx context.Context, st *state, ask *Ask, decision policy.De
 		timeout = min(timeout, terms.TimeoutSeconds)
 	}
 	question := Question{
-		Connection: st.snapshot.Connection, Session: g.id, Requester: g.principal, Operation: ask.Operation,
+		Connection: st.snapshot.Connection, Session: g.id, Requester: g.principal, Operation: ask.Operation, Parameters: parameters,
 		Rules: decision.Rules, Terms: decision.Approval,
 		ExpiresAt: time.Now().Add(time.Duration(timeout) * time.Second),
 	}

@@ -27,6 +27,9 @@ type Question struct {
 	Session    string
 	Requester  identity.Principal
 	Operation  record.Operation
+	// Parameters are the bound parameters as an approver reads them; empty where
+	// there are none.
+	Parameters string
 	// Rules are the RequireApproval rules; they bind the approval to their generations.
 	Rules []policy.RuleRef
 	// Terms are those of the rules; each entry must be met.

@@ -173,8 +173,13 @@ func (a *Approvals) wait(p *pending) int {
 // request is the object of a question. What an approver reads is the recorded
 // form: neutralised, bounded, and saying so where it was cut.
 func (a *Approvals) request(q access.Question) (*v1alpha1.ApprovalRequest, error) {
+	operation := q.Operation
+	if q.Parameters != "" {
+		// First, so that no comment of the caller's can stand in their place.
+		operation.Statement = "parameters " + q.Parameters + " -- in: " + operation.Statement
+	}
 	shown, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: a.Instance}, &record.Event{
-		Type: record.OperationHeld, Actor: &q.Requester, Operation: &q.Operation,
+		Type: record.OperationHeld, Actor: &q.Requester, Operation: &operation,
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("cannot show the operation to approvers: %w", err)

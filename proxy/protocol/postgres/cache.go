@@ -25,6 +25,9 @@ const (
 type statement struct {
 	*sql.Statement
 	operation record.Operation
+	// hidden says that the recorded form leaves out what may be a secret, so that
+	// an approver could not judge it.
+	hidden bool
 }
 
 // newStatement makes the recorded form once.
@@ -33,11 +36,14 @@ func newStatement(s *sql.Statement) *statement {
 	st.operation = record.Operation{
 		Protocol: Name, Kind: s.Kind, Statement: recordedText(s), Normalized: s.Normalized, Properties: s.Properties,
 	}
+	st.hidden = st.operation.Statement != s.Text
 	if inner := s.Runs(); inner != nil {
 		// Whoever approves or reads the record must see what runs, not a name
 		// that the caller chose. It comes first: no comment of the caller's can
 		// stand in its place, or push it out of what is shown.
-		st.operation.Statement = recordedText(inner) + runByWords + st.operation.Statement
+		shown := recordedText(inner)
+		st.hidden = st.hidden || shown != inner.Text
+		st.operation.Statement = shown + runByWords + st.operation.Statement
 		st.operation.Normalized = inner.Normalized + runByWords + st.operation.Normalized
 	}
 	// Resources may repeat where only the columns differ; policies do not see columns.
@@ -71,7 +77,7 @@ var secretKinds = []string{"ROLE", "USER", "SUBSCRIPTION", "SERVER", "DATABASE",
 // recordedText is the text of a statement with its secrets taken out: where a
 // constant may be one, the record shows the normalized form.
 func recordedText(s *sql.Statement) string {
-	if s.Kind == "DO" || strings.HasPrefix(s.Kind, "COPY") {
+	if s.Kind == "DO" && mayHoldSecret(s.Text) {
 		return s.Normalized
 	}
 	for _, word := range strings.Fields(s.Kind) {

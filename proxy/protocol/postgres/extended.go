@@ -119,7 +119,7 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 		return err
 	}
 	if m.parameters > 0 {
-		p.digest = digestOf(m.values)
+		p.digest, p.values = digestOf(m.values), keepParameters(m.values)
 	}
 	s.mu.Lock()
 	full := len(s.bound) >= maxPortals

@@ -202,9 +202,13 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 // be made to wait. The error is the refusal, recorded.
 func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, hold bool) (*operation, error) {
 	op := &operation{statement: st, catalog: cat}
-	ask := access.Ask{Operation: st.operation, CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) }}
+	ask := access.Ask{
+		Operation: st.operation, Hidden: st.hidden,
+		CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) },
+	}
 	if p != nil {
 		ask.Operation.Parameters, ask.Operation.ParametersDigest = p.parameters, p.digest
+		ask.ShowParameters = func() string { return showParameters(p.values) }
 	}
 	if st.Refusal != nil {
 		ask.Refuse = sqlRefusal(st.Refusal)

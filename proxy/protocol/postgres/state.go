@@ -86,6 +86,9 @@ type portal struct {
 
 	parameters int
 	digest     string
+	// values are the raw parameters, kept to be shown to an approver; empty where
+	// they are too large.
+	values string
 
 	// inner is the prepared statement that an EXECUTE led to when this was
 	// bound; nil for every other statement.
