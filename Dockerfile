@@ -16,9 +16,11 @@ COPY cmd/ cmd/
 COPY config/ config/
 COPY controllers/ controllers/
 COPY proxy/ proxy/
+ARG VERSION=unknown
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
-    go build -trimpath -buildvcs=false -ldflags="-s -w" -o /out/ ./cmd/manager ./cmd/proxy
+    go build -trimpath -buildvcs=false \
+      -ldflags="-s -w -X github.com/doorward/doorward/cmd/version.linked=${VERSION}" -o /out/ ./cmd/manager ./cmd/proxy
 
 FROM scratch
 ARG VERSION=unknown

@@ -16,9 +16,9 @@ TEST_TIMEOUT ?= 25m
 
 BIN := bin
 TOOLS := $(BIN)/tools
-COMMANDS := $(notdir $(wildcard cmd/*))
+COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 # The product's binaries are static, so that they run from an image made from scratch.
-BUILD := CGO_ENABLED=0 $(GO) build -trimpath
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
 
 # The folder of etcd, kube-apiserver, kube-controller-manager and kubectl, obtained on first use.
 WITH_CONTROLPLANE = assets=$$(hack/controlplane/ensure.sh); export KUBEBUILDER_ASSETS="$$assets"

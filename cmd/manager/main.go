@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
+	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/setup"
 	"github.com/doorward/doorward/proxy/protocol/all"
@@ -37,9 +38,14 @@ func run() error {
 	flag.BoolVar(&options.LeaderElection, "leader-elect", true, "elect one of several managers")
 	flag.StringVar(&options.MetricsAddress, "metrics-address", ":8080", "address of metrics; 0 for none")
 	flag.StringVar(&options.HealthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	showVersion := flag.Bool("version", false, "print the version and exit")
 	logging := textlogger.NewConfig()
 	logging.AddFlags(flag.CommandLine)
 	flag.Parse()
+	if *showVersion {
+		fmt.Println(version.String())
+		return nil
+	}
 	if options.Namespace == "" {
 		options.Namespace = "doorward-system"
 	}

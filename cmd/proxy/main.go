@@ -13,11 +13,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
+
+	"github.com/doorward/doorward/cmd/version"
 )
 
 func main() { os.Exit(run()) }
@@ -33,7 +34,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "proxy:", err)
 		return 2
 	case options.version:
-		fmt.Println(version())
+		fmt.Println(version.String())
 		return 0
 	}
 	// Standard output may be a LogSink; what the proxy says of itself goes to
@@ -48,19 +49,4 @@ func run() int {
 		return 1
 	}
 	return 0
-}
-
-// version is what the build knows of itself.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	revision := ""
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			revision = " " + setting.Value
-		}
-	}
-	return info.Main.Version + revision
 }

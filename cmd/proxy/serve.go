@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
+	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/record"
@@ -106,7 +107,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 // run serves with the log open.
 func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) error {
 	if _, err := p.spool.Append(ctx, record.Event{
-		Type: record.ProxyStart, Attributes: []record.Attribute{{Name: "instance", Value: p.options.instance}, {Name: "version", Value: version()}},
+		Type: record.ProxyStart, Attributes: []record.Attribute{{Name: "instance", Value: p.options.instance}, {Name: "version", Value: version.String()}},
 	}); err != nil {
 		return err
 	}

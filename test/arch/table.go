@@ -152,6 +152,10 @@ var Table = []Rule{
 		Reason:   "manifests, embedded where a program has to know them",
 	},
 	{
+		Packages: []string{"cmd/version"},
+		Reason:   "the linker sets a variable there, and every command says it",
+	},
+	{
 		Packages: []string{"cmd/..."},
 		May:      []string{"..."},
 		Reason:   "implementations meet the interfaces here",
@@ -170,6 +174,11 @@ var Importable = []struct {
 	By       []string
 	Reason   string
 }{
+	{
+		Packages: []string{"cmd/version"},
+		By:       []string{"cmd/..."},
+		Reason:   "what a command says of itself is no business of the packages",
+	},
 	{
 		Packages: []string{"cmd/..."},
 		Reason:   "a command is the end of the wiring",
