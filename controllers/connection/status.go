@@ -96,7 +96,8 @@ func proxyAvailable(s *scope) kit.Verdict {
 	if len(s.live) == 0 {
 		hint := "look at the pods of " + ObjectName(s.connection.Name)
 		if !managed(s.connection) {
-			hint = "enrol one and start it, as docs/controllers.md says"
+			name := s.connection.Name
+			hint = fmt.Sprintf("enrol one with go run ./hack/enrol --connection %s/%s --out ./%s, and start it with xargs -a ./%s/flags proxy", s.connection.Namespace, name, name, name)
 		}
 		return kit.False(kind, v1alpha1.ReasonNoProxy, "no proxy has reported lately: "+hint)
 	}

@@ -57,7 +57,9 @@ func reject(code, hint, format string, args ...any) error {
 // errCancelRequest says that the connection only carried a cancel request.
 var errCancelRequest = errors.New("cancel request")
 
-const tlsHint = "Connect with sslmode=verify-full sslrootcert=<file with the Connection's CA>: the token is a password and is never asked for in the clear."
+// The Connection's namespace is not told to a client that is not proven.
+const tlsHint = "Connect with sslmode=verify-full sslrootcert=ca.crt: the token is a password and is never asked for in the clear. " +
+	`The CA: kubectl -n <namespace of the Connection> get configmap doorward-trust-bundle -o jsonpath='{.data.ca\.crt}' > ca.crt`
 
 // negotiate reads startup packets until the client has said who it is, inside
 // TLS. Where TLS came to be, secured is set also on error.

@@ -121,7 +121,8 @@ func TestTLSUpgrade(t *testing.T) {
 			c := &raw{tb: t, conn: conn, fe: pgproto3.NewFrontend(conn, conn)}
 			c.write(startupPacket(196608, "user", "alice", "database", "shop"))
 			m, ok := c.receive().(*pgproto3.ErrorResponse)
-			if !ok || m.Code != "28000" || !strings.Contains(m.Hint, "sslmode=verify-full sslrootcert=") {
+			if !ok || m.Code != "28000" || !strings.Contains(m.Hint, "sslmode=verify-full sslrootcert=") ||
+				!strings.Contains(m.Hint, `get configmap doorward-trust-bundle -o jsonpath='{.data.ca\.crt}'`) {
 				t.Errorf("answer: %+v", m)
 			}
 		})
