@@ -99,7 +99,7 @@ func Evaluate(f Facts) Result {
 }
 
 func (r *Result) judge(index int, state v1alpha1.DecisionState, reason, message string) {
-	r.Decisions = append(r.Decisions, v1alpha1.DecisionStatus{Index: int32(index), State: state, Reason: reason, Message: message})
+	r.Decisions = append(r.Decisions, v1alpha1.DecisionStatus{Index: int32(index), State: state, Reason: reason, Message: message}) //nolint:gosec // at most 32 decisions
 }
 
 func (r *Result) end(phase v1alpha1.ApprovalPhase, reason, message string) {
@@ -112,9 +112,9 @@ func boundRules(f Facts) ([]v1alpha1.Rule, string, error) {
 	c := f.Connection
 	switch {
 	case c == nil:
-		return nil, v1alpha1.ReasonStale, fmt.Errorf("Connection %q is gone", f.Request.Spec.ConnectionRef.Name)
+		return nil, v1alpha1.ReasonStale, fmt.Errorf("connection %q is gone", f.Request.Spec.ConnectionRef.Name)
 	case string(c.UID) != binding.ConnectionUID || c.Generation != binding.ConnectionGeneration:
-		return nil, v1alpha1.ReasonStale, fmt.Errorf("Connection %q changed since the operation was held: try the operation again", c.Name)
+		return nil, v1alpha1.ReasonStale, fmt.Errorf("connection %q changed since the operation was held: try the operation again", c.Name)
 	}
 	var rules []v1alpha1.Rule
 	for _, bound := range binding.Policies {
@@ -216,7 +216,7 @@ func (r *Result) count(request *v1alpha1.ApprovalRequest, rules []v1alpha1.Rule)
 		}
 		approvers[decision.Approver.Username] = decision.Approver
 	}
-	r.Approvals = int32(len(approvers))
+	r.Approvals = int32(len(approvers)) //nolint:gosec // at most 32 decisions
 	if r.Approvals < request.Spec.MinimumApprovals {
 		r.Message = fmt.Sprintf("%d of %d approvals", r.Approvals, request.Spec.MinimumApprovals)
 		return

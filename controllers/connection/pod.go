@@ -19,7 +19,7 @@ const (
 	spoolVolume         = "spool"
 	spoolDirectory      = "/var/lib/doorward"
 	credentialVolume    = "credential"
-	credentialDirectory = "/etc/doorward/credential"
+	credentialDirectory = "/etc/doorward/credential" //nolint:gosec // a folder, not a credential
 	healthPort          = 8081
 	user                = 65532
 	drainSeconds        = 60

@@ -63,15 +63,19 @@ func TestVerdicts(t *testing.T) {
 		"SecretUnknown": {"Nobody has looked into the Secret.", scope{reached: reached, secretFound: true}, nil, credential(secret), metav1.ConditionUnknown, v1alpha1.ReasonCredentialUnknown, "no proxy"},
 		"Observing":     {"Nothing is known yet.", scope{}, nil, credential(secret), metav1.ConditionUnknown, v1alpha1.ReasonCredentialUnknown, "not be observed"},
 		"MissingKey": {
-			"A proxy refuses the credential.", scope{reached: reached, secretFound: true, live: []observed{proxy(7, report.Problem{
+			"A proxy refuses the credential.",
+			scope{reached: reached, secretFound: true, live: []observed{proxy(7, report.Problem{
 				Type: v1alpha1.ConditionCredentialAvailable, Reason: v1alpha1.ReasonCredentialRejected, Message: "add key password",
-			})}}, nil,
+			})}},
+			nil,
 			credential(secret), metav1.ConditionFalse, v1alpha1.ReasonCredentialRejected, "add key password",
 		},
 		"UndocumentedReason": {
-			"A proxy makes up no reasons.", scope{reached: reached, secretFound: true, live: []observed{proxy(7, report.Problem{
+			"A proxy makes up no reasons.",
+			scope{reached: reached, secretFound: true, live: []observed{proxy(7, report.Problem{
 				Type: v1alpha1.ConditionCredentialAvailable, Reason: "Anything", Message: "x",
-			})}}, nil,
+			})}},
+			nil,
 			credential(secret), metav1.ConditionFalse, v1alpha1.ReasonCredentialRejected, "",
 		},
 
@@ -79,11 +83,15 @@ func TestVerdicts(t *testing.T) {
 		"Serving": {"One that runs the present snapshot is enough.", scope{reached: reached, outcome: present, live: []observed{proxy(6), proxy(7)}}, nil, available(external()), metav1.ConditionTrue, v1alpha1.ReasonProxyServing, ""},
 		"Behind":  {"None runs the present snapshot.", scope{reached: reached, outcome: present, live: []observed{proxy(6)}}, nil, available(external()), metav1.ConditionFalse, v1alpha1.ReasonProxyBehind, "revision 6, published is 7"},
 		"Degraded": {
-			"The only one says why it does not serve.", scope{reached: reached, outcome: present, live: []observed{proxy(7, report.Problem{Type: "Log", Reason: "LogFull", Message: "full"})}}, nil,
+			"The only one says why it does not serve.",
+			scope{reached: reached, outcome: present, live: []observed{proxy(7, report.Problem{Type: "Log", Reason: "LogFull", Message: "full"})}},
+			nil,
 			available(external()), metav1.ConditionFalse, v1alpha1.ReasonProxyDegraded, "full",
 		},
 		"Duplicate": {
-			"Two have one id.", scope{reached: reached, outcome: present, live: []observed{proxy(7, report.Problem{Reason: v1alpha1.ReasonDuplicateInstance, Message: "two of them"})}}, nil,
+			"Two have one id.",
+			scope{reached: reached, outcome: present, live: []observed{proxy(7, report.Problem{Reason: v1alpha1.ReasonDuplicateInstance, Message: "two of them"})}},
+			nil,
 			available(external()), metav1.ConditionFalse, v1alpha1.ReasonDuplicateInstance, "two of them",
 		},
 

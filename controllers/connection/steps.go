@@ -131,7 +131,7 @@ func TrustBundle(namespace string, bundle []byte) *corev1.ConfigMap {
 func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 	names := serverNames(s.connection)
 	if s.refused = ca.Refused(r.Authority.Constraints(), names); s.refused != nil {
-		return nil // other steps do not depend on it, and the status says so
+		return nil //nolint:nilerr // other steps do not depend on it, and the status says so
 	}
 	name := ServingSecretName(s.connection.Name)
 	var live corev1.Secret

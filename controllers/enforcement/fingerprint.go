@@ -21,7 +21,7 @@ import (
 	"slices"
 	"strings"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,14 +61,17 @@ func fingerprint(ctx context.Context, reader client.Reader, compiled []client.Ob
 func liveObjects(ctx context.Context, reader client.Reader) (map[string]client.Object, error) {
 	live := map[string]client.Object{}
 	for _, list := range []client.ObjectList{
-		&admissionv1.ValidatingAdmissionPolicyList{}, &admissionv1.ValidatingAdmissionPolicyBindingList{},
-		&admissionv1.MutatingAdmissionPolicyList{}, &admissionv1.MutatingAdmissionPolicyBindingList{},
+		&admissionregistrationv1.ValidatingAdmissionPolicyList{}, &admissionregistrationv1.ValidatingAdmissionPolicyBindingList{},
+		&admissionregistrationv1.MutatingAdmissionPolicyList{}, &admissionregistrationv1.MutatingAdmissionPolicyBindingList{},
 	} {
 		if err := reader.List(ctx, list); err != nil {
 			return nil, fmt.Errorf("cannot list admission policies: %w", err)
 		}
 		err := meta.EachListItem(list, func(item runtime.Object) error {
-			object := item.(client.Object)
+			object, ok := item.(client.Object)
+			if !ok {
+				return fmt.Errorf("cannot read admission policies: %T is no object", item)
+			}
 			live[kindOf(object)+"/"+object.GetName()] = object
 			return nil
 		})

@@ -33,17 +33,17 @@ const (
 // keep makes the interval durable, and returns it with the time at which the API
 // server first stored it. An interval kept by an earlier run goes on if it has
 // the same fingerprint: no object was touched meanwhile.
-func (p *Prover) keep(ctx context.Context, print string) (interval, error) {
+func (p *Prover) keep(ctx context.Context, live string) (interval, error) {
 	var kept corev1.ConfigMap
 	key := client.ObjectKey{Namespace: p.Namespace, Name: ConfigMapName}
 	err := p.Client.Get(ctx, key, &kept)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return interval{}, fmt.Errorf("cannot read the proven interval: %w", err)
 	}
-	mac := p.mac(print)
-	if !p.broken && kept.Data[keyFingerprint] == print && hmac.Equal([]byte(kept.Data[keyMAC]), []byte(mac)) {
+	mac := p.mac(live)
+	if !p.broken && kept.Data[keyFingerprint] == live && hmac.Equal([]byte(kept.Data[keyMAC]), []byte(mac)) {
 		if since, ok := writtenAt(&kept); ok {
-			return interval{Fingerprint: print, Since: since}, nil
+			return interval{Fingerprint: live, Since: since}, nil
 		}
 	}
 	if kept.UID != "" {
@@ -54,7 +54,7 @@ func (p *Prover) keep(ctx context.Context, print string) (interval, error) {
 	}
 	fresh := corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: ConfigMapName},
-		Data:       map[string]string{keyFingerprint: print, keyMAC: mac},
+		Data:       map[string]string{keyFingerprint: live, keyMAC: mac},
 	}
 	if err := p.Client.Create(ctx, &fresh, client.FieldOwner(kit.Manager)); err != nil {
 		return interval{}, fmt.Errorf("cannot keep the proven interval: %w", err)
@@ -63,7 +63,7 @@ func (p *Prover) keep(ctx context.Context, print string) (interval, error) {
 	if !ok {
 		return interval{}, errors.New("cannot keep the proven interval: the API server set no creation time")
 	}
-	return interval{Fingerprint: print, Since: since}, nil
+	return interval{Fingerprint: live, Since: since}, nil
 }
 
 // drop deletes the kept interval. Where that fails, this process still knows that
@@ -84,8 +84,8 @@ func writtenAt(c *corev1.ConfigMap) (time.Time, bool) {
 // mac binds a kept fingerprint to the manager's key. Whoever may write the
 // ConfigMap can put an older one back, but only the fingerprint of the objects
 // that are live now counts, and those were proven then.
-func (p *Prover) mac(print string) string {
+func (p *Prover) mac(live string) string {
 	h := hmac.New(sha256.New, p.MACKey)
-	h.Write([]byte("doorward.dev/enforcement/v1\n" + print))
+	h.Write([]byte("doorward.dev/enforcement/v1\n" + live))
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -99,7 +99,7 @@ func (p *Prover) Check(ctx context.Context) error {
 // prove looks at the live objects and sends a forged request. It begins, goes on
 // with or ends the interval.
 func (p *Prover) prove(ctx context.Context) error {
-	print, err := fingerprint(ctx, p.Client, p.compiled)
+	live, err := fingerprint(ctx, p.Client, p.compiled)
 	if err != nil {
 		if errors.Is(err, ErrNotEnforced) {
 			p.end(ctx)
@@ -118,14 +118,14 @@ func (p *Prover) prove(ctx context.Context) error {
 	}
 	// The objects may have been changed while the probe was under way.
 	again, err := fingerprint(ctx, p.Client, p.compiled)
-	if err != nil || again != print {
+	if err != nil || again != live {
 		p.end(ctx)
 		return errors.Join(fmt.Errorf("%w: the policies changed while they were proven", ErrNotEnforced), err)
 	}
-	if p.interval.Fingerprint == print {
+	if p.interval.Fingerprint == live {
 		return nil
 	}
-	kept, err := p.keep(ctx, print)
+	kept, err := p.keep(ctx, live)
 	if err != nil {
 		return err
 	}

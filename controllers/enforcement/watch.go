@@ -7,7 +7,7 @@ import (
 	"context"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,10 +27,10 @@ func (p *Prover) SetupWithManager(mgr ctrl.Manager) error {
 	})
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).Named("enforcement").
-		Watches(&admissionv1.ValidatingAdmissionPolicy{}, one, builder.OnlyMetadata, changed).
-		Watches(&admissionv1.ValidatingAdmissionPolicyBinding{}, one, builder.OnlyMetadata, changed).
-		Watches(&admissionv1.MutatingAdmissionPolicy{}, one, builder.OnlyMetadata, changed).
-		Watches(&admissionv1.MutatingAdmissionPolicyBinding{}, one, builder.OnlyMetadata, changed).
+		Watches(&admissionregistrationv1.ValidatingAdmissionPolicy{}, one, builder.OnlyMetadata, changed).
+		Watches(&admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, one, builder.OnlyMetadata, changed).
+		Watches(&admissionregistrationv1.MutatingAdmissionPolicy{}, one, builder.OnlyMetadata, changed).
+		Watches(&admissionregistrationv1.MutatingAdmissionPolicyBinding{}, one, builder.OnlyMetadata, changed).
 		Complete(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 			if err := p.Check(ctx); err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Cannot prove that admission is enforced; requests are void until it is")

@@ -73,7 +73,7 @@ func read(ctx context.Context, client *http.Client, address string, into any) er
 	if err != nil || u.Scheme != "https" {
 		return fmt.Errorf("not an https address: %q", address)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -89,15 +89,18 @@ func TestStatus(t *testing.T) {
 	}{
 		"Discovered": {"The issuer answered.", scope{accepted: accepted, asked: true}, metav1.ConditionTrue, v1alpha1.ReasonDiscovered, "", metav1.ConditionTrue},
 		"Mismatch": {
-			"Another issuer answered.", scope{accepted: accepted, asked: true, answer: fmt.Errorf("%w: x", ErrIssuerMismatch)},
+			"Another issuer answered.",
+			scope{accepted: accepted, asked: true, answer: fmt.Errorf("%w: x", ErrIssuerMismatch)},
 			metav1.ConditionFalse, v1alpha1.ReasonIssuerMismatch, "", metav1.ConditionFalse,
 		},
 		"Unreachable": {
-			"Nobody answered.", scope{accepted: accepted, asked: true, answer: errors.New("cannot read discovery document")},
+			"Nobody answered.",
+			scope{accepted: accepted, asked: true, answer: errors.New("cannot read discovery document")},
 			metav1.ConditionFalse, v1alpha1.ReasonUnreachable, "spec.oidc.issuer", metav1.ConditionFalse,
 		},
 		"NotAsked": {
-			"A provider at fault is not asked.", scope{accepted: kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonUsernameOverlap, "overlap")},
+			"A provider at fault is not asked.",
+			scope{accepted: kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonUsernameOverlap, "overlap")},
 			metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "", metav1.ConditionFalse,
 		},
 	}

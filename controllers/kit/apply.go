@@ -76,7 +76,7 @@ func prune(object map[string]any) {
 
 // Owned sets the owner reference by which the object is garbage collected, and
 // the labels every object of the operator has.
-func Owned(object client.Object, owner client.Object, kind string, apiVersion string) {
+func Owned(object, owner client.Object, kind, apiVersion string) {
 	yes := true
 	object.SetNamespace(owner.GetNamespace())
 	object.SetOwnerReferences([]metav1.OwnerReference{{

@@ -22,7 +22,7 @@ type Verdict struct {
 	Message string                 `json:"message,omitempty"`
 }
 
-// True, False and Unknown make verdicts.
+// True makes a positive verdict.
 func True(kind, reason, message string) Verdict {
 	return Verdict{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message}
 }

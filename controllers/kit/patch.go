@@ -20,7 +20,12 @@ type Patcher struct {
 
 // NewPatcher remembers the object as read.
 func NewPatcher(c client.Client, object client.Object) *Patcher {
-	return &Patcher{client: c, before: object.DeepCopyObject().(client.Object)}
+	return &Patcher{client: c, before: copied(object)}
+}
+
+// copied is a deep copy. Every copy of an object is one.
+func copied(object client.Object) client.Object {
+	return object.DeepCopyObject().(client.Object) //nolint:errcheck // see above
 }
 
 // PatchStatus writes the object's status if it changed since it was read or
@@ -32,7 +37,7 @@ func (p *Patcher) PatchStatus(ctx context.Context, object client.Object) error {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(p.before, client.MergeFromWithOptimisticLock{})
-	written := object.DeepCopyObject().(client.Object)
+	written := copied(object)
 	if err := p.client.Status().Patch(ctx, written, patch); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -40,6 +45,6 @@ func (p *Patcher) PatchStatus(ctx context.Context, object client.Object) error {
 		return fmt.Errorf("cannot write status: %w", err)
 	}
 	object.SetResourceVersion(written.GetResourceVersion())
-	p.before = object.DeepCopyObject().(client.Object)
+	p.before = copied(object)
 	return nil
 }

@@ -58,5 +58,10 @@ func LoadKey(ctx context.Context, c client.Client, namespace string) (ed25519.Pr
 
 // EncodePublic is the form in which proxies take the public key.
 func EncodePublic(key ed25519.PrivateKey) string {
-	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+	return base64.StdEncoding.EncodeToString(public(key))
+}
+
+// public is the public half, which the private key ends with (RFC 8032).
+func public(key ed25519.PrivateKey) ed25519.PublicKey {
+	return key.Public().(ed25519.PublicKey) //nolint:errcheck // crypto/ed25519 returns no other type
 }

@@ -185,7 +185,7 @@ func (p *Publisher) life(connection *v1alpha1.Connection) *life {
 	return l
 }
 
-func (p *Publisher) public() ed25519.PublicKey { return p.key.Public().(ed25519.PublicKey) }
+func (p *Publisher) public() ed25519.PublicKey { return public(p.key) }
 
 // read returns the Secret; an empty one where there is none.
 func (p *Publisher) read(ctx context.Context, connection *v1alpha1.Connection) (*corev1.Secret, error) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/onsi/gomega"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -183,11 +183,11 @@ func TestForged(t *testing.T) {
 	a := newApprovals(t, "forged")
 	r := a.ask(t)
 	mallory := person(t, "company:mallory")
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
 	if err := admin.Get(t.Context(), client.ObjectKey{Name: "doorward-approvalrequest-update"}, binding); err != nil {
 		t.Fatal(err)
 	}
-	restored := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: binding.Name}, Spec: binding.Spec}
+	restored := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: binding.Name}, Spec: binding.Spec}
 	if err := admin.Delete(t.Context(), binding); err != nil {
 		t.Fatal(err)
 	}

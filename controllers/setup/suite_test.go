@@ -240,7 +240,8 @@ func message(object conditioned, kind string) string {
 
 func clientOf(t *testing.T, config *rest.Config) client.Client {
 	t.Helper()
-	c, err := client.New(config, client.Options{Scheme: admin.Scheme()})
+	// One mapper serves all: discovery by each new client is work that a busy API server may be late with.
+	c, err := client.New(config, client.Options{Scheme: admin.Scheme(), Mapper: admin.RESTMapper()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func line(d record.Document) string {
 		parts = append(parts, "actor="+d.Actor.UserName)
 	}
 	if d.Decision != nil {
-		parts = append(parts, "decision="+string(d.Decision.Effect))
+		parts = append(parts, "decision="+d.Decision.Effect)
 	}
 	if d.Approval != nil {
 		parts = append(parts, fmt.Sprintf("approval=%s(%s %s)", d.Approval.Request, d.Approval.Outcome, strings.Join(d.Approval.Approvers, ",")))

@@ -102,7 +102,8 @@ func TestOpenRefuses(t *testing.T) {
 		"Truncated":   {"The end is missing.", with(KeySnapshot, good[KeySnapshot][:10]), public(key), ErrSignature},
 		"Heartbeat": {
 			"A heartbeat's signature is for a heartbeat.",
-			map[string][]byte{KeySnapshot: beat[KeyHeartbeat], KeySnapshotSignature: beat[KeyHeartbeatSignature]}, public(key), ErrSignature,
+			map[string][]byte{KeySnapshot: beat[KeyHeartbeat], KeySnapshotSignature: beat[KeyHeartbeatSignature]},
+			public(key), ErrSignature,
 		},
 		"Bomb":   {"A small Secret does not fill the memory.", signed(strings.Repeat(" ", MaxUnpackedBytes+1)), public(key), ErrTooLarge},
 		"Field":  {"checklist 40: what is not known may be a restriction.", signed(`{"schema":"` + Schema + `","denyAll":true}`), public(key), nil},

@@ -74,7 +74,7 @@ func executedBy(log, user string) map[string][]string {
 		if !strings.Contains(line, prefix) {
 			continue
 		}
-		if m := logLine.FindStringSubmatch(line); m != nil && m[2] == "LOG" {
+		if m := logLine.FindStringSubmatch(line); len(m) > 3 && m[2] == "LOG" {
 			if tail, ok := strings.CutPrefix(m[1], prefix); ok {
 				session, entry = tail, append(entry, m[3])
 			}

@@ -69,7 +69,7 @@ func layers(ctx context.Context, binDir string, p path, pprofAddress string, dur
 
 func fetchProfile(ctx context.Context, address string, duration time.Duration) (*profile.Profile, error) {
 	url := "http://" + address + "/debug/pprof/profile?seconds=" + strconv.Itoa(int(duration.Seconds()))
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for a profile: %w", err)
 	}

@@ -36,7 +36,7 @@ type sample struct {
 var (
 	tpsLine     = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 	latencyLine = regexp.MustCompile(`latency average = ([0-9.]+) ms`)
-	countLine   = regexp.MustCompile(`number of transactions actually processed: ([0-9]+)`)
+	countLine   = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 )
 
 // pgbench runs select-only transactions with prepared statements.

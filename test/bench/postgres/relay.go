@@ -26,7 +26,7 @@ func serveRelay(ctx context.Context, target string) error {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
-			return nil //nolint:nilerr // the listener was closed: the parent ended
+			return nil // the listener was closed: the parent ended
 		}
 		go relay(ctx, client, target)
 	}
@@ -43,7 +43,9 @@ func relay(ctx context.Context, client net.Conn, target string) {
 	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
 		pumps.Go(func() {
 			_, _ = io.Copy(pair[0], pair[1])
-			_ = pair[0].(*net.TCPConn).CloseWrite()
+			if half, ok := pair[0].(*net.TCPConn); ok {
+				_ = half.CloseWrite()
+			}
 		})
 	}
 	pumps.Wait()

@@ -67,7 +67,7 @@ var (
 
 func plan(t reflect.Type) []childField {
 	if p, ok := plans.Load(t); ok {
-		return p.([]childField)
+		return p.([]childField) //nolint:errcheck // plans holds nothing else
 	}
 	var p []childField
 	if t.Kind() == reflect.Struct {

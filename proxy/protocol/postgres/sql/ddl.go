@@ -143,15 +143,15 @@ func (a *analysis) absent(action, kind, schema, name string) {
 		a.access(action, kind+schema+"."+name, nil)
 		return
 	}
-	any := false
+	found := false
 	for _, s := range a.path {
 		if s == catalog.SystemSchema || isTempSchema(s) {
 			continue
 		}
-		any = true
+		found = true
 		a.access(action, kind+s+"."+name, nil)
 	}
-	if !any {
+	if !found {
 		a.access(action, kind+name, nil)
 	}
 }
@@ -240,10 +240,11 @@ func objectName(n ast.Node) (schema, name string, parts []string) {
 		parts = []string{o.SVal}
 	case *ast.NodeList:
 		for _, i := range o.Items {
-			if s, ok := i.(*ast.String); ok {
-				parts = append(parts, s.SVal)
-			} else if t, ok := i.(*ast.TypeName); ok {
-				_, _, p := objectName(t)
+			switch i := i.(type) {
+			case *ast.String:
+				parts = append(parts, i.SVal)
+			case *ast.TypeName:
+				_, _, p := objectName(i)
 				parts = append(parts, p...)
 			}
 		}

@@ -32,8 +32,15 @@ func smallCatalog(tb testing.TB) *catalog.Catalog {
 		functions = append(functions, []string{strconv.Itoa(100 + i), "pg_catalog", name, "0", "5", "t", "i", "f", "t"})
 	}
 	functions = append(functions, []string{"21000", "public", "leak", "1", "1", "f", "v", "t", "t"})
-	answers := [][][]string{nil, nil, {{"shop"}}, {{"public"}, {"pg_catalog"}}, relations, columns, nil,
-		{{"20006", "20000"}}, nil, nil, functions, {{"pg_catalog", "text"}}, nil, nil, nil}
+	answers := [][][]string{
+		nil, nil,
+		{{"shop"}},
+		relations, columns, nil,
+		{{"20006", "20000"}},
+		nil, nil, functions,
+		{{"pg_catalog", "text"}},
+		nil, nil, nil,
+	}
 	call := 0
 	c, err := catalog.Load(context.Background(), catalog.QuerierFunc(func(context.Context, string) ([][]string, error) {
 		call++

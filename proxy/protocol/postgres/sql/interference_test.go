@@ -55,7 +55,7 @@ func (g *generator) from(depth int, outer []member) (string, []member) {
 	case depth > 0 && g.chance(3):
 		left, a := g.from(depth-1, outer)
 		right, b := g.from(depth-1, append(slices.Clone(outer), a...))
-		all := append(a, b...)
+		all := slices.Concat(a, b)
 		join := g.pick("JOIN", "LEFT JOIN", "FULL JOIN")
 		switch g.r.IntN(8) {
 		case 0:

@@ -14,17 +14,17 @@ func (c *maskCheck) outputs() *Error {
 	}
 	columns, known := c.expand()
 	var labels []string
-	any := false
+	found := false
 	for _, o := range columns {
 		if o.masked {
-			any = true
+			found = true
 			labels = append(labels, o.label)
 		}
 		if o.err != nil {
 			return o.err
 		}
 	}
-	if !any {
+	if !found {
 		return nil
 	}
 	if f.distinct {

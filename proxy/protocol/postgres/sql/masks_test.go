@@ -25,7 +25,10 @@ INSERT INTO notes SELECT g, 'b' || g FROM generate_series(1, 3) g;
 INSERT INTO people SELECT g, 'canary' || g, 'eu' FROM generate_series(1, 3) g;
 `
 
-func maskSet(tb testing.TB) *sql.MaskSet { return sql.NewMaskSet(shopCatalog(tb), masks(tb)) }
+func maskSet(tb testing.TB) *sql.MaskSet {
+	tb.Helper()
+	return sql.NewMaskSet(shopCatalog(tb), masks(tb))
+}
 
 func TestChecklist18Evasions(t *testing.T) {
 	t.Parallel()
@@ -125,6 +128,7 @@ func TestAcceptedStatementsShowNoMaskedValue(t *testing.T) {
 }
 
 func masked(tb testing.TB, m *sql.MaskSet, table uint32, number uint16) bool {
+	tb.Helper()
 	rel, ok := shopCatalog(tb).Relation(table)
 	if !ok {
 		return false

@@ -80,7 +80,7 @@ func (a *analysis) change(n ast.Node) {
 // dropMoves finds out whether a name falls through to another object when the
 // one that it means now goes.
 func (a *analysis) dropMoves(s *ast.DropStmt) {
-	switch s.RemoveType {
+	switch s.RemoveType { //nolint:exhaustive // the other kinds of objects are not looked up by name
 	case ast.OBJECT_SCHEMA, ast.OBJECT_EXTENSION:
 		a.out.Effects.MovesNames = true
 		return

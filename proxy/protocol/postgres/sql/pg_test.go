@@ -238,6 +238,7 @@ func flat(s *sql.Statement) []string {
 
 // masks of customers and of the partitioned people.
 func masks(tb testing.TB) sql.MaskedColumns {
+	tb.Helper()
 	c := shopCatalog(tb)
 	customers, _ := c.Lookup("public", "customers")
 	people, _ := c.Lookup("public", "people")

@@ -157,15 +157,13 @@ func (a *analysis) sortItem(n ast.Node, level *scope) {
 }
 
 // fromList walks FROM or USING.
-func (a *analysis) fromList(l *ast.NodeList, level *scope) []*fromItem {
+func (a *analysis) fromList(l *ast.NodeList, level *scope) {
 	if l == nil {
-		return nil
+		return
 	}
-	var out []*fromItem
 	for _, n := range l.Items {
-		out = append(out, a.from(n, level)...)
+		a.from(n, level)
 	}
-	return out
 }
 
 // from walks one member of FROM and returns what it adds to the level.

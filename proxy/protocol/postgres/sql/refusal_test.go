@@ -132,8 +132,10 @@ func TestHardRefusals(t *testing.T) {
 			}
 		})
 	}
-	allowed := []string{"SET client_encoding = 'UTF8'", "SET NAMES 'utf-8'", "SET TimeZone = 'UTC'", "SELECT * FROM pg_roles",
-		"SET TIME ZONE 'UTC'", "SET statement_timeout TO 0", "SELECT current_setting('search_path')", "RESET ALL", "SELECT * FROM pg_user"}
+	allowed := []string{
+		"SET client_encoding = 'UTF8'", "SET NAMES 'utf-8'", "SET TimeZone = 'UTC'", "SELECT * FROM pg_roles",
+		"SET TIME ZONE 'UTC'", "SET statement_timeout TO 0", "SELECT current_setting('search_path')", "RESET ALL", "SELECT * FROM pg_user",
+	}
 	for _, text := range allowed {
 		if s, err := one(t, text, options()); err != nil || s.Refusal != nil {
 			t.Errorf("%q: refused: %v %+v", text, err, s)
