@@ -16,7 +16,6 @@ func newBuilder() *builder {
 	return &builder{c: &Catalog{
 		relations: map[uint32]*Relation{},
 		byName:    map[qualified]*Relation{},
-		schemas:   map[string]bool{},
 		functions: map[qualified][]*Function{},
 		byOID:     map[uint32]*Function{},
 		types:     map[qualified]bool{},
@@ -32,11 +31,6 @@ func newBuilder() *builder {
 
 func (b *builder) addDatabase(row []string) error {
 	b.c.database = row[0]
-	return nil
-}
-
-func (b *builder) addSchema(row []string) error {
-	b.c.schemas[row[0]] = true
 	return nil
 }
 

@@ -122,7 +122,6 @@ type Catalog struct {
 	database  string
 	relations map[uint32]*Relation
 	byName    map[qualified]*Relation
-	schemas   map[string]bool
 	functions map[qualified][]*Function
 	byOID     map[uint32]*Function
 	types     map[qualified]bool
@@ -151,9 +150,6 @@ func (c *Catalog) Lookup(schema, name string) (*Relation, bool) {
 	r, ok := c.byName[qualified{schema, name}]
 	return r, ok
 }
-
-// HasSchema says whether the schema exists.
-func (c *Catalog) HasSchema(schema string) bool { return c.schemas[schema] }
 
 // Relations yields every relation, in no order.
 func (c *Catalog) Relations() iter.Seq[*Relation] {

@@ -48,7 +48,6 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 	}{
 		{"settings", querySettings, 0, nil},
 		{"database", queryDatabase, 1, b.addDatabase},
-		{"schemas", querySchemas, 1, b.addSchema},
 		{"relations", queryRelations, 5, b.addRelation},
 		{"columns", queryColumns, 4, b.addColumn},
 		{"generated columns", queryGenerated, 3, b.addGenerated},

@@ -11,8 +11,6 @@ const (
 
 	queryDatabase = `SELECT pg_catalog.current_database()`
 
-	querySchemas = `SELECT nspname FROM pg_catalog.pg_namespace`
-
 	queryRelations = `
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
   FROM pg_catalog.pg_class c

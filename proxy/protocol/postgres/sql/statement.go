@@ -3,11 +3,7 @@
 
 package sql
 
-import (
-	"slices"
-
-	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
-)
+import "github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 
 // Access is one thing a statement does to one resource. Resource is empty where
 // the action has none. Columns names the columns where the statement tells them
@@ -48,12 +44,6 @@ type Statement struct {
 
 	cat   *catalog.Catalog
 	facts maskFacts
-}
-
-// HasProperty says whether the statement has the named property.
-func (s *Statement) HasProperty(name string) bool {
-	_, found := slices.BinarySearch(s.Properties, name)
-	return found
 }
 
 // TransactionKind says what a statement does to the transaction block.

@@ -5,6 +5,7 @@ package sql_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestMultiStatement(t *testing.T) {
 	var got []string
 	for i := range all {
 		got = append(got, all[i].Kind+"|"+all[i].Text)
-		if !all[i].HasProperty(sql.PropertyMultiStatement) {
+		if !slices.Contains(all[i].Properties, sql.PropertyMultiStatement) {
 			t.Errorf("statement %d lacks %s", i, sql.PropertyMultiStatement)
 		}
 	}
@@ -151,7 +152,7 @@ func TestPreparedStatements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(flat(s), ","); got != "delete public.orders" || !s.HasProperty(sql.PropertyUnboundedWrite) || s.Effects.Executes != "del" || s.Effects.ReadOnly {
+	if got := strings.Join(flat(s), ","); got != "delete public.orders" || !slices.Contains(s.Properties, sql.PropertyUnboundedWrite) || s.Effects.Executes != "del" || s.Effects.ReadOnly {
 		t.Errorf("EXECUTE: %s %v %+v", got, s.Properties, s.Effects)
 	}
 	m := maskSet(t)
