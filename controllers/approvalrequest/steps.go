@@ -110,6 +110,10 @@ func (r *Reconciler) tell(s *scope) {
 	if phase == v1alpha1.ApprovalVoid || phase == v1alpha1.ApprovalDenied {
 		kind = corev1.EventTypeWarning
 	}
+	why := ""
+	if s.result.Message != "" {
+		why = ": " + s.result.Message
+	}
 	r.Events.Eventf(s.facts.Connection, s.request, kind, "Approval"+string(phase), "Approve",
-		"ApprovalRequest %s of %s is %s: %s", s.request.Name, s.request.Spec.Requester.Username, phase, s.result.Message)
+		"ApprovalRequest %s of %s is %s%s", s.request.Name, s.request.Spec.Requester.Username, phase, why)
 }
