@@ -24,6 +24,12 @@ func (e *encoder) Append(_ context.Context, event record.Event) (record.Position
 	return record.Position{}, e.AppendLater(event)
 }
 
+func (e *encoder) Begin(_ context.Context, event record.Event) (record.Pending, error) {
+	return e, e.AppendLater(event)
+}
+
+func (e *encoder) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
+
 func (e *encoder) AppendLater(event record.Event) error {
 	e.body = record.AppendBody(e.body[:0], &event)
 	return nil

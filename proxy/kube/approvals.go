@@ -178,7 +178,7 @@ func (a *Approvals) request(q access.Question) (*v1alpha1.ApprovalRequest, error
 		// First, so that no comment of the caller's can stand in their place.
 		operation.Statement = "parameters " + q.Parameters + " -- in: " + operation.Statement
 	}
-	shown, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: a.Instance}, &record.Event{
+	shown, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: a.Instance}, record.Hash{}, &record.Event{
 		Type: record.OperationHeld, Actor: &q.Requester, Operation: &operation,
 	}))
 	if err != nil {

@@ -146,7 +146,7 @@ func comment(r *v1alpha1.ApprovalRequest) string {
 
 // visible shows what a person wrote without what could deceive on a terminal.
 func visible(text string) string {
-	shown, err := record.Decode(record.AppendJSON(nil, shownAt, &record.Event{Type: record.OperationDecided, Reason: text}))
+	shown, err := record.Decode(record.AppendJSON(nil, shownAt, record.Hash{}, &record.Event{Type: record.OperationDecided, Reason: text}))
 	if err != nil {
 		return ""
 	}

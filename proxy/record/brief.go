@@ -42,7 +42,7 @@ func (b *Brief) plain(data []byte) (Document, bool) {
 	d := Document{Schema: SchemaVersion, Index: -1}
 	ok := members(data, func(name, value []byte) bool {
 		switch string(name) {
-		case "schema", "actor", "clientAddress", "operation":
+		case "schema", "previous", "actor", "clientAddress", "operation":
 			return true
 		case "log":
 			if len(value) < 2 || string(value[1:len(value)-1]) != b.log {

@@ -17,6 +17,7 @@ func told(d Document) Document {
 	if d.Decision != nil {
 		d.Decision = &DecisionDocument{Effect: d.Decision.Effect}
 	}
+	d.Previous = Hash{}
 	if d.Result != nil {
 		result := &ResultDocument{Outcome: d.Result.Outcome}
 		if len(d.Result.MaskedFields) > 0 {

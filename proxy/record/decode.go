@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // ErrMalformed is wrapped by the errors for bytes that are no record.
@@ -35,6 +37,7 @@ type Document struct {
 	Schema        string              `json:"schema"`
 	Log           string              `json:"log"`
 	Index         int64               `json:"index"`
+	Previous      Hash                `json:"previous"`
 	Time          time.Time           `json:"time"`
 	Type          Type                `json:"type"`
 	Session       string              `json:"session,omitempty"`
@@ -49,6 +52,30 @@ type Document struct {
 	Result        *ResultDocument     `json:"result,omitempty"`
 	Reason        string              `json:"reason,omitempty"`
 	Attributes    []AttributeDocument `json:"attributes,omitempty"`
+	Recording     *RecordingDocument  `json:"recording,omitempty"`
+	Checkpoint    *CheckpointDocument `json:"checkpoint,omitempty"`
+	Rotation      *RotationDocument   `json:"rotation,omitempty"`
+}
+
+// RecordingDocument is a part of a recording, or its end.
+type RecordingDocument struct {
+	ID       string `json:"id,omitempty"`
+	Format   string `json:"format,omitempty"`
+	Sequence int64  `json:"sequence"`
+	Digest   string `json:"digest,omitempty"`
+	Data     string `json:"data,omitempty"`
+}
+
+// CheckpointDocument is the log's signed word on the records before it.
+type CheckpointDocument struct {
+	Size int64  `json:"size"`
+	Note string `json:"note"`
+}
+
+// RotationDocument introduces the log's next key.
+type RotationDocument struct {
+	Key  string `json:"key"`
+	Note string `json:"note"`
 }
 
 // ConnectionDocument names the Connection object.
@@ -86,6 +113,8 @@ type OperationDocument struct {
 	Properties          []string         `json:"properties,omitempty"`
 	Parameters          int              `json:"parameters,omitempty"`
 	ParametersDigest    string           `json:"parametersDigest,omitempty"`
+	ParameterText       string           `json:"parameterText,omitempty"`
+	ParameterTruncated  int64            `json:"parameterTextTruncated,omitempty"`
 }
 
 // AccessDocument is one access of an operation.
@@ -120,12 +149,28 @@ type ApprovalDocument struct {
 
 // ResultDocument is what came of a forwarded operation.
 type ResultDocument struct {
-	Outcome             string   `json:"outcome,omitempty"`
-	Rows                int64    `json:"rows"`
-	Bytes               int64    `json:"bytes"`
-	DurationNanoseconds int64    `json:"durationNanoseconds,omitempty"`
-	ErrorCode           string   `json:"errorCode,omitempty"`
-	MaskedFields        []string `json:"maskedFields,omitempty"`
+	Outcome             string            `json:"outcome,omitempty"`
+	Rows                int64             `json:"rows"`
+	Bytes               int64             `json:"bytes"`
+	DurationNanoseconds int64             `json:"durationNanoseconds,omitempty"`
+	ErrorCode           string            `json:"errorCode,omitempty"`
+	MaskedFields        []string          `json:"maskedFields,omitempty"`
+	MaskedValues        int64             `json:"maskedValues,omitempty"`
+	Response            *ResponseDocument `json:"response,omitempty"`
+}
+
+// ResponseDocument is the answer as the caller got it.
+type ResponseDocument struct {
+	Digest string       `json:"digest,omitempty"`
+	Bytes  int64        `json:"bytes"`
+	Text   string       `json:"text,omitempty"`
+	Gap    *GapDocument `json:"gap,omitempty"`
+}
+
+// GapDocument is what the text of a response leaves out.
+type GapDocument struct {
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"`
 }
 
 // AttributeDocument is a name with a value.
@@ -152,6 +197,23 @@ func Decode(data []byte) (Document, error) {
 		return Document{}, fmt.Errorf("%w: no log id or a negative index %d", ErrMalformed, d.Index)
 	}
 	return d, nil
+}
+
+// Previous reads the hash that a record holds of the one before it, without
+// decoding the rest.
+func Previous(data []byte) (Hash, error) {
+	const member = `,"previous":"`
+	// It follows the index, which follows the log's id.
+	head := data[:min(len(data), 512)]
+	at := bytes.Index(head, []byte(member))
+	if at < 0 || len(head) < at+len(member)+hashSize {
+		return Hash{}, fmt.Errorf("%w: no hash of the previous record", ErrMalformed)
+	}
+	hash, err := tlog.ParseHash(string(head[at+len(member):][:hashSize]))
+	if err != nil {
+		return Hash{}, fmt.Errorf("%w: hash of the previous record: %w", ErrMalformed, err)
+	}
+	return hash, nil
 }
 
 // Head reads a record's position without decoding the rest.

@@ -5,11 +5,14 @@ package record
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/doorward/doorward/proxy/identity"
 )
@@ -21,11 +24,18 @@ const MaxSize = 1 << 20
 var ErrTooLarge = errors.New("record too large")
 
 // AppendJSON appends the JSON form of an event at a position, one line without
-// its line feed. The form is described in docs/record.md.
-func AppendJSON(dst []byte, position Position, event *Event) []byte {
-	dst = AppendHead(dst, HeadPrefix(position.LogID), position.Index, event.Time)
+// its line feed; previous is the LeafHash of the record before it. The form is
+// described in docs/record.md.
+func AppendJSON(dst []byte, position Position, previous Hash, event *Event) []byte {
+	dst = AppendHead(dst, HeadPrefix(position.LogID), position.Index, previous, event.Time)
 	return AppendBody(dst, event)
 }
+
+// Hash is a hash of the log's tree (RFC 6962, section 2.1).
+type Hash = tlog.Hash
+
+// LeafHash is the hash of one record's JSON as a leaf of the log's tree.
+func LeafHash(json []byte) Hash { return tlog.RecordHash(json) }
 
 // HeadPrefix is what all records of one log begin with, up to their index.
 func HeadPrefix(logID string) string {
@@ -33,14 +43,20 @@ func HeadPrefix(logID string) string {
 }
 
 // AppendHead appends the part of a record that is known only when its place in
-// the log is: prefix comes from HeadPrefix.
-func AppendHead(dst []byte, prefix string, index int64, at time.Time) []byte {
+// the log is: prefix comes from HeadPrefix, previous is the LeafHash of the
+// record before it, zero for the first.
+func AppendHead(dst []byte, prefix string, index int64, previous Hash, at time.Time) []byte {
 	dst = append(dst, prefix...)
 	dst = strconv.AppendInt(dst, index, 10)
-	dst = append(dst, `,"time":"`...)
+	dst = append(dst, `,"previous":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, previous[:])
+	dst = append(dst, `","time":"`...)
 	dst = appendTime(dst, at)
 	return append(dst, '"')
 }
+
+// hashSize is the number of bytes of a hash in base64.
+const hashSize = 44
 
 // HeadSize is the number of bytes AppendHead appends.
 func HeadSize(prefix string, index int64) int {
@@ -48,7 +64,7 @@ func HeadSize(prefix string, index int64) int {
 	for n := index; n >= 10; n /= 10 {
 		digits++
 	}
-	return len(prefix) + digits + len(`,"time":"`) + TimeSize + 1
+	return len(prefix) + digits + len(`,"previous":"`) + hashSize + len(`","time":"`) + TimeSize + 1
 }
 
 // AppendBody appends all that follows the head, so that it can be made before
@@ -99,6 +115,19 @@ func AppendBody(dst []byte, e *Event) []byte {
 			dst = closeObject(dst, o)
 		}
 		dst = append(dst, ']')
+	}
+	if e.Recording != nil {
+		dst = appendRecording(append(dst, `,"recording":`...), e.Recording)
+	}
+	if c := e.Checkpoint; c != nil {
+		dst = strconv.AppendInt(append(dst, `,"checkpoint":{"size":`...), c.Size, 10)
+		dst = appendExact(append(dst, `,"note":`...), c.Note)
+		dst = append(dst, '}')
+	}
+	if r := e.Rotation; r != nil {
+		dst = appendExact(append(dst, `,"rotation":{"key":`...), r.Key)
+		dst = appendExact(append(dst, `,"note":`...), r.Note)
+		dst = append(dst, '}')
 	}
 	return append(dst, '}')
 }
@@ -164,6 +193,7 @@ func appendOperation(dst []byte, op *Operation) []byte {
 	dst = appendList(dst, `,"properties":[`, op.Properties)
 	dst = appendInt(dst, `,"parameters":`, int64(op.Parameters))
 	dst = appendMember(dst, `,"parametersDigest":`, op.ParametersDigest)
+	dst = appendText(dst, `,"parameterText":`, `,"parameterTextTruncated":`, op.ParameterText)
 	return closeObject(dst, o)
 }
 
@@ -205,6 +235,35 @@ func appendResult(dst []byte, r *Result) []byte {
 	dst = appendInt(dst, `,"durationNanoseconds":`, int64(r.Duration))
 	dst = appendMember(dst, `,"errorCode":`, r.ErrorCode)
 	dst = appendList(dst, `,"maskedFields":[`, r.MaskedFields)
+	dst = appendInt(dst, `,"maskedValues":`, r.MaskedValues)
+	if a := r.Response; a != nil {
+		dst = append(dst, `,"response":`...)
+		o := len(dst)
+		dst = appendMember(dst, `,"digest":`, a.Digest)
+		dst = strconv.AppendInt(append(dst, `,"bytes":`...), a.Bytes, 10)
+		shown := a.Text[:wholeRunes(a.Text, ResponseLimit)]
+		if a.Text != "" {
+			dst = appendString(append(dst, `,"text":`...), redact(shown), true)
+		}
+		if gap := a.GapBytes + int64(len(a.Text)-len(shown)); a.GapRows != 0 || gap != 0 {
+			dst = strconv.AppendInt(append(dst, `,"gap":{"rows":`...), a.GapRows, 10)
+			dst = strconv.AppendInt(append(dst, `,"bytes":`...), gap, 10)
+			dst = append(dst, '}')
+		}
+		dst = closeObject(dst, o)
+	}
+	return closeObject(dst, o)
+}
+
+func appendRecording(dst []byte, r *Recording) []byte {
+	o := len(dst)
+	dst = appendMember(dst, `,"id":`, r.ID)
+	dst = appendMember(dst, `,"format":`, r.Format)
+	dst = strconv.AppendInt(append(dst, `,"sequence":`...), r.Sequence, 10)
+	dst = appendMember(dst, `,"digest":`, r.Digest)
+	if r.Data != "" {
+		dst = appendExact(append(dst, `,"data":`...), r.Data)
+	}
 	return closeObject(dst, o)
 }
 

@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 const testLog = "5f2a9c0e7d134b6688f0a1b2c3d4e5f6"
 
 var (
+	previous   = LeafHash([]byte("the record before"))
 	at         = time.Date(2026, 3, 4, 5, 6, 7, 80, time.FixedZone("", 3600))
 	connection = Connection{Namespace: "payments", Name: "orders", UID: "0d3c"}
 	actor      = &identity.Principal{
@@ -57,7 +58,7 @@ var events = map[Type]Event{
 			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT email\n\tFROM public.users WHERE id = $1 -- \"\\d\"",
 			Digest: "sha256:0a1b", Normalized: "select email from public.users where id = $1",
 			Accesses: []policy.Access{{Action: "select", Resource: "public.users"}, {Action: "begin"}}, Properties: []string{"readOnly"},
-			Parameters: 1, ParametersDigest: "sha256:2c3d",
+			Parameters: 1, ParametersDigest: "sha256:2c3d", ParameterText: "$1 = 7",
 		},
 		Decision: &Decision{
 			Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}},
@@ -72,12 +73,30 @@ var events = map[Type]Event{
 	},
 	OperationResult: {
 		Type: OperationResult, Time: at, Session: "s-1", Connection: connection, OperationID: 3,
-		Result: &Result{Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}},
+		Result: &Result{Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}, MaskedValues: 2,
+			Response: &Response{Digest: "sha256:4e5f", Bytes: 120, Text: "id\temail\n1\t***\n", GapRows: 1, GapBytes: 60},
+		},
+	},
+	RecordingChunk: {
+		Type: RecordingChunk, Time: at, Session: "s-2", Connection: connection,
+		Recording: &Recording{ID: "shell-1", Format: "asciicast/v2", Digest: "sha256:6a7b", Data: "{\"version\":2}\n[0.1,\"o\",\"\\u001b[2K\"]\n"},
+	},
+	RecordingEnd: {
+		Type: RecordingEnd, Time: at, Session: "s-2", Connection: connection,
+		Recording: &Recording{ID: "shell-1", Format: "asciicast/v2", Sequence: 1, Digest: "sha256:8c9d"},
+	},
+	Checkpoint: {
+		Type: Checkpoint, Time: at,
+		Checkpoint: &CheckpointNote{Size: 42, Note: "doorward.dev/log/" + testLog + "\n42\nAAAA\n\n\u2014 doorward.dev/log/" + testLog + " BBBB\n"},
+	},
+	KeyRotated: {
+		Type: KeyRotated, Time: at,
+		Rotation: &KeyRotation{Key: "doorward.dev/log/" + testLog + "+0a0b0c0d+AQ==", Note: "doorward.dev/key-rotation/v1\n"},
 	},
 }
 
 func encode(e Event) []byte {
-	return AppendJSON(nil, Position{LogID: testLog, Index: 42}, &e)
+	return AppendJSON(nil, Position{LogID: testLog, Index: 42}, previous, &e)
 }
 
 // TestGolden holds the JSON form of every record type, and compares it with
@@ -128,7 +147,7 @@ func trimFractions(s string) string {
 func TestHeadSize(t *testing.T) {
 	prefix := HeadPrefix(testLog)
 	for _, index := range []int64{0, 9, 10, 99, 100, 1<<53 - 1} {
-		if got, want := HeadSize(prefix, index), len(AppendHead(nil, prefix, index, at)); got != want {
+		if got, want := HeadSize(prefix, index), len(AppendHead(nil, prefix, index, previous, at)); got != want {
 			t.Errorf("HeadSize(%d) = %d, want %d", index, got, want)
 		}
 	}
@@ -140,7 +159,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	buf := make([]byte, 0, 8<<10)
 	prefix := HeadPrefix(testLog)
 	if n := testing.AllocsPerRun(100, func() {
-		buf = AppendHead(buf[:0], prefix, 7, at)
+		buf = AppendHead(buf[:0], prefix, 7, previous, at)
 		buf = AppendBody(buf, &event)
 	}); n != 0 {
 		t.Errorf("%v allocations per record, want none", n)
@@ -199,7 +218,7 @@ func BenchmarkAppend(b *testing.B) {
 	prefix := HeadPrefix(testLog)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = AppendHead(buf[:0], prefix, 7, at)
+		buf = AppendHead(buf[:0], prefix, 7, previous, at)
 		buf = AppendBody(buf, &event)
 	}
 	b.SetBytes(int64(len(buf)))

@@ -42,6 +42,14 @@ const (
 	OperationHeld Type = "OperationHeld"
 	// OperationResult is what came of a forwarded operation.
 	OperationResult Type = "OperationResult"
+	// RecordingChunk holds a part of a recording of terminal or other bytes;
+	// RecordingEnd closes the recording.
+	RecordingChunk Type = "RecordingChunk"
+	RecordingEnd   Type = "RecordingEnd"
+	// Checkpoint is the log's signed word on all records before it.
+	Checkpoint Type = "Checkpoint"
+	// KeyRotated says which key signs the log's checkpoints from here on.
+	KeyRotated Type = "KeyRotated"
 )
 
 // Event is one record. Unset parts are absent from its JSON. Event is a value
@@ -71,7 +79,22 @@ type Event struct {
 	// Attributes are the few protocol words worth keeping, such as the
 	// database and the client's application name. Values are neutralised.
 	Attributes []Attribute
+	Recording  *Recording
+	Checkpoint *CheckpointNote
+	Rotation   *KeyRotation
+	// Durability is what Append waits for; it is not part of the record.
+	Durability Durability
 }
+
+// Durability says when a record can no longer be lost. The zero value is Local.
+type Durability string
+
+const (
+	// Local is on the log's own disk.
+	Local Durability = "Local"
+	// Remote is acknowledged by a sink off this machine, besides Local.
+	Remote Durability = "Remote"
+)
 
 // Connection names the Connection object.
 type Connection struct {
@@ -101,9 +124,11 @@ type Operation struct {
 	Normalized string
 	Accesses   []policy.Access
 	Properties []string
-	// Parameters is the digest and number of bound parameters, never their values.
+	// Parameters is the number of bound parameters; the digest is of all of them.
 	Parameters       int
 	ParametersDigest string
+	// ParameterText shows the values, where the Connection has them recorded.
+	ParameterText string
 }
 
 // Decision is the recorded form of a policy decision.
@@ -134,6 +159,54 @@ type Result struct {
 	ErrorCode string
 	// MaskedFields are the fields that were masked in the answer.
 	MaskedFields []string
+	// MaskedValues is the number of values that were masked.
+	MaskedValues int64
+	// Response is what the caller got, where the Connection has it recorded.
+	Response *Response
+}
+
+// Response is the answer as the caller got it, after masking.
+type Response struct {
+	// Digest is the SHA-256 of all of the answer's content, "sha256:<hex>".
+	Digest string
+	// Bytes is the size of what Digest is of.
+	Bytes int64
+	// Text is the beginning of the answer in the protocol's text form.
+	Text string
+	// GapRows and GapBytes are what Text leaves out.
+	GapRows, GapBytes int64
+}
+
+// Recording is a part of a recording, or its end.
+type Recording struct {
+	// ID is unique within the session.
+	ID string
+	// Format is the form of the data, such as "asciicast/v2".
+	Format string
+	// Sequence numbers the parts from 0; for the end, it is their number.
+	Sequence int64
+	// Digest is the SHA-256 of Data, "sha256:<hex>"; for the end, that of the
+	// digests of all parts, one to a line.
+	Digest string
+	// Data is the part itself. It is written as it is, and must be printable
+	// ASCII and line feeds.
+	Data string
+}
+
+// CheckpointNote is a checkpoint: a note signed by the log's key
+// (golang.org/x/mod/sumdb/note, C2SP tlog-checkpoint).
+type CheckpointNote struct {
+	// Size is the number of records it covers, those before this record.
+	Size int64
+	Note string
+}
+
+// KeyRotation introduces the log's next key.
+type KeyRotation struct {
+	// Key is the next key in the form of a note verifier.
+	Key string
+	// Note is the statement of it, signed by the key it replaces.
+	Note string
 }
 
 // Position is where a record stands in its log: its index is the leaf number
@@ -148,7 +221,16 @@ type Log interface {
 	// Append returns nil only when the record can no longer be lost. Any error
 	// means that the operation it stands for must be refused.
 	Append(ctx context.Context, event Event) (Position, error)
+	// Begin gives a record its place and returns while it is being written.
+	// Only the nil error of Wait says what that of Append says.
+	Begin(ctx context.Context, event Event) (Pending, error)
 	// AppendLater queues a record that nothing waits for: it is written with
 	// the next group, in order. It fails only where the log is closed or broken.
 	AppendLater(event Event) error
+}
+
+// Pending is a record that has its place in the log and may still be lost.
+type Pending interface {
+	// Wait must be called exactly once.
+	Wait(ctx context.Context) (Position, error)
 }

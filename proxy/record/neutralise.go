@@ -6,11 +6,15 @@ package record
 import (
 	"strconv"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // StatementLimit is the number of bytes of a statement that a record shows.
 const StatementLimit = 16 << 10
+
+// ResponseLimit is the number of bytes of an answer that a record shows.
+const ResponseLimit = 64 << 10
 
 // lineLimit is the number of bytes shown of everything else.
 const lineLimit = 4 << 10
@@ -118,4 +122,27 @@ func hidden(r rune) bool {
 		return true
 	}
 	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// appendExact appends s as a JSON string that decodes to s itself where s is
+// valid UTF-8: what could deceive a reader of the line is escaped, nothing is
+// rewritten. It is for what programs read back, never for what callers sent.
+func appendExact(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, '\\', 'n')
+		case r < 0x20 || r == 0x7f || r >= utf8.RuneSelf && hidden(r):
+			for _, unit := range utf16.Encode([]rune{r}) {
+				dst = append(dst, '\\', 'u', digits[unit>>12&15], digits[unit>>8&15], digits[unit>>4&15], digits[unit&15])
+			}
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
 }

@@ -263,7 +263,7 @@ func TestCanary(t *testing.T) {
 	c.until(1)
 	var written bytes.Buffer
 	for _, e := range r.Log.Events() {
-		written.Write(record.AppendJSON(nil, record.Position{}, &e))
+		written.Write(record.AppendJSON(nil, record.Position{}, record.Hash{}, &e))
 		written.WriteByte('\n')
 	}
 	for _, secret := range []string{canary, "statement-canary", protocoltest.Token, "\x1b"} {

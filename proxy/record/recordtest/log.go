@@ -55,6 +55,38 @@ func (l *Log) Append(ctx context.Context, event record.Event) (record.Position, 
 	return l.add(event)
 }
 
+// Begin keeps the event at once; Wait returns what Append would.
+func (l *Log) Begin(ctx context.Context, event record.Event) (record.Pending, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	l.mu.Lock()
+	hold := l.hold
+	l.mu.Unlock()
+	position, err := l.add(event)
+	return &pending{log: l, hold: hold, position: position}, err
+}
+
+type pending struct {
+	log      *Log
+	hold     chan struct{}
+	position record.Position
+}
+
+// Wait waits while the log is held. It fails with what Fail was given meanwhile.
+func (p *pending) Wait(ctx context.Context) (record.Position, error) {
+	if p.hold != nil {
+		select {
+		case <-p.hold:
+		case <-ctx.Done():
+			return record.Position{}, context.Cause(ctx)
+		}
+	}
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	return p.position, p.log.failure
+}
+
 // AppendLater keeps the event at once. It fails with what Fail was given.
 func (l *Log) AppendLater(event record.Event) error {
 	_, err := l.add(event)
@@ -62,7 +94,7 @@ func (l *Log) AppendLater(event record.Event) error {
 }
 
 func (l *Log) add(event record.Event) (record.Position, error) {
-	size := len(record.AppendJSON(nil, record.Position{LogID: LogID}, &event))
+	size := len(record.AppendJSON(nil, record.Position{LogID: LogID}, record.Hash{}, &event))
 	if err := record.Check(size); err != nil {
 		return record.Position{}, err
 	}
@@ -119,7 +151,7 @@ func (l *Log) Documents(tb testing.TB) []record.Document {
 	tb.Helper()
 	var documents []record.Document
 	for i, e := range l.Events() {
-		d, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: LogID, Index: int64(i)}, &e))
+		d, err := record.Decode(record.AppendJSON(nil, record.Position{LogID: LogID, Index: int64(i)}, record.Hash{}, &e))
 		if err != nil {
 			tb.Fatalf("record %d: %v", i, err)
 		}

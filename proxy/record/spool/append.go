@@ -43,16 +43,16 @@ func release(e *entry) {
 // Append writes a record and returns when it is on disk. Where ctx ends first,
 // the record may still be written, but what it stands for must not happen.
 func (l *Log) Append(ctx context.Context, event record.Event) (record.Position, error) {
-	p, err := l.Begin(ctx, event)
+	e, err := l.enqueue(ctx, &event, true, l.reserve())
 	if err != nil {
 		return record.Position{}, err
 	}
+	p := pending{log: l, entry: e}
 	return p.Wait(ctx)
 }
 
-// Pending is a record that has its place in the log but may not be on disk yet.
-// Wait must be called exactly once.
-type Pending struct {
+// pending is a record that has its place in the log but may not be on disk yet.
+type pending struct {
 	log   *Log
 	entry *entry
 }
@@ -60,13 +60,16 @@ type Pending struct {
 // Begin queues a record in order and returns while it is being written, so
 // that work which needs no durable record can go on meanwhile. Only the nil
 // error of Wait says that the record can no longer be lost.
-func (l *Log) Begin(ctx context.Context, event record.Event) (Pending, error) {
+func (l *Log) Begin(ctx context.Context, event record.Event) (record.Pending, error) {
 	e, err := l.enqueue(ctx, &event, true, l.reserve())
-	return Pending{log: l, entry: e}, err
+	if err != nil {
+		return nil, err
+	}
+	return &pending{log: l, entry: e}, nil
 }
 
 // Wait returns the record's position once it is on disk.
-func (p Pending) Wait(ctx context.Context) (record.Position, error) {
+func (p *pending) Wait(ctx context.Context) (record.Position, error) {
 	e := p.entry
 	select {
 	case err := <-e.done:

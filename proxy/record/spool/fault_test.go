@@ -147,7 +147,7 @@ func TestNobodyIsTold(t *testing.T) {
 	disk := &faultyDisk{}
 	l := mustOpen(t, Options{Dir: t.TempDir(), Disk: disk})
 	disk.set(func(d *faultyDisk) { d.sync, d.gate = errors.New("boom"), make(chan struct{}) })
-	var pending []Pending
+	var pending []record.Pending
 	for range 20 {
 		p, err := l.Begin(t.Context(), record.Event{Type: record.ProxyStart})
 		if err != nil {
@@ -172,7 +172,7 @@ func TestGroupCommit(t *testing.T) {
 	l := mustOpen(t, Options{Dir: t.TempDir(), Disk: disk})
 	gate := make(chan struct{})
 	disk.set(func(d *faultyDisk) { d.gate, d.syncs = gate, 0 })
-	var pending []Pending
+	var pending []record.Pending
 	for range 100 {
 		p, err := l.Begin(t.Context(), record.Event{Type: record.ProxyStart})
 		if err != nil {

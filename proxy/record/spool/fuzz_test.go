@@ -20,7 +20,7 @@ func sample(groups int) []byte {
 		for i := range g + 1 {
 			start := len(data)
 			data = append(data, make([]byte, frameHeader)...)
-			data = record.AppendJSON(data, record.Position{LogID: fuzzLog, Index: index}, &record.Event{Type: record.ProxyStart})
+			data = record.AppendJSON(data, record.Position{LogID: fuzzLog, Index: index}, record.Hash{}, &record.Event{Type: record.ProxyStart})
 			sealFrame(data[start:], i == 0)
 			index++
 		}

@@ -128,6 +128,8 @@ type Log struct {
 	active *segment
 	ledger ledger
 	buffer []byte
+	// tail is the hash of the last record.
+	tail record.Hash
 }
 
 var _ record.Log = (*Log)(nil)

@@ -54,7 +54,7 @@ func open(ctx context.Context, options Options, lock *os.File) (*Log, error) {
 		options: options, identity: id, prefix: record.HeadPrefix(id.id), lock: lock,
 		cursors: map[string]*cursor{}, readers: map[*Reader]struct{}{},
 		wake: make(chan struct{}, 1), keep: make(chan struct{}, 1), done: make(chan struct{}),
-		ledger: found.ledger, segments: found.segments, next: found.next,
+		ledger: found.ledger, tail: found.tail, segments: found.segments, next: found.next,
 	}
 	l.accepted.Store(found.next)
 	l.durable.Store(found.next)

@@ -20,7 +20,10 @@ type findings struct {
 	segments []*segment
 	next     int64
 	ledger   ledger
-	torn     bool
+	// last is the last record, tail its hash.
+	last []byte
+	tail record.Hash
+	torn bool
 	// cut is the number of bytes after the last whole record, up to the last
 	// that is not zero; at is where they begin in the last segment.
 	cut, at int64
@@ -54,7 +57,30 @@ func examine(dir, logID string) (findings, error) {
 			return findings{}, err
 		}
 	}
-	return f, nil
+	return f, f.findTail(logID, base)
+}
+
+// findTail finds the hash of the last record, which may be in the segment
+// before those that were read.
+func (f *findings) findTail(logID string, base int) error {
+	if len(f.last) == 0 && base > 0 {
+		before := f.segments[base-1]
+		data, err := os.ReadFile(before.path)
+		if err != nil {
+			return err
+		}
+		keep := func(r record.Record) error {
+			f.last = append(f.last[:0], r.JSON...)
+			return nil
+		}
+		if _, err := walk(before.path, data, before.first, logID, keep); err != nil {
+			return err
+		}
+	}
+	if len(f.last) > 0 {
+		f.tail = record.LeafHash(f.last)
+	}
+	return nil
 }
 
 // base finds the segment to read from, and the ledger there. It also checks by
@@ -119,6 +145,7 @@ func (f *findings) read(dir, logID string, i int, keep bool) error {
 }
 
 func (f *findings) visit(r record.Record) error {
+	f.last = append(f.last[:0], r.JSON...)
 	// Only these types change the ledger; decoding the rest would take time.
 	for _, kind := range []record.Type{record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationResult} {
 		if bytes.Contains(r.JSON[:min(len(r.JSON), 300)], []byte(`"type":"`+kind+`"`)) {
@@ -187,6 +214,7 @@ func (l *Log) recordFindings(ctx context.Context, f findings) error {
 		}
 		last = e
 	}
-	_, err := Pending{log: l, entry: last}.Wait(ctx)
+	p := pending{log: l, entry: last}
+	_, err := p.Wait(ctx)
 	return err
 }

@@ -204,7 +204,7 @@ func TestConcurrentAppendsKeepOrderPerSession(t *testing.T) {
 
 func TestBeginOverlaps(t *testing.T) {
 	l := mustOpen(t, Options{Dir: t.TempDir()})
-	var pending []Pending
+	var pending []record.Pending
 	for range 10 {
 		p, err := l.Begin(t.Context(), record.Event{Type: record.OperationHeld})
 		if err != nil {

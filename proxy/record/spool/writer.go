@@ -121,11 +121,12 @@ func (l *Log) writeBatch(batch []*entry) error {
 		}
 		start := len(l.buffer)
 		l.buffer = append(l.buffer, make([]byte, frameHeader)...)
-		l.buffer = record.AppendHead(l.buffer, l.prefix, e.index, e.at)
+		l.buffer = record.AppendHead(l.buffer, l.prefix, e.index, l.tail, e.at)
 		l.buffer = append(l.buffer, e.body...)
 		if len(l.buffer)-start != e.size {
 			return fmt.Errorf("internal error: record %d has %d bytes, planned were %d", e.index, len(l.buffer)-start, e.size)
 		}
+		l.tail = record.LeafHash(l.buffer[start+frameHeader:])
 		sealFrame(l.buffer[start:], start == 0)
 		l.ledger.apply(e.mark)
 	}

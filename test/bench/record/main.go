@@ -70,7 +70,7 @@ func run(dir, writers string, period, pause time.Duration, rounds int) error {
 }
 
 func measureAll(root, writers string, period, pause time.Duration, rounds int) error {
-	size := len(record.AppendJSON(nil, record.Position{LogID: strings.Repeat("0", 32)}, event()))
+	size := len(record.AppendJSON(nil, record.Position{LogID: strings.Repeat("0", 32)}, record.Hash{}, event()))
 	fmt.Fprintf(os.Stdout, "%d processors, records of %d bytes\n\n", runtime.GOMAXPROCS(0), size)
 	fmt.Fprintf(os.Stdout, "%-22s %12s %10s %10s %10s %14s\n", "", "per second", "p50 ms", "p99 ms", "max ms", "records/sync")
 	for round := range rounds {

@@ -65,7 +65,7 @@ func Records(first, end int64) []record.Record {
 func one(index int64, reason string) record.Record {
 	p := record.Position{LogID: LogID, Index: index}
 	e := record.Event{Type: record.SessionEnd, Time: time.Unix(1700000000, index), Session: fmt.Sprint(index % 3), Reason: reason}
-	return record.Record{Position: p, JSON: record.AppendJSON(nil, p, &e)}
+	return record.Record{Position: p, JSON: record.AppendJSON(nil, p, record.Hash{}, &e)}
 }
 
 func write(t *testing.T, s sink.Sink, batch []record.Record) {
