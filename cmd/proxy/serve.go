@@ -252,7 +252,10 @@ func newSink(s snapshot.Sink) (sink.Sink, error) {
 	case "Stdout":
 		return stdout.New(os.Stdout), nil
 	case "File":
-		return file.New(file.Options{Dir: s.Directory, MaxBytes: s.MaxFileBytes})
+		if s.File == nil {
+			return nil, errors.New("type File without its settings")
+		}
+		return file.New(file.Options{Dir: s.File.Directory, MaxBytes: s.File.MaxFileBytes})
 	default:
 		return nil, fmt.Errorf("type unknown to this proxy: %q: upgrade the proxy to the manager's version", s.Type)
 	}

@@ -99,7 +99,7 @@ proxy: {placement: External, external: {serverNames: [localhost]}}}}`), 0o600))
 		Schema: snapshot.Schema, Revision: 1, Time: time.Now().UTC(), Connection: snapshot.Connection{Namespace: namespace, Name: "shop", UID: uid, Generation: 1},
 		Protocol: "postgres", Targets: []snapshot.Target{{Host: "127.0.0.1", Port: 5432}}, TLS: snapshot.TLS{Mode: "VerifyFull"},
 		Credential: snapshot.Credential{Type: "Secret", Secret: "db"}, MaxStalenessSeconds: 300,
-		Sinks: []snapshot.Sink{{Name: "files", Type: "File", Directory: s.log}},
+		Sinks: []snapshot.Sink{{Name: "files", Type: "File", File: &snapshot.FileSink{Directory: s.log}}},
 	}
 	data, err := snapshot.Seal(next, s.key)
 	must(t, err)

@@ -43,7 +43,7 @@ func compileSink(sink *v1alpha1.LogSink) (snapshot.Sink, error) {
 		if !path.IsAbs(directory) || path.Clean(directory) != strings.TrimRight(directory, "/") {
 			return compiled, fmt.Errorf("spec.file.directory must be an absolute path without '.' and '..': %q", directory)
 		}
-		compiled.Directory, compiled.MaxFileBytes = directory, sink.Spec.File.MaxFileBytes
+		compiled.File = &snapshot.FileSink{Directory: directory, MaxFileBytes: sink.Spec.File.MaxFileBytes}
 		return compiled, nil
 	default:
 		return compiled, fmt.Errorf("type %q with its settings is needed; this manager knows Stdout and File", sink.Spec.Type)

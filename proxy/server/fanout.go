@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -139,7 +140,7 @@ func (f *Fanout) write(ctx context.Context, settings snapshot.Sink, batch []reco
 func (f *Fanout) close(sinks map[string]snapshot.Sink) error {
 	var errs []error
 	for name, out := range f.open {
-		if sinks[name] == out.settings {
+		if reflect.DeepEqual(sinks[name], out.settings) {
 			continue
 		}
 		delete(f.open, name)

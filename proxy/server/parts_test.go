@@ -181,7 +181,7 @@ func TestFanout(t *testing.T) {
 func TestFanoutTakesNewestSettings(t *testing.T) {
 	begin := time.Unix(1800000000, 0)
 	at := func(age time.Duration, revision, bytes int64) *snapshot.Snapshot {
-		return &snapshot.Snapshot{Time: begin.Add(-age), Revision: revision, Sinks: []snapshot.Sink{{Name: "a", Type: "File", MaxFileBytes: bytes}}}
+		return &snapshot.Snapshot{Time: begin.Add(-age), Revision: revision, Sinks: []snapshot.Sink{{Name: "a", Type: "File", File: &snapshot.FileSink{MaxFileBytes: bytes}}}}
 	}
 	tests := map[string]struct {
 		reason    string

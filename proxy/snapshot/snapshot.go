@@ -32,6 +32,7 @@ type Snapshot struct {
 	Credential Credential      `json:"credential"`
 	Options    json.RawMessage `json:"options,omitempty"`
 	Session    Session         `json:"session"`
+	Audit      Audit           `json:"audit,omitzero"`
 	// MaxStalenessSeconds bounds how long a proxy serves without proof of freshness.
 	MaxStalenessSeconds int32 `json:"maxStalenessSeconds"`
 
@@ -112,12 +113,133 @@ type RequiredClaim struct {
 	Value string `json:"value"`
 }
 
-// Sink is one accepted LogSink object. Type is Stdout or File.
+// Audit says how the trail of the Connection is kept. The zero value is the
+// safest and the least that is kept.
+type Audit struct {
+	// Durability is Local or Remote (record.Durability); empty is Local.
+	Durability string `json:"durability,omitempty"`
+	// ReadOverlap lets what only reads be forwarded while its record is written.
+	ReadOverlap bool `json:"readOverlap,omitempty"`
+	// Responses is None, Digest or Masked; empty is None.
+	Responses string `json:"responses,omitempty"`
+	// Parameters is Digest or Text; empty is Digest.
+	Parameters string `json:"parameters,omitempty"`
+	// LogRetentionSeconds is how long the proxy's own log keeps records that
+	// every sink has.
+	LogRetentionSeconds int64 `json:"logRetentionSeconds,omitempty"`
+	// LegalHold has the proxy's own log keep everything.
+	LegalHold bool `json:"legalHold,omitempty"`
+}
+
+// Sink is one accepted LogSink object. Type names the one of File, S3, OTLP,
+// Syslog, Kafka and Webhook that is set; Stdout has none.
 type Sink struct {
-	Name         string `json:"name"`
-	Type         string `json:"type"`
-	Directory    string `json:"directory,omitempty"`
-	MaxFileBytes int64  `json:"maxFileBytes,omitempty"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Format is Native or OCSF; empty is Native.
+	Format string `json:"format,omitempty"`
+	// Secret says that the sink has credentials: those keys of the Secret
+	// SinkSecretName that begin with SinkSecretKey.
+	Secret  bool         `json:"secret,omitempty"`
+	TLS     SinkTLS      `json:"tls,omitzero"`
+	File    *FileSink    `json:"file,omitempty"`
+	S3      *S3Sink      `json:"s3,omitempty"`
+	OTLP    *OTLPSink    `json:"otlp,omitempty"`
+	Syslog  *SyslogSink  `json:"syslog,omitempty"`
+	Kafka   *KafkaSink   `json:"kafka,omitempty"`
+	Webhook *WebhookSink `json:"webhook,omitempty"`
+}
+
+// SinkSecretName is the Secret, beside a Connection, that holds the credentials
+// of its sinks.
+func SinkSecretName(connection string) string { return "doorward-" + connection + "-sinks" }
+
+// SinkSecretKey is the key under which a sink finds one value of its Secret:
+// the LogSink's name, an underscore, which no name of a LogSink holds, and the key.
+func SinkSecretKey(sink, key string) string { return sink + "_" + key }
+
+// The keys of a LogSink's Secret.
+const (
+	// SinkAccessKeyID, SinkSecretAccessKey and SinkSessionToken are for S3.
+	SinkAccessKeyID     = "accessKeyID"
+	SinkSecretAccessKey = "secretAccessKey"
+	SinkSessionToken    = "sessionToken"
+	// SinkUsername and SinkPassword are for Kafka.
+	SinkUsername = "username"
+	SinkPassword = "password"
+	// SinkHeaders are lines of "Name: value", for OTLP and Webhook.
+	SinkHeaders = "headers"
+	// SinkSigningKey signs webhooks; the previous one signs too, where it is set.
+	SinkSigningKey         = "signingKey"
+	SinkPreviousSigningKey = "previousSigningKey"
+	// SinkCertificate and SinkKey are a client certificate, for every type.
+	SinkCertificate = "tls.crt"
+	SinkKey         = "tls.key"
+)
+
+// SinkTLS is how a sink's server is verified. Mode is VerifyFull or Disabled;
+// empty is VerifyFull. Empty CA means the system's roots.
+type SinkTLS struct {
+	Mode       string `json:"mode,omitempty"`
+	ServerName string `json:"serverName,omitempty"`
+	CA         string `json:"ca,omitempty"`
+}
+
+// FileSink are the settings of type File. Zero RetentionSeconds keeps for ever.
+type FileSink struct {
+	Directory        string `json:"directory"`
+	MaxFileBytes     int64  `json:"maxFileBytes,omitempty"`
+	RetentionSeconds int64  `json:"retentionSeconds,omitempty"`
+}
+
+// S3Sink are the settings of type S3.
+type S3Sink struct {
+	// Endpoint is a URL without path.
+	Endpoint string `json:"endpoint"`
+	Region   string `json:"region,omitempty"`
+	Bucket   string `json:"bucket"`
+	Prefix   string `json:"prefix,omitempty"`
+	// Addressing is Path or VirtualHost; empty lets the endpoint decide.
+	Addressing string `json:"addressing,omitempty"`
+	// Compression is None or Gzip; empty is None.
+	Compression string `json:"compression,omitempty"`
+	// LockMode is Governance, Compliance or empty; RetentionDays goes with it.
+	LockMode      string `json:"lockMode,omitempty"`
+	RetentionDays int32  `json:"retentionDays,omitempty"`
+	LegalHold     bool   `json:"legalHold,omitempty"`
+}
+
+// OTLPSink are the settings of type OTLP. Protocol is GRPC or HTTP.
+type OTLPSink struct {
+	Endpoint string `json:"endpoint"`
+	Protocol string `json:"protocol"`
+	// Compression is None or Gzip; empty is None.
+	Compression string `json:"compression,omitempty"`
+}
+
+// SyslogSink are the settings of type Syslog.
+type SyslogSink struct {
+	// Address is host:port.
+	Address string `json:"address"`
+	// Facility is a keyword of RFC 5424, such as "local0"; empty is "audit" (13).
+	Facility        string `json:"facility,omitempty"`
+	MaxMessageBytes int64  `json:"maxMessageBytes,omitempty"`
+}
+
+// KafkaSink are the settings of type Kafka.
+type KafkaSink struct {
+	// Brokers are host:port.
+	Brokers []string `json:"brokers"`
+	Topic   string   `json:"topic"`
+	// SASL is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or empty.
+	SASL string `json:"sasl,omitempty"`
+}
+
+// WebhookSink are the settings of type Webhook.
+type WebhookSink struct {
+	URL string `json:"url"`
+	// Compression is None or Gzip; empty is None.
+	Compression string `json:"compression,omitempty"`
 }
 
 // Heartbeat is the manager's proof of life: signed, newer with each beat, and
