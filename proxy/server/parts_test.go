@@ -197,7 +197,7 @@ func TestFanoutTakesNewestSettings(t *testing.T) {
 			for range 20 { // a map's order is another each time
 				var got int64
 				f := NewFanout(func(s snapshot.Sink) (sink.Sink, error) {
-					got = s.MaxFileBytes
+					got = s.File.MaxFileBytes
 					return &listening{}, nil
 				})
 				for connection, s := range tc.snapshots {
