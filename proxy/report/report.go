@@ -10,6 +10,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,8 +24,14 @@ const (
 // ConfigMapName is the ConfigMap, beside its Connection, that proxies report in.
 func ConfigMapName(connection string) string { return "doorward-" + connection + "-proxies" }
 
-// MaxBytes bounds one entry.
-const MaxBytes = 8 << 10
+// MaxBytes bounds one entry, so that those of 32 instances fit a ConfigMap.
+const MaxBytes = 32 << 10
+
+// MaxSinks bounds the sinks of one entry, MaxSinkError the error of one, in bytes.
+const (
+	MaxSinks     = 32
+	MaxSinkError = 256
+)
 
 // Report is one instance's entry. It holds no secret.
 type Report struct {
@@ -41,6 +48,29 @@ type Report struct {
 	Address string `json:"address,omitempty"`
 	// Problems is what keeps the instance from serving; empty means that it serves.
 	Problems []Problem `json:"problems,omitempty"`
+	// Sinks is how each LogSink takes the instance's records, by name; at most
+	// MaxSinks of them.
+	Sinks []Sink `json:"sinks,omitempty"`
+}
+
+// Sink is how one LogSink takes an instance's records.
+type Sink struct {
+	// Name is the LogSink's.
+	Name string `json:"name"`
+	// Reachable says that the sink took the last batch, or that it has not been
+	// tried since it was opened without an error.
+	Reachable bool `json:"reachable"`
+	// Lag is the number of records that the sink has not acknowledged.
+	Lag int64 `json:"lag"`
+	// AcknowledgedAt is when the sink last acknowledged records of this process;
+	// zero where it has not.
+	AcknowledgedAt time.Time `json:"acknowledgedAt,omitzero"`
+	// Error is why the last attempt failed, at most MaxSinkError bytes of
+	// printable text, never a secret; empty after a success.
+	Error string `json:"error,omitempty"`
+	// Missed is the number of records that were deleted before the sink came,
+	// or came back.
+	Missed int64 `json:"missed,omitempty"`
 }
 
 // Problem is one thing that is wrong, in the form of a condition: Type is the
@@ -51,9 +81,17 @@ type Problem struct {
 	Message string `json:"message"`
 }
 
-// Encode makes the entry's text.
+// Encode makes the entry's text. Where it would be too long, the sinks' errors
+// are left out first: an instance whose report is missing is taken to be gone.
 func Encode(r Report) (string, error) {
 	data, err := json.Marshal(r)
+	if err == nil && len(data) > MaxBytes {
+		r.Sinks = slices.Clone(r.Sinks)
+		for i := range r.Sinks {
+			r.Sinks[i].Error = r.Sinks[i].Error[:min(len(r.Sinks[i].Error), 32)]
+		}
+		data, err = json.Marshal(r)
+	}
 	if err != nil {
 		return "", fmt.Errorf("cannot encode report: %w", err)
 	}

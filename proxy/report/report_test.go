@@ -15,6 +15,10 @@ func TestRoundTrip(t *testing.T) {
 	want := Report{
 		Instance: "shop-0", Revision: 7, ObservedAt: time.Unix(1700000000, 0).UTC(), Nonce: "n",
 		Problems: []Problem{{Type: "CredentialAvailable", Reason: "KeyMissing", Message: "add the key"}},
+		Sinks: []Sink{
+			{Name: "archive", Reachable: true, AcknowledgedAt: time.Unix(1700000001, 0).UTC()},
+			{Name: "siem", Lag: 12, Error: "connection refused", Missed: 3},
+		},
 	}
 	text, err := Encode(want)
 	if err != nil {
@@ -34,6 +38,26 @@ func TestRoundTrip(t *testing.T) {
 func TestConfigMapName(t *testing.T) {
 	if got := ConfigMapName("shop"); got != "doorward-shop-proxies" {
 		t.Errorf("%q: proxies of other versions look elsewhere", got)
+	}
+}
+
+// An instance whose report is missing counts as gone, so that a long word of a
+// sink must not keep it from reporting.
+func TestEncodeShortensErrors(t *testing.T) {
+	r := Report{Instance: "shop-0"}
+	for range MaxSinks {
+		r.Sinks = append(r.Sinks, Sink{Name: strings.Repeat("s", 253), Error: strings.Repeat("<", MaxSinkError)})
+	}
+	text, err := Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode("shop-0", text)
+	if err != nil || len(got.Sinks) != MaxSinks || got.Sinks[0].Error == "" {
+		t.Errorf("%d sinks, %v: want all, each with the beginning of its error", len(got.Sinks), err)
+	}
+	if len(r.Sinks[0].Error) != MaxSinkError {
+		t.Error("the caller's report was changed")
 	}
 }
 
