@@ -38,6 +38,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&AccessPolicy{}, &AccessPolicyList{},
 		&ApprovalRequest{}, &ApprovalRequestList{},
+		&AuditLog{}, &AuditLogList{},
 		&AuditSession{}, &AuditSessionList{},
 		&Connection{}, &ConnectionList{},
 		&IdentityProvider{}, &IdentityProviderList{},
