@@ -15,6 +15,10 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 )
 
+// MaxRetryAfter bounds the pause that a destination may ask for. An error of
+// Write asks with a method RetryAfter() time.Duration, as Failure does.
+const MaxRetryAfter = 5 * time.Minute
+
 // Target is a sink with its name and its feed. The feed is closed by whoever
 // opened it, after Run.
 type Target struct {
@@ -201,12 +205,22 @@ func (w *worker) deliver(ctx context.Context, batch []record.Record) error {
 		w.failed(err)
 		// Up to half of the pause is random, so that proxies do not come back
 		// to a sink all at once.
-		w.pause(ctx, retry/2+rand.N(retry/2+1)) //nolint:gosec // no secret
+		w.pause(ctx, max(retry/2+rand.N(retry/2+1), asked(err))) //nolint:gosec // no secret
 		retry = min(2*retry, w.options.RetryMax)
 		if ctx.Err() != nil {
 			return err
 		}
 	}
+}
+
+// asked is the pause that the destination asked for with its error, bounded;
+// zero where it asked for none.
+func asked(err error) time.Duration {
+	var failure interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &failure) {
+		return 0
+	}
+	return min(failure.RetryAfter(), MaxRetryAfter)
 }
 
 func (w *worker) write(ctx context.Context, batch []record.Record) error {
