@@ -17,6 +17,7 @@ TEST_TIMEOUT ?= 25m
 BIN := bin
 TOOLS := $(BIN)/tools
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
+SINK_SERVERS := $(patsubst test/sinks/%/go.mod,$(BIN)/sinks/%,$(wildcard test/sinks/*/go.mod))
 # The product's binaries are static, so that they run from an image made from scratch.
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
 
@@ -65,7 +66,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps ## Run all tests with the race detector; installs what they need.
+test: install-deps sink-servers ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 
@@ -119,6 +120,14 @@ controlplane: ## Obtain etcd, kube-apiserver, kube-controller-manager and kubect
 
 .PHONY: tools
 tools: $(addprefix $(TOOLS)/,controller-gen golangci-lint kustomize) ## Build the pinned development tools into bin/tools/.
+
+.PHONY: sink-servers
+sink-servers: $(SINK_SERVERS) ## Build the servers that the tests of the sinks write to, once, into bin/sinks/.
+
+# The flags are those of test/sinks/build.go. The folder either pins a tool or is a main package.
+$(BIN)/sinks/%: test/sinks/%/go.mod test/sinks/%/go.sum $(wildcard test/sinks/*/main.go)
+	@source hack/lib/progress.sh; mkdir -p $(BIN)/sinks; what=tool; [[ ! -e test/sinks/$*/main.go ]] || what=.; \
+		progress "build $*" $(GO) -C test/sinks/$* build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ $$what
 
 # A tool is built again when the module that pins it changes.
 $(TOOLS)/%: hack/tools/%/go.mod hack/tools/%/go.sum
