@@ -88,7 +88,7 @@ func TestManagerRights(t *testing.T) {
 				"update validatingadmissionpolicies.admissionregistration.k8s.io", "delete validatingadmissionpolicybindings.admissionregistration.k8s.io",
 				"serve connections.doorward.dev", "approve connections.doorward.dev", "update connections.doorward.dev",
 				"update accesspolicies.doorward.dev", "update customresourcedefinitions.apiextensions.k8s.io",
-				"impersonate users", "create pods", "create serviceaccounts/token", "get nodes",
+				"impersonate users", "create pods", "create serviceaccounts/token", "get nodes", "create auditlogs.doorward.dev", "delete auditlogs.doorward.dev",
 			},
 		},
 		"OwnNamespace": {
@@ -100,7 +100,7 @@ func TestManagerRights(t *testing.T) {
 			namespace: "bound",
 			allowed: []string{
 				"get secrets", "create secrets", "create deployments.apps", "create roles.rbac.authorization.k8s.io", "create rolebindings.rbac.authorization.k8s.io",
-				"patch approvalrequests/status.doorward.dev", "delete auditsessions.doorward.dev", "serve connections.doorward.dev",
+				"patch approvalrequests/status.doorward.dev", "delete auditsessions.doorward.dev", "create auditlogs.doorward.dev", "patch auditlogs/status.doorward.dev", "serve connections.doorward.dev",
 			},
 			refused: []string{
 				"approve connections.doorward.dev", "update connections.doorward.dev", "update accesspolicies.doorward.dev", "create accesspolicies.doorward.dev",
@@ -172,7 +172,7 @@ func TestUserRoles(t *testing.T) {
 			refused: append([]string{"update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev"}, writes...),
 		},
 		"doorward-auditor": {
-			allowed: []string{"list auditsessions.doorward.dev", "list accesspolicies.doorward.dev"},
+			allowed: []string{"list auditsessions.doorward.dev", "list auditlogs.doorward.dev", "list accesspolicies.doorward.dev"},
 			refused: append([]string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev"}, writes...),
 		},
 		"doorward-editor": {

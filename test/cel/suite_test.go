@@ -92,8 +92,9 @@ func prepare(ctx context.Context) error {
 		// is refused is refused by admission.
 		clusterRole("test-writer",
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get", "list", "create", "update", "patch"}, Resources: []string{
-				"approvalrequests", "approvalrequests/status", "auditsessions", "auditsessions/status",
+				"approvalrequests", "approvalrequests/status", "auditlogs", "auditlogs/status", "auditsessions", "auditsessions/status",
 			}},
+			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"delete", "deletecollection"}, Resources: []string{"auditlogs"}},
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get"}, Resources: []string{"connections"}}),
 		clusterRole("test-serve", verbRule(v1alpha1.VerbServe)),
 		clusterRole("test-approve", verbRule(v1alpha1.VerbApprove)),
@@ -164,6 +165,7 @@ func enforced(ctx context.Context) error {
 	set(decided, "spec.decisions", []any{decision("Approve")})
 	return errors.Join(
 		refused("create a request", nobody.Create(ctx, sample("approvalrequest.yaml"), client.DryRunAll)),
+		refused("create a log", nobody.Create(ctx, sample("auditlog.yaml"), client.DryRunAll)),
 		refused("create a session", nobody.Create(ctx, sample("auditsession.yaml"), client.DryRunAll)),
 		refused("write the status of a request", nobody.Status().Update(ctx, status, client.DryRunAll)),
 		refused("update a request", nobody.Update(ctx, label, client.DryRunAll)),
