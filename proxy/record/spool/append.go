@@ -47,7 +47,7 @@ func (l *Log) Append(ctx context.Context, event record.Event) (record.Position, 
 	if err != nil {
 		return record.Position{}, err
 	}
-	p := pending{log: l, entry: e}
+	p := pending{log: l, entry: e, remote: event.Durability == record.Remote}
 	return p.Wait(ctx)
 }
 
@@ -55,6 +55,8 @@ func (l *Log) Append(ctx context.Context, event record.Event) (record.Position, 
 type pending struct {
 	log   *Log
 	entry *entry
+	// remote says that a sink off this machine must acknowledge it too.
+	remote bool
 }
 
 // Begin queues a record in order and returns while it is being written, so
@@ -65,16 +67,20 @@ func (l *Log) Begin(ctx context.Context, event record.Event) (record.Pending, er
 	if err != nil {
 		return nil, err
 	}
-	return &pending{log: l, entry: e}, nil
+	return &pending{log: l, entry: e, remote: event.Durability == record.Remote}, nil
 }
 
-// Wait returns the record's position once it is on disk.
+// Wait returns the record's position once it is on disk, and at a remote sink
+// where the event asks for that.
 func (p *pending) Wait(ctx context.Context) (record.Position, error) {
 	e := p.entry
 	select {
 	case err := <-e.done:
 		position := record.Position{LogID: p.log.identity.id, Index: e.index}
 		release(e)
+		if err == nil && p.remote {
+			err = p.log.options.AwaitRemote(ctx, position.Index)
+		}
 		if err != nil {
 			return record.Position{}, err
 		}
@@ -100,6 +106,9 @@ func (l *Log) reserve() int64 { return min(1<<20, l.options.SegmentBytes/4) }
 func (l *Log) enqueue(ctx context.Context, event *record.Event, waited bool, reserve int64) (*entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("record not written: %w", context.Cause(ctx))
+	}
+	if waited && event.Durability == record.Remote && l.options.AwaitRemote == nil {
+		return nil, fmt.Errorf("record not written: durability %q: no sink off this machine can acknowledge it here", record.Remote)
 	}
 	e, ok := entries.Get().(*entry)
 	if !ok {

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,7 +20,24 @@ import (
 // delivered again.
 const cursorDelay = time.Second
 
-var sinkName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+var sinkName = regexp.MustCompile(`^_?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+
+const readerMark = "_"
+
+// ReaderName is the name of a reader that is no sink, such as what shows sessions:
+// it holds back deletion as sinks do, but a log that has readers only deletes
+// nothing. No sink's name begins as a reader's does.
+func ReaderName(name string) string { return readerMark + name }
+
+func isReader(name string) bool { return strings.HasPrefix(name, readerMark) }
+
+// spoken is what an error calls a sink or a reader.
+func spoken(name string) string {
+	if isReader(name) {
+		return fmt.Sprintf("the proxy's reader %q", strings.TrimPrefix(name, readerMark))
+	}
+	return fmt.Sprintf("sink %q", name)
+}
 
 func checkSinkName(name string) error {
 	if !sinkName.MatchString(name) {
@@ -37,13 +54,15 @@ type cursor struct {
 
 	mu      sync.Mutex
 	next    int64 // the first record not acknowledged
-	written int64 // what of it is on disk
+	missed  int64 // records that were deleted before the sink came, or came back
+	written int64 // what of next is on disk
 	at      time.Time
 }
 
 type cursorDocument struct {
-	Log  string `json:"log"`
-	Next int64  `json:"next"`
+	Log    string `json:"log"`
+	Next   int64  `json:"next"`
+	Missed int64  `json:"missed,omitempty"`
 }
 
 func openCursor(dir, name, log string) (*cursor, error) {
@@ -56,11 +75,27 @@ func openCursor(dir, name, log string) (*cursor, error) {
 		return nil, err
 	}
 	var d cursorDocument
-	if err := json.Unmarshal(data, &d); err != nil || d.Log != log || d.Next < 0 {
+	if err := json.Unmarshal(data, &d); err != nil || d.Log != log || d.Next < 0 || d.Missed < 0 {
 		return nil, fmt.Errorf("%w: cursor %q is not of log %s: remove it to deliver all records again", ErrCorrupt, c.path, log)
 	}
-	c.next, c.written = d.Next, d.Next
+	c.next, c.missed, c.written = d.Next, d.Missed, d.Next
 	return c, nil
+}
+
+// pass moves the cursor over records that are deleted.
+func (c *cursor) pass(first int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next < first {
+		c.missed += first - c.next
+		c.next = first
+	}
+}
+
+func (c *cursor) missing() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.missed
 }
 
 func (c *cursor) acknowledged() int64 {
@@ -90,25 +125,13 @@ func (c *cursor) persist() error {
 	if c.next == c.written {
 		return nil
 	}
-	data, err := json.Marshal(cursorDocument{Log: c.log, Next: c.next})
+	data, err := json.Marshal(cursorDocument{Log: c.log, Next: c.next, Missed: c.missed})
 	if err != nil {
 		return err
 	}
 	if err := writeFile(c.path, append(data, '\n')); err != nil {
-		return fmt.Errorf("cannot keep how far sink %q is: %w", c.name, err)
+		return fmt.Errorf("cannot keep how far %s is: %w", spoken(c.name), err)
 	}
 	c.written = c.next
 	return nil
-}
-
-// acknowledged is the index up to which every sink has all records.
-func (l *Log) acknowledged() int64 {
-	if len(l.options.Sinks) == 0 {
-		return 0
-	}
-	least := int64(math.MaxInt64)
-	for _, name := range l.options.Sinks {
-		least = min(least, l.cursors[name].acknowledged())
-	}
-	return least
 }

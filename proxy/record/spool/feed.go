@@ -16,27 +16,23 @@ import (
 type Feed struct {
 	reader *Reader
 	cursor *cursor
-	missed int64
 }
 
 // NewFeed continues where the sink last acknowledged. The sink must be one of
-// Options.Sinks. A sink that is new, or was left out for a while, gets what is
-// still kept. The caller closes it.
+// Options.Sinks, or added. A sink that is new, or was left out for a while,
+// gets what is still kept. The caller closes it.
 func (l *Log) NewFeed(sink string) (*Feed, error) {
+	l.places.Lock()
 	c := l.cursors[sink]
+	l.places.Unlock()
 	if c == nil {
-		return nil, fmt.Errorf("sink unknown to the record log: %q: name it in Options.Sinks", sink)
+		return nil, fmt.Errorf("sink unknown to the record log: %q: name it in Options.Sinks, or add it", sink)
 	}
-	from := c.acknowledged()
-	l.mu.Lock()
-	first := l.segments[0].first
-	l.mu.Unlock()
-	missed := max(first-from, 0)
-	r, err := l.NewReader(max(from, first))
+	r, err := l.NewReader(c.acknowledged())
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{reader: r, cursor: c, missed: missed}, nil
+	return &Feed{reader: r, cursor: c}, nil
 }
 
 // Next is Reader.Next.
@@ -63,7 +59,7 @@ func (f *Feed) Durable() int64 { return f.reader.log.Durable() }
 
 // Missed is the number of records that the sink was not fed because they had
 // been deleted before it came, or came back.
-func (f *Feed) Missed() int64 { return f.missed }
+func (f *Feed) Missed() int64 { return f.cursor.missing() }
 
 // Close keeps on disk how far the sink is.
 func (f *Feed) Close() error { return errors.Join(f.cursor.persist(), f.reader.Close()) }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -32,11 +31,13 @@ func (l *Log) keepRoom(ctx context.Context) {
 			content := l.spareErr == nil && len(l.sealed) == 0
 			l.mu.Unlock()
 			if content {
+				// Records grow old, too.
+				l.deleteOld()
 				continue
 			}
 		}
 		l.closeSealed()
-		l.deleteAcknowledged()
+		l.deleteOld()
 		l.makeSpare(serial)
 	}
 }
@@ -53,9 +54,10 @@ func (l *Log) closeSealed() {
 		s := l.sealed[0]
 		l.mu.Unlock()
 		if err := writeOpening(openPath(l.options.Dir, s.first), opening{Previous: s.old.first, PreviousBytes: s.old.used, UnderWay: s.open}); err != nil {
+			err = l.noRoom(err)
 			l.mu.Lock()
 			if l.spareErr == nil && l.spare == nil {
-				l.spareErr = l.noRoom(err)
+				l.spareErr = err
 				l.announce()
 			}
 			l.mu.Unlock()
@@ -68,36 +70,6 @@ func (l *Log) closeSealed() {
 			l.occupied -= s.old.size - s.old.used
 			s.old.size = s.old.used
 		}
-		l.mu.Unlock()
-	}
-}
-
-// deleteAcknowledged deletes the segments all of whose records every sink has.
-func (l *Log) deleteAcknowledged() {
-	acknowledged := l.acknowledged()
-	for {
-		l.mu.Lock()
-		if len(l.segments) < 2 || l.segments[1].first > acknowledged || len(l.sealed) > 0 {
-			l.mu.Unlock()
-			return
-		}
-		s := l.segments[0]
-		l.mu.Unlock()
-		// The cursors must be on disk first: records that are gone cannot be
-		// delivered again.
-		for _, c := range l.cursors {
-			if c.persist() != nil {
-				return
-			}
-		}
-		if err := os.Remove(s.path); err != nil {
-			return
-		}
-		// Of no use without its segment; one left behind does no harm.
-		_ = os.Remove(openPath(l.options.Dir, s.first))
-		l.mu.Lock()
-		l.segments = l.segments[1:]
-		l.occupied -= s.size
 		l.mu.Unlock()
 	}
 }
@@ -123,12 +95,15 @@ func (l *Log) makeSpare(serial int) {
 			spare = &segment{path: path, size: size, file: file}
 		}
 	}
+	if err != nil {
+		err = l.noRoom(err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full := l.full
 	l.spare, l.spareErr, l.full = spare, nil, false
 	if err != nil {
-		l.spareErr, l.full = l.noRoom(err), full
+		l.spareErr, l.full = err, full
 	} else {
 		l.occupied += size
 	}
@@ -140,20 +115,10 @@ func (l *Log) noRoom(cause error) error {
 	if errors.Is(cause, ErrFull) {
 		return cause
 	}
+	remedy := l.Usage().Held
+	if remedy == "" {
+		remedy = "free space"
+	}
 	return fmt.Errorf("%w: directory %q: %w: %s: operations are refused until then",
-		ErrFull, l.options.Dir, cause, l.remedy())
-}
-
-func (l *Log) remedy() string {
-	var slowest *cursor
-	for _, c := range l.cursors {
-		if slowest == nil || c.acknowledged() < slowest.acknowledged() {
-			slowest = c
-		}
-	}
-	if slowest == nil {
-		return "no sink takes records from it: configure a sink, or make it larger"
-	}
-	return fmt.Sprintf("sink %q has acknowledged %d of %d records: bring it back, free space, or make the log larger",
-		slowest.name, slowest.acknowledged(), l.durable.Load())
+		ErrFull, l.options.Dir, cause, remedy)
 }

@@ -39,9 +39,17 @@ type Options struct {
 	// SegmentBytes is the size of one segment, at most a quarter of MaxBytes;
 	// where zero, DefaultSegmentBytes or what MaxBytes admits.
 	SegmentBytes int64
-	// Sinks are the names of all sinks that must acknowledge a record before
-	// its segment may be deleted. Without sinks nothing is deleted.
+	// Sinks are the names of the sinks, and of the readers (see ReaderName), that
+	// must acknowledge a record before its segment may be deleted, from the
+	// start on; AddSink adds others. Without a sink nothing is deleted.
 	Sinks []string
+	// Retention and Hold are in force until SetRetention is called.
+	Retention time.Duration
+	Hold      string
+	// AwaitRemote returns nil once a sink off this machine has acknowledged the
+	// record of an index. An event that asks for that (record.Remote) is
+	// refused where it is nil.
+	AwaitRemote func(ctx context.Context, index int64) error
 	// Disk makes segment files; the operating system's where nil.
 	Disk Disk
 	// Now is the clock; time.Now where nil.
@@ -83,6 +91,8 @@ type segment struct {
 	// size is the file's size, used what of it holds frames.
 	size, used int64
 	file       Segment
+	// newest is the time of the newest record, once it was asked for; guarded by places.
+	newest time.Time
 }
 
 // Log is the write-ahead log. It implements record.Log.
@@ -91,7 +101,13 @@ type Log struct {
 	identity identity
 	prefix   string
 	lock     *os.File
-	cursors  map[string]*cursor
+
+	// places guards what follows, and is held while a segment is deleted. It
+	// is locked before mu.
+	places    sync.Mutex
+	cursors   map[string]*cursor // of all sinks and readers that count
+	retention time.Duration
+	hold      string
 
 	// accepted is next, to be read without the lock.
 	accepted atomic.Int64
@@ -186,10 +202,7 @@ func (l *Log) Close() error {
 	for r := range readers {
 		signal(r.notify)
 	}
-	errs := []error{failure}
-	for _, c := range l.cursors {
-		errs = append(errs, c.persist())
-	}
+	errs := []error{failure, l.persistCursors()}
 	if l.spare != nil {
 		errs = append(errs, l.spare.file.Close(), os.Remove(l.spare.path))
 	}

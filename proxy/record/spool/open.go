@@ -53,6 +53,7 @@ func open(ctx context.Context, options Options, lock *os.File) (*Log, error) {
 	l := &Log{
 		options: options, identity: id, prefix: record.HeadPrefix(id.id), lock: lock,
 		cursors: map[string]*cursor{}, readers: map[*Reader]struct{}{},
+		retention: options.Retention, hold: options.Hold,
 		wake: make(chan struct{}, 1), keep: make(chan struct{}, 1), done: make(chan struct{}),
 		ledger: found.ledger, tail: found.tail, segments: found.segments, next: found.next,
 	}
@@ -125,36 +126,6 @@ func begin(options Options) (identity, error) {
 		return identity{}, err
 	}
 	return id, writeFile(filepath.Join(options.Dir, keyFile), text)
-}
-
-// openCursors opens the cursors of all sinks. A sink that has acknowledged
-// more than there is shows that records are missing.
-func (l *Log) openCursors() error {
-	entries, err := os.ReadDir(filepath.Join(l.options.Dir, cursorDir))
-	if err != nil {
-		return err
-	}
-	names := map[string]bool{}
-	for _, e := range entries {
-		names[e.Name()] = false
-	}
-	for _, name := range l.options.Sinks {
-		names[name] = true
-	}
-	for name, wanted := range names {
-		c, err := openCursor(l.options.Dir, name, l.identity.id)
-		if err != nil {
-			return err
-		}
-		if c.next > l.next {
-			return fmt.Errorf("%w: records %d to %d are missing, sink %q has acknowledged them: restore the directory from a copy, or move it away to begin a new log and keep it as evidence",
-				ErrCorrupt, l.next, c.next-1, name)
-		}
-		if wanted {
-			l.cursors[name] = c
-		}
-	}
-	return nil
 }
 
 // openActive opens the last segment for writing and zeroes its torn tail.
