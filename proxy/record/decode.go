@@ -70,6 +70,7 @@ type RecordingDocument struct {
 type CheckpointDocument struct {
 	Size int64  `json:"size"`
 	Note string `json:"note"`
+	Key  string `json:"key,omitempty"`
 }
 
 // RotationDocument introduces the log's next key.

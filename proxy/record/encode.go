@@ -122,6 +122,9 @@ func AppendBody(dst []byte, e *Event) []byte {
 	if c := e.Checkpoint; c != nil {
 		dst = strconv.AppendInt(append(dst, `,"checkpoint":{"size":`...), c.Size, 10)
 		dst = appendExact(append(dst, `,"note":`...), c.Note)
+		if c.Key != "" {
+			dst = appendExact(append(dst, `,"key":`...), c.Key)
+		}
 		dst = append(dst, '}')
 	}
 	if r := e.Rotation; r != nil {

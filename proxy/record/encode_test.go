@@ -87,7 +87,7 @@ var events = map[Type]Event{
 	},
 	Checkpoint: {
 		Type: Checkpoint, Time: at,
-		Checkpoint: &CheckpointNote{Size: 42, Note: "doorward.dev/log/" + testLog + "\n42\nAAAA\n\n\u2014 doorward.dev/log/" + testLog + " BBBB\n"},
+		Checkpoint: &CheckpointNote{Size: 42, Note: "doorward.dev/log/" + testLog + "\n42\nAAAA\n\n\u2014 doorward.dev/log/" + testLog + " BBBB\n", Key: "doorward.dev/log/" + testLog + "+0a0b0c0d+AQ=="},
 	},
 	KeyRotated: {
 		Type: KeyRotated, Time: at,

@@ -199,6 +199,10 @@ type CheckpointNote struct {
 	// Size is the number of records it covers, those before this record.
 	Size int64
 	Note string
+	// Key is the key that signed Note, in the form of a note verifier, so that
+	// a copy of the log can be verified by itself: the log's id certifies the
+	// first key, a KeyRotation each further one.
+	Key string
 }
 
 // KeyRotation introduces the log's next key.
