@@ -13,7 +13,7 @@ import (
 const foreignLimit = 512
 
 // Foreign makes text of a destination fit for an error: the secrets that the
-// destination was sent are taken out, it is cut at 512 bytes, and quoted so
+// destination was sent are taken out, and it is cut to 512 bytes and quoted, so
 // that no character of it acts on a terminal or breaks a line.
 func Foreign(text string, secrets ...string) string {
 	for _, secret := range secrets {
@@ -22,10 +22,15 @@ func Foreign(text string, secrets ...string) string {
 		}
 	}
 	text = strings.TrimSpace(text)
-	if len(text) > foreignLimit {
-		text = text[:foreignLimit] + " [cut]"
+	cut := ""
+	for {
+		// A quoted byte may take four.
+		quoted := strconv.QuoteToASCII(text + cut)
+		if len(quoted) <= foreignLimit+len(`" [cut]"`) {
+			return quoted
+		}
+		text, cut = text[:min(foreignLimit, len(text)*3/4)], " [cut]"
 	}
-	return strconv.QuoteToASCII(text)
 }
 
 // Failure is the error of a Write whose text a destination had a hand in.

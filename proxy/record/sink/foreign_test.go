@@ -25,6 +25,7 @@ func TestForeign(t *testing.T) {
 		"Control": {"escape sequences and line feeds show", "a\x1b[2K\nb\u202e", `"a\x1b[2K\nb\u202e"`},
 		"Secret":  {"a secret that is sent back is taken out", "bad token s3cr3t!", `"bad token [redacted]!"`},
 		"Long":    {"only the beginning is shown", strings.Repeat("x", 5000), `"` + strings.Repeat("x", 512) + ` [cut]"`},
+		"Wide":    {"also where its quoted form is long", strings.Repeat("\x00", 5000), `"` + strings.Repeat(`\x00`, 121) + ` [cut]"`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
