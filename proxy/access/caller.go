@@ -95,7 +95,7 @@ func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
 		event.Connection, event.Revision = recordConnection(st.snapshot.Connection), st.snapshot.Revision
 	}
 	if _, err := e.gate.config.Log.Append(ctx, event); err != nil {
-		return unavailable("the record could not be written, so nothing may pass", "Ask the operators to look at the proxy's disk.", err)
+		return e.gate.unrecorded("the record could not be written, so nothing may pass", err)
 	}
 	return nil
 }
@@ -133,9 +133,10 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 	event := grant.event(record.SessionStart, st, 0, nil)
 	event.Attributes = attributes
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules}
+	event.Durability = record.Durability(st.snapshot.Audit.Durability)
 	if _, err := gate.config.Log.Append(ctx, event); err != nil {
 		grant.discard()
-		return nil, unavailable("the record could not be written, so no session may start", "Ask the operators to look at the proxy's disk.", err)
+		return nil, gate.unrecorded("the record could not be written, so no session may start", err)
 	}
 	// The snapshot may have changed between the decision and the registration.
 	if current := gate.state.Load(); current != st {

@@ -36,6 +36,11 @@ type Ask struct {
 	// a "$1"; the record never holds them. Empty means that they cannot be shown:
 	// then an operation with parameters is not held.
 	ShowParameters func() string
+	// ReadOnly says that the operation changes nothing at the target and calls
+	// only built-in functions known to be immutable or stable. Where the
+	// Connection allows it, such an operation is forwarded while its record is
+	// being written; see Permit.Durable.
+	ReadOnly bool
 	// Hold tells the caller, in the protocol's words, that the operation waits
 	// for approval. A protocol that cannot tell leaves it nil and is refused
 	// what needs approval.
@@ -54,6 +59,9 @@ type Permit struct {
 	op    policy.Operation
 	began time.Time
 	done  atomic.Bool
+	// pending is the record of a decision that was not waited for.
+	pending record.Pending
+	answer  *Answer
 
 	// The grant's mu guards the fields below. Only the goroutine that decides
 	// writes them, so that it reads them without.
@@ -77,6 +85,25 @@ const (
 // Masks are the masks in force for the answer.
 func (p *Permit) Masks() mask.Rules { return p.masks.rules }
 
+// Durable returns once the decision's record can no longer be lost. A protocol
+// calls it before any byte of the operation's answer goes to the caller; an
+// error is a *Refusal, and ends the session without the answer. It is for one
+// goroutine.
+func (p *Permit) Durable(ctx context.Context) error {
+	if p.pending == nil {
+		return nil
+	}
+	pending := p.pending
+	p.pending = nil
+	if _, err := pending.Wait(ctx); err != nil {
+		return p.grant.gate.unrecorded("the record could not be written, so the answer is withheld", err)
+	}
+	return nil
+}
+
+// Answer collects what the record is to keep of the answer; nil for nothing.
+func (p *Permit) Answer() *Answer { return p.answer }
+
 // Operation is the operation's number within its session.
 func (p *Permit) Operation() uint64 { return p.id }
 
@@ -94,6 +121,7 @@ func (p *Permit) finish(result record.Result, reason string) {
 	if result.Duration == 0 {
 		result.Duration = now.Sub(began)
 	}
+	result.Response = p.answer.result()
 	// The result may follow the answer (promise 2); recovery says "unknown"
 	// where it is missing.
 	if err := g.gate.config.Log.AppendLater(record.Event{
@@ -131,7 +159,11 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 	return permit, err
 }
 
-func (g *Grant) decide(ctx context.Context, ask Ask) (*Permit, error) {
+// parametersText is the value of spec.audit.parameters that has the bound
+// parameters recorded as approvers see them.
+const parametersText = "Text"
+
+func (g *Grant) decide(ctx context.Context, ask Ask) (_ *Permit, err error) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
 	ask.Operation.Digest = g.digest(&ask.Operation)
@@ -152,12 +184,23 @@ func (g *Grant) decide(ctx context.Context, ask Ask) (*Permit, error) {
 		g.forget(permit)
 		return nil, g.refuse(ctx, st, permit.id, &ask, refusal, approval)
 	}
+	audit := &st.snapshot.Audit
+	permit.answer = newAnswer(audit.Responses)
+	if audit.Parameters == parametersText && ask.ShowParameters != nil && ask.Operation.Parameters > 0 {
+		ask.Operation.ParameterText = ask.ShowParameters()
+	}
 	event := g.event(record.OperationDecided, st, permit.id, &ask.Operation)
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.names}
 	event.Approval = approval
-	if _, err := g.gate.config.Log.Append(ctx, event); err != nil {
+	event.Durability = record.Durability(audit.Durability)
+	if audit.ReadOverlap && ask.ReadOnly && decision.Effect == policy.Allow {
+		permit.pending, err = g.gate.config.Log.Begin(ctx, event)
+	} else {
+		_, err = g.gate.config.Log.Append(ctx, event)
+	}
+	if err != nil {
 		g.forget(permit)
-		return nil, unavailable("the record could not be written, so the operation was not forwarded", "Ask the operators to look at the proxy's disk.", err)
+		return nil, g.gate.unrecorded("the record could not be written, so the operation was not forwarded", err)
 	}
 	// The rules may have changed, or the session ended, while the operation was
 	// held or its record became durable.
@@ -247,7 +290,7 @@ func (g *Grant) refuse(ctx context.Context, st *state, id uint64, ask *Ask, refu
 	event.Reason = string(refusal.Reason)
 	// A canceled operation is on record all the same.
 	if _, err := g.gate.config.Log.Append(context.WithoutCancel(ctx), event); err != nil {
-		return unavailable("the record could not be written; the operation was not forwarded", "Ask the operators to look at the proxy's disk.", err)
+		return g.gate.unrecorded("the record could not be written; the operation was not forwarded", err)
 	}
 	return refusal
 }

@@ -25,7 +25,8 @@ func (e *encoder) Append(_ context.Context, event record.Event) (record.Position
 }
 
 func (e *encoder) Begin(_ context.Context, event record.Event) (record.Pending, error) {
-	return e, e.AppendLater(event)
+	err := e.AppendLater(event)
+	return e, err
 }
 
 func (e *encoder) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }

@@ -65,7 +65,7 @@ func (g *Grant) await(ctx context.Context, st *state, permit *Permit, ask *Ask, 
 	event.Decision = &record.Decision{Effect: policy.RequireApproval, Rules: decision.Rules, Message: decision.Message}
 	event.Approval = approval
 	if _, err := g.gate.config.Log.Append(ctx, event); err != nil {
-		return st, decision, unavailable("the record could not be written, so no approval was waited for", "Ask the operators to look at the proxy's disk.", err)
+		return st, decision, g.gate.unrecorded("the record could not be written, so no approval was waited for", err)
 	}
 	ask.Hold(Notice{Requests: []Request{pending.Request()}})
 	if refusal := g.wait(ctx, pending, approval); refusal != nil {

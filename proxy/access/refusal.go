@@ -108,6 +108,11 @@ func (g *Gate) tell(err error) {
 	}
 }
 
+// unrecorded is the refusal of what could not be put on record.
+func (g *Gate) unrecorded(message string, cause error) *Refusal {
+	return unavailable(message, "Ask the operators; what keeps the proxy's log from taking records: "+g.describe(), cause)
+}
+
 func unavailable(message, hint string, cause error) *Refusal {
 	return &Refusal{Reason: ReasonUnavailable, Message: message, Hint: hint, cause: cause}
 }

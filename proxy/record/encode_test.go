@@ -73,7 +73,8 @@ var events = map[Type]Event{
 	},
 	OperationResult: {
 		Type: OperationResult, Time: at, Session: "s-1", Connection: connection, OperationID: 3,
-		Result: &Result{Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}, MaskedValues: 2,
+		Result: &Result{
+			Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}, MaskedValues: 2,
 			Response: &Response{Digest: "sha256:4e5f", Bytes: 120, Text: "id\temail\n1\t***\n", GapRows: 1, GapBytes: 60},
 		},
 	},

@@ -53,6 +53,9 @@ func backendLimit(kind byte) int {
 func (s *session) answers(ctx context.Context) error {
 	for {
 		kind, n, err := s.fromTarget.peek(backendLimit)
+		if err == nil {
+			err = s.durable(ctx)
+		}
 		if err != nil {
 			return s.targetFailure(ctx, err)
 		}
@@ -71,6 +74,21 @@ func (s *session) answers(ctx context.Context) error {
 			return s.targetFailure(ctx, err)
 		}
 	}
+}
+
+// durable waits until what the target answers now is on record: no byte of the
+// answer goes to the client before.
+func (s *session) durable(ctx context.Context) error {
+	e := s.first()
+	if e == nil || e.next >= len(e.operations) {
+		return nil
+	}
+	op := e.operations[e.next]
+	if op.durable {
+		return nil
+	}
+	op.durable = true
+	return op.permit.Durable(ctx)
 }
 
 // errTargetClosed says that the target ended the connection.
@@ -137,7 +155,7 @@ func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
 		s.mu.Unlock()
 		return s.pass(raw)
 	case kind == msgCopyOut && op.statement.Effects.CopyOut:
-		op.copyOut = true
+		op.copyOut, op.copyBinary = true, len(raw) > headerLength && raw[headerLength] != 0
 		return s.pass(raw)
 	case kind == msgCopyDone && op.copyOut:
 		op.copyOut = false

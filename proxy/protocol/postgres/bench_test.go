@@ -20,6 +20,12 @@ func (forgetful) Append(_ context.Context, event record.Event) (record.Position,
 	return record.Position{}, forgetful{}.AppendLater(event)
 }
 
+func (forgetful) Begin(_ context.Context, event record.Event) (record.Pending, error) {
+	return forgetful{}, forgetful{}.AppendLater(event)
+}
+
+func (forgetful) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
+
 func (forgetful) AppendLater(event record.Event) error {
 	_ = record.AppendBody(make([]byte, 0, 2<<10), &event)
 	return nil

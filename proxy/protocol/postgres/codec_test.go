@@ -143,7 +143,7 @@ func FuzzMaskedRow(f *testing.F) {
 	f.Add([]byte("\x00\x02\xff\xff\xff\xff\xff\xff\xff\xfe"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		plan := &rowPlan{methods: []*method{{Method: policy.Method{Type: "Redact"}, text: true}, nil}}
-		out, err := plan.mask(content)
+		out, _, err := plan.mask(content)
 		if err != nil {
 			return
 		}

@@ -157,8 +157,8 @@ func (s *session) describe(ctx context.Context, m targetMessage, raw []byte) err
 	if p == nil {
 		return s.noPortal(ctx, "Describe", m.name)
 	}
-	p.described = p.described || s.masked
-	return s.forward(&expected{kind: awaitDescribePortal, portal: p, keep: s.masked}, raw)
+	p.described = p.described || s.wantColumns
+	return s.forward(&expected{kind: awaitDescribePortal, portal: p, keep: s.wantColumns}, raw)
 }
 
 func (s *session) noPortal(ctx context.Context, kind, name string) error {
@@ -216,8 +216,8 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	if len(changes) > 0 {
 		e.changes = [][]*change{changes}
 	}
-	if !op.rules.Empty() && (!p.described || p.inner != nil) {
-		// Where the rows come from must be known before they come. Those of
+	if s.wantColumns && (!p.described || p.inner != nil) {
+		// Where the rows come from, or how they read, must be known before they come. Those of
 		// EXECUTE come from where it leads now, not at an earlier Describe.
 		p.described = true
 		name := append([]byte{'P'}, m.portal...)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/doorward/doorward/proxy/access"
 )
 
 // Bounds on what either side may send, in bytes of the message's body.
@@ -105,8 +107,9 @@ func (r *wireReader) take(body int) ([]byte, error) {
 const maxScratch = 256 << 10
 
 // copyTo consumes the message that peek announced and writes it to w piece by
-// piece. The error says on which side it failed.
-func (r *wireReader) copyTo(w *bufio.Writer, body int) (readErr, writeErr error) {
+// piece; the answer, which may be nil, takes the pieces too. The error says on
+// which side it failed.
+func (r *wireReader) copyTo(w *bufio.Writer, body int, answer *access.Answer) (readErr, writeErr error) {
 	for left := headerLength + body; left > 0; {
 		n := min(left, max(r.br.Buffered(), 1))
 		piece, err := r.br.Peek(n)
@@ -116,6 +119,7 @@ func (r *wireReader) copyTo(w *bufio.Writer, body int) (readErr, writeErr error)
 		if _, err := w.Write(piece); err != nil {
 			return nil, err
 		}
+		answer.Content(piece)
 		_, _ = r.br.Discard(n)
 		left -= n
 	}

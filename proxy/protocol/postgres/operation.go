@@ -32,17 +32,22 @@ type operation struct {
 	touched bool
 
 	// What follows is the answers pump's.
+	durable bool
+	answer  *access.Answer
+	shown   *columns // what the answer's text says its columns are
+	scratch []byte
 	plan    *rowPlan
 	planned bool
 	copyOut bool
-	rows    int64
-	bytes   int64
+	// copyBinary says that the copy data is in binary format.
+	copyBinary          bool
+	rows, bytes, masked int64
 }
 
 func (o *operation) done(outcome, code string) {
 	result := record.Result{Outcome: outcome, ErrorCode: code, Rows: o.rows, Bytes: o.bytes}
 	if o.plan != nil {
-		result.MaskedFields = o.plan.fields
+		result.MaskedFields, result.MaskedValues = o.plan.fields, o.masked
 	}
 	o.permit.Done(result)
 }
@@ -203,7 +208,7 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, hold bool) (*operation, error) {
 	op := &operation{statement: st, catalog: cat}
 	ask := access.Ask{
-		Operation: st.operation, Hidden: st.hidden,
+		Operation: st.operation, Hidden: st.hidden, ReadOnly: st.Effects.ReadOnly,
 		CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) },
 	}
 	if p != nil {
@@ -221,8 +226,8 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 	if err != nil {
 		return nil, err
 	}
-	op.permit, op.rules = permit, permit.Masks()
-	s.masked = !op.rules.Empty()
+	op.permit, op.rules, op.answer = permit, permit.Masks(), permit.Answer()
+	s.wantColumns = !op.rules.Empty() || op.answer.Room() > 0
 	return op, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
@@ -18,9 +19,12 @@ import (
 type columns struct{ list []column }
 
 type column struct {
+	name      string
 	relation  uint32
 	attribute int16
 	typ       uint32
+	// binary says that values come in binary format.
+	binary bool
 }
 
 // decodeColumns reads the body of a RowDescription.
@@ -28,16 +32,17 @@ func decodeColumns(content []byte) (*columns, error) {
 	b := body{rest: content}
 	c := &columns{list: make([]column, 0, 8)}
 	for range b.count("number of columns") {
-		b.text("column name")
+		name := b.text("column name")
 		relation := b.bytes(4, "relation")
 		attribute := b.int16("attribute")
 		typ := b.bytes(4, "type")
-		b.bytes(8, "type size, modifier and format")
+		b.bytes(6, "type size and modifier")
+		format := b.int16("format")
 		if b.err != nil {
 			break
 		}
 		c.list = append(c.list, column{
-			relation: binary.BigEndian.Uint32(relation), attribute: int16(attribute), typ: binary.BigEndian.Uint32(typ), //nolint:gosec // read as 16 bits
+			name: name, binary: format != 0, relation: binary.BigEndian.Uint32(relation), attribute: int16(attribute), typ: binary.BigEndian.Uint32(typ), //nolint:gosec // read as 16 bits
 		})
 	}
 	if err := b.done(); err != nil {
@@ -156,13 +161,16 @@ func maskedColumns(rules mask.Rules, cat *loaded) sql.MaskedColumns {
 
 // rowsFollow takes the description of a simple query's rows.
 func (s *session) rowsFollow(ctx context.Context, op *operation, raw []byte) error {
-	if !op.rules.Empty() {
+	if !op.rules.Empty() || op.answer.Room() > 0 {
 		cols, err := s.columnsOf(raw[headerLength:])
 		if err != nil {
 			return err
 		}
-		if op.plan, err = s.planOf(ctx, op, cols); err != nil {
-			return err
+		op.showHeader(cols)
+		if !op.rules.Empty() {
+			if op.plan, err = s.planOf(ctx, op, cols); err != nil {
+				return err
+			}
 		}
 	}
 	op.planned = true
@@ -205,7 +213,7 @@ func (s *session) row(ctx context.Context, n int) error {
 	op.rows++
 	op.bytes += int64(n)
 	if op.plan == nil {
-		return s.stream(n)
+		return s.unmasked(op, n)
 	}
 	if n > maxMaskedRow {
 		return fmt.Errorf("%w: a row with masked columns has %d bytes, at most %d can be masked", errTarget, n, maxMaskedRow)
@@ -214,11 +222,29 @@ func (s *session) row(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	masked, err := op.plan.mask(raw[headerLength:])
+	masked, values, err := op.plan.mask(raw[headerLength:])
 	if err != nil {
 		return err
 	}
+	op.masked += values
+	op.answer.Content(masked)
+	op.showRow(masked[headerLength:])
 	return s.pass(masked)
+}
+
+// unmasked passes a row on as it came.
+func (s *session) unmasked(op *operation, n int) error {
+	if n > op.answer.Room() {
+		op.answer.Skip(1, int64(n))
+		return s.stream(n, op.answer)
+	}
+	raw, err := s.fromTarget.take(n)
+	if err != nil {
+		return err
+	}
+	op.answer.Content(raw)
+	op.showRow(raw[headerLength:])
+	return s.pass(raw)
 }
 
 // planPortal makes the plan of an Execute from its portal's description.
@@ -227,6 +253,9 @@ func (s *session) planPortal(ctx context.Context, e *expected, op *operation) er
 		return outOfTurn(msgDataRow)
 	}
 	op.planned = true
+	if e.portal.columns != nil {
+		op.showHeader(e.portal.columns)
+	}
 	if op.rules.Empty() {
 		return nil
 	}
@@ -244,16 +273,28 @@ func (s *session) copyOut(n int) error {
 	if e == nil || e.next >= len(e.operations) || !e.operations[e.next].copyOut {
 		return outOfTurn(msgCopyData)
 	}
-	e.operations[e.next].bytes += int64(n)
-	return s.stream(n)
+	op := e.operations[e.next]
+	op.bytes += int64(n)
+	if n > op.answer.Room() || op.copyBinary {
+		op.answer.Skip(0, int64(n))
+		return s.stream(n, op.answer)
+	}
+	raw, err := s.fromTarget.take(n)
+	if err != nil {
+		return err
+	}
+	op.answer.Content(raw)
+	op.answer.Show(raw[headerLength:])
+	return s.pass(raw)
 }
 
-// stream passes a message on without holding it whole.
-func (s *session) stream(n int) error {
+// stream passes a message on without holding it whole. The answer, which may be
+// nil, takes its bytes.
+func (s *session) stream(n int, answer *access.Answer) error {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	s.broken, s.streaming = true, true
-	readErr, writeErr := s.fromTarget.copyTo(s.toClient, n)
+	readErr, writeErr := s.fromTarget.copyTo(s.toClient, n, answer)
 	if readErr != nil {
 		return readErr
 	}
@@ -264,11 +305,12 @@ func (s *session) stream(n int) error {
 	return nil
 }
 
-// mask rebuilds a DataRow. The result is valid until the next call.
-func (p *rowPlan) mask(content []byte) ([]byte, error) {
+// mask rebuilds a DataRow and counts the values that it masked. The result is
+// valid until the next call.
+func (p *rowPlan) mask(content []byte) (row []byte, values int64, err error) {
 	b := body{rest: content}
 	if n := b.count("number of fields"); b.err != nil || n != len(p.methods) {
-		return nil, fmt.Errorf("%w: a row has %d fields, %d were described", errTarget, n, len(p.methods))
+		return nil, 0, fmt.Errorf("%w: a row has %d fields, %d were described", errTarget, n, len(p.methods))
 	}
 	out := p.scratch[:0]
 	out = append(out, msgDataRow, 0, 0, 0, 0)
@@ -282,10 +324,11 @@ func (p *rowPlan) mask(content []byte) ([]byte, error) {
 			b.fail("field length")
 		}
 		if b.err != nil {
-			return nil, fmt.Errorf("%w: row: %w", errTarget, b.err)
+			return nil, 0, fmt.Errorf("%w: row: %w", errTarget, b.err)
 		}
 		null := length == -1
 		if how != nil && !null {
+			values++
 			if how.text {
 				value = mask.Text(how.Method, value)
 			} else {
@@ -301,9 +344,9 @@ func (p *rowPlan) mask(content []byte) ([]byte, error) {
 		out = append(out, value...)
 	}
 	if err := b.done(); err != nil {
-		return nil, fmt.Errorf("%w: row: %w", errTarget, err)
+		return nil, 0, fmt.Errorf("%w: row: %w", errTarget, err)
 	}
 	binary.BigEndian.PutUint32(out[1:], uint32(len(out)-1)) //nolint:gosec // bounded by maxMaskedRow
 	p.scratch = out
-	return out, nil
+	return out, values, nil
 }

@@ -91,7 +91,7 @@ type session struct {
 	copying     bool   // the client sends copy data
 	copyFailed  bool   // ... and may still, though the COPY has failed
 	copyMessage *expected
-	masked      bool // masks were in force for the last operation
+	wantColumns bool // where rows come from, or how they read, had to be known for the last operation
 	masks       struct {
 		rules   mask.Rules
 		catalog *catalog.Catalog

@@ -60,6 +60,7 @@ type Config struct {
 	Username string
 	Password string
 	Session  snapshot.Session
+	Audit    snapshot.Audit
 	// Log is used instead of one in memory.
 	Log record.Log
 }
@@ -95,7 +96,7 @@ func New(tb testing.TB, c Config) *Road {
 		Schema:     snapshot.Schema,
 		Connection: snapshot.Connection{Namespace: "shop", Name: "orders", UID: "uid-orders", Generation: 1},
 		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: []snapshot.Target{c.Target}, TLS: c.TLS,
-		Options: c.Options, Session: c.Session, MaxStalenessSeconds: 3600,
+		Options: c.Options, Session: c.Session, Audit: c.Audit, MaxStalenessSeconds: 3600,
 	}
 	r.Gate, err = access.NewGate(access.Config{
 		Connection: r.last.Connection, Log: log,
