@@ -19,6 +19,10 @@ var (
 	// errEarly is why a batch is not accepted: a server that is going away
 	// closes connections in good order too.
 	errEarly = errors.New("the server closed the connection before it had read everything")
+	// errCut: RFC 5425 section 4.4 asks for close_notify. Without it anyone on the
+	// way could end the connection in the server's name and swallow records.
+	errCut = errors.New("the server, or someone on the way, ended the connection without close_notify: " +
+		"it was killed, or it does not close TLS as RFC 5425 asks (rsyslog: use the stream driver ossl, not gtls)")
 	errTalks = errors.New("the server sent data, which no syslog server does: is it one?")
 )
 
@@ -79,7 +83,7 @@ type tlsStream struct {
 func (s *tlsStream) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	if errors.Is(err, io.EOF) && s.below.ended.Load() {
-		err = io.ErrUnexpectedEOF
+		err = errCut
 	}
 	return n, err
 }

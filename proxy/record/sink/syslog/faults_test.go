@@ -105,7 +105,7 @@ func TestFaults(t *testing.T) {
 			<-done
 		}},
 		"Killed": {
-			reason: "the connection of a killed server ends without close_notify; plain TCP cannot tell", want: "unexpected EOF", tcp: "none",
+			reason: "the connection of a killed server ends without close_notify; plain TCP cannot tell", want: "without close_notify", tcp: "none",
 			handle: func(p peer, _ <-chan struct{}) { readAll(p) },
 		},
 		"ClosesInTheMiddle": {reason: "a server that ends in order has not read everything", want: "cannot send", handle: func(p peer, _ <-chan struct{}) {

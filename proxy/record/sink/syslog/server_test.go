@@ -54,6 +54,14 @@ func TestFileCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestGnuTLS: rsyslog's GnuTLS driver ends connections as a killed server does.
+func TestGnuTLS(t *testing.T) {
+	err := startRsyslog(t, noSync, gnutls).sink(t).Write(t.Context(), sinktest.Records(0, 1))
+	if err == nil || !strings.Contains(err.Error(), "not gtls") {
+		t.Errorf("Write: %v, want what to do", err)
+	}
+}
+
 // withText is a sink whose every message has the given text.
 func (s *rsyslog) withText(t *testing.T, text string, most int) *syslog.Sink {
 	t.Helper()
