@@ -66,7 +66,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps sink-servers ## Run all tests with the race detector; installs what they need.
+test: install-deps $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 

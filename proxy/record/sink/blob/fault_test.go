@@ -109,13 +109,20 @@ func TestFaults(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			options := fake(t, tc.handler)
+			var requests atomic.Int64
+			options := fake(t, func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				tc.handler(w, r)
+			})
 			if tc.change != nil {
 				tc.change(&options)
 			}
 			err := open(t, options).Write(t.Context(), sinktest.Records(0, 5))
 			if err == nil {
 				t.Fatalf("%s: accepted", tc.reason)
+			}
+			if n := requests.Load(); n != 1 {
+				t.Errorf("%s: %d requests in one Write; to try again is the Shipper's", tc.reason, n)
 			}
 			text := err.Error()
 			for _, part := range []string{tc.want, options.Endpoint, `"records"`, "00000000000000000000-00000000000000000004"} {
