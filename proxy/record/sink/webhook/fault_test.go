@@ -94,7 +94,7 @@ func TestFaults(t *testing.T) {
 		"Echo": {
 			reason: "checklist 47, 48: secrets that come back, and escape sequences, are not shown",
 			handler: func(w http.ResponseWriter, r *http.Request) {
-				w.WriteHeader(400)
+				w.WriteHeader(http.StatusBadRequest)
 				fmt.Fprintf(w, "%s %s\x1b[2K\u202e%s", r.Header.Get("Authorization"), r.URL.RawQuery, strings.Repeat("x", 9000))
 			},
 			want: "[redacted] [redacted]",

@@ -15,10 +15,10 @@ import (
 const tries = 16
 
 // patient makes sinks that try again, as a Shipper does.
-func patient(make func(*testing.T) sink.Sink) func(*testing.T) sink.Sink {
+func patient(fresh func(*testing.T) sink.Sink) func(*testing.T) sink.Sink {
 	return func(t *testing.T) sink.Sink {
 		t.Helper()
-		return again{make(t)}
+		return again{fresh(t)}
 	}
 }
 
