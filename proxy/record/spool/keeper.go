@@ -70,6 +70,7 @@ func (l *Log) closeSealed() {
 			l.occupied -= s.old.size - s.old.used
 			s.old.size = s.old.used
 		}
+		l.announce()
 		l.mu.Unlock()
 	}
 }

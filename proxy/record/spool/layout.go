@@ -18,7 +18,9 @@ const (
 	segmentSuffix = ".log"
 	openSuffix    = ".open"
 	tempSuffix    = ".tmp"
-	cursorDir     = "cursors"
+	// unnamed ends what writeFile has not finished; no sink's name ends so.
+	unnamed   = "~" + tempSuffix
+	cursorDir = "cursors"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -58,6 +60,11 @@ func removeTemporary(dir string) error {
 	if err != nil {
 		return err
 	}
+	cursors, err := filepath.Glob(filepath.Join(dir, cursorDir, "*"+unnamed))
+	if err != nil {
+		return err
+	}
+	paths = append(paths, cursors...)
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -69,7 +76,7 @@ func removeTemporary(dir string) error {
 // writeFile replaces a file so that after a crash it holds the old or the new
 // content, and the new one once writeFile has returned.
 func writeFile(path string, data []byte) error {
-	temp := path + tempSuffix
+	temp := path + unnamed
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
