@@ -64,6 +64,18 @@ const (
 	// it and restricts is not accepted; nobody is let through until it is repaired.
 	ReasonPolicyAtFault = "PolicyAtFault"
 
+	// ReasonVolatileLog surfaces on a Connection whose Managed proxy would keep its
+	// only copy of records on a directory that goes with the pod.
+	ReasonVolatileLog = "VolatileLog"
+
+	// ReasonIncompleteSecret surfaces on a LogSink whose Secret lacks a key. Proxies
+	// keep their records for the sink until the key is there.
+	ReasonIncompleteSecret = "IncompleteSecret"
+
+	// ReasonManagedProxiesLeftOut surfaces on a LogSink that is in order and of a
+	// type that Managed proxies cannot write to, where there are some.
+	ReasonManagedProxiesLeftOut = "ManagedProxiesLeftOut"
+
 	// ReasonUsernameOverlap surfaces on the younger of two IdentityProviders that
 	// could map two callers to one Kubernetes user name.
 	ReasonUsernameOverlap = "UsernameOverlap"
@@ -85,7 +97,8 @@ const (
 	ReasonSecretNotFound = "SecretNotFound"
 
 	// ReasonWrongSecretType surfaces when the Secret is not of type
-	// doorward.dev/credential.
+	// doorward.dev/credential; on a LogSink, when it is neither of type
+	// doorward.dev/sink-credential nor Opaque.
 	ReasonWrongSecretType = "WrongSecretType"
 
 	// ReasonCredentialRejected surfaces when a proxy reports that the credential
@@ -126,6 +139,23 @@ const (
 	ReasonSnapshotTooLarge = "SnapshotTooLarge"
 )
 
+// ConditionRecordDurable of a Connection says whether there is where its records can be kept
+// as spec.audit.durability asks. While there is not, operations are refused.
+const ConditionRecordDurable = "RecordDurable"
+
+// Reasons of RecordDurable.
+const (
+	// ReasonLocalDisk surfaces when records are kept on the proxies' own disks.
+	ReasonLocalDisk = "LocalDisk"
+
+	// ReasonRemoteSink surfaces when there is a LogSink of a remote type.
+	ReasonRemoteSink = "RemoteSink"
+
+	// ReasonNoRemoteSink surfaces when durability is Remote and no accepted LogSink
+	// is of a remote type.
+	ReasonNoRemoteSink = "NoRemoteSink"
+)
+
 // ConditionProxyAvailable of a Connection says whether a proxy serves it.
 const ConditionProxyAvailable = "ProxyAvailable"
 
@@ -146,6 +176,21 @@ const (
 
 	// ReasonDuplicateInstance surfaces when two live proxies use one instance id.
 	ReasonDuplicateInstance = "DuplicateInstance"
+)
+
+// ConditionReachable of a LogSink says whether proxies reach the sink.
+const ConditionReachable = "Reachable"
+
+// Reasons of Reachable of a LogSink.
+const (
+	// ReasonDelivering surfaces when the sink took the last batch of every proxy.
+	ReasonDelivering = "Delivering"
+
+	// ReasonPartlyUnreachable surfaces when the last batch of some proxies failed.
+	ReasonPartlyUnreachable = "PartlyUnreachable"
+
+	// ReasonNoReport surfaces when no proxy has reported on the sink yet.
+	ReasonNoReport = "NoReport"
 )
 
 // ConditionIsolated of a Connection says whether the way round the proxy is closed.
@@ -239,7 +284,8 @@ const (
 	// ReasonDiscovered surfaces when discovery document and keys were read.
 	ReasonDiscovered = "Discovered"
 
-	// ReasonUnreachable surfaces when they could not be read.
+	// ReasonUnreachable surfaces when they could not be read; on a LogSink, when
+	// the last batch of every proxy failed.
 	ReasonUnreachable = "Unreachable"
 
 	// ReasonIssuerMismatch surfaces when the discovery document names another issuer.

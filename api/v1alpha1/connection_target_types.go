@@ -3,16 +3,16 @@
 
 package v1alpha1
 
-// TLSMode says how the proxy protects the way to the target.
+// TLSMode says how the proxy protects the way to a target or a sink.
 // +kubebuilder:validation:Enum=VerifyFull;Disabled
 type TLSMode string
 
 const (
-	// TLSVerifyFull verifies the target's certificate chain and name.
+	// TLSVerifyFull verifies the certificate chain and name of the other side.
 	TLSVerifyFull TLSMode = "VerifyFull"
 
-	// TLSDisabled speaks to the target in clear text. Passwords are then never
-	// sent in clear text or as MD5.
+	// TLSDisabled speaks in clear text. Passwords are then never sent in clear text
+	// or as MD5.
 	TLSDisabled TLSMode = "Disabled"
 )
 

@@ -53,7 +53,8 @@ type ManagedProxy struct {
 	Port int32 `json:"port,omitempty"`
 
 	// spool asks for a volume claim per pod that keeps the log over restarts.
-	// The proxy is then a StatefulSet. Unset means an emptyDir and a Deployment.
+	// The proxy is then a StatefulSet. Unset means an emptyDir, which goes with
+	// the pod, and a Deployment; only audit.durability Remote is accepted then.
 	// +optional
 	Spool *SpoolVolume `json:"spool,omitempty"`
 }
@@ -135,17 +136,6 @@ type SessionLimits struct {
 	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
 }
 
-// AuditSettings says how the trail of a Connection is kept.
-// +kubebuilder:validation:MinProperties=1
-type AuditSettings struct {
-	// sessionRetentionSeconds is how long an AuditSession object stays after its
-	// session ended. The log is not touched by it. Unset means 604800 (7 days).
-	// +optional
-	// +kubebuilder:validation:Minimum=60
-	// +kubebuilder:validation:Maximum=31536000
-	SessionRetentionSeconds int32 `json:"sessionRetentionSeconds,omitempty"`
-}
-
 // Isolation closes the way round the proxy.
 type Isolation struct {
 	// podSelector selects the target's pods in this namespace. A NetworkPolicy
@@ -155,6 +145,7 @@ type Isolation struct {
 }
 
 // ConnectionSpec describes a target and the way to it.
+// +kubebuilder:validation:XValidation:rule="self.proxy.placement != 'Managed' || (has(self.proxy.managed) && has(self.proxy.managed.spool)) || (has(self.audit) && has(self.audit.durability) && self.audit.durability == 'Remote')",message="without a volume claim, the records of a Managed proxy go with its pod: set proxy.managed.spool, or set audit.durability to Remote and define a LogSink of a remote type"
 // +kubebuilder:validation:XValidation:rule="self.credential.type != 'File' || self.proxy.placement == 'External'",message="a credential of type File needs proxy.placement External; use a Secret for a Managed proxy"
 // +kubebuilder:validation:XValidation:rule="!has(self.isolation) || self.proxy.placement == 'Managed'",message="isolation needs proxy.placement Managed: the manager cannot close the network around an External proxy"
 type ConnectionSpec struct {
@@ -256,7 +247,7 @@ type ProxyStatus struct {
 type ConnectionStatus struct {
 	// conditions are the observations of the Connection's state. Known types are
 	// Ready, Accepted, CredentialAvailable, ServingCertificateReady,
-	// SnapshotPublished, ProxyAvailable and Isolated.
+	// SnapshotPublished, RecordDurable, ProxyAvailable and Isolated.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

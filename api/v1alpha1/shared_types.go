@@ -27,6 +27,10 @@ const (
 	// SecretTypeSnapshot is the type of a Secret that holds a signed snapshot.
 	SecretTypeSnapshot = "doorward.dev/snapshot" //nolint:gosec // The type of a Secret, no credential.
 
+	// SecretTypeSinkCredential is the type of a Secret that holds what the server of
+	// a LogSink asks for.
+	SecretTypeSinkCredential = "doorward.dev/sink-credential" //nolint:gosec // The type of a Secret, no credential.
+
 	// CredentialKeyUsername is the credential Secret key of the target user name.
 	CredentialKeyUsername = "username"
 

@@ -13,7 +13,9 @@
 //     widen access, so every Connection that it selects is closed to everybody
 //     until the policy is repaired or deleted; the refusal names the policy.
 //   - An IdentityProvider or LogSink that is not in order is left out: nobody
-//     can prove themselves by it, and nothing is sent to it.
+//     can prove themselves by it, and nothing is sent to it. Only where it is the
+//     Secret of a LogSink that is at fault, records are kept for the sink until
+//     the Secret is repaired.
 //   - A snapshot that does not fit gives way to the previous one, narrowed by
 //     [Narrow].
 package compile
@@ -70,5 +72,8 @@ type World struct {
 	Sinks     []v1alpha1.LogSink
 	// ConfigMaps are those of the namespace that Connections refer to.
 	ConfigMaps []corev1.ConfigMap
+	// SinkSecrets are the Secrets that LogSinks name, by name; nil where nothing is
+	// known of them.
+	SinkSecrets map[string]SinkSecret
 	Protocols  Protocols
 }

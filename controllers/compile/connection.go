@@ -49,6 +49,7 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 		Credential:          snapshot.Credential{Type: string(c.Spec.Credential.Type)},
 		Options:             options(c),
 		Session:             snapshot.Session{MaxConcurrent: DefaultMaxConcurrent},
+		Audit:               audit(c),
 		MaxStalenessSeconds: DefaultMaxStalenessSeconds,
 	}
 	for _, target := range c.Spec.Targets {
@@ -76,7 +77,7 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 		s.MaxStalenessSeconds = seconds
 	}
 	s.IdentityProviders, _ = Providers(world.Providers)
-	s.Sinks, _ = Sinks(world.Sinks)
+	s.Sinks = sinksOf(c, world.Sinks)
 	var closedBy []string
 	s.Policies, closedBy = policies(c.Name, world)
 	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
@@ -108,6 +109,9 @@ func connectionFault(c *v1alpha1.Connection, world World) (string, *fault) {
 	if secret := c.Spec.Credential.Secret; secret != nil && reserved(secret.Name) {
 		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.credential.secret.name: %q is a name of the manager's own Secrets: give the credential Secret another name", secret.Name)}
 	}
+	if f := logFault(c); f != nil {
+		return "", f
+	}
 	return targetAuthority(c, world)
 }
 
@@ -115,7 +119,7 @@ func connectionFault(c *v1alpha1.Connection, world World) (string, *fault) {
 // credential must not be one.
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "doorward-") &&
-		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || name == "doorward-ca" || name == "doorward-snapshot-key")
+		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || strings.HasSuffix(name, "-sinks") || name == "doorward-ca" || name == "doorward-snapshot-key")
 }
 
 func targetAuthority(c *v1alpha1.Connection, world World) (string, *fault) {

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,10 +97,11 @@ type results struct {
 	Policies          map[string]PolicyResult     `json:"policies,omitempty"`
 	IdentityProviders map[string]kit.Verdict      `json:"identityProviders,omitempty"`
 	LogSinks          map[string]kit.Verdict      `json:"logSinks,omitempty"`
+	Durable           map[string]kit.Verdict      `json:"durable,omitempty"`
 }
 
 func compileAll(world World) results {
-	out := results{Connections: map[string]ConnectionResult{}, Policies: map[string]PolicyResult{}}
+	out := results{Connections: map[string]ConnectionResult{}, Policies: map[string]PolicyResult{}, Durable: map[string]kit.Verdict{}}
 	for i := range world.Connections {
 		out.Connections[world.Connections[i].Name] = Connection(&world.Connections[i], world)
 	}
@@ -106,7 +109,11 @@ func compileAll(world World) results {
 		out.Policies[world.Policies[i].Name] = Policy(&world.Policies[i], world)
 	}
 	_, out.IdentityProviders = Providers(world.Providers)
-	_, out.LogSinks = Sinks(world.Sinks)
+	_, out.LogSinks = Sinks(world.Sinks, world.SinkSecrets)
+	for i := range world.Connections {
+		c := &world.Connections[i]
+		out.Durable[c.Name] = Durable(c, world.Sinks, out.LogSinks)
+	}
 	return out
 }
 
@@ -141,6 +148,16 @@ func readObject(world *World, kind string, data []byte) error {
 		return read(&world.Providers, data)
 	case "LogSink":
 		return read(&world.Sinks, data)
+	case "Secret":
+		var secret corev1.Secret
+		if err := yaml.UnmarshalStrict(data, &secret); err != nil {
+			return err
+		}
+		if world.SinkSecrets == nil {
+			world.SinkSecrets = map[string]SinkSecret{}
+		}
+		world.SinkSecrets[secret.Name] = SinkSecret{Type: secret.Type, Keys: slices.Sorted(maps.Keys(secret.StringData))}
+		return nil
 	case "ConfigMap":
 		return read(&world.ConfigMaps, data)
 	default:

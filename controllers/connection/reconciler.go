@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
+	"github.com/doorward/doorward/proxy/report"
 )
 
 // Options of a Reconciler. All are needed unless said otherwise.
@@ -36,6 +37,10 @@ type Options struct {
 	Publisher *publish.Publisher
 	// Authority signs serving certificates.
 	Authority *ca.Store
+	// Namespace is the operator's own, where LogSinks have their Secrets.
+	Namespace string
+	// Deliveries hears how proxies deliver their records; may be nil.
+	Deliveries Deliveries
 	// Protocols are the protocols that proxies of this version speak.
 	Protocols compile.Protocols
 	// Events tells users what happened.
@@ -46,6 +51,11 @@ type Options struct {
 	SnapshotKey string
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+}
+
+// Deliveries hears what the live proxies of a Connection report.
+type Deliveries interface {
+	Observe(connection types.NamespacedName, reports []report.Report)
 }
 
 // Reconciler reconciles Connections.
@@ -79,6 +89,7 @@ type scope struct {
 	bundle   []byte                   // trust
 	renewAt  time.Time                // certificate
 	refused  error                    // certificate: names that may not be signed
+	durable  kit.Verdict              // sinks
 	shared   []string                 // isolate: foreign pods
 	// secretFound says whether the credential Secret exists; observe.
 	secretFound bool
@@ -94,6 +105,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if apierrors.IsNotFound(err) {
 			r.Publisher.Forget(request.NamespacedName)
 			r.reports.forget(request.NamespacedName)
+			r.delivered(request.NamespacedName, nil)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("cannot read Connection: %w", err)
@@ -113,6 +125,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.step("isolate", "isolate the target", r.isolate),
 		r.step("workload", "run the proxies", r.workload),
 		r.step("observe", "observe the proxies", r.observe),
+		r.step("sinks", "give the proxies the credentials of the LogSinks", r.sinks),
 	)
 	if !s.reached["publish"] {
 		// Whatever the reason, the manager does not know that the published

@@ -14,10 +14,13 @@ import (
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
 	"github.com/doorward/doorward/proxy/report"
+	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/proxy/witness"
 )
 
 // rights makes the proxies' ServiceAccount with exactly what a proxy of this
-// Connection needs, and the ConfigMap that they report in.
+// Connection needs, and the ConfigMaps that they report in and show their
+// checkpoints to the witness in.
 func (r *Reconciler) rights(ctx context.Context, s *scope) error {
 	c := s.connection
 	meta := metav1.ObjectMeta{Name: ObjectName(c.Name)}
@@ -29,15 +32,18 @@ func (r *Reconciler) rights(ctx context.Context, s *scope) error {
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: meta.Name, Namespace: c.Namespace}},
 	}
 	reports := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: report.ConfigMapName(c.Name)}}
+	checkpoints := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: witness.ConfigMapName(c.Name)}}
 	kit.Owned(account, c, "Connection", v1alpha1.GroupVersion.String())
 	kit.Owned(role, c, "Connection", v1alpha1.GroupVersion.String())
 	kit.Owned(binding, c, "Connection", v1alpha1.GroupVersion.String())
 	kit.Owned(reports, c, "Connection", v1alpha1.GroupVersion.String())
+	kit.Owned(checkpoints, c, "Connection", v1alpha1.GroupVersion.String())
 	for _, apply := range []func() error{
 		func() error { return r.applier.Apply(ctx, account) },
 		func() error { return r.applier.Apply(ctx, role) },
 		func() error { return r.applier.Apply(ctx, binding) },
 		func() error { return r.applier.Apply(ctx, reports) },
+		func() error { return r.applier.Apply(ctx, checkpoints) },
 	} {
 		if err := apply(); err != nil {
 			return err
@@ -50,7 +56,7 @@ func (r *Reconciler) rights(ctx context.Context, s *scope) error {
 // admission holds the proxy to its own Connection by the verb serve.
 func Rules(c *v1alpha1.Connection) []rbacv1.PolicyRule {
 	read := []string{"get", "list", "watch"}
-	secrets := []string{publish.SecretName(c.Name), ServingSecretName(c.Name)}
+	secrets := []string{publish.SecretName(c.Name), ServingSecretName(c.Name), snapshot.SinkSecretName(c.Name)}
 	if secret := c.Spec.Credential.Secret; secret != nil && !managed(c) {
 		// A Managed proxy has it mounted and reads no credential Secret.
 		secrets = append(secrets, secret.Name)
@@ -59,9 +65,12 @@ func Rules(c *v1alpha1.Connection) []rbacv1.PolicyRule {
 	rules := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: read},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(c.Name)}, Verbs: []string{"get", "patch", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{witness.ConfigMapName(c.Name)}, Verbs: []string{"get", "list", "watch", "patch"}},
 		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{c.Name}, Verbs: []string{"get", "list", "watch", v1alpha1.VerbServe}},
 		{APIGroups: group, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"create", "get", "list", "watch", "patch", "update"}},
+		// What the witness holds of their logs; the manager alone writes it.
+		{APIGroups: group, Resources: []string{"auditlogs"}, Verbs: read},
 		{APIGroups: group, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch", "update"}},
 	}
 	if !managed(c) {

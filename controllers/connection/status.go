@@ -22,7 +22,7 @@ func (r *Reconciler) writeStatus(s *scope, runErr error) {
 		c.Status.Proxies = proxies(s)
 	}
 	verdicts := []kit.Verdict{
-		accepted(s, runErr), published(s, runErr), certificateReady(s, runErr), credentialAvailable(s), proxyAvailable(s),
+		accepted(s, runErr), published(s, runErr), certificateReady(s, runErr), credentialAvailable(s), durable(s, runErr), proxyAvailable(s),
 	}
 	ready := kit.Summarise(v1alpha1.ConditionReady, v1alpha1.ReasonReady, verdicts...)
 	if ready.OK() && runErr != nil {
@@ -86,6 +86,13 @@ func credentialAvailable(s *scope) kit.Verdict {
 		return kit.Unknown(kind, v1alpha1.ReasonCredentialUnknown, "no proxy has reported on the credential yet")
 	}
 	return kit.True(kind, v1alpha1.ReasonCredentialAvailable, "")
+}
+
+func durable(s *scope, runErr error) kit.Verdict {
+	if !s.reached["sinks"] && s.durable.Type == "" {
+		return kit.Unknown(v1alpha1.ConditionRecordDurable, v1alpha1.ReasonProgressing, text(runErr))
+	}
+	return s.durable
 }
 
 func proxyAvailable(s *scope) kit.Verdict {

@@ -182,6 +182,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	}
 	live, stale := r.reports.observe(key(s), configMap.Data, s.now)
 	s.live = live
+	r.delivered(key(s), live)
 	if len(stale) == 0 {
 		return nil
 	}
@@ -194,4 +195,16 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		return fmt.Errorf("cannot prune reports: %w", err)
 	}
 	return nil
+}
+
+// delivered passes on what live proxies report of the LogSinks.
+func (r *Reconciler) delivered(connection types.NamespacedName, live []observed) {
+	if r.Deliveries == nil {
+		return
+	}
+	reports := make([]report.Report, 0, len(live))
+	for _, o := range live {
+		reports = append(reports, o.Report)
+	}
+	r.Deliveries.Observe(connection, reports)
 }

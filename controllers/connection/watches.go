@@ -5,6 +5,7 @@ package connection
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,7 +25,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/publish"
 	"github.com/doorward/doorward/proxy/report"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // workers is how many Connections are reconciled at once.
@@ -70,10 +73,23 @@ func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Reque
 // reference is something that whoever tampers can take away.
 func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
+	if object.GetNamespace() == r.Namespace && r.sinkSecret(ctx, name) {
+		return r.all(ctx, object)
+	}
 	return r.requests(ctx, func(c *v1alpha1.Connection) bool {
 		credential := c.Spec.Credential.Secret
-		return name == "doorward-"+c.Name+"-snapshot" || name == ServingSecretName(c.Name) || credential != nil && credential.Name == name
+		return name == publish.SecretName(c.Name) || name == ServingSecretName(c.Name) || name == snapshot.SinkSecretName(c.Name) || credential != nil && credential.Name == name
 	}, client.InNamespace(object.GetNamespace()))
+}
+
+// sinkSecret says whether a LogSink names a Secret of the operator's namespace.
+func (r *Reconciler) sinkSecret(ctx context.Context, name string) bool {
+	var sinks v1alpha1.LogSinkList
+	if err := r.Client.List(ctx, &sinks); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the LogSinks that an event concerns")
+		return true // what could not be found out is looked at
+	}
+	return slices.ContainsFunc(sinks.Items, func(s v1alpha1.LogSink) bool { return s.Spec.Secret != nil && s.Spec.Secret.Name == name })
 }
 
 func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []reconcile.Request {

@@ -59,9 +59,11 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	if err != nil {
 		return err
 	}
+	deliveries := logsink.NewDeliveries()
 	connections := connection.New(connection.Options{
 		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
 		Events: recorder, Image: o.ProxyImage, SnapshotKey: publish.EncodePublic(key),
+		Namespace: o.Namespace, Deliveries: deliveries,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder,
@@ -72,7 +74,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		requests.SetupWithManager(mgr, approvals),
 		(&auditsession.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		(&identityprovider.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
-		(&logsink.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
+		logsink.New(logsink.Options{Client: mgr.GetClient(), Namespace: o.Namespace, Deliveries: deliveries}).SetupWithManager(mgr),
 		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover),
 	} {
 		if err != nil {

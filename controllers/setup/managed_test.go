@@ -37,6 +37,7 @@ func TestManaged(t *testing.T) {
 		g.Expect(admin.Update(t.Context(), namespace)).To(gomega.Succeed())
 	})
 	c := managedConnection("shop")
+	c.Spec.Audit = &v1alpha1.AuditSettings{Durability: v1alpha1.AuditDurabilityRemote} // there is no volume claim yet
 	c.Spec.Isolation = &v1alpha1.Isolation{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}}
 	create(t, c)
 	eventually(t, func(g gomega.Gomega) {

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -89,7 +90,7 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 	skip := true // suites run several managers in one process
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme, Logger: o.Logger,
-		Cache: cacheOptions(o.Namespaces, o.Logger),
+		Cache: cacheOptions(o.Namespace, o.Namespaces, o.Logger),
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Never cached: a cache of Secrets would hold every credential.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},
@@ -116,13 +117,18 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-func cacheOptions(namespaces []string, log logr.Logger) cache.Options {
+// cacheOptions watches the namespaces of Connections. Of Secrets, of which caches
+// hold metadata only, the operator's own are watched too: LogSinks name them.
+func cacheOptions(own string, namespaces []string, log logr.Logger) cache.Options {
 	options := cache.Options{NewInformer: newInformer(log)}
 	if len(namespaces) > 0 {
 		options.DefaultNamespaces = map[string]cache.Config{}
 		for _, namespace := range namespaces {
 			options.DefaultNamespaces[namespace] = cache.Config{}
 		}
+		secrets := maps.Clone(options.DefaultNamespaces)
+		secrets[own] = cache.Config{}
+		options.ByObject = map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: secrets}}
 	}
 	return options
 }

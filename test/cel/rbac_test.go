@@ -93,8 +93,8 @@ func TestManagerRights(t *testing.T) {
 		},
 		"OwnNamespace": {
 			namespace: "doorward-system",
-			allowed:   []string{"create secrets", "create leases.coordination.k8s.io"},
-			refused:   []string{"get secrets", "list secrets", "patch secrets", "delete secrets", "create roles.rbac.authorization.k8s.io", "create pods", "create serviceaccounts/token"},
+			allowed:   []string{"create secrets", "get secrets", "watch secrets", "create leases.coordination.k8s.io"}, // LogSinks name Secrets there
+			refused:   []string{"patch secrets", "delete secrets", "create roles.rbac.authorization.k8s.io", "create pods", "create serviceaccounts/token"},
 		},
 		"BoundNamespace": {
 			namespace: "bound",

@@ -58,6 +58,40 @@ func TestSamplesApply(t *testing.T) {
 	}
 }
 
+// Every sample of a LogSink is accepted under strict validation, with its Secret.
+func TestLogSinkSamplesApply(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(testenv.Root(), "config", "samples", "logsink*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for document := range strings.SplitSeq(string(text), "\n---\n") {
+			object, err := parse([]byte(document))
+			if err != nil {
+				t.Fatalf("%s: %v", filepath.Base(file), err)
+			}
+			if object.GetKind() == "Secret" {
+				object.SetNamespace(namespace) // the operator's is not there
+			} else {
+				types[field(object.Object, "spec.type").(string)] = true
+			}
+			if err := admin.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
+				t.Errorf("%s: %v", filepath.Base(file), err)
+			}
+		}
+	}
+	for _, kind := range []string{"Stdout", "File", "S3", "OTLP", "Syslog", "Kafka", "Webhook"} {
+		if !types[kind] {
+			t.Errorf("no sample of a LogSink of type %s", kind)
+		}
+	}
+}
+
 // Short names and the category are the console of kubectl and k9s.
 func TestShortNames(t *testing.T) {
 	for _, name := range []string{"conn", "ap", "ar", "alog", "as", "idp", "sink", "doorward"} {

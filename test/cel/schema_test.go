@@ -37,7 +37,7 @@ func TestConnectionSchema(t *testing.T) {
 		"Spool":    {reason: "a volume claim", changes: edits{"spec.proxy.managed.spool": map[string]any{"size": "10Gi", "storageClassName": "fast"}}},
 		"Minimal": {reason: "everything optional may be absent", changes: edits{
 			"spec.tls": absent{}, "spec.options": absent{}, "spec.session": absent{}, "spec.audit": absent{},
-			"spec.proxy": map[string]any{"placement": "Managed"},
+			"spec.proxy": map[string]any{"placement": "Managed", "managed": map[string]any{"spool": map[string]any{"size": "1Gi"}}},
 		}},
 
 		"NameWithDot": {reason: "Services are named after it", changes: edits{"metadata.name": "a.b"}, want: "at most 40 characters and no dot"},
@@ -93,11 +93,27 @@ func TestConnectionSchema(t *testing.T) {
 		"SessionDuration":        {reason: "at most a week", changes: edits{"spec.session.maxDurationSeconds": int64(604801)}, want: "maxDurationSeconds"},
 		"SessionIdle":            {reason: "at least 10 s", changes: edits{"spec.session.idleTimeoutSeconds": int64(9)}, want: "idleTimeoutSeconds"},
 		"SessionConcurrent":      {reason: "at least one", changes: edits{"spec.session.maxConcurrent": int64(0)}, want: "maxConcurrent"},
+		"AuditEmpty":             {reason: "says nothing", changes: edits{"spec.audit": map[string]any{}}, want: "spec.audit"},
+		"Audit":                  {reason: "everything", changes: edits{"spec.audit": auditSettings("Remote", "Enabled", "Masked", "Text", "Enabled")}},
+		"AuditLeast":             {reason: "what unset means, in words", changes: edits{"spec.audit": auditSettings("Local", "Disabled", "None", "Digest", "Disabled")}},
+		"Durability":             {reason: "enum", changes: edits{"spec.audit.durability": "Memory"}, want: "Unsupported value"},
+		"ReadOverlap":            {reason: "enum", changes: edits{"spec.audit.readOverlap": "On"}, want: "Unsupported value"},
+		"ReadOverlapBool":        {reason: "a word, not a bool", changes: edits{"spec.audit.readOverlap": true}, want: "must be of type string"},
+		"Responses":              {reason: "there is no unmasked recording", changes: edits{"spec.audit.responses": "Full"}, want: "Unsupported value"},
+		"Parameters":             {reason: "enum", changes: edits{"spec.audit.parameters": "None"}, want: "Unsupported value"},
+		"LegalHold":              {reason: "enum", changes: edits{"spec.audit.legalHold": "Forever"}, want: "Unsupported value"},
+		"LogRetentionShort":      {reason: "at least a minute", changes: edits{"spec.audit.logRetentionSeconds": int64(59)}, want: "logRetentionSeconds"},
+		"LogRetentionLong":       {reason: "at most ten years", changes: edits{"spec.audit.logRetentionSeconds": int64(315360001)}, want: "logRetentionSeconds"},
+		"NoSpool":                {reason: "records would go with the pod", changes: edits{"spec.proxy.managed.spool": absent{}}, want: "set proxy.managed.spool, or set audit.durability to Remote"},
+		"NoSpoolUnset":           {reason: "unset means Local", changes: edits{"spec.proxy.managed.spool": absent{}, "spec.audit.durability": absent{}}, want: "set proxy.managed.spool, or set audit.durability to Remote"},
+		"NoSpoolNoAudit":         {reason: "unset means Local", changes: edits{"spec.proxy.managed": absent{}, "spec.audit": absent{}}, want: "set proxy.managed.spool, or set audit.durability to Remote"},
+		"NoSpoolRemote":          {reason: "a sink has every record", changes: edits{"spec.proxy.managed.spool": absent{}, "spec.audit.durability": "Remote"}},
 		"Retention":              {reason: "at most a year", changes: edits{"spec.audit.sessionRetentionSeconds": int64(31536001)}, want: "sessionRetentionSeconds"},
 		"IsolationNoPodSelector": {reason: "required", changes: edits{"spec.isolation": map[string]any{}}, want: "podSelector"},
 	})
 	tryCreate(t, "connection_external.yaml", map[string]schemaCase{
 		"SampleExternal":      {reason: "the sample is valid"},
+		"ExternalLocal":       {reason: "the disk is the machine's own", changes: edits{"spec.audit": map[string]any{"durability": "Local"}}},
 		"NoExternal":          {reason: "union", changes: edits{"spec.proxy.external": absent{}}, want: "external is required"},
 		"NoServerNames":       {reason: "a certificate needs a name", changes: edits{"spec.proxy.external.serverNames": []any{}}, want: "serverNames"},
 		"ManyServerNames":     {reason: "bounded", changes: edits{"spec.proxy.external.serverNames": names(17)}, want: "serverNames"},
@@ -107,6 +123,13 @@ func TestConnectionSchema(t *testing.T) {
 		"FileTraversal":       {reason: "no traversal", changes: edits{"spec.credential.file.path": "/etc/../x"}, want: "path must be absolute"},
 		"FileTypeWithoutFile": {reason: "union", changes: edits{"spec.credential.file": absent{}}, want: "file is required"},
 	})
+}
+
+func auditSettings(durability, overlap, responses, parameters, hold string) map[string]any {
+	return map[string]any{
+		"sessionRetentionSeconds": int64(60), "durability": durability, "readOverlap": overlap, "responses": responses,
+		"parameters": parameters, "logRetentionSeconds": int64(60), "legalHold": hold,
+	}
 }
 
 func TestConnectionProtocolIsImmutable(t *testing.T) {
@@ -236,22 +259,6 @@ func TestIdentityProviderSchema(t *testing.T) {
 		"KubernetesSystem":  {reason: "reserved names", changes: edits{"spec.kubernetesUsername.prefix": "system:"}, want: "must not begin with 'system:'"},
 		"KubernetesNoValue": {reason: "checklist 40: absent would be empty", changes: edits{"spec.kubernetesUsername": map[string]any{}}, want: "prefix"},
 		"KubernetesEmpty":   {reason: "no prefix, in words", changes: edits{"spec.kubernetesUsername.prefix": ""}},
-	})
-}
-
-func TestLogSinkSchema(t *testing.T) {
-	file := func(directory string) edits {
-		return edits{"spec": map[string]any{"type": "File", "file": map[string]any{"directory": directory}}}
-	}
-	tryCreate(t, "logsink.yaml", map[string]schemaCase{
-		"Sample":       {reason: "the sample is valid"},
-		"File":         {reason: "files", changes: file("/var/log/doorward")},
-		"Type":         {reason: "enum", changes: edits{"spec.type": "Kafka"}, want: "Unsupported value"},
-		"FileMissing":  {reason: "union", changes: edits{"spec.type": "File"}, want: "file is required"},
-		"FileOnStdout": {reason: "union", changes: edits{"spec.file": map[string]any{"directory": "/a"}}, want: "forbidden otherwise"},
-		"Relative":     {reason: "absolute", changes: file("var/log"), want: "directory must be absolute"},
-		"Traversal":    {reason: "no traversal", changes: file("/var/../etc"), want: "directory must be absolute"},
-		"Small":        {reason: "at least 64 KiB", changes: edits{"spec": map[string]any{"type": "File", "file": map[string]any{"directory": "/a", "maxFileBytes": int64(1)}}}, want: "maxFileBytes"},
 	})
 }
 
