@@ -1,0 +1,348 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/verify/scan"
+)
+
+// Options say what to hold the records against.
+type Options struct {
+	// Trusted are checkpoints from elsewhere, above all of the witness.
+	Trusted []Trusted
+	// WitnessKey, where not empty, is the note verifier that must have signed
+	// every trusted checkpoint.
+	WitnessKey string
+	// RequireAll makes a trusted log without a record here a finding.
+	RequireAll bool
+	// From is the index of the first record that must be there.
+	From int64
+	// AnyOrder accepts files whose records are not in the order of the log.
+	AnyOrder bool
+	// Workers is the number of goroutines; that of the processors where zero.
+	Workers int
+	// TempDir is for temporary files, about a tenth of the records' size; the
+	// system's where empty.
+	TempDir string
+	// Progress, where not nil, is told how many bytes of how many are read.
+	Progress func(done, total int64)
+}
+
+// Verify verifies all logs that have records in files and directories. Errors
+// are those of the options and the system; what is wrong with a log is in the
+// report.
+func Verify(ctx context.Context, paths []string, options Options) (report *Report, err error) {
+	var witness note.Verifier
+	if options.WitnessKey != "" {
+		if witness, err = note.NewVerifier(strings.TrimSpace(options.WitnessKey)); err != nil {
+			return nil, fmt.Errorf("witness key not usable: it is no note verifier: %q", options.WitnessKey)
+		}
+	}
+	if options.Workers == 0 {
+		options.Workers = runtime.GOMAXPROCS(0)
+	}
+	sources, err := scan.Find(paths)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(options.TempDir, "doorward-verify-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot verify: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	g, err := newGatherer(dir, options.Workers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	if err := scan.Scan(ctx, sources, scan.Options{Workers: options.Workers, Progress: options.Progress}, g.add); err != nil {
+		return nil, err
+	}
+	v := &verification{options: options, sources: sources, gatherer: g, witness: witness, files: make([]fileState, len(sources.Files)), report: &Report{}}
+	if err := v.run(ctx); err != nil {
+		return nil, err
+	}
+	return v.report, nil
+}
+
+// verification holds the records that were found against each other.
+type verification struct {
+	options  Options
+	sources  *scan.Sources
+	gatherer *gatherer
+	witness  note.Verifier
+	trusted  map[string][]*Trusted
+	files    []fileState
+	report   *Report
+}
+
+func (v *verification) run(ctx context.Context) error {
+	if err := v.trust(); err != nil {
+		return err
+	}
+	stream, err := newStream(v.gatherer)
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		var more bool
+		if more, err = stream.nextLog(); !more {
+			break
+		}
+		err = v.log(ctx, stream)
+	}
+	if err := errors.Join(err, stream.close()); err != nil {
+		return err
+	}
+	v.finish()
+	return nil
+}
+
+// trust sorts the trusted checkpoints by log.
+func (v *verification) trust() error {
+	v.trusted = map[string][]*Trusted{}
+	for i := range v.options.Trusted {
+		t := &v.options.Trusted[i]
+		id, err := t.logOf()
+		if err != nil {
+			return err
+		}
+		v.trusted[id] = append(v.trusted[id], t)
+		if _, here := v.gatherer.numbers[id]; !here && !slices.Contains(v.report.Absent, id) {
+			v.report.Absent = append(v.report.Absent, id)
+		}
+	}
+	slices.Sort(v.report.Absent)
+	return nil
+}
+
+// log verifies the records of one log.
+func (v *verification) log(ctx context.Context, stream *stream) error {
+	info := v.gatherer.logs[stream.log]
+	trusted := v.trusted[info.id]
+	keys, bad, err := keysOf(info, trusted)
+	if err != nil {
+		return err
+	}
+	points, err := pointsOf(trusted, keys, v.witness)
+	if err != nil {
+		return err
+	}
+	s := &search{sources: v.sources, prefix: record.HeadPrefix(info.id), known: map[place][]byte{}}
+	c := &checker{id: info.id, report: &LogReport{Log: info.id}, keys: keys, trusted: points, moved: s.moved}
+	if keys != nil {
+		c.report.Keys = len(keys.Texts())
+	}
+	for _, r := range bad {
+		c.badSignature(r.index, r.place, "key rotation")
+	}
+	for _, t := range trusted {
+		if t.Conflict {
+			c.find(Finding{
+				Verdict: Forked, First: 0, Last: -1,
+				Sentence: "the witness was shown another history of this log, and has it as in conflict",
+				Remedy:   "see the conditions of the AuditLog " + info.id + "; " + keyRemedy,
+			})
+		}
+	}
+	points = slices.Clone(points)
+	for count := 0; ; count++ {
+		if count%(1<<16) == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		group, err := stream.nextGroup()
+		if err != nil {
+			return err
+		}
+		if group == nil {
+			break
+		}
+		if points, err = v.checkpoints(c, stream, points); err != nil {
+			return err
+		}
+		c.report.Repeated += group.repeated
+		c.report.BrokenLines += group.brokenLines
+		c.record(group.variants)
+		v.inOrder(c, group)
+	}
+	if len(c.branches) == 0 {
+		return nil // nothing but a line broken off
+	}
+	if _, err = v.checkpoints(c, stream, points); err != nil {
+		return err
+	}
+	states := v.states(info.id)
+	ahead, err := v.ahead(c, stream)
+	if err != nil {
+		return err
+	}
+	states = append(states, ahead...)
+	c.end(states, v.options.From)
+	v.locate(c.report.Findings)
+	v.report.Logs = append(v.report.Logs, *c.report)
+	return nil
+}
+
+// checkpoints checks the checkpoints of as many records as were seen: those in
+// the records, then the trusted ones.
+func (v *verification) checkpoints(c *checker, stream *stream, points []trustedPoint) ([]trustedPoint, error) {
+	for {
+		m, found, err := stream.nextMark(c.next)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		if c.keys == nil {
+			continue
+		}
+		signed, err := v.gatherer.signed(m.noted)
+		if err != nil {
+			return nil, err
+		}
+		checkpoint, err := c.keys.Open(signed)
+		if err != nil || checkpoint.Size != m.size {
+			c.badSignature(m.index, m.place, "checkpoint")
+			continue
+		}
+		if checkpoint.Size == c.next && len(c.branches) > 0 {
+			c.checkpoint(&checkpoint, nil)
+		}
+	}
+	for len(points) > 0 && points[0].Size <= c.next {
+		if points[0].Size == c.next && len(c.branches) > 0 {
+			c.checkpoint(&points[0].Checkpoint, &points[0])
+		}
+		points = points[1:]
+	}
+	return points, nil
+}
+
+// ahead is what the log's own checkpoints say of records behind the end.
+func (v *verification) ahead(c *checker, stream *stream) ([]state, error) {
+	var all []state
+	for c.keys != nil {
+		m, found, err := stream.nextMark(math.MaxInt64)
+		if err != nil || !found {
+			return all, err
+		}
+		signed, err := v.gatherer.signed(m.noted)
+		if err != nil {
+			return nil, err
+		}
+		if checkpoint, err := c.keys.Open(signed); err == nil && checkpoint.Size == m.size {
+			all = []state{{what: fmt.Sprintf("the checkpoint in record %d", m.index), path: v.sources.Files[m.place.file].Path, next: m.size}}
+		}
+	}
+	return nil, nil
+}
+
+func (c *checker) badSignature(index int64, at place, what string) {
+	if len(c.bad) >= maxFindings {
+		c.report.MoreFindings++
+		return
+	}
+	c.bad = append(c.bad, Finding{
+		Verdict: BadSignature, Log: c.id, First: index, Last: index, Exact: true, place: &at,
+		Sentence: fmt.Sprintf("the %s in record %d is not signed by the log's key of its time", what, index),
+		Remedy:   "somebody without the log's key made it, or damaged it: take this record from another sink or the proxy's own log",
+	})
+}
+
+// states are what the directories of a log say of how far it had got.
+func (v *verification) states(id string) []state {
+	var all []state
+	for number, dir := range v.sources.Dirs {
+		end := int64(0)
+		for i := range v.files {
+			if f := &v.files[i]; v.sources.Files[i].Dir == number && f.log == id {
+				end = max(end, f.index+1)
+			}
+		}
+		for name, cursor := range dir.Cursors {
+			if cursor.Log == id {
+				all = append(all, state{what: "the cursor of " + name, path: dir.Path, next: cursor.Next, end: end})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b state) int { return strings.Compare(a.what+a.path, b.what+b.path) })
+	return all
+}
+
+// finish adds what belongs to no log.
+func (v *verification) finish() {
+	r := v.report
+	r.Files = len(v.sources.Files)
+	for _, f := range v.sources.Files {
+		if f.Records == 0 {
+			r.Empty++
+		}
+	}
+	for _, p := range v.sources.Problems {
+		f := v.sources.Files[p.File]
+		finding := Finding{
+			Verdict: Unreadable, First: p.Index, Last: p.Index, File: f.Path, Offset: p.Offset,
+			Sentence: fmt.Sprintf("%s at offset %d: %s", f.Path, p.Offset, p.What),
+			Remedy:   "get the file again, or another sink's copy",
+		}
+		if f.Dir >= 0 {
+			finding.Remedy = "the file is damaged or was changed: get it again, or a sink's copy"
+		}
+		r.Findings = append(r.Findings, finding)
+	}
+	if n := v.sources.MoreProblems; n > 0 {
+		r.Findings = append(r.Findings, Finding{
+			Verdict: Unreadable, First: -1, Last: -1,
+			Sentence: fmt.Sprintf("%d more places cannot be read", n), Remedy: "see the first ones",
+		})
+	}
+	if v.options.RequireAll {
+		for _, id := range r.Absent {
+			r.Findings = append(r.Findings, Finding{
+				Verdict: Missing, Log: id, First: 0, Last: -1,
+				Sentence: fmt.Sprintf("log %s is missing: the witness knows of it, and none of its records is here", id),
+				Remedy:   "get its files from a sink or from the proxy's volume; leave --require-all away where only some logs are to be verified",
+			})
+		}
+	}
+	if len(r.Logs) == 0 && len(r.Findings) == 0 {
+		r.Findings = append(r.Findings, Finding{
+			Verdict: Unreadable, First: -1, Last: -1,
+			Sentence: fmt.Sprintf("no record in %d files", r.Files),
+			Remedy:   "give the files of a sink, or a log's directory; a record must be as the proxy wrote it, byte by byte",
+		})
+	}
+	r.OK = len(r.All()) == 0
+}
+
+// locate names the files that findings are about.
+func (v *verification) locate(findings []Finding) {
+	const maxLines = 20 // each reads its file again
+	for i := range findings {
+		f := &findings[i]
+		if f.place == nil {
+			continue
+		}
+		f.File, f.Offset = v.sources.Files[f.place.file].Path, f.place.offset
+		if i < maxLines {
+			f.Line = v.sources.Line(int(f.place.file), f.place.offset)
+		}
+	}
+}
+
+func parseTime(text []byte) (time.Time, error) { return time.Parse(time.RFC3339Nano, string(text)) }
