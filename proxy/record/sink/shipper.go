@@ -7,12 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/doorward/doorward/proxy/record"
 )
 
 // MaxRetryAfter bounds the pause that a destination may ask for. An error of
@@ -20,11 +18,20 @@ import (
 const MaxRetryAfter = 5 * time.Minute
 
 // Target is a sink with its name and its feed. The feed is closed by whoever
-// opened it, after Run.
+// opened it, after Run or Remove.
 type Target struct {
 	Name string
 	Sink Sink
 	Feed Feed
+	// Remote says that the sink is off this machine, so that what it has
+	// acknowledged outlives the machine: Await waits for those.
+	Remote bool
+}
+
+// Gatherer is a Sink that wants another Options.Gather than the others, such as
+// one that makes an object of each batch. Negative for none, zero for Options'.
+type Gatherer interface {
+	Gather() time.Duration
 }
 
 // Options tune a Shipper. Zero values stand for what the comments say.
@@ -34,7 +41,8 @@ type Options struct {
 	BatchBytes   int
 	// Gather is how long records gather after a delivery, so that a busy log
 	// makes few large batches: 100 ms. A sink that syncs a file takes turns at
-	// the disk with the log that operations wait for. Negative for none.
+	// the disk with the log that operations wait for. Negative for none. A sink
+	// that is waited for does not gather.
 	Gather time.Duration
 	// RetryMin and RetryMax bound the pause after a failure, which doubles:
 	// 100 ms to 30 s.
@@ -67,18 +75,24 @@ func (o *Options) complete() {
 // Status is how a sink is doing.
 type Status struct {
 	Name string
+	// Remote is the Target's.
+	Remote bool
+	// Reachable says that the sink took the last batch, or was not tried yet.
+	Reachable bool
 	// Acknowledged is the index of the first record not acknowledged; Lag is
 	// how many there are.
 	Acknowledged int64
 	Lag          int64
 	// Missed is the number of records deleted before the sink came, or came back.
 	Missed int64
-	// LastSuccess is when a batch was last accepted.
+	// LastSuccess is when the sink last acknowledged a batch; zero where it has not yet.
 	LastSuccess time.Time
 	// LastError is why the last Write failed; nil after a success.
 	LastError error
-	// Failures is the number of failed Writes since the last success.
-	Failures int
+	// Failures is the number of failed Writes since the last success,
+	// FailuresTotal that since the sink was added.
+	Failures      int
+	FailuresTotal int64
 }
 
 // Shipper feeds sinks, each on its own, so that one that is down holds up no
@@ -86,164 +100,140 @@ type Status struct {
 // until the log is full and refuses.
 type Shipper struct {
 	options Options
+	// waiting is the number of Awaits under way.
+	waiting atomic.Int64
+
+	mu      sync.Mutex // guards what follows
 	workers []*worker
-}
+	// life is that of Run; nil before it.
+	life  context.Context //nolint:containedctx // workers added while Run runs end with it
+	ended bool
+	errs  []error
+	// acknowledged is closed at the next acknowledgement of a remote sink, and
+	// when sinks come or go; nil while nobody waits.
+	acknowledged chan struct{}
 
-type worker struct {
-	Target
-	options *Options
-
-	mu     sync.Mutex // guards status
-	status Status
+	// closed is closed when the log has ended.
+	closed  chan struct{}
+	closing sync.Once
+	group   sync.WaitGroup
 }
 
 // NewShipper makes a Shipper. Names must differ.
 func NewShipper(targets []Target, options Options) (*Shipper, error) {
 	options.complete()
-	s := &Shipper{options: options}
-	seen := map[string]bool{}
+	s := &Shipper{options: options, closed: make(chan struct{})}
 	for _, t := range targets {
-		if t.Name == "" || seen[t.Name] || t.Sink == nil || t.Feed == nil {
-			return nil, fmt.Errorf("sink not usable: %q: each needs a name of its own, a sink and a feed", t.Name)
+		if err := s.Add(t); err != nil {
+			return nil, err
 		}
-		seen[t.Name] = true
-		s.workers = append(s.workers, &worker{Target: t, options: &s.options})
 	}
 	return s, nil
 }
 
-// Run delivers until ctx ends or the log is closed, then what is left within
-// DrainTimeout. An error says which sinks do not have all records, or that a
-// feed could not be read.
-func (s *Shipper) Run(ctx context.Context) error {
-	errs := make([]error, len(s.workers))
-	var group sync.WaitGroup
-	for i, w := range s.workers {
-		group.Go(func() {
-			errs[i] = w.run(ctx)
-		})
+// Add has a sink fed, from now on where Run runs.
+func (s *Shipper) Add(t Target) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.Name == "" || s.find(t.Name) >= 0 || t.Sink == nil || t.Feed == nil {
+		return fmt.Errorf("sink not usable: %q: each needs a name of its own, a sink and a feed", t.Name)
 	}
-	group.Wait()
-	return errors.Join(errs...)
+	if s.ended {
+		return fmt.Errorf("sink not usable: %q: delivery has ended", t.Name)
+	}
+	w := newWorker(t, s)
+	s.workers = append(s.workers, w)
+	s.announce()
+	if s.life != nil {
+		s.start(w)
+	}
+	return nil
 }
 
-// Status returns the status of each sink in the order given.
-func (s *Shipper) Status() []Status {
-	all := make([]Status, 0, len(s.workers))
+// Remove ends the feeding of a sink, and returns when no Write is under way.
+// What it has not acknowledged stays in the log.
+func (s *Shipper) Remove(name string) {
+	s.mu.Lock()
+	i := s.find(name)
+	if i < 0 {
+		s.mu.Unlock()
+		return
+	}
+	w := s.workers[i]
+	s.workers = slices.Delete(s.workers, i, i+1)
+	s.announce()
+	started := w.started
+	s.mu.Unlock()
+	w.stop()
+	if started {
+		<-w.done
+	}
+}
+
+// Retry has a sink tried at once that waits after a failure.
+func (s *Shipper) Retry(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.find(name); i >= 0 {
+		nudge(s.workers[i].retry)
+	}
+}
+
+// Run delivers until ctx ends or the log is closed, then what is left within
+// DrainTimeout. An error says which sinks do not have all records, or that a
+// feed could not be read. It is called once.
+func (s *Shipper) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.life = ctx
 	for _, w := range s.workers {
-		w.mu.Lock()
-		status := w.status
-		w.mu.Unlock()
-		status.Name, status.Missed = w.Name, w.Feed.Missed()
-		status.Acknowledged = w.Feed.Acknowledged()
-		status.Lag = max(w.Feed.Durable()-status.Acknowledged, 0)
-		all = append(all, status)
+		s.start(w)
+	}
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-s.closed:
+	}
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.group.Wait()
+	return errors.Join(s.errs...)
+}
+
+// start has a worker run. The lock is held.
+func (s *Shipper) start(w *worker) {
+	w.started = true
+	ctx := s.life
+	s.group.Go(func() {
+		defer close(w.done)
+		if err := w.run(ctx); err != nil {
+			s.mu.Lock()
+			s.errs = append(s.errs, err)
+			s.mu.Unlock()
+		}
+	})
+}
+
+// find returns a worker's place, or -1. The lock is held.
+func (s *Shipper) find(name string) int {
+	return slices.IndexFunc(s.workers, func(w *worker) bool { return w.Name == name })
+}
+
+// Status returns the status of each sink in the order in which they were added.
+func (s *Shipper) Status() []Status {
+	s.mu.Lock()
+	workers := slices.Clone(s.workers)
+	s.mu.Unlock()
+	all := make([]Status, 0, len(workers))
+	for _, w := range workers {
+		all = append(all, w.report())
 	}
 	return all
 }
 
-func (w *worker) run(ctx context.Context) error {
-	// Deliveries under way when ctx ends may still succeed.
-	drain, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		time.AfterFunc(w.options.DrainTimeout, cancel)
-	})
-	defer stop()
-	for {
-		batch, err := w.next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			w.failed(err)
-			return fmt.Errorf("sink %q: %w", w.Name, err)
-		}
-		if len(batch) == 0 {
-			return nil // ctx has ended and nothing is left
-		}
-		if err := w.deliver(drain, batch); err != nil {
-			return fmt.Errorf("sink %q: %d records not delivered: %w", w.Name, w.Feed.Durable()-w.Feed.Acknowledged(), err)
-		}
-		if drain.Err() != nil {
-			if lag := w.Feed.Durable() - w.Feed.Acknowledged(); lag > 0 {
-				return fmt.Errorf("sink %q: %d records not delivered in time", w.Name, lag)
-			}
-		}
-		if w.Feed.Durable()-w.Feed.Acknowledged() < int64(w.options.BatchRecords) {
-			w.pause(ctx, w.options.Gather)
-		}
-	}
-}
-
-// next returns the next batch; none where ctx has ended and nothing is left.
-func (w *worker) next(ctx context.Context) ([]record.Record, error) {
-	batch, err := w.Feed.Next(ctx, w.options.BatchRecords, w.options.BatchBytes)
-	if err == nil || ctx.Err() == nil {
-		return batch, err
-	}
-	if w.Feed.Durable() <= w.Feed.Acknowledged() {
-		return nil, nil
-	}
-	return w.Feed.Next(context.WithoutCancel(ctx), w.options.BatchRecords, w.options.BatchBytes)
-}
-
-// deliver tries until the sink has the batch, or ctx ends.
-func (w *worker) deliver(ctx context.Context, batch []record.Record) error {
-	retry := w.options.RetryMin
-	for {
-		err := w.write(ctx, batch)
-		if err == nil {
-			err = w.Feed.Acknowledge(batch[len(batch)-1].Position.Index + 1)
-		}
-		if err == nil {
-			w.mu.Lock()
-			w.status.LastSuccess, w.status.LastError, w.status.Failures = time.Now(), nil, 0
-			w.mu.Unlock()
-			return nil
-		}
-		w.failed(err)
-		// Up to half of the pause is random, so that proxies do not come back
-		// to a sink all at once.
-		w.pause(ctx, max(retry/2+rand.N(retry/2+1), asked(err))) //nolint:gosec // no secret
-		retry = min(2*retry, w.options.RetryMax)
-		if ctx.Err() != nil {
-			return err
-		}
-	}
-}
-
-// asked is the pause that the destination asked for with its error, bounded;
-// zero where it asked for none.
-func asked(err error) time.Duration {
-	var failure interface{ RetryAfter() time.Duration }
-	if !errors.As(err, &failure) {
-		return 0
-	}
-	return min(failure.RetryAfter(), MaxRetryAfter)
-}
-
-func (w *worker) write(ctx context.Context, batch []record.Record) error {
-	ctx, cancel := context.WithTimeout(ctx, w.options.WriteTimeout)
-	defer cancel()
-	return w.Sink.Write(ctx, batch)
-}
-
-func (w *worker) failed(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.status.LastError = err
-	w.status.Failures++
-}
-
-func (w *worker) pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+func nudge(c chan struct{}) {
 	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	case c <- struct{}{}:
+	default:
 	}
 }
