@@ -57,7 +57,8 @@ func Outage(t *testing.T, d Destination) {
 	end := log.stop()
 	log.awaitAcknowledged(t, end)
 
-	if failure == nil {
+	// A client of its own may bridge a short one.
+	if failure == nil && down > 10*time.Second {
 		t.Error("the status of the sink told nothing of the outage")
 	}
 	received := d.Received(t)
