@@ -129,16 +129,28 @@ func (s *Stack) Proxy() *Proxy {
 }
 
 // Start runs the proxy's process and waits until it is ready.
-func (p *Proxy) Start(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
-	defer cancel()
-	if p.process, err = proc.Start(p.command); err != nil {
+func (p *Proxy) Start(ctx context.Context) error {
+	if err := p.Launch(); err != nil {
 		return err
 	}
-	return p.process.WaitReady(ctx, pollInterval, p.ready)
+	return p.AwaitReady(ctx)
 }
 
-func (p *Proxy) ready(ctx context.Context) error {
+// Launch runs the proxy's process and does not wait.
+func (p *Proxy) Launch() (err error) {
+	p.process, err = proc.Start(p.command)
+	return err
+}
+
+// AwaitReady waits until a proxy that was launched is ready.
+func (p *Proxy) AwaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
+	defer cancel()
+	return p.process.WaitReady(ctx, pollInterval, p.Ready)
+}
+
+// Ready says why the proxy is not ready, or nil.
+func (p *Proxy) Ready(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HealthAddress+"/readyz", http.NoBody)
 	if err != nil {
 		return fmt.Errorf("cannot ask for readiness: %w", err)

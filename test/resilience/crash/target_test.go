@@ -1,0 +1,134 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package crash
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/doorward/doorward/test/stack"
+)
+
+//go:embed ledger.sql
+var ledgerSQL string
+
+//go:embed policy.yaml
+var policy string
+
+// prepare makes what the load works on, and lets it.
+func prepare(ctx context.Context) error {
+	owner, err := pgconn.Connect(ctx, world.Postgres.DSN(stack.Role, world.Canary, stack.Database))
+	if err != nil {
+		return fmt.Errorf("cannot reach the target: %w", err)
+	}
+	_, err = owner.Exec(ctx, ledgerSQL).ReadAll()
+	if err = errors.Join(err, owner.Close(ctx)); err != nil {
+		return fmt.Errorf("cannot make the load's tables: %w", err)
+	}
+	if err := world.Apply(ctx, policy); err != nil {
+		return err
+	}
+	return world.AwaitPolicy(ctx, stack.Connection, "load")
+}
+
+// witness is a session at the target as its superuser, past the proxy.
+func witness(t *testing.T) *pgconn.PgConn {
+	t.Helper()
+	dsn := strings.Replace(world.Postgres.SuperuserDSN, "dbname=postgres", "dbname="+stack.Database, 1)
+	conn, err := pgconn.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatalf("cannot reach the target: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// quiet ends once nobody is left at the target of the sessions of a user's clients.
+const quiet = `DO $$ BEGIN
+  WHILE EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'doorward:%s:%%') LOOP
+    PERFORM pg_sleep(0.005);
+    PERFORM pg_stat_clear_snapshot();
+  END LOOP;
+END $$`
+
+// awaitQuiet returns once the target has done all it was sent for a label.
+func awaitQuiet(ctx context.Context, conn *pgconn.PgConn, label string) error {
+	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	defer cancel()
+	if _, err := conn.Exec(ctx, fmt.Sprintf(quiet, userOf(label))).ReadAll(); err != nil {
+		return fmt.Errorf("the target's sessions do not end: %w", err)
+	}
+	return nil
+}
+
+// changed are the marks of a label in the target's table.
+func changed(ctx context.Context, conn *pgconn.PgConn, label string) (map[string]bool, error) {
+	result := conn.ExecParams(ctx, "SELECT mark FROM ledger WHERE mark LIKE 'mark-_-' || $1 || '-%'", [][]byte{[]byte(label)}, nil, nil, nil).Read()
+	if result.Err != nil {
+		return nil, fmt.Errorf("cannot read what was changed: %w", result.Err)
+	}
+	marks := map[string]bool{}
+	for _, row := range result.Rows {
+		marks[string(row[0])] = true
+	}
+	return marks, nil
+}
+
+// marks finds the marks of a label. A mark is in the text of one statement; its
+// first letter says whether that one reads or writes.
+func marks(label string) *regexp.Regexp {
+	return regexp.MustCompile(`mark-[rw]-` + regexp.QuoteMeta(label) + `-\d+-\d+`)
+}
+
+func reads(mark string) bool { return strings.HasPrefix(mark, "mark-r-") }
+
+// targetLog is the target's own log as far as it was read.
+type targetLog struct {
+	path   string
+	mark   *regexp.Regexp
+	offset int64
+	rest   string
+	// executed is how often each mark was in what the target was sent to execute.
+	executed map[string]int
+}
+
+// read goes on where it left off.
+func (l *targetLog) read() error {
+	file, err := os.Open(l.path)
+	if err != nil {
+		return fmt.Errorf("cannot read the target's log: %w", err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.NewSectionReader(file, l.offset, 1<<40))
+	if err != nil {
+		return fmt.Errorf("cannot read the target's log: %w", err)
+	}
+	l.offset += int64(len(content))
+	l.take(string(content))
+	return nil
+}
+
+// take counts the marks of whole lines. Statements of the load are one line each.
+func (l *targetLog) take(content string) {
+	content = l.rest + content
+	whole := strings.LastIndexByte(content, '\n') + 1
+	l.rest = content[whole:]
+	for line := range strings.Lines(content[:whole]) {
+		if !strings.Contains(line, "LOG:  statement: ") && !strings.Contains(line, "LOG:  execute ") {
+			continue
+		}
+		for _, text := range l.mark.FindAllString(line, -1) {
+			l.executed[text]++
+		}
+	}
+}
