@@ -279,6 +279,9 @@ func (v *verification) states(id string) []state {
 				all = append(all, state{what: "the cursor of " + name, path: dir.Path, next: cursor.Next, end: end})
 			}
 		}
+		if w := dir.Witness; w != nil && w.Log == id {
+			all = append(all, state{what: "what the witness had acknowledged", path: dir.Path, next: w.Next, end: end})
+		}
 	}
 	slices.SortFunc(all, func(a, b state) int { return strings.Compare(a.what+a.path, b.what+b.path) })
 	return all

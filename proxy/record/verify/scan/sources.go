@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/doorward/doorward/proxy/record"
 )
@@ -52,6 +53,8 @@ type Dir struct {
 	// Cursors say how far each reader had got, by its name: the index of the
 	// first record it has not acknowledged.
 	Cursors map[string]Cursor
+	// Witness says how far the witness had acknowledged; nil where it had not.
+	Witness *Cursor
 }
 
 // Cursor is how far a reader of a log had got.
@@ -62,8 +65,10 @@ type Cursor struct {
 
 var (
 	segmentName = regexp.MustCompile(`^([0-9]{20})\.log$`)
-	// sinkName is what the file sink and the object store sink call their files.
-	sinkName = regexp.MustCompile(`^([0-9a-f]{32})-([0-9]{20})\.jsonl(\.gz)?$`)
+	// fileName is what the file sink calls its files, objectName what the object
+	// store sink calls its objects.
+	fileName   = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})-([0-9]{20})\.jsonl(?:\.gz)?$`)
+	objectName = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9]{20})-[0-9]{20}\.jsonl(?:\.gz)?$`)
 )
 
 // Find lists what is to be read at paths: files, directories of files with all
@@ -113,7 +118,7 @@ func (s *Sources) walk(dir string) error {
 		}
 		if number < 0 {
 			// Before the segments, so that no cursor is ahead of a running log.
-			s.Dirs = append(s.Dirs, Dir{Path: dir, Cursors: cursors(dir)})
+			s.Dirs = append(s.Dirs, Dir{Path: dir, Cursors: cursors(dir), Witness: witness(dir)})
 			number = len(s.Dirs) - 1
 		}
 		first, err := strconv.ParseInt(match[1], 10, 64)
@@ -155,9 +160,11 @@ func (s *Sources) walk(dir string) error {
 
 func (s *Sources) add(path string, info fs.FileInfo) {
 	f := File{Path: path, Dir: -1}
-	if match := sinkName.FindStringSubmatch(filepath.Base(path)); match != nil {
-		if index, err := strconv.ParseInt(match[2], 10, 64); err == nil {
-			f.First = &record.Position{LogID: match[1], Index: index}
+	for _, name := range []*regexp.Regexp{fileName, objectName} {
+		if match := name.FindStringSubmatch(filepath.ToSlash(path)); match != nil {
+			if index, err := strconv.ParseInt(match[2], 10, 64); err == nil {
+				f.First = &record.Position{LogID: match[1], Index: index}
+			}
 		}
 	}
 	s.Bytes += info.Size()
@@ -180,4 +187,29 @@ func cursors(dir string) map[string]Cursor {
 		}
 	}
 	return all
+}
+
+// witness reads how far the witness had acknowledged: the tree it holds is
+// written as begin, end and hashes, with colons between.
+func witness(dir string) *Cursor {
+	data, err := os.ReadFile(filepath.Join(dir, "witness"))
+	if err != nil {
+		return nil
+	}
+	var document struct {
+		Log  string `json:"log"`
+		Tree string `json:"tree"`
+	}
+	if json.Unmarshal(data, &document) != nil || document.Log == "" {
+		return nil
+	}
+	fields := strings.Split(document.Tree, ":")
+	if len(fields) != 3 {
+		return nil
+	}
+	end, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil || end < 0 {
+		return nil
+	}
+	return &Cursor{Log: document.Log, Next: end}
 }
