@@ -6,7 +6,7 @@
 # relatives what is missing is installed with apt (through sudo where needed); elsewhere, or
 # without the right to, it says in one line what to install, and fails.
 #
-#   install-deps.sh [group...]     groups: build database bench conformance lint; all where none
+#   install-deps.sh [group...]     groups: build database bench conformance sinks lint; all where none
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -28,6 +28,12 @@ need() {
 		found "$program" || { programs+=("$program") missing=1; }
 	done
 	((missing == 0)) || packages+=("$package")
+}
+
+# module <Debian package> <name>: a module of rsyslog, where Debian or others keep them.
+module() {
+	compgen -G "/usr/lib/*/rsyslog/$2.so" >/dev/null || compgen -G "/usr/lib*/rsyslog/$2.so" >/dev/null ||
+		{ programs+=("rsyslog module $2") packages+=("$1"); }
 }
 
 group() {
@@ -53,17 +59,23 @@ group() {
 		need nodejs node
 		need npm npm
 		;;
+	sinks)
+		need rsyslog rsyslogd
+		# Its drivers for TLS are modules, no programs.
+		module rsyslog-openssl lmnsd_ossl
+		module rsyslog-gnutls lmnsd_gtls
+		;;
 	lint)
 		need shellcheck shellcheck
 		;;
 	*)
-		say "install-deps: no group $1; there are: build database bench conformance lint"
+		say "install-deps: no group $1; there are: build database bench conformance sinks lint"
 		exit 2
 		;;
 	esac
 }
 
-if (($# == 0)); then set -- build database bench conformance lint; fi
+if (($# == 0)); then set -- build database bench conformance sinks lint; fi
 for name in "$@"; do group "$name"; done
 ((${#packages[@]} > 0)) || exit 0
 

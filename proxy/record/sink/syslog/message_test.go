@@ -162,12 +162,3 @@ func TestNew(t *testing.T) {
 		})
 	}
 }
-
-// TestErrorText: what a server says is bounded and cannot drive a terminal.
-func TestErrorText(t *testing.T) {
-	cause := errors.New("evil \x1b[2K\n" + strings.Repeat("x", 1000))
-	err := bounded(cause)
-	if text := err.Error(); len(text) > 410 || strings.ContainsAny(text, "\x1b\n") || !errors.Is(err, cause) {
-		t.Errorf("error %q", text)
-	}
-}

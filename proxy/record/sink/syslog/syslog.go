@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/sink"
@@ -143,32 +142,8 @@ func (s *Sink) Write(ctx context.Context, batch []record.Record) error {
 		if ctx.Err() != nil {
 			err = errors.Join(context.Cause(ctx), err)
 		}
-		return fmt.Errorf("cannot send to syslog server %q: %w", s.options.Address, bounded(err))
+		// A server's words may be in it, such as those of its certificate.
+		return &sink.Failure{Text: fmt.Sprintf("cannot send to syslog server %q: %s", s.options.Address, sink.Foreign(err.Error())), Cause: err}
 	}
 	return nil
 }
-
-// bounded keeps an error's chain and makes its text fit to show: one line, at
-// most 400 bytes. A server's words may be in it, such as its certificate's.
-func bounded(err error) error {
-	const most = 400
-	text := strings.ReplaceAll(err.Error(), "\n", ": ")
-	if len(text) > most {
-		text = text[:most] + "..."
-	}
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
-	return &shown{text: text, error: err}
-}
-
-type shown struct {
-	error
-	text string
-}
-
-func (s *shown) Error() string { return s.text }
-func (s *shown) Unwrap() error { return s.error }
