@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -296,6 +297,34 @@ func (v *verification) finish() {
 			r.Empty++
 		}
 	}
+	slices.SortFunc(r.Logs, func(a, b LogReport) int { return strings.Compare(a.Log, b.Log) })
+	v.unreadable()
+
+	if v.options.RequireAll {
+		for _, id := range r.Absent {
+			r.Findings = append(r.Findings, Finding{
+				Verdict: Missing, Log: id, First: 0, Last: -1,
+				Sentence: fmt.Sprintf("log %s is missing: the witness knows of it, and none of its records is here", id),
+				Remedy:   "get its files from a sink or from the proxy's volume; leave --require-all away where only some logs are to be verified",
+			})
+		}
+	}
+	if len(r.Logs) == 0 && len(r.Findings) == 0 {
+		r.Findings = append(r.Findings, Finding{
+			Verdict: Unreadable, First: -1, Last: -1,
+			Sentence: fmt.Sprintf("no record in %d files", r.Files),
+			Remedy:   "give the files of a sink, or a log's directory; a record must be as the proxy wrote it, byte by byte",
+		})
+	}
+	r.OK = len(r.All()) == 0
+}
+
+// unreadable reports what could not be read.
+func (v *verification) unreadable() {
+	r := v.report
+	slices.SortFunc(v.sources.Problems, func(a, b scan.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
+	})
 	for _, p := range v.sources.Problems {
 		f := v.sources.Files[p.File]
 		finding := Finding{
@@ -314,23 +343,6 @@ func (v *verification) finish() {
 			Sentence: fmt.Sprintf("%d more places cannot be read", n), Remedy: "see the first ones",
 		})
 	}
-	if v.options.RequireAll {
-		for _, id := range r.Absent {
-			r.Findings = append(r.Findings, Finding{
-				Verdict: Missing, Log: id, First: 0, Last: -1,
-				Sentence: fmt.Sprintf("log %s is missing: the witness knows of it, and none of its records is here", id),
-				Remedy:   "get its files from a sink or from the proxy's volume; leave --require-all away where only some logs are to be verified",
-			})
-		}
-	}
-	if len(r.Logs) == 0 && len(r.Findings) == 0 {
-		r.Findings = append(r.Findings, Finding{
-			Verdict: Unreadable, First: -1, Last: -1,
-			Sentence: fmt.Sprintf("no record in %d files", r.Files),
-			Remedy:   "give the files of a sink, or a log's directory; a record must be as the proxy wrote it, byte by byte",
-		})
-	}
-	r.OK = len(r.All()) == 0
 }
 
 // locate names the files that findings are about.

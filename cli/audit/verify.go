@@ -1,0 +1,164 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/doorward/doorward/proxy/record/verify"
+)
+
+type verifyOptions struct {
+	genericiooptions.IOStreams
+	cluster       *genericclioptions.ConfigFlags
+	allNamespaces bool
+	witness       bool
+	checkpoints   []string
+	witnessKey    string
+	requireAll    bool
+	anyOrder      bool
+	from          int64
+	output        string
+	tempDir       string
+}
+
+func newVerify(streams genericiooptions.IOStreams) *cobra.Command {
+	o := &verifyOptions{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true)}
+	cmd := &cobra.Command{
+		Use:   "verify PATH...",
+		Short: "Tell whether records are as they were written",
+		Long: `Tell whether the records in files and directories are as their proxy wrote them:
+whether any was edited, moved, removed or added, and which.
+
+Everything is read together: files may come in any order, records may be there
+several times, and the logs of several proxies may be mixed. Nothing but the files
+is needed. To exclude that records were cut off at the end, that an older state
+was put in the place of a newer one, or that somebody with the log's key wrote
+another history, give what the witness holds: with --witness from the cluster, or
+with --checkpoint from files that "kubectl doorward audit checkpoints" printed.
+
+Exit codes: 0 all is well, 1 a log was changed, 2 something could not be read or
+proves nothing, or the command was not understood.`,
+		Example: `  # A directory of a file sink, or what was downloaded from an object store
+  kubectl doorward audit verify ./records
+
+  # Hold it against what the witness of this cluster has
+  kubectl doorward audit verify --witness -n payments ./records
+
+  # The same without the cluster, from an export that was kept elsewhere
+  kubectl doorward audit verify --checkpoint witness.yaml --witness-key witness.pub ./records`,
+		Args: paths,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.checkpoints, "checkpoint", nil, "File with a trusted checkpoint: a signed note, or AuditLogs in YAML or JSON. May be given several times.")
+	flags.BoolVar(&o.witness, "witness", false, "Take the checkpoints that the cluster's witness holds.")
+	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "With --witness, take those of all namespaces.")
+	flags.StringVar(&o.witnessKey, "witness-key", "", "Key, or file with the key, that must have signed each trusted checkpoint, as a note verifier.")
+	flags.BoolVar(&o.requireAll, "require-all", false, "Fail where a log that the witness knows has no record here.")
+	flags.Int64Var(&o.from, "from", 0, "Index of the first record that must be there, where earlier ones were removed on purpose.")
+	flags.BoolVar(&o.anyOrder, "any-order", false, "Accept files that hold the records in another order, as those from several partitions do.")
+	flags.StringVarP(&o.output, "output", "o", "text", "Output format. One of: (text, json).")
+	flags.StringVar(&o.tempDir, "temp-dir", "", "Directory for temporary files, about a tenth of the records' size.")
+	o.cluster.AddFlags(flags)
+	return cmd
+}
+
+func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("output format not known: %q: one of (text, json)", o.output)
+	}
+	if o.from < 0 {
+		return fmt.Errorf("first record not usable: --from %d: an index is not negative", o.from)
+	}
+	options := verify.Options{
+		RequireAll: o.requireAll, From: o.from, AnyOrder: o.anyOrder, TempDir: o.tempDir,
+	}
+	var err error
+	if options.WitnessKey, err = keyText(o.witnessKey); err != nil {
+		return err
+	}
+	if options.Trusted, err = o.trusted(cmd); err != nil {
+		return err
+	}
+	tell, end := progress(o.ErrOut, "Verifying")
+	options.Progress = tell
+	report, err := verify.Verify(cmd.Context(), args, options)
+	end()
+	if err != nil {
+		return err
+	}
+	if err := o.print(report); err != nil {
+		return err
+	}
+	switch {
+	case report.OK:
+		return nil
+	case report.Tampered():
+		return ErrTampered
+	default:
+		return ErrUnreadable
+	}
+}
+
+func (o *verifyOptions) print(report *verify.Report) error {
+	if o.output == "json" {
+		encoder := json.NewEncoder(o.Out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(report)
+	}
+	printReport(o.Out, report)
+	return nil
+}
+
+// trusted are the checkpoints to hold the records against.
+func (o *verifyOptions) trusted(cmd *cobra.Command) ([]verify.Trusted, error) {
+	var all []verify.Trusted
+	for _, path := range o.checkpoints {
+		data, err := readBounded(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read checkpoint: %w", err)
+		}
+		trusted, err := parseTrusted(data, path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, trusted...)
+	}
+	if o.witness {
+		logs, err := fetch(cmd.Context(), o.cluster, o.allNamespaces)
+		if err != nil {
+			return nil, err
+		}
+		for i := range logs {
+			all = append(all, trustedOf(&logs[i], "the cluster"))
+		}
+	}
+	if len(all) == 0 && (o.witnessKey != "" || o.requireAll || o.witness) {
+		return nil, errors.New("no trusted checkpoint: there is no AuditLog where the witness's are: check the namespace, or give --checkpoint")
+	}
+	return all, nil
+}
+
+// keyText is a key given itself or as the name of a file.
+func keyText(given string) (string, error) {
+	if given == "" || strings.Count(given, "+") >= 2 && !strings.ContainsAny(given, "\n") {
+		if _, err := os.Stat(given); err != nil {
+			return given, nil
+		}
+	}
+	data, err := readBounded(given)
+	if err != nil {
+		return "", fmt.Errorf("cannot read witness key: %w", err)
+	}
+	return strings.TrimSpace(string(data)), nil
+}

@@ -1,0 +1,69 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-doorward is the kubectl plugin: kubectl doorward.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cmd/version"
+)
+
+func main() { os.Exit(run()) }
+
+// Exit codes.
+const (
+	exitTampered = 1
+	exitFailed   = 2
+)
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	err := newCommand(streams).ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, audit.ErrTampered):
+		return exitTampered
+	case errors.Is(err, audit.ErrUnreadable):
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "error: interrupted")
+	default:
+		fmt.Fprintln(os.Stderr, "error:", err)
+	}
+	return exitFailed
+}
+
+func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kubectl-doorward",
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl doorward"},
+		Short:         "Work with Doorward",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.AddCommand(audit.NewCommand(streams), &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of the plugin",
+		Args:  cobra.NoArgs,
+		Run:   func(*cobra.Command, []string) { fmt.Fprintln(streams.Out, version.String()) },
+	})
+	return root
+}
