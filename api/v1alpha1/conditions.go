@@ -328,6 +328,10 @@ const (
 	// ReasonBadSignature surfaces when a checkpoint or a key rotation is not signed
 	// by the log's key.
 	ReasonBadSignature = "BadSignature"
+
+	// ReasonClaimed surfaces when another proxy instance, or the proxy of another
+	// Connection, shows checkpoints of the log as its own.
+	ReasonClaimed = "Claimed"
 )
 
 // Reasons of Complete of an AuditLog.

@@ -152,15 +152,15 @@ const (
 )
 
 // OTLPSink are the settings of type OTLP.
-// +kubebuilder:validation:XValidation:rule="self.protocol != 'GRPC' || (self.endpoint.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|[[][0-9a-fA-F:.]+[]]):[1-9][0-9]{0,4}$') && int(self.endpoint.substring(self.endpoint.lastIndexOf(':') + 1)) <= 65535)",message="endpoint must be a host and a port when protocol is GRPC: collector.logging.svc:4317"
-// +kubebuilder:validation:XValidation:rule="self.protocol != 'HTTP' || (self.endpoint.matches('^https?://[^/?#@]+(/[^?#]*)?$') && isURL(self.endpoint))",message="endpoint must be a URL without user and query when protocol is HTTP: https://collector.logging.svc:4318"
+// +kubebuilder:validation:XValidation:rule="self.protocol != 'GRPC' || self.endpoint.matches('^https?://[^/]+/?$')",message="endpoint must have no path when protocol is GRPC: https://collector.logging.svc:4317"
 type OTLPSink struct {
-	// endpoint is a host and port when protocol is GRPC, for example
-	// collector.logging.svc:4317, and a URL when it is HTTP, for example
-	// https://collector.logging.svc:4318. A URL without path means /v1/logs.
+	// endpoint is an https URL, for example https://collector.logging.svc:4317.
+	// Without a port it is 4317 when protocol is GRPC and 4318 when it is HTTP;
+	// without a path it is /v1/logs when protocol is HTTP.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[^?#]*)?$') && isURL(self)",message="endpoint must be a URL of a host, without user, query and fragment: https://collector.logging.svc:4317"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// protocol is GRPC or HTTP.

@@ -113,7 +113,7 @@ type SinkTLS struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.kafka) || !has(self.kafka.sasl) || self.kafka.sasl != 'PLAIN' || !has(self.tls) || !has(self.tls.mode) || self.tls.mode != 'Disabled'",message="kafka.sasl PLAIN would send the password in clear text when tls.mode is Disabled; use TLS or a SCRAM mechanism"
 // +kubebuilder:validation:XValidation:rule="!has(self.s3) || self.s3.endpoint.startsWith('http://') == (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled')",message="s3.endpoint must begin with https://, or with http:// when tls.mode is Disabled"
 // +kubebuilder:validation:XValidation:rule="!has(self.webhook) || self.webhook.url.startsWith('http://') == (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled')",message="webhook.url must begin with https://, or with http:// when tls.mode is Disabled"
-// +kubebuilder:validation:XValidation:rule="!has(self.otlp) || self.otlp.protocol != 'HTTP' || self.otlp.endpoint.startsWith('http://') == (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled')",message="otlp.endpoint must begin with https://, or with http:// when tls.mode is Disabled"
+// +kubebuilder:validation:XValidation:rule="!has(self.otlp) || self.otlp.endpoint.startsWith('http://') == (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled')",message="otlp.endpoint must begin with https://, or with http:// when tls.mode is Disabled"
 type LogSinkSpec struct {
 	// type is Stdout, File, S3, OTLP, Syslog, Kafka or Webhook.
 	// +unionDiscriminator

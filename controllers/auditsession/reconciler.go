@@ -33,6 +33,9 @@ const DefaultRetention = 7 * 24 * time.Hour
 // API server was away.
 const lostAfter = 2 * report.StaleAfter
 
+// lookEvery bounds how late a shortened retention time is noticed.
+const lookEvery = 10 * time.Minute
+
 // Reconciler reconciles AuditSessions.
 type Reconciler struct {
 	// Client reads ConfigMaps from the API server and the rest from caches.
@@ -130,7 +133,7 @@ func (r *Reconciler) retire(ctx context.Context, s *scope) error {
 		ended = at.Time
 	}
 	if wait := ended.Add(s.keep).Sub(s.now); wait > 0 {
-		s.after = wait
+		s.after = min(wait, lookEvery)
 		return nil
 	}
 	s.deleted = true

@@ -171,17 +171,15 @@ func compileS3(s3 *v1alpha1.S3Sink, inClear bool) (*snapshot.S3Sink, error) {
 }
 
 func compileOTLP(otlp *v1alpha1.OTLPSink, inClear bool) (*snapshot.OTLPSink, error) {
-	var err error
-	switch otlp.Protocol {
-	case v1alpha1.OTLPProtocolGRPC:
-		err = checkHostPort("spec.otlp.endpoint", otlp.Endpoint)
-	case v1alpha1.OTLPProtocolHTTP:
-		_, err = checkURL("spec.otlp.endpoint", otlp.Endpoint, inClear)
-	default:
-		err = fmt.Errorf("spec.otlp.protocol must be GRPC or HTTP: %q", otlp.Protocol)
+	if otlp.Protocol != v1alpha1.OTLPProtocolGRPC && otlp.Protocol != v1alpha1.OTLPProtocolHTTP {
+		return nil, fmt.Errorf("spec.otlp.protocol must be GRPC or HTTP: %q", otlp.Protocol)
 	}
+	u, err := checkURL("spec.otlp.endpoint", otlp.Endpoint, inClear)
 	if err != nil {
 		return nil, err
+	}
+	if u.RawQuery != "" || otlp.Protocol == v1alpha1.OTLPProtocolGRPC && strings.Trim(u.Path, "/") != "" {
+		return nil, errors.New("spec.otlp.endpoint must be a URL without query, and without path where spec.otlp.protocol is GRPC")
 	}
 	return &snapshot.OTLPSink{Endpoint: otlp.Endpoint, Protocol: string(otlp.Protocol), Compression: string(otlp.Compression)}, nil
 }

@@ -56,6 +56,8 @@ type Options struct {
 // Deliveries hears what the live proxies of a Connection report.
 type Deliveries interface {
 	Observe(connection types.NamespacedName, reports []report.Report)
+	// Forget says that the Connection is gone.
+	Forget(connection types.NamespacedName)
 }
 
 // Reconciler reconciles Connections.
@@ -105,7 +107,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if apierrors.IsNotFound(err) {
 			r.Publisher.Forget(request.NamespacedName)
 			r.reports.forget(request.NamespacedName)
-			r.delivered(request.NamespacedName, nil)
+			if r.Deliveries != nil {
+				r.Deliveries.Forget(request.NamespacedName)
+			}
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("cannot read Connection: %w", err)

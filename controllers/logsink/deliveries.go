@@ -4,7 +4,7 @@
 package logsink
 
 import (
-	"reflect"
+	"slices"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,9 +53,20 @@ func (d *Deliveries) Observe(connection types.NamespacedName, reports []report.R
 	before, known := d.seen[connection]
 	d.seen[connection] = all
 	d.mu.Unlock()
-	if known && reflect.DeepEqual(before, all) {
-		return
+	if !known || !slices.Equal(before, all) {
+		d.tell()
 	}
+}
+
+// Forget says that a Connection is gone.
+func (d *Deliveries) Forget(connection types.NamespacedName) {
+	d.mu.Lock()
+	delete(d.seen, connection)
+	d.mu.Unlock()
+	d.tell()
+}
+
+func (d *Deliveries) tell() {
 	select {
 	case d.changed <- event.GenericEvent{Object: &metav1.PartialObjectMetadata{}}:
 	default: // one is waiting

@@ -136,16 +136,18 @@ func TestLogSinkServersSchema(t *testing.T) {
 		return sinkOf("Webhook", "webhook", map[string]any{"url": url}, changes)
 	}
 	tryCreate(t, "logsink.yaml", map[string]schemaCase{
-		"OTLPGRPC":        {reason: "host and port", changes: otlp("GRPC", "collector.logging.svc:4317", nil)},
-		"OTLPGRPCIPv6":    {reason: "host and port", changes: otlp("GRPC", "[2001:db8::1]:4317", nil)},
-		"OTLPGRPCPlain":   {reason: "clear text, in words", changes: otlp("GRPC", "localhost:4317", plain)},
-		"OTLPGRPCURL":     {reason: "no scheme", changes: otlp("GRPC", "https://collector:4317", nil), want: "a host and a port when protocol is GRPC"},
-		"OTLPGRPCNoPort":  {reason: "a port", changes: otlp("GRPC", "collector", nil), want: "a host and a port when protocol is GRPC"},
-		"OTLPGRPCPort":    {reason: "a port that is one", changes: otlp("GRPC", "collector:70000", nil), want: "a host and a port when protocol is GRPC"},
+
+		"OTLPGRPC":        {reason: "a URL", changes: otlp("GRPC", "https://collector.logging.svc:4317", nil)},
+		"OTLPGRPCIPv6":    {reason: "a URL", changes: otlp("GRPC", "https://[2001:db8::1]:4317/", nil)},
+		"OTLPGRPCPlain":   {reason: "clear text, in words", changes: otlp("GRPC", "http://localhost:4317", plain)},
+		"OTLPGRPCUnsaid":  {reason: "clear text is asked for", changes: otlp("GRPC", "http://localhost:4317", nil), want: "must begin with https://"},
+		"OTLPGRPCPath":    {reason: "gRPC has none of its own", changes: otlp("GRPC", "https://collector:4317/v1/logs", nil), want: "no path when protocol is GRPC"},
+		"OTLPGRPCAddress": {reason: "a URL", changes: otlp("GRPC", "collector:4317", nil), want: "must be a URL"},
 		"OTLPHTTP":        {reason: "a URL", changes: otlp("HTTP", "https://collector:4318/v1/logs", nil)},
 		"OTLPHTTPPlain":   {reason: "clear text, in words", changes: otlp("HTTP", "http://collector:4318", plain)},
 		"OTLPHTTPUnsaid":  {reason: "clear text is asked for", changes: otlp("HTTP", "http://collector:4318", nil), want: "must begin with https://"},
-		"OTLPHTTPAddress": {reason: "a URL", changes: otlp("HTTP", "collector:4318", nil), want: "must be a URL"},
+		"OTLPHTTPTLS":     {reason: "vice versa", changes: otlp("HTTP", "https://collector:4318", plain), want: "or with http:// when tls.mode is Disabled"},
+		"OTLPHTTPQuery":   {reason: "no token in a spec", changes: otlp("HTTP", "https://collector:4318/?token=a", nil), want: "without user, query"},
 		"OTLPProtocol":    {reason: "enum", changes: otlp("JSON", "https://collector:4318", nil), want: "Unsupported value"},
 		"OTLPNoProtocol":  {reason: "required", changes: otlp("HTTP", "https://collector:4318", edits{"spec.otlp.protocol": absent{}}), want: "spec.otlp.protocol"},
 		"OTLPCompression": {reason: "enum", changes: otlp("HTTP", "https://collector:4318", edits{"spec.otlp.compression": "zip"}), want: "Unsupported value"},
