@@ -133,6 +133,22 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestLargestRecord: the recommended setting is enough for every record, also
+// where nothing can be gained by compression.
+func TestLargestRecord(t *testing.T) {
+	c := cluster(t, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "1200000"}))
+	s := newSink(t, kafka.Options{Brokers: c.ListenAddrs(), TLS: inTheClear, Compression: "none"})
+	batch := sinktest.Records(0, 3)
+	event := record.Event{Type: record.SessionEnd}
+	for len(batch[1].JSON) < record.MaxSize-8192 {
+		event.Attributes = append(event.Attributes, record.Attribute{Name: "a", Value: strings.Repeat("x", 4000)})
+		batch[1].JSON = record.AppendJSON(nil, batch[1].Position, record.Hash{}, &event)
+	}
+	if err := s.Write(t.Context(), batch); err != nil {
+		t.Error(err)
+	}
+}
+
 // certified is the TLS configuration of a broker, and what trusts it.
 func certified(t *testing.T) (*tls.Config, sink.TLS) {
 	t.Helper()

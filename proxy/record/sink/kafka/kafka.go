@@ -27,8 +27,11 @@ const (
 	// of its own. Kafka's standard message.max.bytes is 1048588.
 	roundBytes      = 768 << 10
 	maxRoundRecords = 10000
-	// maxBatchBytes holds any round, so that each partition gets it as one batch.
-	maxBatchBytes = 4 << 20
+	// maxBatchBytes holds any round, so that each partition gets it as one batch;
+	// OCSF events of several MiB too.
+	maxBatchBytes = 16 << 20
+	// recommendedBytes is enough for every record in its native form.
+	recommendedBytes = 1200000
 	// recordRetries is how often a broker that says "later" is asked again,
 	// within about a second; then the sink's status tells, and the Shipper asks.
 	recordRetries = 2
@@ -120,8 +123,8 @@ func (s *Sink) Write(ctx context.Context, batch []record.Record) error {
 			return s.failure(ctx, err)
 		}
 		if n == 1 {
-			return fmt.Errorf("record %q of %d bytes is larger than topic %q of Kafka at %q takes: set the topic's max.message.bytes (or the brokers' message.max.bytes) to 1200000 or more",
-				id(messages[0]), len(messages[0].Value), s.options.Topic, s.options.Brokers)
+			return fmt.Errorf("record %q of %d bytes is larger than topic %q of Kafka at %q takes: set the topic's max.message.bytes (or the brokers' message.max.bytes) to %d or more",
+				id(messages[0]), len(messages[0].Value), s.options.Topic, s.options.Brokers, max(recommendedBytes, size(messages[:1])))
 		}
 		s.round = size(messages[:n]) / 2
 	}

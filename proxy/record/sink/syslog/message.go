@@ -125,10 +125,10 @@ func appendParam(dst []byte, name, value string) []byte {
 	return append(dst, '"')
 }
 
-// severity is a warning for what was refused or went wrong.
+// severity is a warning for what was refused.
 func severity(d record.Document) int {
 	switch d.Type {
-	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.Recovery:
+	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused:
 		return warning
 	default:
 		if d.Decision != nil && d.Decision.Effect == "Deny" {

@@ -103,8 +103,8 @@ func atoi(t *testing.T, text string) int {
 	return n
 }
 
-// TestRefusedRecord is checklist 44: what cannot be sent whole fails, is named,
-// and nothing of its batch is sent: the server of this test cannot be reached.
+// TestRefusedRecord is checklist 44: what cannot be sent whole fails and is
+// named. It is found before anything is dialled.
 func TestRefusedRecord(t *testing.T) {
 	errBoom := errors.New("boom")
 	for name, tc := range map[string]struct {
@@ -151,6 +151,7 @@ func TestNew(t *testing.T) {
 		"AppName":      {reason: "a space would shift all fields", options: Options{Address: "a:1", AppName: "door ward"}, want: `"door ward"`},
 		"Hostname":     {reason: "RFC 5424 section 6.2.4", options: Options{Address: "a:1", Hostname: strings.Repeat("h", 256)}, want: "at most 255"},
 		"Small":        {reason: "every server takes 2048", options: Options{Address: "a:1", MaxMessageBytes: 2047}, want: "2047"},
+		"Large":        {reason: "no record needs more in any form", options: Options{Address: "a:1", MaxMessageBytes: 8<<20 + 1}, want: "8388609"},
 		"Negative":     {reason: "no size is negative", options: Options{Address: "a:1", MaxMessageBytes: -1}, want: "-1"},
 		"CA":           {reason: "a bundle without certificates trusts nobody", options: Options{Address: "a:1", TLS: sink.TLS{CA: "x"}}, want: "no PEM"},
 	} {

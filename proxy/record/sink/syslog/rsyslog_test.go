@@ -41,7 +41,8 @@ var (
 	// process loses nothing without.
 	noSync = replacement{`sync="on"`, `sync="off"`}
 	// noTLS is a server of plain TCP.
-	noTLS = []replacement{noSync,
+	noTLS = []replacement{
+		noSync,
 		{`streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid"`, ""},
 		{`defaultNetstreamDriver="ossl"`, `defaultNetstreamDriver="ptcp"`},
 	}

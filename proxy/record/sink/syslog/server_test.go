@@ -54,6 +54,25 @@ func TestFileCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestProgress: what the server has of a batch that failed is not sent again.
+func TestProgress(t *testing.T) {
+	server := startRsyslog(t, noSync)
+	out := server.sink(t)
+	batch := sinktest.Records(0, 1000)
+	good := batch[900].JSON
+	batch[900].JSON = []byte("no record")
+	if err := out.Write(t.Context(), batch); err == nil || !strings.Contains(err.Error(), batch[900].Position.ID()) {
+		t.Fatalf("Write: %v, want the record's id", err)
+	}
+	batch[900].JSON = good
+	if err := out.Write(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(server.received(t)); n != len(batch) {
+		t.Errorf("%d records received of %d", n, len(batch))
+	}
+}
+
 // TestGnuTLS: rsyslog's GnuTLS driver ends connections as a killed server does.
 func TestGnuTLS(t *testing.T) {
 	err := startRsyslog(t, noSync, gnutls).sink(t).Write(t.Context(), sinktest.Records(0, 1))

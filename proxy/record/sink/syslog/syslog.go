@@ -29,8 +29,15 @@ const (
 	// DefaultMaxMessageBytes is what rsyslog takes where it is not configured
 	// to take more; RFC 5425 section 4.3.1 asks receivers for 8192.
 	DefaultMaxMessageBytes = 8096
-	// LargestMessageBytes is enough for every record: its JSON and the header.
+	// LargestMessageBytes is enough for every record in its native form: its JSON
+	// and the header. Another encoder may need more, up to maxMessage.
 	LargestMessageBytes = record.MaxSize + 4096
+	maxMessage          = 8 << 20
+	// One connection carries so many records or bytes, a little more at most: a
+	// server that syncs a file for each must be done before the caller's patience
+	// is.
+	connectionRecords = 256
+	connectionBytes   = 256 << 10
 )
 
 // Options say where messages go and how they look.
@@ -61,6 +68,9 @@ type Options struct {
 	MaxMessageBytes int
 }
 
+// none is no record's position.
+var none = record.Position{Index: -1}
+
 // Sink sends to one server.
 type Sink struct {
 	options  Options
@@ -70,6 +80,9 @@ type Sink struct {
 	message  []byte
 	text     []byte
 	batch    []byte
+	// accepted is the last record that the server has of a batch whose Write has
+	// failed; its index is negative where there is none.
+	accepted record.Position
 }
 
 // New makes a sink. The server is first dialled by Write.
@@ -114,36 +127,55 @@ func newSink(o Options) (*Sink, error) {
 	if o.MaxMessageBytes == 0 {
 		o.MaxMessageBytes = DefaultMaxMessageBytes
 	}
-	if o.MaxMessageBytes < smallestMaxMessage || o.MaxMessageBytes > LargestMessageBytes {
-		return nil, fmt.Errorf("greatest message of %d bytes: from %d to %d is possible", o.MaxMessageBytes, smallestMaxMessage, LargestMessageBytes)
+	if o.MaxMessageBytes < smallestMaxMessage || o.MaxMessageBytes > maxMessage {
+		return nil, fmt.Errorf("greatest message of %d bytes: from %d to %d is possible", o.MaxMessageBytes, smallestMaxMessage, maxMessage)
 	}
 	if o.Encode == nil {
 		o.Encode = sink.Native
 	}
-	return &Sink{options: o, tls: config, facility: facility}, nil
+	return &Sink{options: o, tls: config, facility: facility, accepted: none}, nil
 }
 
-// Write implements sink.Sink. The server has the batch when it has answered the
-// end of the connection, which it does after having read all of it.
+// Write implements sink.Sink. The server has records when it has answered the end
+// of their connection, which it does after having read all of them.
 func (s *Sink) Write(ctx context.Context, batch []record.Record) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("cannot send to syslog server %q: %w", s.options.Address, context.Cause(ctx))
 	}
-	if len(batch) == 0 {
-		return nil
+	// What the server has of the batch that failed is not sent again, so that a
+	// slow one gets to the end.
+	for len(batch) > 0 && batch[0].Position.LogID == s.accepted.LogID && batch[0].Position.Index <= s.accepted.Index {
+		batch = batch[1:]
 	}
-	s.batch = s.batch[:0]
-	for _, r := range batch {
-		if err := s.frame(r); err != nil {
-			return fmt.Errorf("record %q cannot be sent to syslog server %q: %w", r.Position.ID(), s.options.Address, err)
+	for len(batch) > 0 {
+		n, err := s.fill(batch)
+		if err != nil {
+			return fmt.Errorf("record %q cannot be sent to syslog server %q: %w", batch[n].Position.ID(), s.options.Address, err)
 		}
-	}
-	if err := send(ctx, s.options.Address, s.tls, s.batch); err != nil {
-		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), err)
+		if err := send(ctx, s.options.Address, s.tls, s.batch); err != nil {
+			if ctx.Err() != nil {
+				err = errors.Join(context.Cause(ctx), err)
+			}
+			// A server's words may be in it, such as those of its certificate.
+			return &sink.Failure{Text: fmt.Sprintf("cannot send to syslog server %q: %s", s.options.Address, sink.Foreign(err.Error())), Cause: err}
 		}
-		// A server's words may be in it, such as those of its certificate.
-		return &sink.Failure{Text: fmt.Sprintf("cannot send to syslog server %q: %s", s.options.Address, sink.Foreign(err.Error())), Cause: err}
+		s.accepted, batch = batch[n-1].Position, batch[n:]
 	}
+	s.accepted = none
 	return nil
+}
+
+// fill makes the messages for one connection and returns of how many records;
+// with an error, of which record no message can be made.
+func (s *Sink) fill(batch []record.Record) (int, error) {
+	s.batch = s.batch[:0]
+	for i, r := range batch {
+		if i == connectionRecords || len(s.batch) >= connectionBytes {
+			return i, nil
+		}
+		if err := s.frame(r); err != nil {
+			return i, err
+		}
+	}
+	return len(batch), nil
 }
