@@ -75,5 +75,5 @@ type World struct {
 	// SinkSecrets are the Secrets that LogSinks name, by name; nil where nothing is
 	// known of them.
 	SinkSecrets map[string]SinkSecret
-	Protocols  Protocols
+	Protocols   Protocols
 }

@@ -117,10 +117,3 @@ func provider(name, url, authority, prefix string) *v1alpha1.IdentityProvider {
 		},
 	}
 }
-
-func TestLogSink(t *testing.T) {
-	create(t, &v1alpha1.LogSink{ObjectMeta: metav1.ObjectMeta{Name: "out"}, Spec: v1alpha1.LogSinkSpec{Type: v1alpha1.LogSinkStdout}})
-	eventually(t, func(g gomega.Gomega) {
-		g.Expect(reason(get(g, "", "out", &v1alpha1.LogSink{}), v1alpha1.ConditionReady)).To(gomega.Equal("True Ready"))
-	})
-}

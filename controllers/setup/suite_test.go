@@ -36,7 +36,7 @@ import (
 const operatorNamespace = "doorward-system"
 
 // namespaces of Connections; each test has its own.
-var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "rights"}
+var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "sinks", "rights"}
 
 // auditPolicy shows what the manager got of Secrets.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
