@@ -43,7 +43,7 @@ func release(e *entry) {
 // Append writes a record and returns when it is on disk. Where ctx ends first,
 // the record may still be written, but what it stands for must not happen.
 func (l *Log) Append(ctx context.Context, event record.Event) (record.Position, error) {
-	e, err := l.enqueue(ctx, &event, true, l.reserve())
+	e, err := l.enqueue(ctx, &event, manner{waited: true, reserve: l.reserve()})
 	if err != nil {
 		return record.Position{}, err
 	}
@@ -63,7 +63,7 @@ type pending struct {
 // that work which needs no durable record can go on meanwhile. Only the nil
 // error of Wait says that the record can no longer be lost.
 func (l *Log) Begin(ctx context.Context, event record.Event) (record.Pending, error) {
-	e, err := l.enqueue(ctx, &event, true, l.reserve())
+	e, err := l.enqueue(ctx, &event, manner{waited: true, reserve: l.reserve()})
 	if err != nil {
 		return nil, err
 	}
@@ -96,18 +96,30 @@ func (p *pending) Wait(ctx context.Context) (record.Position, error) {
 // so that results can be recorded when operations are already refused; it
 // waits where too much is queued.
 func (l *Log) AppendLater(event record.Event) error {
-	_, err := l.enqueue(context.Background(), &event, false, 0)
+	_, err := l.enqueue(context.Background(), &event, manner{})
 	return err
 }
 
 // reserve is the room that only AppendLater may use.
 func (l *Log) reserve() int64 { return min(1<<20, l.options.SegmentBytes/4) }
 
-func (l *Log) enqueue(ctx context.Context, event *record.Event, waited bool, reserve int64) (*entry, error) {
+// manner is how a record is queued.
+type manner struct {
+	// waited says that somebody waits until it is on disk.
+	waited bool
+	// reserve is the room that it must leave.
+	reserve int64
+	// internal says that it is the log's own, accepted also while it ends.
+	internal bool
+	// place, where not nil, makes the body once the record's index is known.
+	place func(body []byte, index int64) ([]byte, error)
+}
+
+func (l *Log) enqueue(ctx context.Context, event *record.Event, m manner) (*entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("record not written: %w", context.Cause(ctx))
 	}
-	if waited && event.Durability == record.Remote && l.options.AwaitRemote == nil {
+	if m.waited && event.Durability == record.Remote && l.options.AwaitRemote == nil {
 		return nil, fmt.Errorf("record not written: durability %q: no sink off this machine can acknowledge it here", record.Remote)
 	}
 	e, ok := entries.Get().(*entry)
@@ -117,22 +129,29 @@ func (l *Log) enqueue(ctx context.Context, event *record.Event, waited bool, res
 	e.body = record.AppendBody(e.body[:0], event)
 	e.mark = markOf(event)
 	e.at = event.Time
-	e.waited = waited
+	e.waited = m.waited
 
 	l.mu.Lock()
 	for {
-		if err := l.refusal(); err != nil {
+		err := l.refusal()
+		if err == nil && l.ending && !m.internal {
+			err = ErrClosed
+		}
+		if err == nil && m.place != nil {
+			e.body, err = m.place(e.body[:0], l.next)
+		}
+		if err != nil {
 			l.mu.Unlock()
 			release(e)
 			return nil, err
 		}
 		e.size = frameHeader + record.HeadSize(l.prefix, l.next) + len(e.body)
-		err := record.Check(e.size - frameHeader)
+		err = record.Check(e.size - frameHeader)
 		if err == nil && int64(e.size) > l.options.SegmentBytes {
 			err = fmt.Errorf("%w: %d bytes do not fit a segment of %d", record.ErrTooLarge, e.size, l.options.SegmentBytes)
 		}
 		if err == nil {
-			err = l.place(e, reserve)
+			err = l.place(e, m.reserve)
 		}
 		if err == nil {
 			break
@@ -160,9 +179,9 @@ func (l *Log) enqueue(ctx context.Context, event *record.Event, waited bool, res
 	l.accepted.Store(l.next)
 	l.queue = append(l.queue, e)
 	l.queued += e.size
-	wake := waited && !l.urgent || l.queued > queueBytes/2
-	l.urgent = l.urgent || waited
-	if !waited && !l.armed {
+	wake := m.waited && !l.urgent || l.queued > queueBytes/2
+	l.urgent = l.urgent || m.waited
+	if !m.waited && !l.armed {
 		l.armed = true
 		l.timer.Reset(laterDelay)
 	}

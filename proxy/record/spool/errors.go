@@ -22,6 +22,10 @@ var (
 	ErrCorrupt = errors.New("record log corrupt")
 	// ErrGone: the record was deleted after all sinks had acknowledged it.
 	ErrGone = errors.New("record deleted after acknowledgement")
+	// ErrConflict: the log does not continue what its witness holds of it.
+	ErrConflict = errors.New("record log conflicts with its witness")
+	// ErrNoCheckpoint: none has been made yet since the log was opened.
+	ErrNoCheckpoint = errors.New("record log has no checkpoint yet")
 	// ErrTorn: the last segment ends in an incomplete group, as after a crash.
 	ErrTorn = errors.New("record log ends in an incomplete group")
 )

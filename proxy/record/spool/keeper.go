@@ -53,7 +53,7 @@ func (l *Log) closeSealed() {
 		}
 		s := l.sealed[0]
 		l.mu.Unlock()
-		if err := writeOpening(openPath(l.options.Dir, s.first), opening{Previous: s.old.first, PreviousBytes: s.old.used, UnderWay: s.open}); err != nil {
+		if err := writeOpening(openPath(l.options.Dir, s.first), newOpening(s.old, s.open, &s.branch)); err != nil {
 			err = l.noRoom(err)
 			l.mu.Lock()
 			if l.spareErr == nil && l.spare == nil {

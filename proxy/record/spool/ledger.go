@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/tree"
 )
 
 // ledger knows which sessions, and which forwarded operations without result,
@@ -21,8 +22,10 @@ type ledger map[string]*underWay
 type underWay struct {
 	Session    string            `json:"session"`
 	Connection record.Connection `json:"connection"`
-	Started    bool              `json:"started"`
-	Operations []uint64          `json:"operations,omitempty"`
+	// Actor is who began the session.
+	Actor      *record.ActorDocument `json:"actor,omitempty"`
+	Started    bool                  `json:"started"`
+	Operations []uint64              `json:"operations,omitempty"`
 }
 
 // mark is what the ledger needs of an event.
@@ -32,10 +35,15 @@ type mark struct {
 	connection record.Connection
 	operation  uint64
 	forwarded  bool
+	// actor is set for the start of a session.
+	actor *record.ActorDocument
 }
 
 func markOf(e *record.Event) mark {
 	m := mark{kind: e.Type, session: e.Session, connection: e.Connection, operation: e.OperationID}
+	if e.Type == record.SessionStart {
+		m.actor = actorOf(e.Actor)
+	}
 	if e.Decision != nil {
 		m.forwarded = forwarded(e.Decision.Effect, e.Approval != nil && e.Approval.Outcome == approved)
 	}
@@ -44,6 +52,9 @@ func markOf(e *record.Event) mark {
 
 func markOfDocument(d *record.Document) mark {
 	m := mark{kind: d.Type, session: d.Session, operation: d.OperationID}
+	if d.Type == record.SessionStart {
+		m.actor = d.Actor
+	}
 	if c := d.Connection; c != nil {
 		m.connection = record.Connection{Namespace: c.Namespace, Name: c.Name, UID: c.UID}
 	}
@@ -63,7 +74,8 @@ func forwarded(effect policy.Effect, approved bool) bool {
 func (l ledger) apply(m mark) {
 	switch m.kind {
 	case record.SessionStart:
-		l.of(m).Started = true
+		u := l.of(m)
+		u.Started, u.Actor = true, m.actor
 	case record.OperationDecided:
 		if m.forwarded {
 			u := l.of(m)
@@ -113,6 +125,14 @@ type opening struct {
 	Previous      int64      `json:"previous"`
 	PreviousBytes int64      `json:"previousBytes"`
 	UnderWay      []underWay `json:"underWay"`
+	// Tree is that of all records before the segment, Leaves that of those in
+	// the one before it. Logs without checkpoints had none.
+	Tree   *tree.Range `json:"tree,omitempty"`
+	Leaves *tree.Range `json:"leaves,omitempty"`
+}
+
+func newOpening(before *segment, open []underWay, b *branch) opening {
+	return opening{Previous: before.first, PreviousBytes: before.used, UnderWay: open, Tree: &b.before, Leaves: &b.last}
 }
 
 func writeOpening(path string, o opening) error {
@@ -131,6 +151,9 @@ func readOpening(path string) (opening, error) {
 	}
 	if err := json.Unmarshal(data, &o); err != nil {
 		return o, fmt.Errorf("%w: %q: %w", ErrCorrupt, path, err)
+	}
+	if o.Tree != nil && o.Tree.Begin() != 0 || o.Leaves != nil && (o.Leaves.Begin() != o.Previous || o.Tree == nil || o.Tree.End() != o.Leaves.End()) {
+		return o, fmt.Errorf("%w: %q: its trees do not fit together", ErrCorrupt, path)
 	}
 	return o, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/tree"
 )
 
 // Defaults and bounds of Options.
@@ -54,6 +56,20 @@ type Options struct {
 	Disk Disk
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// KeyMaxAge is the age from which the log's key is replaced when the log is
+	// opened; never where zero.
+	KeyMaxAge time.Duration
+	// CheckpointDelay is how long a record is at most without a checkpoint that
+	// covers it, a tenth of it after the end of a session; a second where zero.
+	CheckpointDelay time.Duration
+	// Witness says that somebody takes the log's checkpoints to a witness: what
+	// the witness has not seen is kept, as for a sink.
+	Witness bool
+
+	// quiet has no checkpoints written; for tests that count records.
+	quiet bool
+	// step, where not nil, is called at each step of a key rotation.
+	step func(name string)
 }
 
 func (o *Options) complete() error {
@@ -69,6 +85,15 @@ func (o *Options) complete() error {
 	if o.SegmentBytes < minSegmentBytes || o.SegmentBytes > maxSegmentBytes || o.SegmentBytes*minSegments > o.MaxBytes {
 		return fmt.Errorf("record log sizes do not fit: segments of %d bytes in %d: a segment has %d bytes to %d, and %d of them must fit",
 			o.SegmentBytes, o.MaxBytes, minSegmentBytes, maxSegmentBytes, minSegments)
+	}
+	if o.Witness {
+		o.Sinks = append(slices.Clone(o.Sinks), witnessReader)
+	}
+	if o.CheckpointDelay == 0 {
+		o.CheckpointDelay = time.Second
+	}
+	if o.KeyMaxAge < 0 || o.CheckpointDelay < 0 {
+		return fmt.Errorf("record log times not usable: greatest age of the key %v, checkpoints after %v: give positive ones", o.KeyMaxAge, o.CheckpointDelay)
 	}
 	for _, name := range o.Sinks {
 		if err := checkSinkName(name); err != nil {
@@ -99,6 +124,8 @@ type segment struct {
 type Log struct {
 	options  Options
 	identity identity
+	keyring  keyring
+	witness  *Witness
 	prefix   string
 	lock     *os.File
 
@@ -128,10 +155,20 @@ type Log struct {
 	occupied int64 // bytes of all segment files
 	segments []*segment
 	failure  error
+	ending   bool // Finish was called
 	closing  bool
+	sign     bool          // a checkpoint is due
+	owed     bool          // one was signed and could not be recorded
+	signSet  int           // how signTimer is set
 	changed  chan struct{} // closed when room or failure changes
 	readers  map[*Reader]struct{}
 	sealed   []sealing
+
+	signTimer  *time.Timer
+	snapshots  chan snapshot
+	stopNotary context.CancelFunc
+	notarised  chan struct{} // closed when the notary has ended
+	finished   chan struct{} // closed when Finish has ended
 
 	timer *time.Timer
 	wake  chan struct{}
@@ -145,7 +182,11 @@ type Log struct {
 	ledger ledger
 	buffer []byte
 	// tail is the hash of the last record.
-	tail record.Hash
+	tail   record.Hash
+	growth growth
+	pace   pace
+	// final says that Finish had been called when the last group was taken.
+	final bool
 }
 
 var _ record.Log = (*Log)(nil)
@@ -153,11 +194,23 @@ var _ record.Log = (*Log)(nil)
 // ID is the log's id, made from its key.
 func (l *Log) ID() string { return l.identity.id }
 
-// Signer signs as this log, in the form of golang.org/x/mod/sumdb/note.
-func (l *Log) Signer() note.Signer { return l.identity.signer }
+// Signer signs as this log, in the form of golang.org/x/mod/sumdb/note, with
+// the key that is in force now.
+func (l *Log) Signer() note.Signer {
+	l.keyring.mu.Lock()
+	defer l.keyring.mu.Unlock()
+	return l.keyring.signer
+}
 
 // Verifier is the text of the key that verifies what Signer signed.
-func (l *Log) Verifier() string { return l.identity.verifier }
+func (l *Log) Verifier() string { return l.Keys().Current() }
+
+// Keys are the log's keys up to now.
+func (l *Log) Keys() *tree.Keys {
+	l.keyring.mu.Lock()
+	defer l.keyring.mu.Unlock()
+	return l.keyring.keys.Clone()
+}
 
 // Durable is the number of records on disk: the index of the next one.
 func (l *Log) Durable() int64 { return l.durable.Load() }
@@ -176,9 +229,10 @@ func (l *Log) Err() error {
 	return nil
 }
 
-// Close writes what is queued, and ends. It returns the error that broke the
-// log, if one did.
+// Close finishes the log where that was not done, writes what is queued, and
+// ends. It returns the error that broke the log, if one did.
 func (l *Log) Close() error {
+	finishErr := l.Finish(context.Background())
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
@@ -192,6 +246,7 @@ func (l *Log) Close() error {
 	<-l.done
 	l.stop()
 	l.timer.Stop()
+	l.signTimer.Stop()
 	l.group.Wait()
 
 	l.mu.Lock()
@@ -202,7 +257,7 @@ func (l *Log) Close() error {
 	for r := range readers {
 		signal(r.notify)
 	}
-	errs := []error{failure, l.persistCursors()}
+	errs := []error{failure, finishErr, l.persistCursors()}
 	if l.spare != nil {
 		errs = append(errs, l.spare.file.Close(), os.Remove(l.spare.path))
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/tree"
 )
 
 // Open opens the log in a directory for appending, or begins one there. Where
@@ -56,6 +57,14 @@ func open(ctx context.Context, options Options, lock *os.File) (*Log, error) {
 		retention: options.Retention, hold: options.Hold,
 		wake: make(chan struct{}, 1), keep: make(chan struct{}, 1), done: make(chan struct{}),
 		ledger: found.ledger, tail: found.tail, segments: found.segments, next: found.next,
+		growth: found.growth, pace: pace{uncovered: found.uncovered, soon: true},
+		snapshots: make(chan snapshot, 1), notarised: make(chan struct{}), finished: make(chan struct{}),
+	}
+	if l.witness, err = openWitness(l, &found.growth.whole); err != nil {
+		return nil, err
+	}
+	if err := l.openKeys(found.rotations); err != nil {
+		return nil, err
 	}
 	l.accepted.Store(found.next)
 	l.durable.Store(found.next)
@@ -75,12 +84,25 @@ func open(ctx context.Context, options Options, lock *os.File) (*Log, error) {
 	l.timer = time.AfterFunc(time.Hour, l.laterDue)
 	l.timer.Stop()
 	l.group.Add(1)
+	notarising, stopNotary := context.WithCancel(context.WithoutCancel(ctx))
+	l.stopNotary = stopNotary
+	l.signTimer = time.AfterFunc(time.Hour, l.signDue)
+	l.signTimer.Stop()
 	go l.keepRoom(keeping)
 	go l.write()
+	go l.notarise(notarising)
 	signal(l.keep)
 	if err := l.recordFindings(ctx, found); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	if err := l.rotateWhereOld(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	l.mu.Lock()
+	if found.uncovered {
+		l.schedule(true)
+	}
+	l.mu.Unlock()
 	return l, nil
 }
 
@@ -121,11 +143,19 @@ func begin(options Options) (identity, error) {
 			return identity{}, err
 		}
 	}
-	id, text, err := newIdentity()
+	k, err := newKey("")
 	if err != nil {
 		return identity{}, err
 	}
-	return id, writeFile(filepath.Join(options.Dir, keyFile), text)
+	keys, err := tree.NewKeys(k.logID(), k.verifier)
+	if err != nil {
+		return identity{}, err
+	}
+	id = identity{id: k.logID(), key: k, keys: keys, since: options.Now()}
+	if err := id.write(options.Dir); err != nil {
+		return identity{}, err
+	}
+	return id, writeFile(filepath.Join(options.Dir, keyFile), k.text)
 }
 
 // openActive opens the last segment for writing and zeroes its torn tail.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/tree"
 )
 
 // findings are what Open found in a directory.
@@ -20,10 +21,14 @@ type findings struct {
 	segments []*segment
 	next     int64
 	ledger   ledger
-	// last is the last record, tail its hash.
-	last []byte
-	tail record.Hash
-	torn bool
+	growth   growth
+	// tail is the hash of the last record, uncovered says that there may be
+	// records that no checkpoint covers.
+	tail      record.Hash
+	uncovered bool
+	// rotations are those of the segments that were read.
+	rotations []rotation
+	torn      bool
 	// cut is the number of bytes after the last whole record, up to the last
 	// that is not zero; at is where they begin in the last segment.
 	cut, at int64
@@ -52,33 +57,87 @@ func examine(dir, logID string) (findings, error) {
 	if err != nil {
 		return findings{}, err
 	}
+	if err := f.plant(dir, logID, base); err != nil {
+		return findings{}, err
+	}
 	for i := base; i < len(f.segments); i++ {
 		if err := f.read(dir, logID, i, i > base); err != nil {
 			return findings{}, err
 		}
 	}
+	if err := f.growth.settle(); err != nil {
+		return findings{}, err
+	}
+	f.growth.covered.Reset(f.next)
 	return f, f.findTail(logID, base)
+}
+
+// plant finds the tree of the records before segment base. Logs that had no
+// checkpoints did not keep it; there it is made of the records themselves.
+func (f *findings) plant(dir, logID string, base int) error {
+	from, whole := base, tree.NewRange(0)
+	for ; f.segments[from].first > 0; from-- {
+		o, err := readOpening(openPath(dir, f.segments[from].first))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil && o.Tree != nil {
+			whole = *o.Tree
+			break
+		}
+		if from == 0 {
+			return fmt.Errorf("%w: the records before %d, and the tree of them, are not there to make checkpoints that go on from them: once all sinks have its records, move the directory away to begin a new log and keep it as evidence",
+				ErrCorrupt, f.segments[0].first)
+		}
+	}
+	for _, s := range f.segments[from:base] {
+		data, err := os.ReadFile(s.path)
+		if err != nil {
+			return err
+		}
+		if _, err := walk(s.path, data, s.first, logID, func(r record.Record) error {
+			whole.Append(record.LeafHash(r.JSON))
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	first := f.segments[base].first
+	if whole.End() != first {
+		return fmt.Errorf("%w: segment %q begins with record %d, the tree before it ends with %d: restore the directory from a copy",
+			ErrCorrupt, f.segments[base].path, first, whole.End()-1)
+	}
+	f.growth = growth{whole: whole, since: tree.NewRange(first), segment: tree.NewRange(first), covered: tree.NewRange(first)}
+	return nil
 }
 
 // findTail finds the hash of the last record, which may be in the segment
 // before those that were read.
 func (f *findings) findTail(logID string, base int) error {
-	if len(f.last) == 0 && base > 0 {
-		before := f.segments[base-1]
-		data, err := os.ReadFile(before.path)
+	if base == 0 || f.next > f.segments[base].first {
+		return nil
+	}
+	before := f.segments[base-1]
+	data, err := os.ReadFile(before.path)
+	if err != nil {
+		return err
+	}
+	_, err = walk(before.path, data, before.first, logID, func(r record.Record) error {
+		f.tail = record.LeafHash(r.JSON)
+		return f.cover(r)
+	})
+	return err
+}
+
+// cover finds whether a checkpoint covers all records.
+func (f *findings) cover(r record.Record) error {
+	f.uncovered = true
+	if hasType(r.JSON, record.Checkpoint) {
+		d, err := record.Decode(r.JSON)
 		if err != nil {
 			return err
 		}
-		keep := func(r record.Record) error {
-			f.last = append(f.last[:0], r.JSON...)
-			return nil
-		}
-		if _, err := walk(before.path, data, before.first, logID, keep); err != nil {
-			return err
-		}
-	}
-	if len(f.last) > 0 {
-		f.tail = record.LeafHash(f.last)
+		f.uncovered = d.Checkpoint == nil || d.Checkpoint.Size < d.Index
 	}
 	return nil
 }
@@ -116,9 +175,11 @@ func (f *findings) read(dir, logID string, i int, keep bool) error {
 	s := f.segments[i]
 	if keep {
 		// The crash came before the list was written.
-		before := f.segments[i-1]
-		o := opening{Previous: before.first, PreviousBytes: before.used, UnderWay: f.ledger.list()}
-		if err := writeOpening(openPath(dir, s.first), o); err != nil {
+		b, err := f.growth.turn()
+		if err != nil {
+			return err
+		}
+		if err := writeOpening(openPath(dir, s.first), newOpening(f.segments[i-1], f.ledger.list(), &b)); err != nil {
 			return err
 		}
 	}
@@ -145,10 +206,19 @@ func (f *findings) read(dir, logID string, i int, keep bool) error {
 }
 
 func (f *findings) visit(r record.Record) error {
-	f.last = append(f.last[:0], r.JSON...)
+	f.tail = record.LeafHash(r.JSON)
+	f.growth.since.Append(f.tail)
+	if err := f.cover(r); err != nil {
+		return err
+	}
+	if hasType(r.JSON, record.KeyRotated) {
+		one, err := readRotation(r)
+		f.rotations = append(f.rotations, one)
+		return err
+	}
 	// Only these types change the ledger; decoding the rest would take time.
 	for _, kind := range []record.Type{record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationResult} {
-		if bytes.Contains(r.JSON[:min(len(r.JSON), 300)], []byte(`"type":"`+kind+`"`)) {
+		if hasType(r.JSON, kind) {
 			d, err := record.Decode(r.JSON)
 			if err != nil {
 				return err
@@ -158,6 +228,11 @@ func (f *findings) visit(r record.Record) error {
 		}
 	}
 	return nil
+}
+
+// hasType looks where the type is, which is behind the head.
+func hasType(json []byte, kind record.Type) bool {
+	return bytes.Contains(json[:min(len(json), 300)], []byte(`"type":"`+kind+`"`))
 }
 
 // Outcome of an operation that was forwarded and has no result on record.
@@ -194,21 +269,21 @@ func (l *Log) recordFindings(ctx context.Context, f findings) error {
 	for _, u := range open {
 		for _, operation := range u.Operations {
 			events = append(events, record.Event{
-				Type: record.OperationResult, Session: u.Session, Connection: u.Connection, OperationID: operation,
+				Type: record.OperationResult, Session: u.Session, Connection: u.Connection, Actor: u.principal(), OperationID: operation,
 				Result: &record.Result{Outcome: outcomeUnknown},
 				Reason: "the proxy ended before the result was recorded",
 			})
 		}
 		if u.Started {
 			events = append(events, record.Event{
-				Type: record.SessionEnd, Session: u.Session, Connection: u.Connection,
+				Type: record.SessionEnd, Session: u.Session, Connection: u.Connection, Actor: u.principal(),
 				Reason: "the proxy ended before the session's end was recorded",
 			})
 		}
 	}
 	var last *entry
 	for i := range events {
-		e, err := l.enqueue(ctx, &events[i], i == len(events)-1, 0)
+		e, err := l.enqueue(ctx, &events[i], manner{waited: i == len(events)-1})
 		if err != nil {
 			return err
 		}

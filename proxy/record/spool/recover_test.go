@@ -72,7 +72,7 @@ func TestCrashAtEveryByte(t *testing.T) {
 			if err := os.WriteFile(segmentPath(dir, 0), data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			again, err := Open(t.Context(), Options{Dir: dir, SegmentBytes: minSegmentBytes, MaxBytes: 1 << 20})
+			again, err := Open(t.Context(), Options{Dir: dir, SegmentBytes: minSegmentBytes, MaxBytes: 1 << 20, quiet: true})
 			if err != nil {
 				t.Fatalf("cut at %d: %v", cut, err)
 			}
@@ -227,7 +227,7 @@ func TestUnknownOutcomes(t *testing.T) {
 			}
 		}
 		for range 2 { // the second start finds all in order
-			again, err := Open(t.Context(), Options{Dir: dir, SegmentBytes: minSegmentBytes, MaxBytes: 1 << 20})
+			again, err := Open(t.Context(), Options{Dir: dir, SegmentBytes: minSegmentBytes, MaxBytes: 1 << 20, quiet: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// mustOpen opens a log that writes no checkpoints, so that records can be
+// counted; mustSign one that does.
 func mustOpen(t *testing.T, options Options) *Log {
+	t.Helper()
+	options.quiet = true
+	return mustSign(t, options)
+}
+
+func mustSign(t *testing.T, options Options) *Log {
 	t.Helper()
 	if options.SegmentBytes == 0 { // large ones take time to make
 		options.SegmentBytes, options.MaxBytes = 64<<10, 16<<20

@@ -22,11 +22,14 @@ func (l *Log) write() {
 	var batch []*entry
 	for {
 		l.gather(len(batch))
-		var more bool
-		if batch, more = l.take(batch); !more {
+		var sign, more bool
+		if batch, sign, more = l.take(batch); !more {
 			return
 		}
 		l.commit(batch)
+		if sign {
+			l.hand()
+		}
 	}
 }
 
@@ -48,23 +51,24 @@ func (l *Log) gather(woken int) {
 }
 
 // take waits for something to write and takes the whole queue. What it took
-// before becomes the next queue.
-func (l *Log) take(before []*entry) ([]*entry, bool) {
+// before becomes the next queue. sign says that a checkpoint is due after it.
+func (l *Log) take(before []*entry) (batch []*entry, sign, more bool) {
 	clear(before)
 	l.mu.Lock()
-	for !l.urgent && !l.due && !l.closing && l.queued <= queueBytes/2 {
+	for !l.urgent && !l.due && !l.sign && !l.closing && l.queued <= queueBytes/2 {
 		l.mu.Unlock()
 		<-l.wake
 		l.mu.Lock()
 	}
 	defer l.mu.Unlock()
-	batch := l.queue
-	l.queue, l.queued, l.urgent, l.due = before[:0], 0, false, false
+	batch, sign = l.queue, l.sign
+	l.final = l.ending
+	l.queue, l.queued, l.urgent, l.due, l.sign = before[:0], 0, false, false, false
 	if len(batch) == 0 {
-		return batch, !l.closing
+		return batch, sign, !l.closing
 	}
 	l.announce()
-	return batch, true
+	return batch, sign, true
 }
 
 // laterDue is what the timer calls.
@@ -101,6 +105,9 @@ func (l *Log) commit(batch []*entry) {
 	}
 	if err == nil && len(batch) > 0 {
 		l.mu.Lock()
+		if l.pace.uncovered {
+			l.schedule(l.pace.soon)
+		}
 		for r := range l.readers {
 			signal(r.notify)
 		}
@@ -127,6 +134,8 @@ func (l *Log) writeBatch(batch []*entry) error {
 			return fmt.Errorf("internal error: record %d has %d bytes, planned were %d", e.index, len(l.buffer)-start, e.size)
 		}
 		l.tail = record.LeafHash(l.buffer[start+frameHeader:])
+		l.growth.since.Append(l.tail)
+		l.pace.see(e.mark.kind)
 		sealFrame(l.buffer[start:], start == 0)
 		l.ledger.apply(e.mark)
 	}
@@ -165,6 +174,8 @@ type sealing struct {
 	// first and open are the new segment's first index and what is under way there.
 	first int64
 	open  []underWay
+	// branch is the tree there.
+	branch branch
 }
 
 // turn makes next the active segment, which begins with record first.
@@ -173,13 +184,17 @@ func (l *Log) turn(next *segment, first int64) error {
 	if err := l.options.Disk.Publish(next.path, path); err != nil {
 		return fmt.Errorf("cannot begin a segment: %q: %w", path, err)
 	}
+	branch, err := l.growth.turn()
+	if err != nil {
+		return err
+	}
 	old := l.active
 	l.active = next
 	open := l.ledger.list()
 	l.mu.Lock()
 	next.path, next.first = path, first
 	l.segments = append(l.segments, next)
-	l.sealed = append(l.sealed, sealing{old: old, first: first, open: open})
+	l.sealed = append(l.sealed, sealing{old: old, first: first, open: open, branch: branch})
 	l.mu.Unlock()
 	signal(l.keep)
 	return nil

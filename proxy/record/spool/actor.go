@@ -1,0 +1,42 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package spool
+
+import (
+	caller "github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// actorOf is the form of an actor that the list files keep.
+func actorOf(p *caller.Principal) *record.ActorDocument {
+	if p == nil {
+		return nil
+	}
+	a := &record.ActorDocument{
+		Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, UserName: p.UserName, KubernetesUser: p.KubernetesUser,
+		Groups: p.Groups, Kind: string(p.Kind), Method: p.Method, ExpiresAt: p.ExpiresAt,
+	}
+	for _, d := range p.Delegation {
+		a.Delegation = append(a.Delegation, record.ActorDocument{Issuer: d.Issuer, Subject: d.Subject})
+	}
+	return a
+}
+
+// principal is the actor for a record that stands in for one that the crash
+// prevented. Text that was made visible in the record it comes from is made
+// visible again, so odd names have their backslashes doubled.
+func (u *underWay) principal() *caller.Principal {
+	a := u.Actor
+	if a == nil {
+		return nil
+	}
+	p := &caller.Principal{
+		Provider: a.Provider, Issuer: a.Issuer, Subject: a.Subject, UserName: a.UserName, KubernetesUser: a.KubernetesUser,
+		Groups: a.Groups, Kind: caller.Kind(a.Kind), Method: a.Method, ExpiresAt: a.ExpiresAt,
+	}
+	for _, d := range a.Delegation {
+		p.Delegation = append(p.Delegation, caller.Actor{Issuer: d.Issuer, Subject: d.Subject})
+	}
+	return p
+}
