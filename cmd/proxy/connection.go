@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/policy/rego"
 	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/server"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
@@ -42,6 +43,8 @@ type connection struct {
 	certificates    server.CertificateSource
 	snapshots       *kube.Snapshots
 	reporter        *kube.Reporter
+	// secrets are the credentials of the LogSinks.
+	secrets *kube.SinkSecrets
 
 	mu      sync.Mutex // guards current
 	current *snapshot.Snapshot
@@ -52,7 +55,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	namespace, name, _ := strings.Cut(fullName, "/")
 	o, log := p.options, p.log.WithValues("connection", fullName)
 	c := &connection{
-		proxy: p, namespace: namespace, name: name, problems: kube.NewProblems(),
+		proxy: p, namespace: namespace, name: name, problems: kube.NewProblems(), secrets: p.secrets[fullName],
 		protocols: server.NewProtocols(all.Protocols()),
 		approvals: kube.NewApprovals(p.client, namespace, name, o.instance, log),
 	}
@@ -82,6 +85,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	c.reporter = &kube.Reporter{
 		Client: p.client, Namespace: namespace, Name: name, Instance: o.instance, Nonce: p.nonce,
 		Revision: c.gate.Revision, Problems: c.problems, Log: log,
+		Sinks: func() []report.Sink { return sinkReports(p.delivery.Statuses()) },
 	}
 	return c, nil
 }
@@ -109,6 +113,8 @@ func (c *connection) start(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { c.reporter.Run(ctx) })
 	running.Go(func() { c.proxy.sessions.Terminations(ctx, c.namespace, c.name, c.gate) })
 	running.Go(func() { c.look(ctx) })
+	running.Go(func() { c.watchLog(ctx) })
+	running.Go(func() { c.secrets.Run(ctx) })
 	if c.secret != nil {
 		running.Go(func() { c.secret.Run(ctx) })
 	}
@@ -122,7 +128,8 @@ func (c *connection) applied(s *snapshot.Snapshot) {
 	c.mu.Lock()
 	c.current = s
 	c.mu.Unlock()
-	c.proxy.fanout.Want(c.namespace+"/"+c.name, s)
+	c.secrets.Applied(s)
+	c.proxy.delivery.Want(c.namespace+"/"+c.name, s)
 	if err := c.protocols.Use(s.Protocol); err != nil {
 		c.proxy.log.Error(err, "Cannot serve")
 		c.problems.Set(v1alpha1.ConditionAccepted, v1alpha1.ReasonUnsupportedProtocol, err.Error())
@@ -166,16 +173,8 @@ func (c *connection) look(ctx context.Context) {
 	}
 }
 
-// problemLog is the type of the problem that the log takes no records.
-const problemLog = "LogWritable"
-
-// check reports on the log, the credential and the serving certificate.
+// check reports on the credential and the serving certificate.
 func (c *connection) check() {
-	if err := c.proxy.spool.Err(); err != nil {
-		c.problems.Set(problemLog, "LogUnavailable", err.Error())
-	} else {
-		c.problems.Clear(problemLog)
-	}
 	c.mu.Lock()
 	s := c.current
 	c.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -21,19 +20,16 @@ import (
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/record"
-	"github.com/doorward/doorward/proxy/record/sink"
-	"github.com/doorward/doorward/proxy/record/sink/file"
-	"github.com/doorward/doorward/proxy/record/sink/stdout"
 	"github.com/doorward/doorward/proxy/record/spool"
 	"github.com/doorward/doorward/proxy/server"
-	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// The log's readers: their cursors keep their places.
-const (
-	feedSessions = "kubernetes"
-	feedSinks    = "sinks"
-)
+// feedSessions is the log's reader that shows sessions: a place of its own
+// among those of the LogSinks.
+var feedSessions = spool.ReaderName("kubernetes")
+
+// holdStart keeps everything until the snapshots say who needs the records.
+const holdStart = "no snapshot says yet who needs the records: look at the Connections' conditions"
 
 // showTimeout bounds how long the ends of the last sessions may take to be shown.
 const showTimeout = 3 * time.Second
@@ -50,7 +46,10 @@ type proxy struct {
 	state    *spool.State
 	nonce    string
 	pool     *oidc.Pool
-	fanout   *server.Fanout
+	delivery *server.Delivery
+	// secrets are the credentials of LogSinks, by Connection; written before
+	// anything is delivered.
+	secrets  map[string]*kube.SinkSecrets
 	sessions *kube.Sessions
 }
 
@@ -75,7 +74,10 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 		return err
 	}
 	defer p.shows.Close()
-	p.spool, err = spool.Open(ctx, spool.Options{Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions, feedSinks}})
+	p.spool, err = spool.Open(ctx, spool.Options{
+		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart,
+		AwaitRemote: func(ctx context.Context, index int64) error { return p.delivery.AwaitRemote(ctx, index) },
+	})
 	if err != nil {
 		return err
 	}
@@ -106,18 +108,15 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 
 // run serves with the log open.
 func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) error {
+	if err := p.prepare(); err != nil {
+		return err
+	}
 	if _, err := p.spool.Append(ctx, record.Event{
 		Type: record.ProxyStart, Attributes: []record.Attribute{{Name: "instance", Value: p.options.instance}, {Name: "version", Value: version.String()}},
 	}); err != nil {
 		return err
 	}
-	p.fanout = server.NewFanout(newSink)
-	ship, stopShipping, err := p.ship(background, running)
-	if err != nil {
-		return err
-	}
-	defer ship()
-	defer stopShipping()
+	defer p.deliver(background, running)()
 	feed, err := p.spool.NewFeed(feedSessions)
 	if err != nil {
 		return err
@@ -152,7 +151,11 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 // serveAll serves every connection until ctx ends and the sessions are gone.
 func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGroup) error {
 	metrics := server.NewMetrics()
-	metrics.WatchLog(p.spool)
+	metrics.WatchLog(p.spool, func() (used, limit int64) {
+		usage := p.spool.Usage()
+		return usage.Used, usage.Max
+	})
+	metrics.WatchSinks(p.delivery.Statuses)
 	var endpoints []server.Endpoint
 	checks := []server.Check{{Name: "log", Ready: p.spool.Err}}
 	var connections []*connection
@@ -205,60 +208,6 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 	p.log.Info("Serving", "connections", p.options.connections, "instance", p.options.instance, "log", p.spool.ID())
 	server.New(server.Options{Log: p.log, Metrics: metrics, DrainTimeout: p.options.drainTimeout}, endpoints...).Run(ctx)
 	return nil
-}
-
-// ship starts the delivery to the sinks. stop ends it; done waits and closes.
-func (p *proxy) ship(ctx context.Context, running *sync.WaitGroup) (done func(), stop context.CancelFunc, err error) {
-	feed, err := p.spool.NewFeed(feedSinks)
-	if err != nil {
-		return nil, nil, err
-	}
-	shipper, err := sink.NewShipper([]sink.Target{{Name: feedSinks, Sink: p.fanout, Feed: feed}}, sink.Options{})
-	if err != nil {
-		return nil, nil, errors.Join(err, feed.Close())
-	}
-	running.Go(func() { p.watchSinks(ctx, shipper) })
-	shipping, stop := context.WithCancel(ctx)
-	shipped := make(chan error, 1)
-	go func() { shipped <- shipper.Run(shipping) }()
-	return func() {
-		if err := errors.Join(<-shipped, p.fanout.Close(), feed.Close()); err != nil {
-			p.log.Error(err, "Not all records were delivered, they stay in the log")
-		}
-	}, stop, nil
-}
-
-// watchSinks says every now and then that records wait for their sinks.
-func (p *proxy) watchSinks(ctx context.Context, shipper *sink.Shipper) {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for _, status := range shipper.Status() {
-			if status.LastError != nil {
-				p.log.Error(status.LastError, "Records wait for a LogSink, they stay in the log", "records", status.Lag)
-			}
-		}
-	}
-}
-
-// newSink opens a LogSink.
-func newSink(s snapshot.Sink) (sink.Sink, error) {
-	switch s.Type {
-	case "Stdout":
-		return stdout.New(os.Stdout), nil
-	case "File":
-		if s.File == nil {
-			return nil, errors.New("type File without its settings")
-		}
-		return file.New(file.Options{Dir: s.File.Directory, MaxBytes: s.File.MaxFileBytes})
-	default:
-		return nil, fmt.Errorf("type unknown to this proxy: %q: upgrade the proxy to the manager's version", s.Type)
-	}
 }
 
 // credentials are how the API server knows this proxy.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,13 +30,18 @@ type Reporter struct {
 	Address         string
 	Revision        func() int64
 	Problems        *Problems
-	Log             logr.Logger
+	// Sinks, where not nil, is how the LogSinks take the records.
+	Sinks func() []report.Sink
+	Log   logr.Logger
 }
 
 // Reports are renewed a good while before they count as stale, and no more
-// often than every reportSoonest. The revision is looked at every reportLook.
+// often than every reportSoonest. The revision and the sinks are looked at every
+// reportLook; while records wait for a sink, the report is renewed every
+// reportBehind.
 const (
 	reportEvery   = report.RenewEvery * 2 / 3
+	reportBehind  = 5 * time.Second
 	reportSoonest = 500 * time.Millisecond
 	reportLook    = 250 * time.Millisecond
 )
@@ -76,6 +82,7 @@ func (r *Reporter) Run(ctx context.Context) {
 	look := time.NewTicker(reportLook)
 	defer look.Stop()
 	written, revision := time.Time{}, int64(-1)
+	var told []report.Sink
 	changed := true
 	for {
 		select {
@@ -86,12 +93,15 @@ func (r *Reporter) Run(ctx context.Context) {
 			changed = true
 		case <-look.C:
 		}
-		now := r.Revision()
-		since := time.Since(written)
-		if since < reportSoonest || !changed && now == revision && since < reportEvery {
+		now, sinks := r.Revision(), r.sinks()
+		since, every := time.Since(written), reportEvery
+		if behind(told) || behind(sinks) {
+			every = reportBehind
+		}
+		if since < reportSoonest || !changed && now == revision && !turned(told, sinks) && since < every {
 			continue
 		}
-		written, revision, changed = time.Now(), now, false
+		written, revision, told, changed = time.Now(), now, sinks, false
 		bound, cancel := context.WithTimeout(ctx, requestTimeout)
 		err := r.write(bound, "")
 		cancel()
@@ -102,12 +112,32 @@ func (r *Reporter) Run(ctx context.Context) {
 	}
 }
 
+func (r *Reporter) sinks() []report.Sink {
+	if r.Sinks == nil {
+		return nil
+	}
+	return r.Sinks()
+}
+
+// behind says whether records wait for a sink.
+func behind(sinks []report.Sink) bool {
+	return slices.ContainsFunc(sinks, func(s report.Sink) bool { return s.Lag > 0 })
+}
+
+// turned says whether sinks came, went, failed or recovered: that is told at
+// once. Another word of the same failure can wait.
+func turned(before, now []report.Sink) bool {
+	return !slices.EqualFunc(before, now, func(a, b report.Sink) bool {
+		return a.Name == b.Name && a.Reachable == b.Reachable && (a.Error == "") == (b.Error == "")
+	})
+}
+
 // write patches this instance's key; a version, where given, must still be the
 // ConfigMap's.
 func (r *Reporter) write(ctx context.Context, version string) error {
 	text, err := report.Encode(report.Report{
 		Instance: r.Instance, Revision: r.Revision(), ObservedAt: time.Now().UTC(), Nonce: r.Nonce,
-		Address: r.Address, Problems: r.Problems.List(),
+		Address: r.Address, Problems: r.Problems.List(), Sinks: r.sinks(),
 	})
 	if err != nil {
 		return err

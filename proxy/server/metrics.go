@@ -65,9 +65,22 @@ type Log interface {
 	Err() error
 }
 
-// WatchLog registers the figures of the log.
-func (m *Metrics) WatchLog(log Log) {
+// WatchLog registers the figures of the log; usage returns how many bytes hold
+// records, and how many there may be.
+func (m *Metrics) WatchLog(log Log, usage func() (used, limit int64)) {
 	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "doorward", Name: "log_bytes", Help: "Bytes of the log that hold records.",
+		}, func() float64 {
+			used, _ := usage()
+			return float64(used)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "doorward", Name: "log_bytes_max", Help: "Bytes at which the log is full and operations are refused.",
+		}, func() float64 {
+			_, limit := usage()
+			return float64(limit)
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "doorward", Subsystem: "proxy", Name: "log_records", Help: "Records that are on disk.",
 		}, func() float64 { return float64(log.Durable()) }),

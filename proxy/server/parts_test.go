@@ -21,7 +21,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/proxy/record"
-	"github.com/doorward/doorward/proxy/record/sink"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
 	"github.com/doorward/doorward/test/testcert"
@@ -102,114 +101,6 @@ func TestCertificateDir(t *testing.T) {
 	after, err := TLS(source).GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil || after != before {
 		t.Errorf("a pair that is being written: %v, want the former to stay", err)
-	}
-}
-
-// listening is a sink that keeps what it gets.
-type listening struct {
-	got    []int64
-	err    error
-	closed bool
-}
-
-func (l *listening) Write(_ context.Context, batch []record.Record) error {
-	if l.err != nil {
-		return l.err
-	}
-	for _, r := range batch {
-		l.got = append(l.got, r.Position.Index)
-	}
-	return nil
-}
-
-func (l *listening) Close() error {
-	l.closed = true
-	return nil
-}
-
-func batch(from, to int64) []record.Record {
-	var all []record.Record
-	for i := from; i < to; i++ {
-		all = append(all, record.Record{Position: record.Position{LogID: "l", Index: i}})
-	}
-	return all
-}
-
-// checklist 44: nothing is dropped: a batch is accepted when every sink has it.
-func TestFanout(t *testing.T) {
-	sinks := map[string]*listening{"a": {}, "b": {}}
-	f := NewFanout(func(s snapshot.Sink) (sink.Sink, error) {
-		if sinks[s.Name] == nil {
-			return nil, fmt.Errorf("no such sink: %q", s.Name)
-		}
-		return sinks[s.Name], nil
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := f.Write(ctx, batch(0, 1)); err == nil {
-		t.Error("records were accepted although no sink is there")
-	}
-	f.Want("data/shop", &snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "a", Type: "File"}}})
-	f.Want("data/other", &snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "a", Type: "File"}, {Name: "b", Type: "File"}}})
-	must(t, f.Write(t.Context(), batch(0, 3)))
-	sinks["b"].err = errors.New("away")
-	if err := f.Write(t.Context(), batch(3, 5)); err == nil {
-		t.Error("a batch that one sink lacks was accepted")
-	}
-	sinks["b"].err = nil
-	must(t, f.Write(t.Context(), batch(3, 7)))
-	want := []int64{0, 1, 2, 3, 4, 5, 6}
-	for name, s := range sinks {
-		if diff := cmp.Diff(want, s.got); diff != "" {
-			t.Errorf("sink %s: -want +got:\n%s", name, diff)
-		}
-	}
-	f.Want("data/other", &snapshot.Snapshot{})
-	must(t, f.Write(t.Context(), batch(7, 8)))
-	if !sinks["b"].closed || sinks["a"].closed {
-		t.Error("want the sink that is not wanted any more closed, and no other")
-	}
-	f.Want("data/other", &snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "unknown"}}})
-	if err := f.Write(t.Context(), batch(8, 9)); err == nil {
-		t.Error("a batch was accepted although a sink cannot be opened")
-	}
-	must(t, f.Close())
-}
-
-// Connections that the manager has not yet reached with a change do not turn it
-// back, whatever their names and the number of their revisions.
-func TestFanoutTakesNewestSettings(t *testing.T) {
-	begin := time.Unix(1800000000, 0)
-	at := func(age time.Duration, revision, bytes int64) *snapshot.Snapshot {
-		return &snapshot.Snapshot{Time: begin.Add(-age), Revision: revision, Sinks: []snapshot.Sink{{Name: "a", Type: "File", File: &snapshot.FileSink{MaxFileBytes: bytes}}}}
-	}
-	tests := map[string]struct {
-		reason    string
-		snapshots map[string]*snapshot.Snapshot
-		want      int64
-	}{
-		"Time":     {"Revisions of two Connections do not compare.", map[string]*snapshot.Snapshot{"a": at(2, 9, 1), "b": at(0, 3, 2), "c": at(1, 50, 3)}, 2},
-		"Revision": {"Made in the same second, the higher revision.", map[string]*snapshot.Snapshot{"a": at(0, 2, 1), "b": at(0, 5, 2), "c": at(0, 4, 3)}, 2},
-		"Name":     {"Never the order of a map.", map[string]*snapshot.Snapshot{"a": at(0, 2, 1), "b": at(0, 2, 2), "c": at(0, 2, 3)}, 3},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			for range 20 { // a map's order is another each time
-				var got int64
-				f := NewFanout(func(s snapshot.Sink) (sink.Sink, error) {
-					got = s.File.MaxFileBytes
-					return &listening{}, nil
-				})
-				for connection, s := range tc.snapshots {
-					f.Want(connection, s)
-				}
-				must(t, f.Write(t.Context(), batch(0, 1)))
-				if got != tc.want {
-					t.Fatalf("%s: opened with %d, want %d", tc.reason, got, tc.want)
-				}
-				must(t, f.Close())
-			}
-		})
 	}
 }
 

@@ -15,8 +15,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/sink"
 )
 
 // DefaultMaxBytes is the size at which a new file is begun.
@@ -29,8 +31,15 @@ type Options struct {
 	// Dir is made where it is missing. Several logs may share it.
 	Dir string
 	// MaxBytes is the size at which a new file is begun; DefaultMaxBytes where
-	// zero. Files are never deleted here.
+	// zero.
 	MaxBytes int64
+	// Retention is how long a finished file is kept; zero keeps all. The newest
+	// file of a log, and files that this sink did not write, always stay.
+	Retention time.Duration
+	// Encode makes a line; nil is sink.Native.
+	Encode sink.Encoder
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
 }
 
 // Sink writes to the files of one directory.
@@ -41,12 +50,20 @@ type Sink struct {
 	// good is the size up to which the file holds accepted records.
 	good   int64
 	buffer []byte
+	// looked is when old files were last looked for.
+	looked time.Time
 }
 
 // New makes a sink. Files are opened by the first Write.
 func New(options Options) (*Sink, error) {
 	if options.MaxBytes == 0 {
 		options.MaxBytes = DefaultMaxBytes
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Retention < 0 {
+		return nil, fmt.Errorf("file sink not usable: negative retention: %s", options.Retention)
 	}
 	if options.Dir == "" || options.MaxBytes < 0 {
 		return nil, fmt.Errorf("file sink not usable: directory %q, %d bytes at most: both are needed", options.Dir, options.MaxBytes)
@@ -102,7 +119,10 @@ func (s *Sink) write(batch []record.Record) error {
 	}
 	s.buffer = s.buffer[:0]
 	for _, r := range batch {
-		s.buffer = append(append(s.buffer, r.JSON...), '\n')
+		var err error
+		if s.buffer, err = sink.AppendLine(s.buffer, r, s.options.Encode); err != nil {
+			return err
+		}
 	}
 	if _, err := s.file.WriteAt(s.buffer, s.good); err != nil {
 		return err
@@ -111,6 +131,7 @@ func (s *Sink) write(batch []record.Record) error {
 		return err
 	}
 	s.good += int64(len(s.buffer))
+	s.retire()
 	return nil
 }
 

@@ -11,12 +11,21 @@ import (
 	"io"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/sink"
 )
+
+// Options say where lines go and what is in them.
+type Options struct {
+	Writer io.Writer
+	// Encode makes a line; nil is sink.Native.
+	Encode sink.Encoder
+}
 
 // Sink writes to one stream. A record counts as accepted when the stream has
 // taken its bytes.
 type Sink struct {
 	writer io.Writer
+	encode sink.Encoder
 	// busy is the write that a caller did not wait for, if there is one.
 	busy chan outcome
 	// torn says that the stream may stand in the middle of a line.
@@ -29,9 +38,9 @@ type outcome struct {
 	err error
 }
 
-// New makes a sink that writes to w, one Write per batch. A write that blocks
+// New makes a sink that writes to the stream once per batch. A write that blocks
 // outlives Write's context: it ends with the stream.
-func New(w io.Writer) *Sink { return &Sink{writer: w} }
+func New(o Options) *Sink { return &Sink{writer: o.Writer, encode: o.Encode} }
 
 // Write implements sink.Sink.
 func (s *Sink) Write(ctx context.Context, batch []record.Record) error {
@@ -50,7 +59,10 @@ func (s *Sink) Write(ctx context.Context, batch []record.Record) error {
 		s.buffer = append(s.buffer, '\n')
 	}
 	for _, r := range batch {
-		s.buffer = append(append(s.buffer, r.JSON...), '\n')
+		var err error
+		if s.buffer, err = sink.AppendLine(s.buffer, r, s.encode); err != nil {
+			return err
+		}
 	}
 	data := s.buffer
 	s.busy = make(chan outcome, 1)

@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 			to.broken = broken
 		}
 		return sinktest.Destination{
-			New: func(*testing.T) sink.Sink { return stdout.New(to) },
+			New: func(*testing.T) sink.Sink { return stdout.New(stdout.Options{Writer: to}) },
 			Received: func(*testing.T) [][]byte {
 				to.mu.Lock()
 				defer to.mu.Unlock()
@@ -63,7 +63,7 @@ func TestConformance(t *testing.T) {
 // TestStuckStream: a reader that does not read delays, and loses nothing.
 func TestStuckStream(t *testing.T) {
 	reader, writer := io.Pipe()
-	s := stdout.New(writer)
+	s := stdout.New(stdout.Options{Writer: writer})
 	errStuck := errors.New("stuck")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errStuck)
