@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/accesspolicy"
 	"github.com/doorward/doorward/controllers/approvalrequest"
+	"github.com/doorward/doorward/controllers/auditlog"
 	"github.com/doorward/doorward/controllers/auditsession"
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/controllers/compile"
@@ -68,8 +69,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	requests := approvalrequest.New(approvalrequest.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder,
 	})
+	logs := auditlog.New(auditlog.Options{Client: mgr.GetClient(), Keys: auditlog.NewKeys(direct, o.Namespace), Events: recorder})
 	for _, err := range []error{
 		connections.SetupWithManager(mgr, rotated),
+		logs.SetupWithManager(ctx, mgr),
 		(&accesspolicy.Reconciler{Client: mgr.GetClient(), Snapshots: publisher, Protocols: protocols}).SetupWithManager(mgr),
 		requests.SetupWithManager(mgr, approvals),
 		(&auditsession.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
