@@ -144,6 +144,10 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 	if _, err := p.spool.Append(background, record.Event{Type: record.ProxyStop, Reason: "the proxy was told to stop"}); err != nil {
 		return err
 	}
+	// The checkpoint that closes the log goes to the sinks like all else.
+	if err := p.spool.Finish(background); err != nil {
+		return err
+	}
 	p.sessions.Await(p.spool.Durable(), showTimeout)
 	return nil
 }

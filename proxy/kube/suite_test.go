@@ -102,7 +102,7 @@ func (s *site) grant() {
 	must(s.t, err)
 	read, group := []string{"get", "list", "watch"}, []string{v1alpha1.GroupName}
 	_, err = s.admin.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{snapshotSecret(connectionName), servingSecret(connectionName), "db"}, Verbs: read},
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{snapshotSecret(connectionName), servingSecret(connectionName), snapshot.SinkSecretName(connectionName), "db"}, Verbs: read},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(connectionName)}, Verbs: []string{"get", "patch", "update"}},
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{name}, Verbs: []string{"create"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
