@@ -72,8 +72,5 @@ type World struct {
 	Sinks     []v1alpha1.LogSink
 	// ConfigMaps are those of the namespace that Connections refer to.
 	ConfigMaps []corev1.ConfigMap
-	// SinkSecrets are the Secrets that LogSinks name, by name; nil where nothing is
-	// known of them.
-	SinkSecrets map[string]SinkSecret
-	Protocols   Protocols
+	Protocols  Protocols
 }

@@ -100,7 +100,7 @@ type results struct {
 	Durable           map[string]kit.Verdict      `json:"durable,omitempty"`
 }
 
-func compileAll(world World) results {
+func compileAll(world World, secrets map[string]SinkSecret) results {
 	out := results{Connections: map[string]ConnectionResult{}, Policies: map[string]PolicyResult{}, Durable: map[string]kit.Verdict{}}
 	for i := range world.Connections {
 		out.Connections[world.Connections[i].Name] = Connection(&world.Connections[i], world)
@@ -109,7 +109,7 @@ func compileAll(world World) results {
 		out.Policies[world.Policies[i].Name] = Policy(&world.Policies[i], world)
 	}
 	_, out.IdentityProviders = Providers(world.Providers)
-	_, out.LogSinks = Sinks(world.Sinks, world.SinkSecrets)
+	_, out.LogSinks = Sinks(world.Sinks, secrets)
 	for i := range world.Connections {
 		c := &world.Connections[i]
 		out.Durable[c.Name] = Durable(c, world.Sinks, out.LogSinks)
@@ -117,13 +117,13 @@ func compileAll(world World) results {
 	return out
 }
 
-func readWorld(t *testing.T, file string) World {
+func readWorld(t *testing.T, file string) (World, map[string]SinkSecret) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := World{Protocols: testProtocols()}
+	world, secrets := World{Protocols: testProtocols()}, map[string]SinkSecret{}
 	for document := range strings.SplitSeq(string(data), "\n---\n") {
 		var meta struct {
 			Kind string `json:"kind"`
@@ -131,14 +131,14 @@ func readWorld(t *testing.T, file string) World {
 		if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
 			t.Fatal(err)
 		}
-		if err := readObject(&world, meta.Kind, []byte(document)); err != nil {
+		if err := readObject(&world, secrets, meta.Kind, []byte(document)); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 	}
-	return world
+	return world, secrets
 }
 
-func readObject(world *World, kind string, data []byte) error {
+func readObject(world *World, secrets map[string]SinkSecret, kind string, data []byte) error {
 	switch kind {
 	case "Connection":
 		return read(&world.Connections, data)
@@ -153,10 +153,7 @@ func readObject(world *World, kind string, data []byte) error {
 		if err := yaml.UnmarshalStrict(data, &secret); err != nil {
 			return err
 		}
-		if world.SinkSecrets == nil {
-			world.SinkSecrets = map[string]SinkSecret{}
-		}
-		world.SinkSecrets[secret.Name] = SinkSecret{Type: secret.Type, Keys: slices.Sorted(maps.Keys(secret.StringData))}
+		secrets[secret.Name] = SinkSecret{Type: secret.Type, Keys: slices.Sorted(maps.Keys(secret.StringData))}
 		return nil
 	case "ConfigMap":
 		return read(&world.ConfigMaps, data)

@@ -79,7 +79,7 @@ func reachable(all []delivery) kit.Verdict {
 func writeProxies(sink *v1alpha1.LogSink, all []delivery, now time.Time) {
 	status := &sink.Status
 	status.Proxies, status.Lag, status.LastAcknowledged = nil, nil, nil
-	count := int32(min(len(all), 1<<30)) //nolint:gosec // bounded
+	count := int32(min(len(all), 1<<30))
 	status.ObservedProxies = &count
 	if len(all) == 0 {
 		return

@@ -154,7 +154,8 @@ func TestLeftOut(t *testing.T) {
 		"None":  {"All use it.", good, nil, good},
 		"Fault": {"A fault is said first.", bad, []string{"a/b"}, bad},
 		"Many": {
-			"A condition stays readable.", good, []string{"a/1", "a/2", "a/3", "a/4", "a/5"},
+			"A condition stays readable.", good,
+			[]string{"a/1", "a/2", "a/3", "a/4", "a/5"},
 			kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonManagedProxiesLeftOut,
 				"the proxies of Managed Connections cannot write files that outlive their pods, and do not use this sink: a/1, a/2, a/3, 2 others"),
 		},

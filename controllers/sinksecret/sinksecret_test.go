@@ -63,7 +63,7 @@ func everything(t corev1.SecretType) corev1.Secret {
 
 // TestCopy: a type takes the keys that it uses, of a Secret that is for sinks. checklist 41 and 47.
 func TestCopy(t *testing.T) {
-	clear := func(s v1alpha1.LogSink) v1alpha1.LogSink {
+	clearText := func(s v1alpha1.LogSink) v1alpha1.LogSink {
 		s.Spec.TLS = &v1alpha1.SinkTLS{Mode: v1alpha1.TLSDisabled}
 		return s
 	}
@@ -83,7 +83,7 @@ func TestCopy(t *testing.T) {
 		"Kafka":       {"Without SASL it has a client certificate.", sink("a", v1alpha1.LogSinkKafka, "x"), corev1.SecretTypeOpaque, []string{"a_tls.crt", "a_tls.key"}},
 		"KafkaSASL":   {"It has a password.", sasl(sink("a", v1alpha1.LogSinkKafka, "x")), corev1.SecretTypeOpaque, []string{"a_password", "a_tls.crt", "a_tls.key", "a_username"}},
 		"Webhook":     {"It signs and has headers.", sink("a", v1alpha1.LogSinkWebhook, "x"), corev1.SecretTypeOpaque, []string{"a_headers", "a_previousSigningKey", "a_signingKey", "a_tls.crt", "a_tls.key"}},
-		"Clear":       {"No token is sent in clear text.", clear(sink("a", v1alpha1.LogSinkWebhook, "x")), corev1.SecretTypeOpaque, []string{"a_previousSigningKey", "a_signingKey"}},
+		"Clear":       {"No token is sent in clear text.", clearText(sink("a", v1alpha1.LogSinkWebhook, "x")), corev1.SecretTypeOpaque, []string{"a_previousSigningKey", "a_signingKey"}},
 		"Stdout":      {"It has nothing to prove.", sink("a", v1alpha1.LogSinkStdout, "x"), corev1.SecretTypeOpaque, nil},
 		"NoSecret":    {"None is named.", sink("a", v1alpha1.LogSinkOTLP, ""), corev1.SecretTypeOpaque, nil},
 		"WrongType":   {"A Secret for something else is not copied.", sink("a", v1alpha1.LogSinkOTLP, "x"), corev1.SecretTypeServiceAccountToken, nil},

@@ -136,7 +136,6 @@ func TestLogSinkServersSchema(t *testing.T) {
 		return sinkOf("Webhook", "webhook", map[string]any{"url": url}, changes)
 	}
 	tryCreate(t, "logsink.yaml", map[string]schemaCase{
-
 		"OTLPGRPC":        {reason: "a URL", changes: otlp("GRPC", "https://collector.logging.svc:4317", nil)},
 		"OTLPGRPCIPv6":    {reason: "a URL", changes: otlp("GRPC", "https://[2001:db8::1]:4317/", nil)},
 		"OTLPGRPCPlain":   {reason: "clear text, in words", changes: otlp("GRPC", "http://localhost:4317", plain)},
