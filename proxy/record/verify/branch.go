@@ -10,17 +10,17 @@ import (
 	"github.com/doorward/doorward/proxy/record/tree"
 )
 
-// maxSpan bounds how far apart two changes between two checkpoints may be so
-// that both are named exactly.
-const maxSpan = 1 << 15
+// maxSteps bounds the changes between two checkpoints that are named one by one.
+const maxSteps = 1 << 12
 
 // branch is one history of a log, record by record. Most logs have one.
 //
 // The leaves before end are in tree, but for the last, which is known for sure
 // only when the record behind it or a checkpoint says its hash. Where that does
-// not match, a span opens: from there on the records are kept until the next
-// checkpoint, whose signed tail leads back along the chain to the hashes that
-// the records in the span must have; the signed root proves them.
+// not match, an island begins: the records at the break are kept, and of those
+// behind them the subtrees, until the next checkpoint. Its signed tail leads
+// back along the chain to the hashes that the records of the islands must have;
+// the signed root proves them.
 type branch struct {
 	lineage *lineage
 	// begin is where the records begin that hang together, end is behind the last.
@@ -35,14 +35,24 @@ type branch struct {
 	// good is the size of the last checkpoint that holds, begin where there is none.
 	good int64
 
-	span []step
-	// broken is the last index at which the chain is broken, suffix has the
-	// leaves from the one after it on, without the last.
+	islands []island
+	// broken is the last index at which the chain is broken, -1 where it is whole.
 	broken int64
-	suffix tree.Range
-	// lost says that the span grew too long.
+	// lost says that there were too many breaks to keep.
 	lost bool
 }
+
+// island is where the chain is broken.
+type island struct {
+	// steps are the records from the first break to the one behind the last.
+	steps []step
+	// after has the records behind them, up to the next island or the end but
+	// for the last one; run is the hash of the last in it.
+	after tree.Range
+	run   record.Hash
+}
+
+func (i *island) last() step { return i.steps[len(i.steps)-1] }
 
 // step is a record of a branch.
 type step struct {
@@ -78,17 +88,21 @@ func newBranch(begin int64) *branch {
 func (b *branch) part(from place) *branch {
 	c := *b
 	c.lineage = &lineage{parent: b.lineage, parted: b.end, signed: min(b.lineage.signed, b.end), from: from}
-	c.tree, c.suffix, c.span = b.tree.Clone(), b.suffix.Clone(), slices.Clone(b.span)
+	c.tree, c.islands = b.tree.Clone(), slices.Clone(b.islands)
+	for i := range c.islands {
+		c.islands[i].steps, c.islands[i].after = slices.Clone(c.islands[i].steps), c.islands[i].after.Clone()
+	}
 	return &c
 }
 
 // skip passes over records that are missing.
 func (b *branch) skip(to int64) {
 	b.begin, b.end, b.good, b.sealed, b.rootless = to, to, to, true, true
-	b.closeSpan()
+	b.mend()
 }
 
-func (b *branch) closeSpan() { b.span, b.broken, b.lost = nil, -1, false }
+// mend forgets the breaks.
+func (b *branch) mend() { b.islands, b.broken, b.lost = nil, -1, false }
 
 // extend adds the next record.
 func (b *branch) extend(s step) {
@@ -98,17 +112,13 @@ func (b *branch) extend(s step) {
 		// this one is wrong.
 		b.sealed = false
 		if b.end > b.begin && b.end == b.good && !b.follows(s) {
-			b.open(s.index)
+			b.islands = []island{{steps: []step{s}, after: tree.NewRange(s.index + 1)}}
+			b.broken = s.index
 		}
 	case b.follows(s):
 		b.settle()
 	default:
-		b.open(s.index - 1)
-	}
-	if b.broken >= 0 && !b.lost {
-		if b.span = append(b.span, s); len(b.span) > maxSpan {
-			b.span, b.lost = nil, true
-		}
+		b.open(s)
 	}
 	b.last, b.end = s, s.index+1
 }
@@ -117,24 +127,43 @@ func (b *branch) follows(s step) bool { return s.previous == b.last.hash }
 
 // settle adds the last leaf, which the record behind it confirms.
 func (b *branch) settle() {
-	switch {
-	case b.broken < 0 && !b.rootless:
+	switch n := len(b.islands); {
+	case b.lost || n == 0 && b.rootless:
+	case n == 0:
 		b.tree.Append(b.last.hash)
-	case b.broken >= 0 && b.suffix.End() == b.last.index:
-		b.suffix.Append(b.last.hash)
+	case b.islands[n-1].last().index < b.last.index:
+		b.islands[n-1].after.Append(b.last.hash)
+		b.islands[n-1].run = b.last.hash
 	}
 }
 
-// open takes down that the chain is broken behind a record.
-func (b *branch) open(index int64) {
-	if b.broken < 0 && index == b.last.index {
-		b.span = []step{b.last}
+// open takes down that a record does not follow the one before it.
+func (b *branch) open(s step) {
+	b.broken = b.last.index
+	if b.lost {
+		return
 	}
-	b.broken = index
-	b.suffix = tree.NewRange(index + 1)
+	b.islands = reach(b.islands, b.last)
+	i := &b.islands[len(b.islands)-1]
+	i.steps, i.after = append(i.steps, s), tree.NewRange(s.index+1)
+	steps := 0
+	for j := range b.islands {
+		steps += len(b.islands[j].steps)
+	}
+	if steps > maxSteps {
+		b.islands, b.lost = nil, true
+	}
 }
 
-// repaired is a record of a span with the hash it must have.
+// reach returns islands of which the last one reaches to a record.
+func reach(islands []island, last step) []island {
+	if n := len(islands); n > 0 && islands[n-1].last().index == last.index {
+		return islands
+	}
+	return append(islands, island{steps: []step{last}, after: tree.NewRange(last.index + 1)})
+}
+
+// repaired is a record of an island with the hash it must have.
 type repaired struct {
 	step
 	want record.Hash
@@ -145,7 +174,7 @@ type repaired struct {
 // trial is what a checkpoint says of a branch that ends at its size.
 type trial struct {
 	holds bool
-	// wrong are the records of the span that are not what they must be. Where
+	// wrong are the records that are not what they must be. Where
 	// open, records before them may be wrong too.
 	wrong []repaired
 	open  bool
@@ -153,7 +182,7 @@ type trial struct {
 }
 
 // try checks a checkpoint of size end without changing the branch. moved finds
-// a record by the hash it must have among the span's records.
+// a record by the hash it must have among those of the islands.
 func (b *branch) try(c *tree.Checkpoint, moved mover) trial {
 	if b.end == b.begin {
 		return trial{} // no record since what is missing
@@ -173,17 +202,15 @@ func (b *branch) try(c *tree.Checkpoint, moved mover) trial {
 		// rewritten chain does.
 		return trial{}
 	}
-	span, broken, suffix := b.span, b.broken, b.suffix.Clone()
-	if c.Tail != b.last.hash {
-		if len(span) == 0 {
-			span = []step{b.last}
-		}
-		broken, suffix = b.last.index, tree.NewRange(b.end)
-	} else if suffix.End() == b.last.index {
-		suffix.Append(c.Tail)
+	islands := slices.Clone(b.islands)
+	if n := len(islands); c.Tail != b.last.hash {
+		islands = reach(islands, b.last)
+	} else if last := &islands[n-1]; last.last().index < b.last.index {
+		last.after, last.run = last.after.Clone(), c.Tail
+		last.after.Append(c.Tail)
 	}
-	attempt := repair{branch: b, checkpoint: c, span: span, suffix: &suffix, moved: moved, steps: 4 * maxSpan, roots: 64, moves: 64}
-	return attempt.run(broken)
+	attempt := repair{branch: b, checkpoint: c, islands: islands, moved: moved, steps: 4 * maxSteps, roots: 64, moves: 64}
+	return attempt.run()
 }
 
 // rooted says whether a tree has the root that a checkpoint signs; a branch
@@ -200,7 +227,7 @@ func (b *branch) rooted(t *tree.Range, c *tree.Checkpoint) bool {
 func (b *branch) accept(c *tree.Checkpoint, t trial) {
 	b.tree, b.good, b.sealed = t.tree, c.Size, true
 	b.last.hash = c.Tail
-	b.closeSpan()
+	b.mend()
 	b.lineage.sign(c.Size)
 }
 
@@ -208,5 +235,5 @@ func (b *branch) accept(c *tree.Checkpoint, t trial) {
 // no longer be told, what follows hangs on the chain.
 func (b *branch) giveUp() {
 	b.begin, b.rootless, b.good, b.sealed = b.end, true, b.end, true
-	b.closeSpan()
+	b.mend()
 }

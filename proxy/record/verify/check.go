@@ -268,23 +268,26 @@ func (c *checker) rewritten(b *branch, point *tree.Checkpoint) {
 
 // unresolved reports a broken chain that no checkpoint has decided.
 func (c *checker) unresolved(b *branch) {
-	if b.broken < 0 {
-		return
+	places := []place{}
+	firsts := []int64{}
+	for _, i := range b.islands {
+		places, firsts = append(places, i.steps[0].place), append(firsts, i.steps[0].index)
 	}
-	first := b.broken
-	if len(b.span) > 0 {
-		first = b.span[0].index
+	if b.lost {
+		firsts = []int64{b.broken}
 	}
-	f := Finding{
-		Verdict: Edited, First: first, Last: first, Exact: true,
-		Sentence: fmt.Sprintf("record %d, or record %d which holds its hash, was changed: no checkpoint after them says which", first, first+1),
-		Remedy:   "compare them with another sink's",
+	for i, first := range firsts {
+		f := Finding{
+			Verdict: Edited, First: first, Last: first, Exact: true,
+			Sentence: fmt.Sprintf("record %d, or record %d which holds its hash, was changed: no checkpoint after them says which", first, first+1),
+			Remedy:   "compare them with another sink's",
+		}
+		if i < len(places) {
+			f.place = &places[i]
+		}
+		c.find(f)
 	}
-	if len(b.span) > 0 {
-		f.place = &b.span[0].place
-	}
-	c.find(f)
-	b.closeSpan()
+	b.mend()
 }
 
 func (c *checker) find(f Finding) {

@@ -9,7 +9,7 @@ import (
 )
 
 // maxSuspects bounds how many records are tried at another's place.
-const maxSuspects = 16
+const maxSuspects = 64
 
 // search finds a record that was put at another's place and renumbered.
 type search struct {
@@ -21,52 +21,33 @@ type search struct {
 // moved implements mover. Of a record at another's place, the index is that of
 // the place; the hash of the one before it and the time may have gone with it,
 // or be those that stood there.
-func (s *search) moved(span []step, index int64, want record.Hash) (at int64, previous record.Hash, found bool) {
-	first := span[0].index
-	here := s.json(span[index-first].place)
-	if here == nil {
+func (s *search) moved(suspects []step, here step, want record.Hash) (at int64, previous record.Hash, found bool) {
+	json := s.json(here.place)
+	if json == nil {
 		return 0, record.Hash{}, false
 	}
-	for _, suspect := range suspects(span) {
-		if suspect.index == index {
+	var befores []record.Hash
+	for _, s := range suspects {
+		if s.index == here.index-1 {
+			befores = append(befores, s.hash)
+		}
+	}
+	befores = append(befores, here.previous, here.previous)
+	for _, suspect := range suspects[:min(len(suspects), maxSuspects)] {
+		moved := s.json(suspect.place)
+		if moved == nil || suspect.index == here.index {
 			continue
 		}
-		json := s.json(suspect.place)
-		if json == nil {
-			continue
-		}
-		befores := []record.Hash{suspect.previous, span[index-first].previous}
-		if index > first {
-			befores = append(befores, span[index-first-1].hash)
-		}
+		befores[len(befores)-1] = suspect.previous
 		for _, before := range befores {
-			for _, source := range [][]byte{json, here} {
-				if record.LeafHash(s.rebuild(json, source, index, before)) == want {
+			for _, timed := range [][]byte{moved, json} {
+				if record.LeafHash(s.rebuild(moved, timed, here.index, before)) == want {
 					return suspect.index, before, true
 				}
 			}
 		}
 	}
 	return 0, record.Hash{}, false
-}
-
-// suspects are the records of a span next to where its chain is broken.
-func suspects(span []step) []step {
-	var all []step
-	add := func(s step) {
-		if len(all) < maxSuspects && (len(all) == 0 || all[len(all)-1].index < s.index) {
-			all = append(all, s)
-		}
-	}
-	for i := range span {
-		if i == 0 || i == len(span)-1 || span[i].previous != span[i-1].hash {
-			if i > 0 {
-				add(span[i-1])
-			}
-			add(span[i])
-		}
-	}
-	return all
 }
 
 // rebuild is a record with another index, another hash before it and the time

@@ -10,12 +10,12 @@ import (
 	"github.com/doorward/doorward/proxy/record/tree"
 )
 
-// mover finds, among records at wrong places, the one that must stand at an
-// index with a hash; it returns where it stands and the hash of the record
-// before it.
-type mover func(span []step, index int64, want record.Hash) (at int64, previous record.Hash, found bool)
+// mover finds, among records at wrong places, the one that must stand where
+// another does, with a hash; it returns where it stands and the hash of the
+// record before it.
+type mover func(suspects []step, here step, want record.Hash) (at int64, previous record.Hash, found bool)
 
-// repair finds the hashes that the records of a span must have. It walks the
+// repair finds the hashes that the records of islands must have. It walks the
 // chain back from the checkpoint's tail. Behind a record that is as it must be,
 // the chain is proven. Behind one that is not, its word for the hash before it
 // may have been changed too, so that both it and the record that stands there
@@ -23,67 +23,69 @@ type mover func(span []step, index int64, want record.Hash) (at int64, previous 
 type repair struct {
 	branch     *branch
 	checkpoint *tree.Checkpoint
-	span       []step
-	suffix     *tree.Range
+	islands    []island
 	moved      mover
 	// steps, roots and moves bound the work.
 	steps, roots, moves int
+	suspects            []step
 	wrong               []repaired
-	hashes              []record.Hash // from the span's last record on back
+	hashes              []record.Hash // from the last step on back
 }
 
-func (r *repair) run(broken int64) trial {
-	// From the tail back to the last break, the records are proven.
-	first := r.span[0].index
-	want := r.checkpoint.Tail
-	if broken < r.branch.last.index {
-		want = r.span[broken-first+1].previous
+func (r *repair) run() trial {
+	for _, i := range r.islands {
+		r.suspects = append(r.suspects, i.steps...)
 	}
-	return r.walk(broken, want)
+	n := len(r.islands) - 1
+	last := r.islands[n].last()
+	want := last.hash // the chain leads here from the tail
+	if last.index == r.branch.last.index {
+		want = r.checkpoint.Tail
+	}
+	return r.walk(n, len(r.islands[n].steps)-1, want)
 }
 
-// walk decides the records from index on back, of which want is the hash.
-func (r *repair) walk(index int64, want record.Hash) trial {
-	first := r.span[0].index
-	if index < first {
-		return r.finish()
-	}
+// walk decides the steps from number j of island n on back, of which want is
+// the hash.
+func (r *repair) walk(n, j int, want record.Hash) trial {
 	if r.steps--; r.steps < 0 || r.roots <= 0 {
 		return trial{}
 	}
-	s := r.span[index-first]
+	if j < 0 {
+		if n == 0 {
+			return r.finish()
+		}
+		// The chain is whole between two islands.
+		before := &r.islands[n-1]
+		if want != before.run {
+			return trial{}
+		}
+		return r.walk(n-1, len(before.steps)-1, before.last().hash)
+	}
+	s := r.islands[n].steps[j]
 	r.hashes = append(r.hashes, want)
 	defer func() { r.hashes = r.hashes[:len(r.hashes)-1] }()
 	if s.hash == want {
-		return r.walk(index-1, s.previous)
+		return r.walk(n, j-1, s.previous)
 	}
 	at, previous, found := int64(-1), record.Hash{}, false
 	if r.moves--; r.moved != nil && r.moves >= 0 {
-		if at, previous, found = r.moved(r.span, index, want); !found {
+		if at, previous, found = r.moved(r.suspects, s, want); !found {
 			at = -1
 		}
 	}
 	r.wrong = append(r.wrong, repaired{step: s, want: want, at: at})
 	defer func() { r.wrong = r.wrong[:len(r.wrong)-1] }()
 	if found {
-		return r.walk(index-1, previous)
+		return r.walk(n, j-1, previous)
 	}
-	if t := r.walk(index-1, s.previous); t.holds {
+	if t := r.walk(n, j-1, s.previous); t.holds {
 		return t
 	}
-	if before := r.before(index); before != s.previous {
-		return r.walk(index-1, before)
+	if j > 0 && r.islands[n].steps[j-1].hash != s.previous {
+		return r.walk(n, j-1, r.islands[n].steps[j-1].hash)
 	}
 	return trial{}
-}
-
-// before is the hash of the record that stands before an index of the span.
-func (r *repair) before(index int64) record.Hash {
-	first := r.span[0].index
-	if index > first {
-		return r.span[index-first-1].hash
-	}
-	return r.span[0].previous
 }
 
 // finish checks the whole against the root.
@@ -91,17 +93,21 @@ func (r *repair) finish() trial {
 	t := trial{wrong: slices.Clone(r.wrong)}
 	slices.Reverse(t.wrong)
 	r.roots--
+	t.tree = r.branch.tree.Clone()
 	if r.branch.rootless {
-		t.holds, t.tree = true, r.branch.tree.Clone()
+		t.holds = true
 		t.open = slices.ContainsFunc(t.wrong, func(w repaired) bool { return w.at < 0 })
 		return t
 	}
-	t.tree = r.branch.tree.Clone()
-	for _, hash := range slices.Backward(r.hashes) {
-		t.tree.Append(hash)
-	}
-	if err := t.tree.Merge(r.suffix); err != nil {
-		return trial{}
+	at := len(r.hashes)
+	for i := range r.islands {
+		for range r.islands[i].steps {
+			at--
+			t.tree.Append(r.hashes[at])
+		}
+		if err := t.tree.Merge(&r.islands[i].after); err != nil {
+			return trial{}
+		}
 	}
 	t.holds = r.branch.rooted(&t.tree, r.checkpoint)
 	return t

@@ -23,7 +23,7 @@ const (
 type found struct {
 	position record.Position
 	json     []byte
-	// broken says that it begins as a record does and is no JSON.
+	// broken says that it begins as a record does and does not end as one.
 	broken bool
 }
 
@@ -43,7 +43,11 @@ func extract(dst []found, line []byte) []found {
 	if at < 0 {
 		return dst
 	}
-	return native(dst, value(line[at:]))
+	text := line[at:]
+	if end := objectEnd(text); end >= 0 {
+		text = text[:end]
+	}
+	return native(dst, text)
 }
 
 // native appends text that begins as a record does. Text whose beginning is
@@ -53,29 +57,37 @@ func native(dst []found, text []byte) []found {
 	if err != nil || len(text) > record.MaxSize {
 		return dst
 	}
-	return append(dst, found{position: position, json: text, broken: text[len(text)-1] != '}' || !json.Valid(text)})
+	return append(dst, found{position: position, json: text, broken: objectEnd(text) != len(text)})
 }
 
-// value is the JSON object that text begins with, or the whole text where the
-// object does not end in it.
-func value(text []byte) []byte {
-	depth, inside := 0, false
+// objectEnd is where the JSON object that text begins with ends; -1 where it
+// does not end in text. It is no check of the JSON, which would take longer than
+// all the rest: bytes that are not what was signed show in their hash.
+func objectEnd(text []byte) int {
+	depth := 0
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inside && c == '\\':
-			i++
-		case c == '"':
-			inside = !inside
-		case inside:
-		case c == '{':
+		switch text[i] {
+		case '{':
 			depth++
-		case c == '}':
+		case '}':
 			if depth--; depth == 0 {
-				return text[:i+1]
+				return i + 1
+			}
+		case '"':
+			for i++; ; {
+				n := bytes.IndexByte(text[i:], '"')
+				if n < 0 {
+					return -1
+				}
+				i += n
+				if escapes := n - len(bytes.TrimRight(text[i-n:i], `\`)); escapes%2 == 0 {
+					break
+				}
+				i++
 			}
 		}
 	}
-	return text
+	return -1
 }
 
 // quoted appends the strings of a JSON line that are records. A string that

@@ -19,8 +19,8 @@ type Record struct {
 	Position record.Position
 	// JSON is good until the visitor returns.
 	JSON []byte
-	// Broken says that it begins as a record does and is no JSON, or that its
-	// frame's checksum does not match.
+	// Broken says that it begins as a record does and does not end as one, or
+	// that its frame's checksum does not match.
 	Broken bool
 	// File is its number in Sources.Files, Offset that of its line or frame in
 	// the file, decompressed, and Part its number in the line.
