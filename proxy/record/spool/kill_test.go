@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/proxy/record"
 )
@@ -27,11 +28,19 @@ func TestKilledProcess(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	l, err := Open(context.Background(), Options{Dir: dir, SegmentBytes: 16 << 10, MaxBytes: 256 << 20})
+	l, err := Open(context.Background(), Options{Dir: dir, SegmentBytes: 16 << 10, MaxBytes: 256 << 20, CheckpointDelay: 2 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			if err := l.Rotate(context.Background()); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 	for range 8 {
 		group.Go(func() {
 			for {
@@ -51,7 +60,8 @@ func TestKilledProcess(t *testing.T) {
 }
 
 // TestKill is checklist 42: after kill -9 at any moment, everything that was
-// acknowledged is in the log, and the log goes on.
+// acknowledged is in the log, the log goes on, and its tree and its keys, which
+// are rotated all the while, are whole (checklist 45).
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills processes; not in short mode")
@@ -105,4 +115,8 @@ func TestKill(t *testing.T) {
 		t.Errorf("%d records after opening again, %d were acknowledged", l.Durable(), highest+1)
 	}
 	mustAppend(t, l, record.Event{Type: record.ProxyStart})
+	s := check(t, dir, l.Keys().First())
+	if s.keys.Current() != l.Verifier() || len(s.keys.Texts()) < 10 || len(s.checkpoints) == 0 {
+		t.Errorf("%d keys and %d checkpoints, the last key is in force: %v", len(s.keys.Texts()), len(s.checkpoints), s.keys.Current() == l.Verifier())
+	}
 }

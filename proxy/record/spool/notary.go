@@ -46,8 +46,12 @@ func (l *Log) signDue() {
 // hand gives the notary a snapshot of what is on disk. The writer calls it.
 func (l *Log) hand() {
 	l.mu.Lock()
-	err := l.failure
+	err, owed := l.failure, l.owed
 	l.mu.Unlock()
+	if !l.pace.uncovered && !owed && !l.final {
+		// The timer fired while the last snapshot was made.
+		return
+	}
 	if len(l.snapshots) > 0 {
 		// The notary is waiting for room.
 		l.mu.Lock()
@@ -79,6 +83,14 @@ func (l *Log) notarise(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case s := <-l.snapshots:
+			if s.final {
+				// Finish makes the last.
+				l.witness.pass(&s.since)
+				l.mu.Lock()
+				l.owed = l.owed || s.uncovered
+				l.mu.Unlock()
+				continue
+			}
 			if err := l.certify(ctx, s, false); err != nil {
 				l.mu.Lock()
 				l.owed = true

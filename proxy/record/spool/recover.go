@@ -69,7 +69,10 @@ func examine(dir, logID string) (findings, error) {
 		return findings{}, err
 	}
 	f.growth.covered.Reset(f.next)
-	return f, f.findTail(logID, base)
+	if err := f.findTail(logID, base); err != nil {
+		return findings{}, err
+	}
+	return f, nil
 }
 
 // plant finds the tree of the records before segment base. Logs that had no

@@ -6,6 +6,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +24,10 @@ func copyDir(t *testing.T, from string) string {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(to, keyFile), 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{keyFile, nextKeyFile} { // CopyFS makes them open to others
+		if err := os.Chmod(filepath.Join(to, name), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
 	return to
 }
