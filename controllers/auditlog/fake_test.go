@@ -159,3 +159,11 @@ func (f *Fake) Forge(from int) witness.Submission {
 
 // FakeID is an id that no log has.
 func FakeID() string { return hex.EncodeToString(make([]byte, 16)) }
+
+// SetClock returns a function that sets the hours since now.
+func (k *Keys) SetClock(testing.TB) (set func(hours int)) {
+	start := time.Now()
+	var since time.Duration
+	k.now = func() time.Time { return start.Add(since) }
+	return func(hours int) { since = time.Duration(hours) * time.Hour }
+}
