@@ -82,6 +82,11 @@ var Table = []Rule{
 		Reason:   "a store or a sink knows records and nothing of who writes them",
 	},
 	{
+		Packages: []string{"proxy/record/verify", "proxy/record/verify/..."},
+		May:      []string{"proxy/record", "proxy/record/tree"},
+		Reason:   "the verifier needs the format and the keys only: what wrote a log is what it must not rely on",
+	},
+	{
 		Packages: []string{"proxy/upstream", "proxy/upstream/..."},
 		May:      leaves,
 		Reason:   "dialling a target needs the snapshot's words for it, not the server's",
@@ -144,8 +149,8 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"cli/..."},
-		May:      append([]string{"api/...", "cli/..."}, leaves...),
-		Reason:   "the plugin is a client of the API server",
+		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify"}, leaves...),
+		Reason:   "the plugin is a client of the API server, and reads records",
 	},
 	{
 		Packages: []string{"config/..."},
