@@ -154,22 +154,23 @@ func TestManagerGrants(t *testing.T) {
 	expect(t, "no pods", manager.Create(t.Context(), role("c", named("", "pods/exec", "x", "create")), client.DryRunAll), "attempting to grant")
 }
 
-// checklist 31, 39: the roles for people keep deciding, serving and configuring apart.
+// checklist 31, 39, 46: the roles for people keep deciding, serving and configuring apart, and
+// neither requesters nor approvers read who worked where.
 func TestUserRoles(t *testing.T) {
 	install(t)
 	writes := []string{"update connections.doorward.dev", "update accesspolicies.doorward.dev"}
-	always := []string{"serve connections.doorward.dev", "create approvalrequests.doorward.dev", "update approvalrequests/status.doorward.dev", "patch auditsessions/status.doorward.dev", "get secrets"}
+	always := []string{"create auditlogs.doorward.dev", "patch auditlogs/status.doorward.dev", "delete auditlogs.doorward.dev", "serve connections.doorward.dev", "create approvalrequests.doorward.dev", "update approvalrequests/status.doorward.dev", "patch auditsessions/status.doorward.dev", "get secrets"}
 	cases := map[string]struct {
 		allowed []string
 		refused []string
 	}{
 		"doorward-requester": {
 			allowed: []string{"list connections.doorward.dev", "watch approvalrequests.doorward.dev", "get accesspolicies.doorward.dev"}, // hints name them
-			refused: append([]string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev"}, writes...),
+			refused: append([]string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
 		},
 		"doorward-approver": {
 			allowed: []string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "get approvalrequests.doorward.dev"},
-			refused: append([]string{"update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev"}, writes...),
+			refused: append([]string{"update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
 		},
 		"doorward-auditor": {
 			allowed: []string{"list auditsessions.doorward.dev", "list auditlogs.doorward.dev", "list accesspolicies.doorward.dev"},
