@@ -109,8 +109,8 @@ func TestOneBatchForAPartition(t *testing.T) {
 	}
 }
 
-// TestTooLarge: a broker that takes less than a batch gets smaller ones; a
-// record that it does not take at all is named, and not dropped.
+// TestTooLarge is checklist 44: a broker that takes less than a batch gets
+// smaller ones; a record that it does not take at all is named, not dropped.
 func TestTooLarge(t *testing.T) {
 	c := cluster(t, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000"}))
 	s := newSink(t, kafka.Options{Brokers: c.ListenAddrs(), TLS: inTheClear, Compression: "none"})
@@ -167,7 +167,8 @@ func certified(t *testing.T) (*tls.Config, sink.TLS) {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}}, sink.TLS{CA: string(ca.PEM)}
 }
 
-// TestLogin is each mechanism, with the right password and a wrong one.
+// TestLogin is each mechanism, with the right password and a wrong one, which no
+// error shows (checklist 47).
 func TestLogin(t *testing.T) {
 	const user, password = "doorward", "canary-5e1f"
 	config, trust := certified(t)

@@ -39,6 +39,7 @@ const (
 	// It is not the client's own delivery timeout, which counts from a record's
 	// time: that may be long ago.
 	roundTimeout = 20 * time.Second
+	dialTimeout  = 5 * time.Second
 	// overhead is more than the bytes of a record besides its value.
 	overhead = 512
 )

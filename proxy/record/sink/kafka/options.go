@@ -94,6 +94,8 @@ func clientOptions(o Options) ([]kgo.Opt, error) {
 		// After a failure the client is thrown away, and so is its sequence.
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.RecordRetries(recordRetries),
+		// So that within a round's time several brokers can be found dead.
+		kgo.DialTimeout(dialTimeout),
 		// A retry waits for news of who leads a partition.
 		kgo.MetadataMinAge(500 * time.Millisecond),
 		kgo.DisableClientMetrics(),

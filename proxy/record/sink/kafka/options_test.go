@@ -43,7 +43,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestOptionsPrinted: no verb prints what is secret.
+// TestOptionsPrinted is checklist 47: no verb prints what is secret.
 func TestOptionsPrinted(t *testing.T) {
 	o := kafka.Options{Username: "u", Password: []byte("canary"), TLS: sink.TLS{Key: []byte("canary")}}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {

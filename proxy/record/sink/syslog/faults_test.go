@@ -23,8 +23,9 @@ import (
 type peer struct {
 	io.ReadWriter
 	tcp *net.TCPConn
-	// closeWrite ends the stream: close_notify over TLS.
-	closeWrite func() error
+	// closeNotify ends the stream over TLS; TCP has nothing but the end of the
+	// connection, which follows.
+	closeNotify func() error
 }
 
 // serve runs a server whose every connection is handled by a function. done is
@@ -60,10 +61,10 @@ func serve(t *testing.T, secure bool, handle func(p peer, done <-chan struct{}))
 				return
 			}
 			tcp := conn.(*net.TCPConn)
-			p := peer{ReadWriter: tcp, tcp: tcp, closeWrite: tcp.CloseWrite}
+			p := peer{ReadWriter: tcp, tcp: tcp, closeNotify: func() error { return nil }}
 			if secure {
 				c := tls.Server(tcp, config)
-				p.ReadWriter, p.closeWrite = c, c.CloseWrite
+				p.ReadWriter, p.closeNotify = c, c.CloseWrite
 				if err := c.Handshake(); err != nil {
 					_ = tcp.Close()
 					continue
@@ -95,7 +96,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"InOrder": {reason: "everything read, then closed", handle: func(p peer, _ <-chan struct{}) {
 			readAll(p)
-			_ = p.closeWrite()
+			_ = p.closeNotify()
 		}},
 		"NeverCloses": {reason: "not closed is not accepted", want: "deadline exceeded", handle: func(p peer, done <-chan struct{}) {
 			readAll(p)
@@ -110,10 +111,10 @@ func TestFaults(t *testing.T) {
 		},
 		"ClosesInTheMiddle": {reason: "a server that ends in order has not read everything", want: "cannot send", handle: func(p peer, _ <-chan struct{}) {
 			_, _ = io.CopyN(io.Discard, p, 100)
-			_ = p.closeWrite()
+			_ = p.closeNotify()
 		}},
 		"ClosesAtOnce": {reason: "an early end is no answer", want: "cannot send", handle: func(p peer, _ <-chan struct{}) {
-			_ = p.closeWrite()
+			_ = p.closeNotify()
 		}},
 		"Resets": {reason: "a reset is an error", want: "reset", handle: func(p peer, _ <-chan struct{}) {
 			readAll(p)

@@ -75,6 +75,9 @@ func (s *Sink) frame(r record.Record) error {
 	if !utf8.Valid(s.text) {
 		return errors.New("its text is not UTF-8")
 	}
+	if slices.ContainsFunc(s.text, func(c byte) bool { return c < ' ' }) {
+		return errors.New("its text has control characters, which servers replace: it is not one line of JSON")
+	}
 	if s.message, err = s.header(s.message[:0], r.Position, d); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ package syslog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,12 @@ func TestFrame(t *testing.T) {
 			event:  record.Event{Type: record.SessionStart, Session: `a"b\c]d`}, index: 41, enterprise: 32473, facility: "local0",
 			want: `<134>1 2023-11-14T22:13:20.123456Z proxy doorward ` + logID + ` SessionStart [meta sequenceId="42"][doorward@32473 id="` + logID +
 				`/41" log="` + logID + `" index="41" session="a\"b\\c\]d" type="SessionStart"] {}`,
+		},
+		"Injection": {
+			reason: "checklist 48: what a line feed was is visible, and ends nothing", enterprise: 32473,
+			event: record.Event{Type: record.SessionEnd, Session: "a\n]<0>1"},
+			want: `<110>1 2023-11-14T22:13:20.123456Z proxy doorward ` + logID + ` SessionEnd [meta sequenceId="1"][doorward@32473 id="` + logID +
+				`/0" log="` + logID + `" index="0" session="a\\u{a}\]<0>1" type="SessionEnd"] {}`,
 		},
 		"NoSession": {
 			reason: "a record of no session has no such parameter", enterprise: 32473, facility: "0",
@@ -115,6 +122,7 @@ func TestRefusedRecord(t *testing.T) {
 	}{
 		"TooLarge": {reason: "a server would cut it", text: strings.Repeat("x", DefaultMaxMessageBytes), want: "maxMessageSize"},
 		"NotUTF8":  {reason: "RFC 5424 section 6.4", text: "\xff", want: "not UTF-8"},
+		"Lines":    {reason: "checklist 48: one record, one line", text: "{\n}", want: "control characters"},
 		"Encoder":  {reason: "no form, no message", err: errBoom, want: "boom"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,5 +169,15 @@ func TestNew(t *testing.T) {
 				t.Errorf("New: %v, want %q: %s", err, tc.want, tc.reason)
 			}
 		})
+	}
+}
+
+// TestOptionsPrinted is checklist 47: no verb prints what is secret.
+func TestOptionsPrinted(t *testing.T) {
+	o := Options{Address: "a:1", TLS: sink.TLS{Key: []byte("canary")}}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		if text := fmt.Sprintf(verb+verb, o, &o); strings.Contains(text, "canary") || strings.Contains(text, "63616e") || strings.Contains(text, "99 97 110") {
+			t.Errorf("%s: %s", verb, text)
+		}
 	}
 }

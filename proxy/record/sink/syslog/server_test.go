@@ -20,8 +20,8 @@ import (
 	"github.com/doorward/doorward/proxy/record/sink/syslog"
 )
 
-// TestFileCannotBeWritten: rsyslog, as documented, accepts nothing that it
-// cannot write.
+// TestFileCannotBeWritten is checklist 44: rsyslog, as documented, accepts
+// nothing that it cannot write.
 func TestFileCannotBeWritten(t *testing.T) {
 	server := startRsyslog(t, replacement{"records.jsonl", "there/records.jsonl"})
 	there := filepath.Join(server.dir, "there")

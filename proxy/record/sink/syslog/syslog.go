@@ -68,6 +68,11 @@ type Options struct {
 	MaxMessageBytes int
 }
 
+// Format keeps the key of a client certificate from being printed with any verb.
+func (o Options) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "{Address:%q Facility:%q AppName:%q Hostname:%q}", o.Address, o.Facility, o.AppName, o.Hostname)
+}
+
 // none is no record's position.
 var none = record.Position{Index: -1}
 
