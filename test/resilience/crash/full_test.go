@@ -14,7 +14,7 @@ import (
 // TestFullDisk fills the disk of the log under load, while a sink takes nothing:
 // everything is refused, in the protocol's words, nothing is dropped and the
 // proxy lives on. It goes on when the disk has been made larger, and when the
-// sink has caught up; it also starts on a full disk (checklist 42, 43, 44).
+// sink has caught up (checklist 42, 43, 44).
 func TestFullDisk(t *testing.T) {
 	const (
 		instance = "crash-full"

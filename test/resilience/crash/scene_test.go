@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/record/verify"
 	"github.com/doorward/doorward/test/stack"
 )
 
@@ -136,6 +139,44 @@ func (s *scene) settle(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.judge(t)
+	s.verified(t)
+}
+
+// verified has the offline verifier read what the sink has got, and hold it
+// against what the witness knows of the log: after a crash, too, a log is not
+// taken for one that was tampered with.
+func (s *scene) verified(t *testing.T) {
+	t.Helper()
+	paths, err := s.trail.sinkFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a log that verifies", func(ctx context.Context) error {
+		options := verify.Options{TempDir: t.TempDir()}
+		var witnessed v1alpha1.AuditLogList
+		if err := world.Admin.List(ctx, &witnessed, client.InNamespace(stack.Namespace)); err != nil {
+			return fmt.Errorf("cannot list AuditLogs: %w", err)
+		}
+		for i := range witnessed.Items {
+			if object := &witnessed.Items[i]; object.Name == s.trail.log {
+				options.Trusted = append(options.Trusted, verify.Trusted{
+					Log: object.Name, Note: object.Status.Checkpoint, Keys: object.Status.Keys, Rotations: object.Status.Rotations,
+					Conflict: object.Status.State == v1alpha1.AuditLogConflict, Source: "AuditLog",
+				})
+			}
+		}
+		report, err := verify.Verify(ctx, paths, options)
+		switch {
+		case err != nil:
+			return err
+		case report.Tampered():
+			t.Fatalf("the verifier finds tampering: %+v", report.All())
+		case !report.OK || len(report.Logs) != 1 || report.Logs[0].Consistent == 0:
+			return fmt.Errorf("nothing is proven: %+v", report)
+		}
+		t.Logf("verified: %s", report.Logs[0].Summary)
+		return nil
+	})
 }
 
 // total describes the account.

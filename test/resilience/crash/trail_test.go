@@ -104,16 +104,26 @@ func (a *trail) readSpool() error {
 
 // readSink reads the whole lines that the sink has written since the last time.
 func (a *trail) readSink() error {
-	paths, err := filepath.Glob(filepath.Join(a.sink, a.log+"-*.jsonl"))
+	paths, err := a.sinkFiles()
 	if err != nil {
-		return fmt.Errorf("cannot read the sink: %w", err)
+		return err
 	}
-	for _, path := range slices.Sorted(slices.Values(paths)) {
+	for _, path := range paths {
 		if err := a.readSinkFile(path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sinkFiles are the files of the log in the sink, in order.
+func (a *trail) sinkFiles() ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(a.sink, a.log+"-*.jsonl"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the sink: %w", err)
+	}
+	slices.Sort(paths)
+	return paths, nil
 }
 
 func (a *trail) readSinkFile(path string) error {
