@@ -3,7 +3,9 @@
 
 // Command record measures the write-ahead log of records: appends per second
 // and latency with several numbers of writers, beside what the disk itself
-// does, an fdatasync after each write of the same size, in the same run.
+// does, an fdatasync after each write of the same size, and beside what other
+// libraries do, in the same run. All kinds of run take turns, so that what else
+// the machine does meets them alike.
 package main
 
 import (
@@ -15,32 +17,55 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
-	"github.com/doorward/doorward/proxy/identity"
-	"github.com/doorward/doorward/proxy/policy"
-	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/spool"
+	"github.com/doorward/doorward/test/bench/record/load"
 )
 
+// settings are those of the command line.
+type settings struct {
+	dir      string
+	writers  []int
+	duration time.Duration
+	pause    time.Duration
+	rounds   int
+	peers    string
+}
+
 func main() {
-	dir := flag.String("dir", "", "directory on the disk to measure; a temporary one where empty")
-	period := flag.Duration("duration", 2*time.Second, "how long each measurement takes")
-	rounds := flag.Int("rounds", 1, "how often all measurements are repeated, interleaved")
-	writers := flag.String("writers", "1,16,256", "numbers of concurrent writers")
-	pause := flag.Duration("pause", 0, "what each writer waits between records, as for its target's answer")
-	profile := flag.String("cpuprofile", "", "file for a CPU profile")
+	var s settings
+	var writers, profile string
+	flag.StringVar(&s.dir, "dir", "", "directory on the disk to measure; a temporary one where empty")
+	flag.DurationVar(&s.duration, "duration", 2*time.Second, "length of one run")
+	flag.IntVar(&s.rounds, "rounds", 3, "turns of each kind of run")
+	flag.StringVar(&writers, "writers", "1,16,256", "numbers of concurrent writers")
+	flag.DurationVar(&s.pause, "pause", 10*time.Millisecond, "what each writer of the paced runs waits between records, as for its target's answer")
+	flag.StringVar(&s.peers, "peers", "", "program that runs other libraries, built of test/bench/record/peers; none where empty")
+	flag.StringVar(&profile, "cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
-	err := profiled(*profile, func() error { return run(*dir, *writers, *period, *pause, *rounds) })
+	var err error
+	if s.writers, err = numbers(writers); err == nil {
+		err = profiled(profile, func() error { return bench(s) })
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
 	}
+}
+
+func numbers(list string) ([]int, error) {
+	var all []int
+	for field := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("number of writers not usable: %q", field)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // profiled calls work and writes its CPU profile where a path is given.
@@ -60,155 +85,70 @@ func profiled(path string, work func() error) error {
 	return errors.Join(err, file.Close())
 }
 
-func run(dir, writers string, period, pause time.Duration, rounds int) error {
-	root, err := os.MkdirTemp(dir, "doorward-bench-")
+func bench(s settings) (err error) {
+	root, err := os.MkdirTemp(s.dir, "doorward-bench-")
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot make a folder to measure in: %w", err)
 	}
-	err = measureAll(root, writers, period, pause, rounds)
-	return errors.Join(err, os.RemoveAll(root))
-}
-
-func measureAll(root, writers string, period, pause time.Duration, rounds int) error {
-	size := len(record.AppendJSON(nil, record.Position{LogID: strings.Repeat("0", 32)}, record.Hash{}, event()))
-	fmt.Fprintf(os.Stdout, "%d processors, records of %d bytes\n\n", runtime.GOMAXPROCS(0), size)
-	fmt.Fprintf(os.Stdout, "%-22s %12s %10s %10s %10s %14s\n", "", "per second", "p50 ms", "p99 ms", "max ms", "records/sync")
-	for round := range rounds {
-		name := filepath.Join(root, "disk")
-		if err := disk(name, size, period); err != nil {
-			return err
-		}
-		for field := range strings.SplitSeq(writers, ",") {
-			n, err := strconv.Atoi(field)
-			if err != nil || n < 1 {
-				return fmt.Errorf("number of writers not usable: %q", field)
+	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
+	size := recordSize()
+	rows := kinds(s, root, size)
+	before := load1()
+	for round := range s.rounds {
+		for _, r := range rows {
+			result, err := r.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
 			}
-			if err := appends(filepath.Join(root, fmt.Sprintf("log-%d-%d", round, n)), n, period, pause); err != nil {
-				return err
-			}
+			r.result.Add(result)
 		}
+		fmt.Fprintf(os.Stderr, "turn %d of %d\n", round+1, s.rounds)
 	}
+	fmt.Printf("%d processors, load average %s before and %s after; records of %d bytes; %d turns of %s; paced writers wait %s between records\n\n",
+		runtime.GOMAXPROCS(0), before, load1(), size, s.rounds, s.duration, s.pause)
+	report(rows)
 	return nil
 }
 
-// disk measures write and fdatasync of one record in a preallocated file.
-func disk(path string, size int, period time.Duration) error {
-	const room = 16 << 20
-	file, err := os.Create(path)
-	if err != nil {
-		return err
+// kinds are all kinds of run, in the order of the table.
+func kinds(s settings, root string, size int) []*row {
+	rows := []*row{{name: diskName, run: func() (load.Result, error) { return disk(root, size, s.duration) }}}
+	for _, n := range s.writers {
+		rows = append(rows, &row{name: fmt.Sprintf("append, %d", n), run: func() (load.Result, error) {
+			return appends(root, load.Settings{Writers: n, Duration: s.duration})
+		}})
 	}
-	defer func() { _ = file.Close() }()
-	if _, err := file.Write(make([]byte, room)); err != nil {
-		return err
+	for _, n := range s.writers {
+		rows = append(rows, &row{name: fmt.Sprintf("append, %d paced", n), run: func() (load.Result, error) {
+			return appends(root, load.Settings{Writers: n, Duration: s.duration, Pause: s.pause})
+		}})
 	}
-	if err := file.Sync(); err != nil {
-		return err
+	if s.peers == "" {
+		return rows
 	}
-	var times []time.Duration
-	data := []byte(strings.Repeat("x", size))
-	began := time.Now()
-	for at := int64(0); time.Since(began) < period; at = (at + int64(size)) % (room - int64(size)) {
-		start := time.Now()
-		if _, err := file.WriteAt(data, at); err != nil {
-			return err
+	for _, library := range libraries {
+		for _, n := range s.writers {
+			rows = append(rows, &row{name: fmt.Sprintf("%s, %d", library, n), run: func() (load.Result, error) {
+				return peer(s.peers, library, root, size, load.Settings{Writers: n, Duration: s.duration})
+			}})
 		}
-		if err := syscall.Fdatasync(int(file.Fd())); err != nil {
-			return err
-		}
-		times = append(times, time.Since(start))
 	}
-	report("write + fdatasync", times, time.Since(began), 1)
-	return nil
+	return rows
 }
 
-// countingDisk counts syncs of segments.
-type countingDisk struct {
-	spool.Disk
-	syncs int
-}
-
-type countingSegment struct {
-	spool.Segment
-	disk *countingDisk
-}
-
-func (d *countingDisk) Create(path string, size int64) (spool.Segment, error) {
-	s, err := d.Disk.Create(path, size)
-	return countingSegment{s, d}, err
-}
-
-func (d *countingDisk) Open(path string) (spool.Segment, error) {
-	s, err := d.Disk.Open(path)
-	return countingSegment{s, d}, err
-}
-
-// Datasync is called by the log's one writer only.
-func (s countingSegment) Datasync() error {
-	s.disk.syncs++
-	return s.Segment.Datasync()
-}
-
-func appends(dir string, writers int, period, pause time.Duration) error {
+// appends measures our log, all that it does included: encoding, hash chain and
+// tree, checkpoints once a second.
+func appends(root string, s load.Settings) (load.Result, error) {
 	ctx := context.Background()
-	counting := &countingDisk{Disk: spool.OSDisk()}
-	log, err := spool.Open(ctx, spool.Options{Dir: dir, MaxBytes: 8 << 30, SegmentBytes: spool.DefaultSegmentBytes, Disk: counting})
+	dir := filepath.Join(root, "log")
+	disk := &countingDisk{Disk: spool.OSDisk()}
+	log, err := spool.Open(ctx, spool.Options{Dir: dir, MaxBytes: 8 << 30, SegmentBytes: spool.DefaultSegmentBytes, Disk: disk})
 	if err != nil {
+		return load.Result{}, err
+	}
+	result, err := load.Run(s, func() error {
+		_, err := log.Append(ctx, *event())
 		return err
-	}
-	all := make([][]time.Duration, writers)
-	errs := make([]error, writers)
-	var group sync.WaitGroup
-	began := time.Now()
-	for w := range writers {
-		group.Go(func() {
-			for time.Since(began) < period {
-				start := time.Now()
-				if _, errs[w] = log.Append(ctx, *event()); errs[w] != nil {
-					return
-				}
-				all[w] = append(all[w], time.Since(start))
-				if pause > 0 {
-					<-time.After(pause)
-				}
-			}
-		})
-	}
-	group.Wait()
-	took := time.Since(began)
-	if err := errors.Join(append(errs, log.Close(), os.RemoveAll(dir))...); err != nil {
-		return err
-	}
-	times := slices.Concat(all...)
-	report(fmt.Sprintf("append, %d writers", writers), times, took, float64(len(times))/float64(counting.syncs))
-	return nil
-}
-
-func report(name string, times []time.Duration, took time.Duration, perSync float64) {
-	slices.Sort(times)
-	at := func(q float64) float64 {
-		return float64(times[int(q*float64(len(times)-1))].Microseconds()) / 1000
-	}
-	fmt.Fprintf(os.Stdout, "%-22s %12.0f %10.3f %10.3f %10.3f %14.1f\n",
-		name, float64(len(times))/took.Seconds(), at(0.5), at(0.99), at(1), perSync)
-}
-
-var actor = &identity.Principal{
-	Provider: "corp", Issuer: "https://idp.example.com", Subject: "00u1", UserName: "alice@example.com",
-	Groups: []string{"analysts", "staff"}, Kind: identity.Human, Method: "oidc", ExpiresAt: time.Unix(1800000000, 0),
-}
-
-// event is a decision of ordinary size.
-func event() *record.Event {
-	return &record.Event{
-		Type: record.OperationDecided, Session: "s-0123456789abcdef", Revision: 12, OperationID: 7, Actor: actor,
-		Connection:    record.Connection{Namespace: "payments", Name: "orders", UID: "0d3c1e52-7a8b-4c1d-9e2f-001122334455"},
-		ClientAddress: "192.0.2.7:50123",
-		Operation: &record.Operation{
-			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT abalance FROM pgbench_accounts WHERE aid = $1",
-			Digest:   "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-			Accesses: []policy.Access{{Action: "select", Resource: "public.pgbench_accounts"}}, Parameters: 1,
-		},
-		Decision: &record.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}}},
-	}
+	}, disk.count)
+	return result, errors.Join(err, log.Close(), os.RemoveAll(dir))
 }

@@ -1,0 +1,59 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/test/bench/record/load"
+)
+
+// row is one line of the table: what one of several kinds of run measured.
+type row struct {
+	name   string
+	result load.Result
+	// run makes one more run.
+	run func() (load.Result, error)
+}
+
+// diskName is the row that the others are held against.
+const diskName = "write + fdatasync"
+
+// report prints the table in Markdown. A record that comes while a group is
+// written waits for the rest of that sync and for its own: "syncs waited"
+// counts those that ended meanwhile, whatever the machine does beside.
+func report(rows []*row) {
+	head := []string{"", "records/s", "p50 ms", "p99 ms", "max ms", "records/sync", "p99: syncs waited", "p99: of the disk's p50", "p99: of the disk's p99"}
+	fmt.Println("| " + strings.Join(head, " | ") + " |")
+	fmt.Println("|---|" + strings.Repeat("---:|", len(head)-1))
+	var disk *load.Result
+	for _, r := range rows {
+		if r.name == diskName {
+			disk = &r.result
+		}
+	}
+	for _, r := range rows {
+		p99 := r.result.Time(0.99)
+		fmt.Printf("| %s | %.0f | %s | %s | %s | %.1f | %d | %.1f | %.1f |\n", r.name, r.result.Rate(),
+			milliseconds(r.result.Time(0.5)), milliseconds(p99), milliseconds(r.result.Time(1)), r.result.PerSync(), r.result.Waited(0.99),
+			float64(p99)/float64(disk.Time(0.5)), float64(p99)/float64(disk.Time(0.99)))
+	}
+	fmt.Println()
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1000) }
+
+// load1 is the machine's load average over the last minute (proc(5), loadavg),
+// or "unknown".
+func load1() string {
+	content, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(content), " ")
+	return first
+}
