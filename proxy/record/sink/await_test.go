@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,11 +91,17 @@ type batches struct {
 
 func (b *batches) Gather() time.Duration { return b.gather }
 
-func (b *batches) Write(ctx context.Context, batch []record.Record) error {
+func (b *batches) Write(_ context.Context, batch []record.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.came, b.sizes = append(b.came, time.Since(b.begin)), append(b.sizes, len(batch))
 	return b.err
+}
+
+func (b *batches) times() []time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.came)
 }
 
 func (b *batches) set(err error) {
@@ -102,6 +109,9 @@ func (b *batches) set(err error) {
 	defer b.mu.Unlock()
 	b.err = err
 }
+
+// pass lets the time of a synctest bubble pass.
+func pass(d time.Duration) { <-time.After(d) }
 
 // running runs a shipper for the time of a synctest bubble.
 func running(t *testing.T, targets ...sink.Target) *sink.Shipper {
@@ -141,15 +151,15 @@ func TestGather(t *testing.T) {
 				log, b := newGrowing(), &batches{gather: tc.gather, begin: time.Now()}
 				shipper := running(t, sink.Target{Name: "out", Sink: b, Feed: log, Remote: true})
 				log.grow(1)
-				time.Sleep(10 * time.Millisecond)
+				pass(10 * time.Millisecond)
 				log.grow(1)
 				if tc.await {
 					if err := shipper.Await(t.Context(), 1); err != nil {
 						t.Error(err)
 					}
 				}
-				time.Sleep(10 * time.Second)
-				if diff := cmp.Diff([]time.Duration{0, tc.want}, b.came); diff != "" {
+				pass(10 * time.Second)
+				if diff := cmp.Diff([]time.Duration{0, tc.want}, b.times()); diff != "" {
 					t.Errorf("%s: batches came -want, +got:\n%s", tc.reason, diff)
 				}
 			})
@@ -246,14 +256,14 @@ func TestRetryWhileWaitedFor(t *testing.T) {
 		log, b := newGrowing(), &batches{err: errors.New("boom"), begin: time.Now()}
 		shipper := running(t, sink.Target{Name: "out", Sink: b, Feed: log, Remote: true})
 		log.grow(1)
-		time.Sleep(time.Hour) // the pauses have grown to 30 s
-		before := len(b.came)
+		pass(time.Hour) // the pauses have grown to 30 s
+		before := len(b.times())
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		if err := shipper.Await(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
-		if tried := len(b.came) - before; tried < 8 || tried > 12 {
+		if tried := len(b.times()) - before; tried < 8 || tried > 12 {
 			t.Errorf("tried %d times in 10 s", tried)
 		}
 	})
@@ -264,7 +274,7 @@ func TestRetryAtOnce(t *testing.T) {
 		log, b := newGrowing(), &batches{err: &sink.Failure{Text: "later", After: time.Hour}, begin: time.Now()}
 		shipper := running(t, sink.Target{Name: "out", Sink: b, Feed: log})
 		log.grow(1)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		b.set(nil)
 		shipper.Retry("out")
 		synctest.Wait()
@@ -304,7 +314,7 @@ func TestUnreadableLog(t *testing.T) {
 		log, out := newGrowing(), newMemory()
 		log.fails = io.ErrUnexpectedEOF
 		shipper := running(t, sink.Target{Name: "out", Sink: out, Feed: log})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if status := shipper.Status()[0]; status.Reachable || !errors.Is(status.LastError, io.ErrUnexpectedEOF) {
 			t.Errorf("status: %+v", status)
 		}

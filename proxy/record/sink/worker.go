@@ -87,7 +87,8 @@ func (w *worker) ship(ctx, drain context.Context) error {
 		case err != nil:
 			// What cannot be read now is not given up.
 			w.failed(fmt.Errorf("cannot read the log: %w", err))
-			if w.hold(ctx, retry, err); ctx.Err() != nil {
+			w.hold(ctx, retry, err)
+			if ctx.Err() != nil {
 				return fmt.Errorf("sink %q: %w", w.Name, err)
 			}
 			retry = min(2*retry, w.options.RetryMax)
@@ -117,7 +118,7 @@ func (w *worker) next(ctx, drain context.Context) ([]record.Record, error) {
 		return batch, err
 	}
 	if w.removed.Err() != nil || w.Feed.Durable() <= w.Feed.Acknowledged() {
-		return nil, nil
+		return nil, nil //nolint:nilerr // the end was asked for
 	}
 	return w.Feed.Next(drain, w.options.BatchRecords, w.options.BatchBytes)
 }
