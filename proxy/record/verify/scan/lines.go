@@ -16,8 +16,8 @@ import (
 
 const (
 	chunkSize = 1 << 20
-	// maxLine bounds a line, above all that of a batch of many records.
-	maxLine = 64 << 20
+	// maxLine is what a line may have; one of twice as much is passed over.
+	maxLine = 16 << 20
 )
 
 // open opens a file for reading, decompressed where it begins as gzip does.
