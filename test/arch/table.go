@@ -87,6 +87,16 @@ var Table = []Rule{
 		Reason:   "the verifier needs the format and the keys only: what wrote a log is what it must not rely on",
 	},
 	{
+		Packages: []string{"proxy/record/spool"},
+		May:      []string{"proxy/record", "proxy/record/tree", "proxy/witness", "proxy/identity", "proxy/policy"},
+		Reason:   "the log makes its checkpoints itself, and says in the witness's form why they continue each other",
+	},
+	{
+		Packages: []string{"proxy/witness"},
+		May:      []string{"proxy/record/tree"},
+		Reason:   "what a proxy shows the witness, and what the witness signs, is plain data that both sides and verifiers read",
+	},
+	{
 		Packages: []string{"proxy/upstream", "proxy/upstream/..."},
 		May:      leaves,
 		Reason:   "dialling a target needs the snapshot's words for it, not the server's",
@@ -128,7 +138,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/kube", "proxy/kube/..."},
-		May:      append([]string{"api/...", "proxy/access", "proxy/report", "proxy/upstream"}, leaves...),
+		May:      append([]string{"api/...", "proxy/access", "proxy/record/tree", "proxy/report", "proxy/upstream", "proxy/witness"}, leaves...),
 		Reason:   "the one part of the proxy that knows API objects turns them into the words of the others",
 	},
 	{
