@@ -82,83 +82,50 @@ func TestDeletion(t *testing.T) {
 	tests := map[string]struct {
 		reason string
 		sinks  []string
-		do     func(t *testing.T, l *Log, c *clock)
+		// What happens to the log, in this order.
+		retention   time.Duration
+		hold        string
+		acknowledge []string
+		remove, add string
+		pass        time.Duration
 		// kept says that nothing may be deleted, held what Usage says of it.
 		kept bool
 		held string
 	}{
-		"Acknowledged": {
-			reason: "what everybody has may go", sinks: []string{"a", shows},
-			do: func(t *testing.T, l *Log, _ *clock) { acknowledgeAll(t, l, "a", shows) },
-		},
+		"Acknowledged": {reason: "what everybody has may go", sinks: []string{"a", shows}, acknowledge: []string{"a", shows}},
 		"OneSinkBehind": {
-			reason: "every sink must have it", sinks: []string{"a", "b"}, kept: true, held: `sink "b" has acknowledged 0 of`,
-			do: func(t *testing.T, l *Log, _ *clock) { acknowledgeAll(t, l, "a") },
+			reason: "every sink must have it", sinks: []string{"a", "b"}, acknowledge: []string{"a"},
+			kept: true, held: `sink "b" has acknowledged 0 of`,
 		},
 		"ReaderBehind": {
-			reason: "so must the proxy's own readers", sinks: []string{"a", shows}, kept: true, held: `the proxy's reader "shows" has acknowledged 0 of`,
-			do: func(t *testing.T, l *Log, _ *clock) { acknowledgeAll(t, l, "a") },
+			reason: "so must the proxy's own readers", sinks: []string{"a", shows}, acknowledge: []string{"a"},
+			kept: true, held: `the proxy's reader "shows" has acknowledged 0 of`,
 		},
 		"NoSink": {
-			reason: "a reader is no place where records are kept", sinks: []string{shows}, kept: true, held: "create a LogSink",
-			do: func(t *testing.T, l *Log, _ *clock) { acknowledgeAll(t, l, shows) },
+			reason: "a reader is no place where records are kept", sinks: []string{shows}, acknowledge: []string{shows},
+			kept: true, held: "create a LogSink",
 		},
 		"Young": {
-			reason: "the configured time has not passed", sinks: []string{"a"}, kept: true, held: "kept for 1h0m0s",
-			do: func(t *testing.T, l *Log, c *clock) {
-				l.SetRetention(time.Hour, "")
-				acknowledgeAll(t, l, "a")
-				c.advance(time.Hour - time.Second)
-			},
+			reason: "the configured time has not passed", sinks: []string{"a"}, acknowledge: []string{"a"},
+			retention: time.Hour, pass: time.Hour - time.Second, kept: true, held: "kept for 1h0m0s",
 		},
 		"Old": {
-			reason: "the configured time has passed", sinks: []string{"a"},
-			do: func(t *testing.T, l *Log, c *clock) {
-				l.SetRetention(time.Hour, "")
-				acknowledgeAll(t, l, "a")
-				c.advance(time.Hour)
-			},
+			reason: "the configured time has passed", sinks: []string{"a"}, acknowledge: []string{"a"},
+			retention: time.Hour, pass: time.Hour,
 		},
 		"OldAndBehind": {
-			reason: "age alone deletes nothing", sinks: []string{"a"}, kept: true, held: `sink "a"`,
-			do: func(_ *testing.T, l *Log, c *clock) {
-				l.SetRetention(time.Hour, "")
-				c.advance(100 * time.Hour)
-			},
+			reason: "age alone deletes nothing", sinks: []string{"a"},
+			retention: time.Hour, pass: 100 * time.Hour, kept: true, held: `sink "a"`,
 		},
 		"Hold": {
-			reason: "a legal hold keeps everything, however old", sinks: []string{"a"}, kept: true, held: "legal hold",
-			do: func(t *testing.T, l *Log, c *clock) {
-				l.SetRetention(time.Second, "legal hold")
-				acknowledgeAll(t, l, "a")
-				c.advance(100 * time.Hour)
-			},
+			reason: "a legal hold keeps everything, however old", sinks: []string{"a"}, acknowledge: []string{"a"},
+			retention: time.Second, hold: "legal hold", pass: 100 * time.Hour, kept: true, held: "legal hold",
 		},
-		"SinkRemoved": {
-			reason: "a sink that is gone holds nothing back", sinks: []string{"a", "b"},
-			do: func(t *testing.T, l *Log, _ *clock) {
-				acknowledgeAll(t, l, "a")
-				if err := l.RemoveSink("b"); err != nil {
-					t.Fatal(err)
-				}
-			},
-		},
-		"LastSinkRemoved": {
-			reason: "without a sink records are kept until there is one", sinks: []string{"a"}, kept: true, held: "create a LogSink",
-			do: func(t *testing.T, l *Log, _ *clock) {
-				if err := l.RemoveSink("a"); err != nil {
-					t.Fatal(err)
-				}
-			},
-		},
+		"SinkRemoved":     {reason: "a sink that is gone holds nothing back", sinks: []string{"a", "b"}, acknowledge: []string{"a"}, remove: "b"},
+		"LastSinkRemoved": {reason: "without a sink records are kept until there is one", sinks: []string{"a"}, remove: "a", kept: true, held: "create a LogSink"},
 		"SinkAdded": {
-			reason: "a sink that is added gets what is kept", sinks: []string{shows}, kept: true, held: `sink "b" has acknowledged 0 of`,
-			do: func(t *testing.T, l *Log, _ *clock) {
-				acknowledgeAll(t, l, shows)
-				if err := l.AddSink("b"); err != nil {
-					t.Fatal(err)
-				}
-			},
+			reason: "a sink that is added gets what is kept", sinks: []string{shows}, acknowledge: []string{shows}, add: "b",
+			kept: true, held: `sink "b" has acknowledged 0 of`,
 		},
 	}
 	for name, tc := range tests {
@@ -168,8 +135,19 @@ func TestDeletion(t *testing.T) {
 			l := smallLog(t, c, tc.sinks...)
 			l.SetRetention(0, "being filled")
 			fillSegments(t, l, 4)
-			l.SetRetention(0, "")
-			tc.do(t, l, c)
+			l.SetRetention(tc.retention, tc.hold)
+			acknowledgeAll(t, l, tc.acknowledge...)
+			if tc.remove != "" {
+				if err := l.RemoveSink(tc.remove); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.add != "" {
+				if err := l.AddSink(tc.add); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.advance(tc.pass)
 			l.deleteOld()
 			if kept := oldest(l) == 0; kept != tc.kept {
 				t.Errorf("the oldest record kept is %d: %s", oldest(l), tc.reason)
