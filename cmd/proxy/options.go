@@ -26,6 +26,7 @@ type options struct {
 	snapshotKey   ed25519.PublicKey
 	spool         string
 	spoolBytes    int64
+	witness       bool
 	instance      string
 	credentialDir string
 	servingDir    string
@@ -74,6 +75,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.healthAddress, "health-address", "", "`host:port` of /healthz, /readyz and /metrics; unset: :8081 in a pod, 127.0.0.1:8081 with --kubeconfig")
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	flags.IntVar(&o.verbosity, "v", 0, "verbosity of the proxy's own messages")
+	flags.BoolVar(&o.witness, "witness", true, "show the log to the manager, its witness, and keep records until it has seen them; false where no manager takes checkpoints")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return o, errors.Join(errUsage, err)

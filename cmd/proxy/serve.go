@@ -51,6 +51,7 @@ type proxy struct {
 	// anything is delivered.
 	secrets  map[string]*kube.SinkSecrets
 	sessions *kube.Sessions
+	witness  *witnessing
 }
 
 // serve runs the proxy until ctx ends. Parts end in the order in which the
@@ -75,7 +76,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	}
 	defer p.shows.Close()
 	p.spool, err = spool.Open(ctx, spool.Options{
-		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart,
+		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart, Witness: o.witness,
 		AwaitRemote: func(ctx context.Context, index int64) error { return p.delivery.AwaitRemote(ctx, index) },
 	})
 	if err != nil {
@@ -138,6 +139,8 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 	}()
 	running.Go(func() { events.Run(background) })
 
+	p.witness = newWitnessing(p)
+	defer p.witness.end()
 	if err := p.serveAll(ctx, background, running); err != nil {
 		return err
 	}
@@ -148,7 +151,10 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 	if err := p.spool.Finish(background); err != nil {
 		return err
 	}
+	var witnessed sync.WaitGroup
+	witnessed.Go(p.witness.end)
 	p.sessions.Await(p.spool.Durable(), showTimeout)
+	witnessed.Wait()
 	return nil
 }
 
@@ -180,6 +186,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		}
 		c.reporter.Address = listener.Addr().String()
 		connections = append(connections, c)
+		p.witness.serve(c)
 		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})
 		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready})
 	}
@@ -209,6 +216,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		}
 		c.start(background, running)
 	}
+	p.witness.begin(background)
 	p.log.Info("Serving", "connections", p.options.connections, "instance", p.options.instance, "log", p.spool.ID())
 	server.New(server.Options{Log: p.log, Metrics: metrics, DrainTimeout: p.options.drainTimeout}, endpoints...).Run(ctx)
 	return nil
