@@ -1,3 +1,4 @@
+// This module only builds the libraries that the log of records is compared with.
 module github.com/doorward/doorward/test/bench/record/peers
 
 go 1.26.0

@@ -1,24 +1,22 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command peers measures what the write-ahead log of records is compared
-// with: tidwall/wal and hashicorp/raft-wal, with the same payloads, on the same
-// disk, in turns with the log itself. Neither library gathers the records of
-// many writers, so that is added here in the log's own way.
+// Command peers runs, for the benchmark of the write-ahead log of records in the
+// folder above, one of the libraries that the log is compared with: tidwall/wal
+// or hashicorp/raft-wal. Neither gathers the records of many writers, so that is
+// added here in the log's own way. It prints what it measured as JSON.
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,63 +25,32 @@ import (
 	"github.com/tidwall/wal"
 )
 
+// result is load.Result of the product's module, which this one does not need
+// otherwise.
+type result struct {
+	// Times are the durations of the appends, Syncs how many groups were
+	// synced during each.
+	Times []time.Duration
+	Syncs []int
+	Took  time.Duration
+	Total int
+}
+
 func main() {
-	ours := flag.String("ours", "", "the program built from test/bench/record")
-	dir := flag.String("dir", "", "directory on the disk to measure; a temporary one where empty")
-	period := flag.Duration("duration", 2*time.Second, "how long each measurement takes")
-	rounds := flag.Int("rounds", 3, "how often all measurements are repeated, interleaved")
-	writers := flag.String("writers", "1,16,256", "numbers of concurrent writers")
+	library := flag.String("library", "", "tidwall/wal or raft-wal")
+	dir := flag.String("dir", "", "directory of the library's files, which exists")
+	size := flag.Int("size", 1000, "size of a record in bytes")
+	writers := flag.Int("writers", 1, "number of concurrent writers")
+	duration := flag.Duration("duration", 2*time.Second, "how long they append")
 	flag.Parse()
-	if err := run(*ours, *dir, *writers, *period, *rounds); err != nil {
+	r, err := measure(*library, *dir, *writers, []byte(strings.Repeat("x", *size)), *duration)
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
-}
-
-func run(ours, dir, writers string, period time.Duration, rounds int) error {
-	if ours == "" {
-		return errors.New("no program to compare with: build ./test/bench/record and name it with -ours")
-	}
-	payload, err := exec.Command(ours, "-sample").Output()
-	if err != nil {
-		return fmt.Errorf("no sample record from %q: %w", ours, err)
-	}
-	root, err := os.MkdirTemp(dir, "doorward-bench-")
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stdout, "%d processors, records of %d bytes\n\n", runtime.GOMAXPROCS(0), len(payload))
-	fmt.Fprintf(os.Stdout, "%-22s %12s %10s %10s %10s %14s\n", "", "per second", "p50 ms", "p99 ms", "max ms", "records/sync")
-	for range rounds {
-		if err = round(ours, root, writers, payload, period); err != nil {
-			break
-		}
-	}
-	return errors.Join(err, os.RemoveAll(root))
-}
-
-func round(ours, root, writers string, payload []byte, period time.Duration) error {
-	for i, field := range strings.Split(writers, ",") {
-		n, err := strconv.Atoi(field)
-		if err != nil || n < 1 {
-			return fmt.Errorf("number of writers not usable: %q", field)
-		}
-		output, err := exec.Command(ours, "-dir", root, "-writers", field, "-duration", period.String()).Output()
-		if err != nil {
-			return fmt.Errorf("%q: %w", ours, err)
-		}
-		for line := range strings.Lines(string(output)) {
-			if strings.HasPrefix(line, "append") || i == 0 && strings.HasPrefix(line, "write") {
-				fmt.Fprint(os.Stdout, line)
-			}
-		}
-		for _, name := range []string{"tidwall", "raft-wal"} {
-			if err := measure(name, filepath.Join(root, name), n, payload, period); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
-	return nil
 }
 
 // library is a write-ahead log that has all it is given on disk when store
@@ -93,16 +60,20 @@ type library interface {
 	Close() error
 }
 
+// segmentSize is that of the log.
+const segmentSize = 16 << 20
+
 func openLibrary(name, dir string) (library, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if name == "tidwall" {
-		l, err := wal.Open(dir, &wal.Options{SegmentSize: 16 << 20, NoCopy: true})
+	switch name {
+	case "tidwall/wal":
+		l, err := wal.Open(dir, &wal.Options{SegmentSize: segmentSize, NoCopy: true})
 		return &tidwall{Log: l}, err
+	case "raft-wal":
+		l, err := raftwal.Open(dir, raftwal.WithSegmentSize(segmentSize), raftwal.WithLogger(hclog.NewNullLogger()))
+		return &raftWAL{WAL: l}, err
+	default:
+		return nil, fmt.Errorf("library unknown: %q", name)
 	}
-	l, err := raftwal.Open(dir, raftwal.WithSegmentSize(16<<20), raftwal.WithLogger(hclog.NewNullLogger()))
-	return &raftWAL{WAL: l}, err
 }
 
 type tidwall struct {
@@ -143,7 +114,7 @@ type group struct {
 	queue   []*waiting
 	closed  bool
 	changed *sync.Cond
-	syncs   int
+	syncs   atomic.Int64
 }
 
 type waiting struct {
@@ -185,7 +156,7 @@ func (g *group) run() {
 			payloads = append(payloads, w.payload)
 		}
 		err := g.library.store(payloads)
-		g.syncs++
+		g.syncs.Add(1)
 		for _, w := range batch {
 			w.done <- err
 		}
@@ -198,10 +169,10 @@ func (g *group) length() int {
 	return len(g.queue)
 }
 
-func measure(name, dir string, writers int, payload []byte, period time.Duration) error {
+func measure(name, dir string, writers int, payload []byte, period time.Duration) (result, error) {
 	l, err := openLibrary(name, dir)
 	if err != nil {
-		return err
+		return result{}, err
 	}
 	g := &group{library: l}
 	g.changed = sync.NewCond(&g.mu)
@@ -210,7 +181,7 @@ func measure(name, dir string, writers int, payload []byte, period time.Duration
 		defer close(ended)
 		g.run()
 	}()
-	all := make([][]time.Duration, writers)
+	each := make([]result, writers)
 	errs := make([]error, writers)
 	var running sync.WaitGroup
 	began := time.Now()
@@ -218,30 +189,25 @@ func measure(name, dir string, writers int, payload []byte, period time.Duration
 		running.Go(func() {
 			w := &waiting{payload: payload, done: make(chan error, 1)}
 			for time.Since(began) < period {
-				start := time.Now()
+				before, start := g.syncs.Load(), time.Now()
 				if errs[i] = g.append(w); errs[i] != nil {
 					return
 				}
-				all[i] = append(all[i], time.Since(start))
+				each[i].Times = append(each[i].Times, time.Since(start))
+				each[i].Syncs = append(each[i].Syncs, int(g.syncs.Load()-before))
 			}
 		})
 	}
 	running.Wait()
-	took := time.Since(began)
+	all := result{Took: time.Since(began), Total: int(g.syncs.Load())}
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
 	g.changed.Signal()
 	<-ended
-	if err := errors.Join(append(errs, l.Close(), os.RemoveAll(dir))...); err != nil {
-		return err
+	for _, r := range each {
+		all.Times = append(all.Times, r.Times...)
+		all.Syncs = append(all.Syncs, r.Syncs...)
 	}
-	times := slices.Concat(all...)
-	slices.Sort(times)
-	at := func(q float64) float64 {
-		return float64(times[int(q*float64(len(times)-1))].Microseconds()) / 1000
-	}
-	fmt.Fprintf(os.Stdout, "%-22s %12.0f %10.3f %10.3f %10.3f %14.1f\n", fmt.Sprintf("%s, %d writers", name, writers),
-		float64(len(times))/took.Seconds(), at(0.5), at(0.99), at(1), float64(len(times))/float64(g.syncs))
-	return nil
+	return all, errors.Join(append(errs, l.Close())...)
 }
