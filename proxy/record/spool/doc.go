@@ -7,9 +7,13 @@
 // # Directory
 //
 //	lock               held (flock) by the one process that has the log open
-//	key                the log's ed25519 note key, mode 0600; it makes the log id
+//	key                the log's ed25519 note key, mode 0600; the first makes the log id
+//	keys               the public keys up to now, and the notes that introduced them
+//	key.next           the key that is being rotated to
+//	witness            the tree of the records that the witness has acknowledged
 //	<index>.log        a segment; the name is the index of its first record, 20 digits
-//	<index>.open       sessions and operations that were under way where the segment begins
+//	<index>.open       sessions and operations that were under way where the segment begins,
+//	                   and the tree of the records before it, as [tree.Range]
 //	next-*.tmp         a segment being made ahead
 //	cursors/<sink>     the index up to which a sink has acknowledged
 //	state              small durable values of the caller, see [State]
@@ -27,6 +31,13 @@
 // A group is written only after the one before it is on disk. So a frame that
 // cannot be read is a torn tail, never acknowledged, where no later group
 // follows; it is damage where one does.
+//
+// # Tree
+//
+// The writer adds each record's hash to one compact range; the tree of all
+// records is made of it where a segment or a checkpoint begins. A goroutine of
+// the log signs a snapshot of what is on disk and queues it as a Checkpoint
+// record, so that nobody waits for a signature.
 //
 // # Durability
 //
