@@ -26,7 +26,11 @@ const module = "github.com/doorward/doorward/"
 
 var allLayers = []layer{
 	{"record: sync", []string{module + "proxy/record/spool.(*Log).flush"}},
-	{"record: show, ship", []string{module + "proxy/kube", module + "proxy/record/sink"}},
+	{"record: checkpoint", []string{module + "proxy/record/spool.(*Log).notarise", module + "proxy/record/spool.(*Log).hand", module + "proxy/witness"}},
+	{"record: show", []string{module + "proxy/kube"}},
+	{"record: ship", []string{module + "proxy/record/sink", module + "proxy/record/ocsf"}},
+	{"record: chain, tree", []string{module + "proxy/record.LeafHash", module + "proxy/record/tree", "golang.org/x/mod/sumdb/"}},
+	{"record: answers", []string{module + "proxy/access.(*Answer)"}},
 	{"record: write", []string{module + "proxy/record"}},
 	{"mask", []string{module + "proxy/mask", module + "proxy/protocol/postgres.(*session).plan", module + "proxy/protocol/postgres.(*session).checkMasks"}},
 	{"decide", []string{module + "proxy/policy", "github.com/open-policy-agent/"}},
@@ -50,7 +54,7 @@ func layers(ctx context.Context, binDir string, p path, pprofAddress string, dur
 		taken.profile, taken.err = fetchProfile(ctx, pprofAddress, duration)
 		result <- taken
 	}()
-	run, err := pgbench(ctx, binDir, p, 16, duration+time.Second)
+	run, err := pgbench(ctx, binDir, p, workload{name: "select-only", clients: 16}, duration+time.Second)
 	got := <-result
 	if err := errors.Join(err, got.err); err != nil {
 		return err
@@ -59,11 +63,13 @@ func layers(ctx context.Context, binDir string, p path, pprofAddress string, dur
 	if total == 0 {
 		return errors.New("the profile is empty")
 	}
-	fmt.Printf("CPU of %s by layer, 16 clients (%.0f tps, %s for each transaction)\n", p.name, run.tps, run.cpu.Round(100*time.Nanosecond))
+	fmt.Printf("CPU of %s by layer, select-only, 16 clients (%.0f tps, %s for each transaction)\n\n", p.name, run.tps, run.cpu.Round(100*time.Nanosecond))
+	fmt.Printf("| layer | share | for each transaction |\n|---|---:|---:|\n")
 	for _, l := range append(allLayers, layer{name: others}) {
 		share := float64(shares[l.name]) / float64(total)
-		fmt.Printf("  %-22s %5.1f %% %10s\n", l.name, 100*share, time.Duration(share*float64(run.cpu)).Round(100*time.Nanosecond))
+		fmt.Printf("| %s | %.1f %% | %s |\n", l.name, 100*share, time.Duration(share*float64(run.cpu)).Round(100*time.Nanosecond))
 	}
+	fmt.Println()
 	return nil
 }
 

@@ -8,6 +8,9 @@
 // statements, over verified TLS on every path. The paths take turns, so that
 // what else the machine does meets all of them.
 //
+// With -audit it compares what settings of spec.audit cost instead: Doorward's
+// own packages without a record, Local, Remote, readOverlap and responses.
+//
 // It prints medians, ratios, and the CPU time that the process in between took
 // for each transaction; Doorward's is split into layers by a CPU profile.
 package main
@@ -25,7 +28,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,12 +49,19 @@ func main() {
 	rounds := flag.Int("rounds", 5, "turns of each path")
 	duration := flag.Duration("time", 5*time.Second, "length of one pgbench run")
 	scale := flag.Int("scale", 10, "pgbench scale factor")
+	audit := flag.Bool("audit", false, "compare settings of spec.audit instead of other programs")
 	relayTo := flag.String("relay-to", "", "serve as the plain relay to this address (used by the command itself)")
+	spec := flag.String("forgetful", "", "serve what this file describes without a record (used by the command itself)")
 	flag.Parse()
 	var err error
-	if *relayTo != "" {
+	switch {
+	case *relayTo != "":
 		err = serveRelay(ctx, *relayTo)
-	} else {
+	case *spec != "":
+		err = serveForgetful(ctx, *spec)
+	case *audit:
+		err = auditBench(ctx, *rounds, *duration, *scale)
+	default:
 		err = bench(ctx, *rounds, *duration, *scale)
 	}
 	if err != nil {
@@ -63,14 +72,12 @@ func main() {
 }
 
 func bench(ctx context.Context, rounds int, duration time.Duration, scale int) (err error) {
-	fmt.Println("Starting the stack ...")
-	log.SetLogger(logr.Discard())
-	s, err := stack.Start(ctx, stack.Options{Progress: os.Stdout, Quiet: true, Pprof: true})
+	s, err := startStack(ctx, scale)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if err := prepare(ctx, s, scale); err != nil {
+	if err := allow(ctx, s, stack.Connection); err != nil {
 		return err
 	}
 	bouncer, err := pgtest.StartPgBouncer(ctx, s.Postgres, map[string]string{stack.Role: s.Canary})
@@ -78,7 +85,7 @@ func bench(ctx context.Context, rounds int, duration time.Duration, scale int) (
 		return err
 	}
 	defer func() { err = errors.Join(err, bouncer.Stop()) }()
-	relay, relayPort, err := startRelay(ctx, net.JoinHostPort(s.Postgres.Host, strconv.Itoa(s.Postgres.Port)))
+	relay, relayPort, err := startSelf(ctx, "--relay-to="+net.JoinHostPort(s.Postgres.Host, strconv.Itoa(s.Postgres.Port)))
 	if err != nil {
 		return err
 	}
@@ -95,14 +102,8 @@ func bench(ctx context.Context, rounds int, duration time.Duration, scale int) (
 	if err != nil {
 		return err
 	}
-	target := func(port, password, ca string) []string {
-		return []string{
-			"PGHOST=127.0.0.1", "PGPORT=" + port, "PGUSER=" + stack.Role, "PGDATABASE=" + stack.Database,
-			"PGPASSWORD=" + password, "PGSSLMODE=verify-full", "PGSSLROOTCERT=" + ca,
-		}
-	}
 	paths := []path{
-		{name: "direct", env: target(strconv.Itoa(s.Postgres.Port), s.Canary, s.Postgres.CAPath)},
+		directPath(s),
 		{name: "pgbouncer", env: target(strconv.Itoa(bouncer.Port), s.Canary, s.Postgres.CAPath), pid: bouncer.PID()},
 		{name: "relay", env: target(relayPort, s.Canary, s.Postgres.CAPath), pid: relay.Process.Pid},
 		{name: "doorward", env: target(portOf(s.Proxy().Address), token, s.CAPath), pid: s.Proxy().PID()},
@@ -115,11 +116,12 @@ func bench(ctx context.Context, rounds int, duration time.Duration, scale int) (
 		return err
 	}
 	for _, clients := range []int{1, 16} {
-		results, err := measure(ctx, s.Postgres.BinDir, paths, clients, rounds, duration)
+		w := workload{name: "select-only", clients: clients}
+		results, err := measure(ctx, s.Postgres.BinDir, paths, w, turns{rounds: rounds, duration: duration, warmUp: warmUp})
 		if err != nil {
 			return err
 		}
-		report(paths, results, clients)
+		report(paths, results, w)
 	}
 	if err := layers(ctx, s.Postgres.BinDir, paths[3], s.Proxy().PprofAddress, duration); err != nil {
 		return err
@@ -178,93 +180,58 @@ func portOf(address string) string {
 	return port
 }
 
-// prepare fills pgbench's tables and allows reading them.
-func prepare(ctx context.Context, s *stack.Stack, scale int) error {
+// startStack starts the stack and fills pgbench's tables.
+func startStack(ctx context.Context, scale int) (_ *stack.Stack, err error) {
+	fmt.Println("Starting the stack ...")
+	log.SetLogger(logr.Discard())
+	s, err := stack.Start(ctx, stack.Options{Progress: os.Stdout, Quiet: true, Pprof: true})
+	if err != nil {
+		return nil, err
+	}
 	command := exec.CommandContext(ctx, filepath.Join(s.Postgres.BinDir, "pgbench"), "--initialize", "--quiet", "--scale="+strconv.Itoa(scale))
-	command.Env = append(os.Environ(),
-		"PGHOST="+s.Postgres.Host, "PGPORT="+strconv.Itoa(s.Postgres.Port), "PGUSER="+stack.Role, "PGPASSWORD="+s.Canary,
-		"PGDATABASE="+stack.Database, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+s.Postgres.CAPath)
+	command.Env = append(os.Environ(), directPath(s).env...)
 	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot fill pgbench's tables: %w: %s", err, output)
+		return nil, errors.Join(fmt.Errorf("cannot fill pgbench's tables: %w: %s", err, output), s.Stop())
 	}
-	if err := s.Apply(ctx, policyManifest); err != nil {
-		return err
-	}
-	return s.AwaitPolicy(ctx, stack.Connection, "bench")
+	return s, nil
 }
 
-// startRelay runs this command again as the plain relay, so that its CPU time
-// can be told from ours.
-func startRelay(ctx context.Context, target string) (*exec.Cmd, string, error) {
+// target names a server on loopback to libpq.
+func target(port, password, ca string) []string {
+	return []string{
+		"PGHOST=127.0.0.1", "PGPORT=" + port, "PGUSER=" + stack.Role, "PGDATABASE=" + stack.Database,
+		"PGPASSWORD=" + password, "PGSSLMODE=verify-full", "PGSSLROOTCERT=" + ca,
+	}
+}
+
+// directPath has nothing in between.
+func directPath(s *stack.Stack) path {
+	return path{name: "direct", env: target(strconv.Itoa(s.Postgres.Port), s.Canary, s.Postgres.CAPath)}
+}
+
+// startSelf runs this command again as a server, so that its CPU time can be
+// told from ours. The server says its address on its first line.
+func startSelf(ctx context.Context, argument string) (*exec.Cmd, string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot start the relay: %w", err)
+		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
 	}
-	command := exec.CommandContext(ctx, self, "--relay-to="+target)
+	command := exec.CommandContext(ctx, self, argument) //nolint:gosec // ourselves
+	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot start the relay: %w", err)
+		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
 	}
 	if err := command.Start(); err != nil {
-		return nil, "", fmt.Errorf("cannot start the relay: %w", err)
+		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
 	}
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() {
-		return nil, "", errors.Join(errors.New("the relay said no address"), lines.Err(), command.Wait())
+		return nil, "", errors.Join(fmt.Errorf("%q said no address", argument), lines.Err(), command.Wait())
 	}
 	_, port, err := net.SplitHostPort(lines.Text())
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot read the relay's address: %w", err)
+		return nil, "", fmt.Errorf("cannot read the address of %q: %w", argument, err)
 	}
 	return command, port, nil
-}
-
-// warmUp is long enough for all clients to have come in on a busy machine.
-const warmUp = 3 * time.Second
-
-// measure lets the paths take turns; the first turn of each warms up and is dropped.
-func measure(ctx context.Context, binDir string, paths []path, clients, rounds int, duration time.Duration) (map[string][]sample, error) {
-	results := map[string][]sample{}
-	for round := range rounds + 1 {
-		for _, p := range paths {
-			length := duration
-			if round == 0 {
-				length = warmUp
-			}
-			got, err := pgbench(ctx, binDir, p, clients, length)
-			if err != nil {
-				return nil, err
-			}
-			if round > 0 {
-				results[p.name] = append(results[p.name], got)
-			}
-		}
-		fmt.Fprintf(os.Stderr, "%d clients: turn %d of %d\n", clients, round, rounds)
-	}
-	return results, nil
-}
-
-func report(paths []path, results map[string][]sample, clients int) {
-	fmt.Printf("\npgbench -S -M prepared, %d client(s), medians of %d turns, load average %.1f\n", clients, len(results[paths[0].name]), load())
-	fmt.Printf("%-23s %10s %12s %12s %12s %12s %16s\n", "path", "tps", "latency", "of direct", "of pgbouncer", "of relay", "CPU/transaction")
-	tps := map[string]float64{}
-	for _, p := range paths {
-		tps[p.name] = median(results[p.name], func(s sample) float64 { return s.tps })
-	}
-	for _, p := range paths {
-		latency := time.Duration(median(results[p.name], func(s sample) float64 { return float64(s.latency) }))
-		cpu := time.Duration(median(results[p.name], func(s sample) float64 { return float64(s.cpu) }))
-		fmt.Printf("%-23s %10.0f %12s %12.2f %12.2f %12.2f %16s\n", p.name, tps[p.name], latency.Round(time.Microsecond),
-			tps[p.name]/tps["direct"], tps[p.name]/tps["pgbouncer"], tps[p.name]/tps["relay"], cpu.Round(100*time.Nanosecond))
-	}
-	fmt.Println()
-}
-
-func median(samples []sample, of func(sample) float64) float64 {
-	values := make([]float64, 0, len(samples))
-	for _, s := range samples {
-		values = append(values, of(s))
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
 }

@@ -23,6 +23,15 @@ type path struct {
 	env []string
 	// pid is the process in between, 0 for none.
 	pid int
+	// settle, where set, waits until the process has done what a run left to do.
+	settle func(context.Context) error
+}
+
+// workload is what pgbench does.
+type workload struct {
+	// name is that of one of pgbench's own scripts.
+	name    string
+	clients int
 }
 
 // sample is one run of pgbench.
@@ -39,10 +48,10 @@ var (
 	countLine   = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 )
 
-// pgbench runs select-only transactions with prepared statements.
-func pgbench(ctx context.Context, binDir string, p path, clients int, duration time.Duration) (sample, error) {
+// pgbench runs a script with prepared statements.
+func pgbench(ctx context.Context, binDir string, p path, w workload, duration time.Duration) (sample, error) {
 	command := exec.CommandContext(ctx, filepath.Join(binDir, "pgbench"),
-		"--no-vacuum", "--select-only", "--protocol=prepared", "--client="+strconv.Itoa(clients), "--jobs="+strconv.Itoa(min(clients, 2)),
+		"--no-vacuum", "--builtin="+w.name, "--protocol=prepared", "--client="+strconv.Itoa(w.clients), "--jobs="+strconv.Itoa(min(w.clients, 2)),
 		"--time="+strconv.Itoa(int(duration.Seconds())))
 	command.Env = append(os.Environ(), p.env...)
 	before, err := cpuTime(p.pid)
@@ -52,6 +61,11 @@ func pgbench(ctx context.Context, binDir string, p path, clients int, duration t
 	output, err := command.CombinedOutput()
 	if err != nil {
 		return sample{}, fmt.Errorf("pgbench through %s: %w: %s", p.name, err, output)
+	}
+	if p.settle != nil {
+		if err := p.settle(ctx); err != nil {
+			return sample{}, fmt.Errorf("after pgbench through %s: %w", p.name, err)
+		}
 	}
 	after, err := cpuTime(p.pid)
 	if err != nil {

@@ -1,0 +1,105 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// warmUp is long enough for all clients to have come in on a busy machine.
+const warmUp = 3 * time.Second
+
+// turns say how paths take turns.
+type turns struct {
+	rounds   int
+	duration time.Duration
+	// warmUp is the length of a first turn that is dropped; none where 0.
+	warmUp time.Duration
+}
+
+// measure lets the paths take turns.
+func measure(ctx context.Context, binDir string, paths []path, w workload, t turns) (map[string][]sample, error) {
+	results := map[string][]sample{}
+	for round := range t.rounds + 1 {
+		length := t.duration
+		if round == 0 {
+			length = t.warmUp
+		}
+		if length == 0 {
+			continue
+		}
+		for _, p := range paths {
+			got, err := pgbench(ctx, binDir, p, w, length)
+			if err != nil {
+				return nil, err
+			}
+			if round > 0 {
+				results[p.name] = append(results[p.name], got)
+			}
+		}
+		fmt.Fprintf(os.Stderr, "%s, %d clients: turn %d of %d\n", w.name, w.clients, round, t.rounds)
+	}
+	return results, nil
+}
+
+// medians are the medians of one path's turns.
+func medians(samples []sample) sample {
+	return sample{
+		tps:     median(samples, func(s sample) float64 { return s.tps }),
+		latency: time.Duration(median(samples, func(s sample) float64 { return float64(s.latency) })),
+		cpu:     time.Duration(median(samples, func(s sample) float64 { return float64(s.cpu) })),
+	}
+}
+
+func median(samples []sample, of func(sample) float64) float64 {
+	values := make([]float64, 0, len(samples))
+	for _, s := range samples {
+		values = append(values, of(s))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func report(paths []path, results map[string][]sample, w workload) {
+	fmt.Printf("\npgbench %s, prepared, %d client(s), medians of %d turns, load average %.1f\n", w.name, w.clients, len(results[paths[0].name]), load())
+	fmt.Printf("%-23s %10s %12s %12s %12s %12s %16s\n", "path", "tps", "latency", "of direct", "of pgbouncer", "of relay", "CPU/transaction")
+	of := map[string]sample{}
+	for _, p := range paths {
+		of[p.name] = medians(results[p.name])
+	}
+	for _, p := range paths {
+		m := of[p.name]
+		fmt.Printf("%-23s %10.0f %12s %12.2f %12.2f %12.2f %16s\n", p.name, m.tps, m.latency.Round(time.Microsecond),
+			m.tps/of["direct"].tps, m.tps/of["pgbouncer"].tps, m.tps/of["relay"].tps, m.cpu.Round(100*time.Nanosecond))
+	}
+	fmt.Println()
+}
+
+// reportAudit prints a table in Markdown.
+func reportAudit(out io.Writer, paths []path, results map[string][]sample, w workload) {
+	of := map[string]sample{}
+	for _, p := range paths {
+		of[p.name] = medians(results[p.name])
+	}
+	plural := "s"
+	if w.clients == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(out, "| %s, %d client%s | tps | latency | of %s | of %s | CPU/transaction |\n|---|---:|---:|---:|---:|---:|\n",
+		w.name, w.clients, plural, noRecord, local)
+	for _, p := range paths {
+		m, cpu := of[p.name], ""
+		if p.pid != 0 {
+			cpu = m.cpu.Round(100 * time.Nanosecond).String()
+		}
+		fmt.Fprintf(out, "| %s | %.0f | %s | %.2f | %.2f | %s |\n",
+			p.name, m.tps, m.latency.Round(time.Microsecond), m.tps/of[noRecord].tps, m.tps/of[local].tps, cpu)
+	}
+	fmt.Fprintln(out)
+}
