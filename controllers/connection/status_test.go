@@ -95,6 +95,20 @@ func TestVerdicts(t *testing.T) {
 			available(external()), metav1.ConditionFalse, v1alpha1.ReasonDuplicateInstance, "two of them",
 		},
 
+		"NotDurable": {
+			"Nothing takes the records elsewhere.",
+			scope{reached: reached, durable: kit.False(v1alpha1.ConditionRecordDurable, v1alpha1.ReasonNoRemoteSink, "no LogSink")},
+			nil,
+			durable, metav1.ConditionFalse, v1alpha1.ReasonNoRemoteSink, "no LogSink",
+		},
+		"DurableUnwritten": {
+			"The verdict stands where the credentials cannot be written.",
+			scope{durable: kit.True(v1alpha1.ConditionRecordDurable, v1alpha1.ReasonRemoteSink, "")},
+			failed,
+			durable, metav1.ConditionTrue, v1alpha1.ReasonRemoteSink, "",
+		},
+		"DurableUnknown": {"The LogSinks were not looked at.", scope{}, failed, durable, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "no connection"},
+
 		"NotIsolated": {"Nobody asked for it.", scope{connection: external(), reached: reached}, nil, isolated, metav1.ConditionFalse, v1alpha1.ReasonNotRequested, "goes round the proxy"},
 		"Shared":      {"Foreign pods can mount the credential.", scope{connection: isolation, reached: reached, shared: []string{"web-1"}}, nil, isolated, metav1.ConditionFalse, v1alpha1.ReasonSharedNamespace, "web-1"},
 		"Isolated":    {"The NetworkPolicy is in place.", scope{connection: isolation, reached: reached}, nil, isolated, metav1.ConditionTrue, v1alpha1.ReasonNetworkPolicyApplied, ""},

@@ -229,12 +229,16 @@ func TestFileSinkAndManagedProxies(t *testing.T) {
 	}}
 	create(t, sink)
 	t.Cleanup(func() { remove(t, sink) })
+	later := &v1alpha1.LogSink{ObjectMeta: metav1.ObjectMeta{Name: "later"}, Spec: v1alpha1.LogSinkSpec{Type: v1alpha1.LogSinkStdout}}
+	create(t, later) // a snapshot that has it was made of the other too
+	t.Cleanup(func() { remove(t, later) })
 	eventually(t, func(g gomega.Gomega) {
 		live := get(g, "", "files", &v1alpha1.LogSink{})
 		g.Expect(reason(live, v1alpha1.ConditionAccepted)).To(gomega.Equal("True ManagedProxiesLeftOut"))
 		g.Expect(message(live, v1alpha1.ConditionAccepted)).To(gomega.ContainSubstring(ns + "/pods"))
 		s, err := snapshot.Open(get(g, ns, "doorward-pods-snapshot", &corev1.Secret{}).Data, publicKey(g))
 		g.Expect(err).NotTo(gomega.HaveOccurred())
+		g.Expect(s.Sinks).To(gomega.ContainElement(gomega.HaveField("Name", "later")))
 		g.Expect(s.Sinks).NotTo(gomega.ContainElement(gomega.HaveField("Name", "files")), "records would wait for it for ever")
 	})
 }
