@@ -74,7 +74,7 @@ func unsafeRune(r rune) bool {
 // progress shows how far a command is, on a terminal.
 func progress(out io.Writer, what string) (tell func(done, total int64), end func()) {
 	file, ok := out.(interface{ Fd() uintptr })
-	if !ok || !term.IsTerminal(int(file.Fd())) { //nolint:gosec // a file descriptor
+	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return nil, func() {}
 	}
 	p := &meter{out: out, what: what}

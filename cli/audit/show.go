@@ -107,9 +107,9 @@ func showLine(out io.Writer, _ []byte, d *record.Document) error {
 	if c := d.Connection; c != nil {
 		connection = c.Namespace + "/" + c.Name
 	}
-	_, err := fmt.Fprintf(out, columns, d.Time.UTC().Format("2006-01-02T15:04:05.000Z"), fmt.Sprint(d.Index), oneLine(string(d.Type)),
+	line := fmt.Sprintf(columns, d.Time.UTC().Format("2006-01-02T15:04:05.000Z"), fmt.Sprint(d.Index), oneLine(string(d.Type)),
 		oneLine(actor), oneLine(connection), oneLine(outcome(d)), oneLine(what(d)))
-	return err
+	return writeLine(out, []byte(strings.TrimRight(line, " \n")))
 }
 
 // outcome is the column of that name.

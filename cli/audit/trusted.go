@@ -40,7 +40,8 @@ func readBounded(path string) ([]byte, error) {
 // a list, or several documents.
 func parseTrusted(data []byte, source string) ([]verify.Trusted, error) {
 	if bytes.HasPrefix(data, []byte(tree.OriginPrefix)) {
-		return []verify.Trusted{{Note: string(data), Source: source}}, nil
+		// Line feeds at the end get lost, or come to it, when text is copied.
+		return []verify.Trusted{{Note: string(bytes.TrimRight(data, "\r\n")) + "\n", Source: source}}, nil
 	}
 	var all []verify.Trusted
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))

@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -151,13 +151,14 @@ func (o *verifyOptions) trusted(cmd *cobra.Command) ([]verify.Trusted, error) {
 
 // keyText is a key given itself or as the name of a file.
 func keyText(given string) (string, error) {
-	if given == "" || strings.Count(given, "+") >= 2 && !strings.ContainsAny(given, "\n") {
-		if _, err := os.Stat(given); err != nil {
-			return given, nil
-		}
+	if given == "" {
+		return "", nil
 	}
 	data, err := readBounded(given)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return given, nil
+	case err != nil:
 		return "", fmt.Errorf("cannot read witness key: %w", err)
 	}
 	return strings.TrimSpace(string(data)), nil

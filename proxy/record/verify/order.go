@@ -30,7 +30,8 @@ func (v *verification) inOrder(c *checker, g *group) {
 			continue
 		}
 		if was := f.at; at.before(was) && !v.options.AnyOrder {
-			if c.misplaced++; c.misplaced > maxMisplaced {
+			c.misplaced++
+			if c.misplaced > maxMisplaced {
 				c.report.MoreFindings++
 			} else {
 				c.find(Finding{

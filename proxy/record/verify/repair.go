@@ -48,7 +48,8 @@ func (r *repair) run() trial {
 // walk decides the steps from number j of island n on back, of which want is
 // the hash.
 func (r *repair) walk(n, j int, want record.Hash) trial {
-	if r.steps--; r.steps < 0 || r.roots <= 0 {
+	r.steps--
+	if r.steps < 0 || r.roots <= 0 {
 		return trial{}
 	}
 	if j < 0 {
@@ -69,7 +70,8 @@ func (r *repair) walk(n, j int, want record.Hash) trial {
 		return r.walk(n, j-1, s.previous)
 	}
 	at, previous, found := int64(-1), record.Hash{}, false
-	if r.moves--; r.moved != nil && r.moves >= 0 {
+	r.moves--
+	if r.moved != nil && r.moves >= 0 {
 		if at, previous, found = r.moved(r.suspects, s, want); !found {
 			at = -1
 		}

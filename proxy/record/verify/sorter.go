@@ -42,14 +42,12 @@ func newSorter(dir string, size, lanes int) *sorter {
 // add returns room for one entry, to be filled before the next call.
 func (l *lane) add() ([]byte, error) {
 	size := l.sorter.size
-	if l.data == nil {
-		l.data = make([]byte, 0, sortBytes/size*size)
-	}
-	if len(l.data) == cap(l.data) {
+	if len(l.data)+size > sortBytes {
 		if err := l.spill(); err != nil {
 			return nil, err
 		}
 	}
+	l.data = slices.Grow(l.data, size)
 	n := len(l.data)
 	l.data = l.data[:n+size]
 	return l.data[n:], nil
@@ -83,7 +81,7 @@ func (l *lane) order() []int32 {
 	size := l.sorter.size
 	places := make([]int32, 0, len(l.data)/size)
 	for at := 0; at < len(l.data); at += size {
-		places = append(places, int32(at)) //nolint:gosec // below sortBytes
+		places = append(places, int32(at))
 	}
 	slices.SortFunc(places, func(a, b int32) int {
 		return bytes.Compare(l.data[a:][:size], l.data[b:][:size])

@@ -71,12 +71,11 @@ func unlessEnd(err error) error {
 }
 
 // nextLog goes to the next log; all groups of the one before must be taken.
-func (s *stream) nextLog() (bool, error) {
-	if !s.some {
-		return false, nil
+func (s *stream) nextLog() bool {
+	if s.some {
+		s.log = s.entry.log
 	}
-	s.log = s.entry.log
-	return true, nil
+	return s.some
 }
 
 // nextGroup returns what was found for the log's next index; nil at its end. A

@@ -4,11 +4,9 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -99,11 +97,7 @@ func (v *verification) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for err == nil {
-		var more bool
-		if more, err = stream.nextLog(); !more {
-			break
-		}
+	for err == nil && stream.nextLog() {
 		err = v.log(ctx, stream)
 	}
 	if err := errors.Join(err, stream.close()); err != nil {
@@ -234,25 +228,6 @@ func (v *verification) checkpoints(c *checker, stream *stream, points []trustedP
 	return points, nil
 }
 
-// ahead is what the log's own checkpoints say of records behind the end.
-func (v *verification) ahead(c *checker, stream *stream) ([]state, error) {
-	var all []state
-	for c.keys != nil {
-		m, found, err := stream.nextMark(math.MaxInt64)
-		if err != nil || !found {
-			return all, err
-		}
-		signed, err := v.gatherer.signed(m.noted)
-		if err != nil {
-			return nil, err
-		}
-		if checkpoint, err := c.keys.Open(signed); err == nil && checkpoint.Size == m.size {
-			all = []state{{what: fmt.Sprintf("the checkpoint in record %d", m.index), path: v.sources.Files[m.place.file].Path, next: m.size}}
-		}
-	}
-	return nil, nil
-}
-
 func (c *checker) badSignature(index int64, at place, what string) {
 	if len(c.bad) >= maxFindings {
 		c.report.MoreFindings++
@@ -263,101 +238,6 @@ func (c *checker) badSignature(index int64, at place, what string) {
 		Sentence: fmt.Sprintf("the %s in record %d is not signed by the log's key of its time", what, index),
 		Remedy:   "somebody without the log's key made it, or damaged it: take this record from another sink or the proxy's own log",
 	})
-}
-
-// states are what the directories of a log say of how far it had got.
-func (v *verification) states(id string) []state {
-	var all []state
-	for number, dir := range v.sources.Dirs {
-		end := int64(0)
-		for i := range v.files {
-			if f := &v.files[i]; v.sources.Files[i].Dir == number && f.log == id {
-				end = max(end, f.index+1)
-			}
-		}
-		for name, cursor := range dir.Cursors {
-			if cursor.Log == id {
-				all = append(all, state{what: "the cursor of " + name, path: dir.Path, next: cursor.Next, end: end})
-			}
-		}
-		if w := dir.Witness; w != nil && w.Log == id {
-			all = append(all, state{what: "what the witness had acknowledged", path: dir.Path, next: w.Next, end: end})
-		}
-	}
-	slices.SortFunc(all, func(a, b state) int { return strings.Compare(a.what+a.path, b.what+b.path) })
-	return all
-}
-
-// finish adds what belongs to no log.
-func (v *verification) finish() {
-	r := v.report
-	r.Files = len(v.sources.Files)
-	for _, f := range v.sources.Files {
-		if f.Records == 0 {
-			r.Empty++
-		}
-	}
-	slices.SortFunc(r.Logs, func(a, b LogReport) int { return strings.Compare(a.Log, b.Log) })
-	v.unreadable()
-
-	if v.options.RequireAll {
-		for _, id := range r.Absent {
-			r.Findings = append(r.Findings, Finding{
-				Verdict: Missing, Log: id, First: 0, Last: -1,
-				Sentence: fmt.Sprintf("log %s is missing: the witness knows of it, and none of its records is here", id),
-				Remedy:   "get its files from a sink or from the proxy's volume; leave --require-all away where only some logs are to be verified",
-			})
-		}
-	}
-	if len(r.Logs) == 0 && len(r.Findings) == 0 {
-		r.Findings = append(r.Findings, Finding{
-			Verdict: Unreadable, First: -1, Last: -1,
-			Sentence: fmt.Sprintf("no record in %d files", r.Files),
-			Remedy:   "give the files of a sink, or a log's directory; a record must be as the proxy wrote it, byte by byte",
-		})
-	}
-	r.OK = len(r.All()) == 0
-}
-
-// unreadable reports what could not be read.
-func (v *verification) unreadable() {
-	r := v.report
-	slices.SortFunc(v.sources.Problems, func(a, b scan.Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
-	})
-	for _, p := range v.sources.Problems {
-		f := v.sources.Files[p.File]
-		finding := Finding{
-			Verdict: Unreadable, First: p.Index, Last: p.Index, File: f.Path, Offset: p.Offset,
-			Sentence: fmt.Sprintf("%s at offset %d: %s", f.Path, p.Offset, p.What),
-			Remedy:   "get the file again, or another sink's copy",
-		}
-		if f.Dir >= 0 {
-			finding.Remedy = "the file is damaged or was changed: get it again, or a sink's copy"
-		}
-		r.Findings = append(r.Findings, finding)
-	}
-	if n := v.sources.MoreProblems; n > 0 {
-		r.Findings = append(r.Findings, Finding{
-			Verdict: Unreadable, First: -1, Last: -1,
-			Sentence: fmt.Sprintf("%d more places cannot be read", n), Remedy: "see the first ones",
-		})
-	}
-}
-
-// locate names the files that findings are about.
-func (v *verification) locate(findings []Finding) {
-	const maxLines = 20 // each reads its file again
-	for i := range findings {
-		f := &findings[i]
-		if f.place == nil {
-			continue
-		}
-		f.File, f.Offset = v.sources.Files[f.place.file].Path, f.place.offset
-		if i < maxLines {
-			f.Line = v.sources.Line(int(f.place.file), f.place.offset)
-		}
-	}
 }
 
 func parseTime(text []byte) (time.Time, error) { return time.Parse(time.RFC3339Nano, string(text)) }

@@ -266,7 +266,6 @@ func cut(tb testing.TB, dir string, index int64, names string, first func(name s
 	change(tb, dir, index, func(records [][]byte, at int) [][]byte { return records[:at] })
 }
 
-
 // timed runs the verifier and says how long it took.
 func timed(tb testing.TB, options verify.Options, paths ...string) (*verify.Report, time.Duration) {
 	tb.Helper()

@@ -72,7 +72,7 @@ func TestSixTamperings(t *testing.T) {
 	both := []verify.Trusted{older.witness, original.witness}
 	cases := map[string]struct {
 		reason  string
-		tamper  func(tb testing.TB, f form, h *history)
+		tamper  func(f form, h *history)
 		from    *history
 		options verify.Options
 		// alone has the verifier do without the witness.
@@ -82,13 +82,13 @@ func TestSixTamperings(t *testing.T) {
 	}{
 		"Edit": {
 			reason: "another caller in one record, checksums fixed", alone: true,
-			tamper:  func(tb testing.TB, f form, h *history) { f.change(tb, f.path(h), at, edited) },
+			tamper:  func(f form, h *history) { f.change(h.tb, f.path(h), at, edited) },
 			verdict: verify.Edited, first: at, last: at,
 		},
 		"EditLast": {
 			reason: "the closing checkpoint covers all records before it", alone: true,
-			tamper: func(tb testing.TB, f form, h *history) {
-				f.change(tb, f.path(h), h.size-2, func(records [][]byte, at int) [][]byte {
+			tamper: func(f form, h *history) {
+				f.change(h.tb, f.path(h), h.size-2, func(records [][]byte, at int) [][]byte {
 					records[at] = bytes.Replace(records[at], []byte("ProxyStop"), []byte("ProxyStart"), 1)
 					return records
 				})
@@ -97,8 +97,8 @@ func TestSixTamperings(t *testing.T) {
 		},
 		"Reorder": {
 			reason: "two records at each other's place", alone: true,
-			tamper: func(tb testing.TB, f form, h *history) {
-				f.change(tb, f.path(h), at, func(records [][]byte, at int) [][]byte {
+			tamper: func(f form, h *history) {
+				f.change(h.tb, f.path(h), at, func(records [][]byte, at int) [][]byte {
 					records[at], records[at+1] = records[at+1], records[at]
 					return records
 				})
@@ -107,8 +107,8 @@ func TestSixTamperings(t *testing.T) {
 		},
 		"ReorderRenumbered": {
 			reason: "two records that exchanged their numbers too", alone: true,
-			tamper: func(tb testing.TB, f form, h *history) {
-				f.change(tb, f.path(h), at, func(records [][]byte, i int) [][]byte {
+			tamper: func(f form, h *history) {
+				f.change(h.tb, f.path(h), at, func(records [][]byte, i int) [][]byte {
 					records[i], records[i+1] = renumber(records[i+1], at+1, at), renumber(records[i], at, at+1)
 					return records
 				})
@@ -117,25 +117,25 @@ func TestSixTamperings(t *testing.T) {
 		},
 		"Delete": {
 			reason: "three records taken out", alone: true,
-			tamper: func(tb testing.TB, f form, h *history) {
-				f.change(tb, f.path(h), at, func(records [][]byte, at int) [][]byte { return append(records[:at], records[at+3:]...) })
+			tamper: func(f form, h *history) {
+				f.change(h.tb, f.path(h), at, func(records [][]byte, at int) [][]byte { return append(records[:at], records[at+3:]...) })
 			},
 			verdict: verify.Missing, first: at, last: at + 2,
 		},
 		"Truncate": {
 			reason:  "the last tenth cut off; the witness knows of it",
-			tamper:  func(tb testing.TB, f form, h *history) { cut(tb, f.path(h), size-size/10, f.names, f.first, f.change) },
+			tamper:  func(f form, h *history) { cut(h.tb, f.path(h), size-size/10, f.names, f.first, f.change) },
 			verdict: verify.Truncated, first: size - size/10, last: original.size - 2,
 		},
 		"RollBack": {
 			reason: "an older copy, whole by itself", from: older,
-			tamper:  func(testing.TB, form, *history) {},
+			tamper:  func(form, *history) {},
 			verdict: verify.RolledBack, first: parted, last: original.size - 2,
 		},
 		"Fork": {
 			reason: "an older copy that went on by itself, with the log's key; all of it is properly signed", from: forked,
 			options: verify.Options{Trusted: both},
-			tamper:  func(testing.TB, form, *history) {},
+			tamper:  func(form, *history) {},
 			verdict: verify.Forked, first: parted - 1, last: original.size - 2,
 		},
 	}
@@ -147,7 +147,7 @@ func TestSixTamperings(t *testing.T) {
 					from = original
 				}
 				h := from.copy(t)
-				tc.tamper(t, f, h)
+				tc.tamper(f, h)
 				options := tc.options
 				if options.Trusted == nil && !tc.alone {
 					options.Trusted = []verify.Trusted{original.witness}

@@ -184,7 +184,7 @@ func (f *frames) search() (content bool, err error) {
 		}
 		content = content || len(bytes.TrimLeft(data[:passed], "\x00")) > 0
 		f.advance(passed)
-		if len(f.data) == 0 && f.ended != nil {
+		if len(f.data) == 0 {
 			return content, nil
 		}
 	}

@@ -64,11 +64,11 @@ type Cursor struct {
 }
 
 var (
-	segmentName = regexp.MustCompile(`^([0-9]{20})\.log$`)
+	segmentName = regexp.MustCompile(`^(\d{20})\.log$`)
 	// fileName is what the file sink calls its files, objectName what the object
 	// store sink calls its objects.
-	fileName   = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})-([0-9]{20})\.jsonl(?:\.gz)?$`)
-	objectName = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9]{20})-[0-9]{20}\.jsonl(?:\.gz)?$`)
+	fileName   = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})-(\d{20})\.jsonl(?:\.gz)?$`)
+	objectName = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})/\d{4}/\d{2}/\d{2}/(\d{20})-\d{20}\.jsonl(?:\.gz)?$`)
 )
 
 // Find lists what is to be read at paths: files, directories of files with all
