@@ -21,8 +21,9 @@ const (
 	// first starts.
 	starts, shortRounds, longRounds = 3, 15, 200
 	// span is how many times as long as its start takes the proxy may live,
-	// longest a bound of it.
-	span, longest = 3, 3 * time.Second
+	// shortLife and longLife are bounds of it.
+	span                = 3
+	shortLife, longLife = 2500 * time.Millisecond, 3 * time.Second
 	// Every restEvery-th life is longer by rest, so that the log's readers catch
 	// up, which look at it once a second.
 	restEvery, rest = 20, 4 * time.Second
@@ -56,9 +57,9 @@ var settings = map[string]struct {
 // restart nothing has been executed at the target that is not on record
 // (promise 2; checklist 42).
 func TestKill(t *testing.T) {
-	rounds := shortRounds
+	rounds, life := shortRounds, shortLife
 	if long() {
-		rounds = longRounds
+		rounds, life = longRounds, longLife
 	}
 	for name, tc := range settings {
 		t.Run(name, func(t *testing.T) {
@@ -69,16 +70,15 @@ func TestKill(t *testing.T) {
 			moments := chance(t)
 			s := newScene(t, loadOptions{label: tc.label, proxy: world.Proxy(), clients: clients, reads: true, seed: moments.Uint64()})
 			s.readOverlap = tc.readOverlap
-			s.survive(t, moments, rounds)
+			s.survive(t, moments, rounds, life)
 		})
 	}
 }
 
-// survive kills and restarts the proxy, and compares each time.
-func (s *scene) survive(t *testing.T, moments *rand.Rand, rounds int) {
+// survive kills and restarts the proxy, and compares each time. A life is
+// bounded by how long a start takes under load, at best.
+func (s *scene) survive(t *testing.T, moments *rand.Rand, rounds int, life time.Duration) {
 	t.Helper()
-	// How long a start takes under load, at best, says how long a life may be.
-	life := longest
 	for range starts {
 		s.kill(t)
 		began := time.Now()
