@@ -33,17 +33,15 @@ func TestKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
-	group.Go(func() {
-		for {
-			if err := l.Rotate(context.Background()); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	})
-	for range 8 {
+	for writer := range 8 {
 		group.Go(func() {
-			for {
+			for i := 1; ; i++ {
+				if writer == 0 && i%4 == 0 {
+					if err := l.Rotate(context.Background()); err != nil {
+						t.Error(err)
+						return
+					}
+				}
 				p, err := l.Append(context.Background(), record.Event{Type: record.OperationHeld})
 				if err != nil {
 					t.Error(err)
@@ -110,11 +108,14 @@ func TestKill(t *testing.T) {
 			t.Fatalf("round %d: record %d was acknowledged, the log ends with %d", round, highest, next-1)
 		}
 	}
-	l := mustOpen(t, Options{Dir: dir, SegmentBytes: 16 << 10, MaxBytes: 256 << 20})
+	l := mustSign(t, Options{Dir: dir, SegmentBytes: 16 << 10, MaxBytes: 256 << 20})
 	if l.Durable() <= highest {
 		t.Errorf("%d records after opening again, %d were acknowledged", l.Durable(), highest+1)
 	}
 	mustAppend(t, l, record.Event{Type: record.ProxyStart})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	s := check(t, dir, l.Keys().First())
 	if s.keys.Current() != l.Verifier() || len(s.keys.Texts()) < 10 || len(s.checkpoints) == 0 {
 		t.Errorf("%d keys and %d checkpoints, the last key is in force: %v", len(s.keys.Texts()), len(s.checkpoints), s.keys.Current() == l.Verifier())
