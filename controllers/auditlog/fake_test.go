@@ -21,7 +21,7 @@ import (
 
 // Fake is a proxy's log as its witness sees it.
 type Fake struct {
-	t        testing.TB
+	t        *testing.T
 	Instance string
 	Keys     *tree.Keys
 	signer   note.Signer
@@ -30,7 +30,7 @@ type Fake struct {
 }
 
 // NewFake begins a log.
-func NewFake(t testing.TB, instance string) *Fake {
+func NewFake(t *testing.T, instance string) *Fake {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -45,7 +45,7 @@ func NewFake(t testing.TB, instance string) *Fake {
 	return &Fake{t: t, Instance: instance, Keys: keys, signer: signer, clock: time.Unix(1800000000, 0).UTC()}
 }
 
-func logKey(t testing.TB, id string, private ed25519.PrivateKey) (note.Signer, string) {
+func logKey(t *testing.T, id string, private ed25519.PrivateKey) (note.Signer, string) {
 	t.Helper()
 	verifier, err := note.NewEd25519VerifierKey(tree.Origin(id), private.Public().(ed25519.PublicKey))
 	if err != nil {
@@ -161,7 +161,7 @@ func (f *Fake) Forge(from int) witness.Submission {
 func FakeID() string { return hex.EncodeToString(make([]byte, 16)) }
 
 // SetClock returns a function that sets the hours since now.
-func (k *Keys) SetClock(testing.TB) (set func(hours int)) {
+func (k *Keys) SetClock() (set func(hours int)) {
 	start := time.Now()
 	var since time.Duration
 	k.now = func() time.Time { return start.Add(since) }

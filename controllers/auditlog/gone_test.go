@@ -37,8 +37,11 @@ func TestAbsent(t *testing.T) {
 		"Back": {
 			reason: "A proxy that comes back in time has not, and the count begins anew.", complete: open(),
 			looks: []look{
-				{log: id}, {after: goneAfter - time.Second, present: true, log: id},
-				{after: goneAfter, log: id}, {after: 2*goneAfter - time.Second, log: id}, {after: 2 * goneAfter, log: id, ended: true},
+				{log: id},
+				{after: goneAfter - time.Second, present: true, log: id},
+				{after: goneAfter, log: id},
+				{after: 2*goneAfter - time.Second, log: id},
+				{after: 2 * goneAfter, log: id, ended: true},
 			},
 		},
 		"Replaced": {
@@ -86,10 +89,15 @@ func TestState(t *testing.T) {
 		complete kit.Verdict
 		want     v1alpha1.AuditLogState
 	}{
-		{open(), v1alpha1.AuditLogOpen}, {closed(3), v1alpha1.AuditLogClosed}, {open(), v1alpha1.AuditLogOpen},
-		{ended(4), v1alpha1.AuditLogEnded}, {kit.Verdict{}, v1alpha1.AuditLogEnded}, {open(), v1alpha1.AuditLogOpen},
+		{open(), v1alpha1.AuditLogOpen},
+		{closed(3), v1alpha1.AuditLogClosed},
+		{open(), v1alpha1.AuditLogOpen},
+		{ended(4), v1alpha1.AuditLogEnded},
+		{kit.Verdict{}, v1alpha1.AuditLogEnded},
+		{open(), v1alpha1.AuditLogOpen},
 	} {
-		if writeStatus(log, step.complete); log.Status.State != step.want {
+		writeStatus(log, step.complete)
+		if log.Status.State != step.want {
 			t.Errorf("%s: state %s, want %s", step.complete.Reason, log.Status.State, step.want)
 		}
 	}

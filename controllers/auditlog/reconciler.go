@@ -91,6 +91,7 @@ type scope struct {
 	submissions map[string]*witness.Submission // gather
 	unreadable  []string                       // gather
 	logs        []*v1alpha1.AuditLog           // gather: all of the Connection; judge adds new ones
+	failed      error                          // judge: what could not be judged; it keeps nothing else back
 	reports     map[string]string              // look: by instance; nil where it was not needed
 	after       time.Duration
 }
@@ -112,6 +113,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		kit.Step[scope]{Name: "mark logs that ended", Run: r.end},
 		kit.Step[scope]{Name: "prune submissions", Run: r.prune},
 	)
+	if err == nil {
+		err = s.failed
+	}
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		// Somebody wrote meanwhile, or the cache does not hold our own last write.
 		return ctrl.Result{RequeueAfter: conflictPause}, nil
@@ -162,18 +166,14 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 func (r *Reconciler) judge(ctx context.Context, s *scope) error {
 	var errs []error
 	for _, instance := range slices.Sorted(maps.Keys(s.submissions)) {
-		if err := r.judgeOne(ctx, s, instance, s.submissions[instance]); err != nil {
+		switch err := r.judgeOne(ctx, s, instance, s.submissions[instance]); {
+		case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
+			s.soon(conflictPause) // the cache does not hold the last write yet
+		case err != nil:
 			errs = append(errs, err)
 		}
 	}
-	for _, err := range errs {
-		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			return errors.Join(errs...)
-		}
-	}
-	if len(errs) > 0 {
-		s.soon(conflictPause)
-	}
+	s.failed = errors.Join(errs...)
 	return nil
 }
 

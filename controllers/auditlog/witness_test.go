@@ -279,7 +279,7 @@ func TestRestart(t *testing.T) {
 func TestKeyRotation(t *testing.T) {
 	ctx := t.Context()
 	keys := auditlog.NewKeys(admin, rotationNamespace(t))
-	now := keys.SetClock(t)
+	now := keys.SetClock()
 	read := func() (witness.Chain, note.Verifiers) {
 		t.Helper()
 		if _, _, err := keys.Signer(ctx); err != nil {

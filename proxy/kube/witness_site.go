@@ -138,8 +138,8 @@ func (s *witnessSite) step(ctx context.Context) (settled bool, wait time.Duratio
 	s.witness.mu.Lock()
 	h := s.held
 	s.witness.mu.Unlock()
-	latest, any := s.witness.options.Log.Latest()
-	if !h.known || !any {
+	latest, made := s.witness.options.Log.Latest()
+	if !h.known || !made {
 		return false, submitAgain
 	}
 	connection, err := s.owner(h)
