@@ -6,6 +6,7 @@ package resilience
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,16 +67,23 @@ func TestDrain(t *testing.T) {
 	}
 
 	startProxy(t)
-	var stop, start record.Document
+	var stop, closing, start record.Document
 	await(t, "the records of stop and start", func(context.Context) (err error) {
 		if stop, err = found(func(d record.Document) bool { return d.Type == record.ProxyStop }); err != nil {
 			return err
 		}
-		start, err = found(func(d record.Document) bool { return d.Type == record.ProxyStart && d.Index > stop.Index })
+		if start, err = found(func(d record.Document) bool { return d.Type == record.ProxyStart && d.Index > stop.Index }); err != nil {
+			return err
+		}
+		closing, err = found(func(d record.Document) bool { return d.Index == stop.Index+1 })
 		return err
 	})
-	if start.Index != stop.Index+1 || start.Log != stop.Log {
-		t.Errorf("after ProxyStop %d of log %s came ProxyStart %d of log %s, want the next record", stop.Index, stop.Log, start.Index, start.Log)
+	// The log was closed in order: its last checkpoint covers ProxyStop and says so.
+	if closing.Type != record.Checkpoint || closing.Checkpoint == nil || closing.Checkpoint.Size != closing.Index || !strings.Contains(closing.Checkpoint.Note, "\nclosed\n") {
+		t.Errorf("after ProxyStop %d came %+v, want the checkpoint that closes the log", stop.Index, closing)
+	}
+	if start.Index != closing.Index+1 || start.Log != stop.Log {
+		t.Errorf("after ProxyStop %d of log %s came ProxyStart %d of log %s, want the one behind the checkpoint", stop.Index, stop.Log, start.Index, start.Log)
 	}
 	all, err := records()
 	if err != nil {
