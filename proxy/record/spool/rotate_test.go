@@ -99,6 +99,9 @@ func TestCrashAtEachStepOfRotation(t *testing.T) {
 				if got := again.Verifier() == last; got != rotated {
 					t.Errorf("the next key is in force: %v, want %v", got, rotated)
 				}
+				if _, err := os.Stat(filepath.Join(dir, nextKeyFile)); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s is left: %v", nextKeyFile, err)
+				}
 				mustAppend(t, again, record.Event{Type: record.ProxyStop})
 				if err := again.Rotate(t.Context()); err != nil {
 					t.Error(err)
@@ -112,10 +115,43 @@ func TestCrashAtEachStepOfRotation(t *testing.T) {
 			if s.keys.Current() != last || len(s.checkpoints) < 2 {
 				t.Errorf("a verifier ends with key %q after %d checkpoints, want %q", s.keys.Current(), len(s.checkpoints), last)
 			}
-			if _, err := os.Stat(filepath.Join(dir, nextKeyFile)); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("%s is left: %v", nextKeyFile, err)
-			}
 		})
+	}
+}
+
+// TestCheckpointTooLateForItsKey: what the old key would have had to sign is
+// left to the next checkpoint, which the new key signs.
+func TestCheckpointTooLateForItsKey(t *testing.T) {
+	l := mustSign(t, Options{Dir: t.TempDir(), CheckpointDelay: time.Hour})
+	mustAppend(t, l, record.Event{Type: record.ProxyStart})
+	l.stopNotary() // the test is the notary
+	<-l.notarised
+	take := func() snapshot {
+		l.mu.Lock()
+		l.sign = true
+		l.mu.Unlock()
+		signal(l.wake)
+		return <-l.snapshots
+	}
+	late := take()
+	if err := l.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.certify(t.Context(), late, false); err == nil {
+		t.Error("a checkpoint of before the rotation is signed after it")
+	}
+	if c, ok := l.Witness().Latest(); ok {
+		t.Errorf("the witness is shown %+v", c)
+	}
+	if err := l.certify(t.Context(), take(), true); err != nil {
+		t.Fatal(err)
+	}
+	(&holder{}).submit(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := check(t, l.options.Dir, l.Keys().First()); len(s.checkpoints) != 1 || s.checkpoints[0].Size != 2 {
+		t.Errorf("checkpoints %+v", s.checkpoints)
 	}
 }
 
