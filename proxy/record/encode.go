@@ -275,6 +275,9 @@ func appendText(dst []byte, name, truncated, s string) []byte {
 	if s == "" {
 		return dst
 	}
+	if len(s) <= StatementLimit && simple(s) {
+		return appendSimple(append(dst, name...), s)
+	}
 	shown := s[:wholeRunes(s, StatementLimit)]
 	dst = appendString(append(dst, name...), redact(shown), true)
 	if len(shown) < len(s) {
@@ -307,6 +310,9 @@ func appendMember(dst []byte, name, s string) []byte {
 // appendLine appends a string of one line; one that is too long ends in a mark
 // that holds its length in bytes.
 func appendLine(dst []byte, s string) []byte {
+	if len(s) <= lineLimit && simple(s) {
+		return appendSimple(dst, s)
+	}
 	whole := len(s)
 	s = s[:wholeRunes(s, lineLimit)]
 	dst = appendString(dst, redact(s), false)

@@ -27,6 +27,41 @@ var plain = func() (p [256]bool) {
 	return p
 }()
 
+// look holds the bytes at which simple must look closer: those that do not
+// stand for themselves, and those that markers of secrets begin with.
+var look = func() (l [256]bool) {
+	for c := range l {
+		l[c] = !plain[c] || markers[c][0] != 0
+	}
+	return l
+}()
+
+// simple says whether s shows as it is: nothing to escape and no secret. Most
+// strings are, and one pass over them is enough to know.
+func simple(s string) bool {
+	for i := range len(s) {
+		if !look[s[i]] {
+			continue
+		}
+		if !plain[s[i]] {
+			return false
+		}
+		if marked(s, i) {
+			if from, to := secretAt(s, i); to > from {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// appendSimple appends what simple says yes to as a JSON string.
+func appendSimple(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
 // appendString appends s as a JSON string. Where lines is true, line feeds, CR
 // LF pairs and tabs belong to the text and stay.
 //

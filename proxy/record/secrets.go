@@ -19,8 +19,8 @@ const redacted = "[redacted]"
 func redact(s string) string {
 	var out []byte
 	start := 0
-	for i := 0; i < len(s)-1; {
-		if second := markers[s[i]]; second == 0 || s[i+1]|0x20 != second {
+	for i := 0; i < len(s); {
+		if !marked(s, i) {
 			i++
 			continue
 		}
@@ -38,10 +38,18 @@ func redact(s string) string {
 	return string(append(out, s[start:]...))
 }
 
-// markers holds, for the first byte of each marker of secretAt, the second.
-var markers = [256]byte{
-	'p': 'a', 'i': 'd', 's': 'e', 't': 'o', 'b': 'e', 'e': 'y', ':': '/',
-	'P': 'a', 'I': 'd', 'S': 'e', 'T': 'o', 'B': 'e',
+// markers holds, for the first byte of each marker of secretAt, the second and
+// the third, in lower case.
+var markers = [256][2]byte{
+	'p': {'a', 's'}, 'i': {'d', 'e'}, 's': {'e', 'c'}, 't': {'o', 'k'}, 'b': {'e', 'a'}, 'e': {'y', 'j'}, ':': {'/', '/'},
+	'P': {'a', 's'}, 'I': {'d', 'e'}, 'S': {'e', 'c'}, 'T': {'o', 'k'}, 'B': {'e', 'a'},
+}
+
+// marked says whether s[i:] begins like one of the markers of secretAt: few
+// strings do, so that few are looked at more closely.
+func marked(s string, i int) bool {
+	next := markers[s[i]]
+	return next[0] != 0 && i+2 < len(s) && s[i+1]|0x20 == next[0] && s[i+2]|0x20 == next[1]
 }
 
 // secretAt returns the extent of the secret that a marker at s[i:] announces,

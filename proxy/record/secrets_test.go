@@ -79,9 +79,23 @@ func TestRedactKeepsTheRest(t *testing.T) {
 	}
 }
 
+// FuzzRedact holds the short ways to a string without a secret against the long one.
 func FuzzRedact(f *testing.F) {
 	f.Add("PASSWORD $q$x$q$ 'a' ://u:p@h eyJa.b.c")
+	f.Add("passwd=x Identified by 'x' secret:x Token=x Bearer aaaaaaaaaaaaaaaaaaaa eyJhbGciOiJub25lIn0.e30.")
+	f.Add("SELECT total FROM shop.orders WHERE id = $1 AND aid = 1")
 	f.Fuzz(func(t *testing.T, s string) {
+		for i := range len(s) {
+			if from, to := secretAt(s, i); to > from && !marked(s, i) {
+				t.Errorf("%q would be passed over", s[i:])
+			}
+		}
+		if simple(s) {
+			want := `"` + s + `"`
+			if one, more := appendString(nil, redact(s), false), appendString(nil, redact(s), true); string(one) != want || string(more) != want {
+				t.Errorf("%q becomes %s and %s", s, one, more)
+			}
+		}
 		if got := redact(s); len(got) > len(s)+len(redacted)*(len(s)+1) {
 			t.Errorf("%d bytes of %d", len(got), len(s))
 		}
