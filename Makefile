@@ -87,6 +87,13 @@ bench: ## Compare with a direct connection, pgbouncer and a plain relay; prints 
 	@hack/install-deps.sh build database bench
 	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench/postgres
 
+.PHONY: bench-record
+bench-record: ## Measure the log beside the disk and other libraries, then what settings of spec.audit cost; five minutes.
+	@hack/install-deps.sh build database bench
+	@$(GO) -C test/bench/record/peers build -trimpath -buildvcs=false -o $(CURDIR)/$(BIN)/bench/peers .
+	@$(GO) run ./test/bench/record -dir $(BIN) -duration 1s -peers $(BIN)/bench/peers
+	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench/postgres -audit -rounds 3 -time 2s
+
 ##@ Check
 
 .PHONY: verify

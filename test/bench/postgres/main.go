@@ -216,7 +216,7 @@ func startSelf(ctx context.Context, argument string) (*exec.Cmd, string, error) 
 	if err != nil {
 		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
 	}
-	command := exec.CommandContext(ctx, self, argument) //nolint:gosec // ourselves
+	command := exec.CommandContext(ctx, self, argument)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {

@@ -62,7 +62,7 @@ func (a *auditRun) variants(ctx context.Context, all []variant) ([]path, error) 
 		connection := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Namespace: stack.Namespace, Name: v.connection}, Spec: *shop.Spec.DeepCopy()}
 		connection.Spec.Audit = &v.settings
 		connection.Spec.Credential.Secret.Name = v.connection + "-credential"
-		connection.Spec.Proxy.External.Port = int32(port) //nolint:gosec // a port
+		connection.Spec.Proxy.External.Port = int32(port)
 		if err := errors.Join(
 			s.Admin.Create(ctx, s.CredentialSecret(v.connection+"-credential", v.connection, s.Canary)),
 			s.Admin.Create(ctx, connection),

@@ -14,9 +14,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,23 +38,26 @@ type settings struct {
 }
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	var s settings
 	var writers, profile string
 	flag.StringVar(&s.dir, "dir", "", "directory on the disk to measure; a temporary one where empty")
 	flag.DurationVar(&s.duration, "duration", 2*time.Second, "length of one run")
 	flag.IntVar(&s.rounds, "rounds", 3, "turns of each kind of run")
 	flag.StringVar(&writers, "writers", "1,16,256", "numbers of concurrent writers")
-	flag.DurationVar(&s.pause, "pause", 10*time.Millisecond, "what each writer of the paced runs waits between records, as for its target's answer")
+	flag.DurationVar(&s.pause, "pause", 10*time.Millisecond, "what each writer of the paced run waits between records, as for its target's answer; no such run where 0")
 	flag.StringVar(&s.peers, "peers", "", "program that runs other libraries, built of test/bench/record/peers; none where empty")
 	flag.StringVar(&profile, "cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
 	var err error
 	if s.writers, err = numbers(writers); err == nil {
-		err = profiled(profile, func() error { return bench(s) })
+		err = profiled(profile, func() error { return bench(ctx, s) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
-		os.Exit(1)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
@@ -85,17 +90,20 @@ func profiled(path string, work func() error) error {
 	return errors.Join(err, file.Close())
 }
 
-func bench(s settings) (err error) {
+func bench(ctx context.Context, s settings) (err error) {
 	root, err := os.MkdirTemp(s.dir, "doorward-bench-")
 	if err != nil {
 		return fmt.Errorf("cannot make a folder to measure in: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
 	size := recordSize()
-	rows := kinds(s, root, size)
+	rows := kinds(ctx, s, root, size)
 	before := load1()
 	for round := range s.rounds {
 		for _, r := range rows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			result, err := r.run()
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
@@ -111,16 +119,17 @@ func bench(s settings) (err error) {
 }
 
 // kinds are all kinds of run, in the order of the table.
-func kinds(s settings, root string, size int) []*row {
+func kinds(ctx context.Context, s settings, root string, size int) []*row {
 	rows := []*row{{name: diskName, run: func() (load.Result, error) { return disk(root, size, s.duration) }}}
 	for _, n := range s.writers {
 		rows = append(rows, &row{name: fmt.Sprintf("append, %d", n), run: func() (load.Result, error) {
-			return appends(root, load.Settings{Writers: n, Duration: s.duration})
+			return appends(ctx, root, load.Settings{Writers: n, Duration: s.duration})
 		}})
 	}
-	for _, n := range s.writers {
+	if s.pause > 0 {
+		n := slices.Max(s.writers)
 		rows = append(rows, &row{name: fmt.Sprintf("append, %d paced", n), run: func() (load.Result, error) {
-			return appends(root, load.Settings{Writers: n, Duration: s.duration, Pause: s.pause})
+			return appends(ctx, root, load.Settings{Writers: n, Duration: s.duration, Pause: s.pause})
 		}})
 	}
 	if s.peers == "" {
@@ -129,7 +138,7 @@ func kinds(s settings, root string, size int) []*row {
 	for _, library := range libraries {
 		for _, n := range s.writers {
 			rows = append(rows, &row{name: fmt.Sprintf("%s, %d", library, n), run: func() (load.Result, error) {
-				return peer(s.peers, library, root, size, load.Settings{Writers: n, Duration: s.duration})
+				return peer(ctx, s.peers, library, root, size, load.Settings{Writers: n, Duration: s.duration})
 			}})
 		}
 	}
@@ -138,16 +147,16 @@ func kinds(s settings, root string, size int) []*row {
 
 // appends measures our log, all that it does included: encoding, hash chain and
 // tree, checkpoints once a second.
-func appends(root string, s load.Settings) (load.Result, error) {
-	ctx := context.Background()
+func appends(ctx context.Context, root string, s load.Settings) (load.Result, error) {
 	dir := filepath.Join(root, "log")
 	disk := &countingDisk{Disk: spool.OSDisk()}
 	log, err := spool.Open(ctx, spool.Options{Dir: dir, MaxBytes: 8 << 30, SegmentBytes: spool.DefaultSegmentBytes, Disk: disk})
 	if err != nil {
 		return load.Result{}, err
 	}
+	decided := event()
 	result, err := load.Run(s, func() error {
-		_, err := log.Append(ctx, *event())
+		_, err := log.Append(ctx, *decided)
 		return err
 	}, disk.count)
 	return result, errors.Join(err, log.Close(), os.RemoveAll(dir))

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,14 +22,14 @@ var libraries = []string{"raft-wal", "tidwall/wal"}
 
 // peer runs another library, in a process of its own because what it needs is
 // not in the product's go.mod.
-func peer(program, library, root string, size int, s load.Settings) (result load.Result, err error) {
+func peer(ctx context.Context, program, library, root string, size int, s load.Settings) (result load.Result, err error) {
 	dir := filepath.Join(root, "peer")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var complaint bytes.Buffer
-	command := exec.Command(program, "-library", library, "-dir", dir, "-size", strconv.Itoa(size), //nolint:gosec // the user's own program
+	command := exec.CommandContext(ctx, program, "-library", library, "-dir", dir, "-size", strconv.Itoa(size),
 		"-writers", strconv.Itoa(s.Writers), "-duration", s.Duration.String())
 	command.Stderr = &complaint
 	output, err := command.Output()
