@@ -242,7 +242,8 @@ type KafkaSink struct {
 	SASL KafkaSASL `json:"sasl,omitempty"`
 }
 
-// WebhookSink are the settings of type Webhook.
+// WebhookSink are the settings of type Webhook. Every request is signed with the Secret's
+// key signingKey.
 type WebhookSink struct {
 	// url is an https URL that batches are posted to. Whoever may read LogSinks
 	// sees it: put tokens into the Secret's key headers, not into the URL.

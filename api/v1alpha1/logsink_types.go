@@ -109,6 +109,7 @@ type SinkTLS struct {
 // +kubebuilder:validation:XValidation:rule="self.type == 'Webhook' ? has(self.webhook) : !has(self.webhook)",message="webhook is required when type is Webhook, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['Stdout', 'File']) || (!has(self.tls) && !has(self.secret))",message="tls and secret have no meaning when type is Stdout or File: nothing leaves the proxy's machine"
 // +kubebuilder:validation:XValidation:rule="self.type != 'S3' || has(self.secret)",message="a sink of type S3 needs secret, with the keys accessKeyID and secretAccessKey"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Webhook' || has(self.secret)",message="a sink of type Webhook needs secret, with the key signingKey: every request is signed"
 // +kubebuilder:validation:XValidation:rule="!has(self.kafka) || !has(self.kafka.sasl) || has(self.secret)",message="kafka.sasl needs secret, with the keys username and password"
 // +kubebuilder:validation:XValidation:rule="!has(self.kafka) || !has(self.kafka.sasl) || self.kafka.sasl != 'PLAIN' || !has(self.tls) || !has(self.tls.mode) || self.tls.mode != 'Disabled'",message="kafka.sasl PLAIN would send the password in clear text when tls.mode is Disabled; use TLS or a SCRAM mechanism"
 // +kubebuilder:validation:XValidation:rule="!has(self.s3) || self.s3.endpoint.startsWith('http://') == (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled')",message="s3.endpoint must begin with https://, or with http:// when tls.mode is Disabled"

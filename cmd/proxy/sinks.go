@@ -74,6 +74,10 @@ func newSink(connection string, s snapshot.Sink, secrets func(sink string) (map[
 		}
 		return nil, fmt.Errorf("credentials missing: %s: put key %q into the Secret of LogSink %q", where, k.missing[0], s.Name)
 	}
+	if s.Secret && len(k.values) == 0 {
+		// Nothing is sent unproven because a Secret is incomplete.
+		return nil, fmt.Errorf("credentials missing: LogSink %q has none: look at its condition Accepted", s.Name)
+	}
 	return open()
 }
 

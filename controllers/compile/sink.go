@@ -84,7 +84,8 @@ func compileSink(sink *v1alpha1.LogSink) (snapshot.Sink, *fault) {
 		if OwnSecret(secret.Name) {
 			return compiled, invalid("spec.secret.name: %q is a name of the manager's own Secrets: give the Secret of the sink another name", secret.Name)
 		}
-		compiled.Secret = true
+		may, _ := SinkKeys(sink)
+		compiled.Secret = len(may) > 0
 	}
 	if tls := spec.TLS; tls != nil {
 		compiled.TLS = snapshot.SinkTLS{Mode: string(tls.Mode), ServerName: tls.ServerName, CA: tls.CertificateAuthority}
@@ -117,6 +118,9 @@ func compileSink(sink *v1alpha1.LogSink) (snapshot.Sink, *fault) {
 	}
 	if err != nil {
 		return compiled, &fault{v1alpha1.ReasonInvalid, err}
+	}
+	if spec.Secret == nil && (spec.S3 != nil || spec.Webhook != nil || spec.Kafka != nil && spec.Kafka.SASL != "") {
+		return compiled, invalid("spec.secret is needed: the server of this sink asks for credentials")
 	}
 	return compiled, nil
 }

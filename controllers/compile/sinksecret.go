@@ -41,7 +41,8 @@ func SinkKeys(sink *v1alpha1.LogSink) (may, must []string) {
 	case v1alpha1.LogSinkOTLP:
 		may = []string{snapshot.SinkHeaders}
 	case v1alpha1.LogSinkWebhook:
-		may = []string{snapshot.SinkSigningKey, snapshot.SinkPreviousSigningKey, snapshot.SinkHeaders}
+		must = []string{snapshot.SinkSigningKey}
+		may = []string{snapshot.SinkPreviousSigningKey, snapshot.SinkHeaders}
 	case v1alpha1.LogSinkSyslog:
 	default:
 		return nil, nil
@@ -62,8 +63,8 @@ func SinkSecretUsable(t corev1.SecretType) bool {
 
 // credentialFault says what a sink's Secret lacks.
 func credentialFault(sink *v1alpha1.LogSink, secrets map[string]SinkSecret) *fault {
-	_, must := SinkKeys(sink)
-	if sink.Spec.Secret == nil || secrets == nil {
+	may, must := SinkKeys(sink)
+	if len(may) == 0 || secrets == nil {
 		return nil
 	}
 	name := sink.Spec.Secret.Name
@@ -85,6 +86,13 @@ func credentialFault(sink *v1alpha1.LogSink, secrets map[string]SinkSecret) *fau
 		if !slices.Contains(secret.Keys, key) {
 			return &fault{v1alpha1.ReasonIncompleteSecret, fmt.Errorf("spec.secret: Secret %q has no key %q, or it is empty: add it%s", name, key, waits)}
 		}
+	}
+	if !slices.ContainsFunc(may, func(key string) bool { return slices.Contains(secret.Keys, key) }) {
+		return &fault{v1alpha1.ReasonIncompleteSecret, fmt.Errorf("spec.secret: Secret %q has none of the keys %s: add what the server asks for, or remove spec.secret%s",
+			name, strings.Join(may, ", "), waits)}
+	}
+	if !slices.Contains(may, snapshot.SinkKey) {
+		return nil
 	}
 	certificate, key := slices.Contains(secret.Keys, snapshot.SinkCertificate), slices.Contains(secret.Keys, snapshot.SinkKey)
 	if certificate != key {

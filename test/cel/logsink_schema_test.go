@@ -133,7 +133,9 @@ func TestLogSinkServersSchema(t *testing.T) {
 		return edits{"spec.secret": map[string]any{"name": "kafka"}, "spec.kafka.sasl": mechanism}
 	}
 	webhook := func(url string, changes edits) edits {
-		return sinkOf("Webhook", "webhook", map[string]any{"url": url}, changes)
+		all := edits{"spec.secret": map[string]any{"name": "intake"}}
+		maps.Copy(all, changes)
+		return sinkOf("Webhook", "webhook", map[string]any{"url": url}, all)
 	}
 	tryCreate(t, "logsink.yaml", map[string]schemaCase{
 		"OTLPGRPC":        {reason: "a URL", changes: otlp("GRPC", "https://collector.logging.svc:4317", nil)},
@@ -175,6 +177,7 @@ func TestLogSinkServersSchema(t *testing.T) {
 
 		"Webhook":         {reason: "the rest is optional", changes: webhook("https://logs.shop.example", nil)},
 		"WebhookAll":      {reason: "everything", changes: webhook("https://logs.shop.example:8443/in?team=shop", edits{"spec.secret": map[string]any{"name": "intake"}, "spec.webhook.compression": "Gzip"})},
+		"WebhookNoSecret": {reason: "every request is signed", changes: webhook("https://logs.shop.example", edits{"spec.secret": absent{}}), want: "needs secret, with the key signingKey"},
 		"WebhookPlain":    {reason: "clear text, in words", changes: webhook("http://localhost:8080/in", plain)},
 		"WebhookUnsaid":   {reason: "clear text is asked for", changes: webhook("http://logs.shop.example", nil), want: "must begin with https://"},
 		"WebhookTLS":      {reason: "vice versa", changes: webhook("https://logs.shop.example", plain), want: "or with http:// when tls.mode is Disabled"},
