@@ -43,7 +43,7 @@ func release(e *entry) {
 // Append writes a record and returns when it is on disk. Where ctx ends first,
 // the record may still be written, but what it stands for must not happen.
 func (l *Log) Append(ctx context.Context, event record.Event) (record.Position, error) {
-	e, err := l.enqueue(ctx, &event, manner{waited: true, reserve: l.reserve()})
+	e, err := l.enqueue(ctx, &event, manner{waited: true, reserve: l.reserveOf(event.Type)})
 	if err != nil {
 		return record.Position{}, err
 	}
@@ -98,6 +98,19 @@ func (p *pending) Wait(ctx context.Context) (record.Position, error) {
 func (l *Log) AppendLater(event record.Event) error {
 	_, err := l.enqueue(context.Background(), &event, manner{})
 	return err
+}
+
+// reserveOf is the room that a record must leave. A proxy must be able to start
+// on a full log, and to learn from its configuration which sinks there are:
+// without them the log would stay full for ever. Half of the reserve remains for
+// what is recorded of operations under way.
+func (l *Log) reserveOf(t record.Type) int64 {
+	switch t {
+	case record.ProxyStart, record.SnapshotApplied, record.SnapshotRefused:
+		return l.reserve() / 2
+	default:
+		return l.reserve()
+	}
 }
 
 // reserve is the room that only AppendLater may use.

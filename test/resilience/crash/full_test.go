@@ -4,9 +4,12 @@
 package crash
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -14,7 +17,7 @@ import (
 // TestFullDisk fills the disk of the log under load, while a sink takes nothing:
 // everything is refused, in the protocol's words, nothing is dropped and the
 // proxy lives on. It goes on when the disk has been made larger, and when the
-// sink has caught up (checklist 42, 43, 44).
+// sink has caught up, also after a restart on a full disk (checklist 42, 43, 44).
 func TestFullDisk(t *testing.T) {
 	const (
 		instance = "crash-full"
@@ -46,6 +49,17 @@ func TestFullDisk(t *testing.T) {
 	if proxy.PID() != pid {
 		t.Errorf("the proxy's process is %d, was %d", proxy.PID(), pid)
 	}
+	// The log's readers must get at a full log after a restart too: else nothing
+	// would ever make room in it.
+	s.kill(t)
+	s.launch(t)
+	await(t, "a start on a full log", func(ctx context.Context) error {
+		if err := proxy.Ready(ctx); err == nil || !strings.Contains(err.Error(), "record log full") {
+			return fmt.Errorf("/readyz says: %w", err)
+		}
+		return nil
+	})
+	s.refused(t)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
