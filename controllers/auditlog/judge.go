@@ -168,8 +168,8 @@ func compare(last tree.Checkpoint, shown *tree.Checkpoint, keys *tree.Keys, s *w
 	return goOn
 }
 
-// graver says whether a reason to distrust a log outweighs one found before:
-// what the log itself signed outweighs what anybody could have shown.
+// graver says whether a reason to distrust a log outweighs one found before: two
+// checkpoints that the log signed outweigh what it did not sign.
 func graver(reason, than string) bool {
 	return weight(reason) > weight(than)
 }
