@@ -128,7 +128,10 @@ func (p *Permit) finish(result record.Result, reason string) {
 		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
 		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &result, Reason: reason,
 	}); err != nil {
-		g.End(fmt.Errorf("%w: %w", ErrRecord, err))
+		// The caller learns that, not why: the cause names the inside of the proxy.
+		refusal := g.gate.unrecorded(ErrRecord.Error(), fmt.Errorf("%w: %w", ErrRecord, err))
+		g.gate.tell(refusal)
+		g.End(refusal)
 	}
 }
 
