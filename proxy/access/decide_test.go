@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
