@@ -6,18 +6,24 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 
+	"golang.org/x/mod/sumdb/note"
+	corev1 "k8s.io/api/core/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	doorwardv1alpha1 "github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/record/tree"
 	"github.com/doorward/doorward/proxy/record/verify"
+	"github.com/doorward/doorward/proxy/witness"
 )
 
 // maxTrust bounds a file of trusted checkpoints in bytes.
@@ -36,9 +42,40 @@ func readBounded(path string) ([]byte, error) {
 	return data, err
 }
 
+// trusted are the checkpoints to hold the records against.
+func (o *verifyOptions) trusted(ctx context.Context, witness note.Verifiers) ([]verify.Trusted, error) {
+	var all []verify.Trusted
+	for _, path := range o.checkpoints {
+		data, err := readBounded(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read checkpoint: %w", err)
+		}
+		trusted, err := parseTrusted(data, path, witness)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, trusted...)
+	}
+	if o.witness {
+		logs, err := fetch(ctx, o.cluster, o.allNamespaces)
+		if err != nil {
+			return nil, err
+		}
+		for i := range logs {
+			if err := addLog(&all, &logs[i], "the cluster", witness); err != nil {
+				return nil, fmt.Errorf("trusted checkpoint not usable: %w", err)
+			}
+		}
+	}
+	if len(all) == 0 && (o.witnessKey != "" || o.requireAll || o.witness) {
+		return nil, errors.New("no trusted checkpoint: there is no AuditLog where the witness's are: check the namespace, or give --checkpoint")
+	}
+	return all, nil
+}
+
 // parseTrusted reads a signed note, or AuditLogs as kubectl prints them: one,
 // a list, or several documents.
-func parseTrusted(data []byte, source string) ([]verify.Trusted, error) {
+func parseTrusted(data []byte, source string, witness note.Verifiers) ([]verify.Trusted, error) {
 	if bytes.HasPrefix(data, []byte(tree.OriginPrefix)) {
 		// Line feeds at the end get lost, or come to it, when text is copied.
 		return []verify.Trusted{{Note: string(bytes.TrimRight(data, "\r\n")) + "\n", Source: source}}, nil
@@ -55,7 +92,7 @@ func parseTrusted(data []byte, source string) ([]verify.Trusted, error) {
 			raw, err = yaml.YAMLToJSON(document)
 		}
 		if err == nil {
-			err = addTrusted(&all, raw, source)
+			err = addTrusted(&all, raw, source, witness)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("trusted checkpoint not usable: %q is no signed note and holds no AuditLogs: %w", source, err)
@@ -67,7 +104,7 @@ func parseTrusted(data []byte, source string) ([]verify.Trusted, error) {
 	return all, nil
 }
 
-func addTrusted(all *[]verify.Trusted, raw []byte, source string) error {
+func addTrusted(all *[]verify.Trusted, raw []byte, source string, witness note.Verifiers) error {
 	var object struct {
 		Kind  string            `json:"kind"`
 		Items []json.RawMessage `json:"items"`
@@ -81,7 +118,7 @@ func addTrusted(all *[]verify.Trusted, raw []byte, source string) error {
 		if err := json.Unmarshal(raw, &log); err != nil {
 			return err
 		}
-		*all = append(*all, trustedOf(&log, source))
+		return addLog(all, &log, source, witness)
 	case "AuditLogList", "List":
 		for _, item := range object.Items {
 			// The items of a typed list name no kind.
@@ -90,7 +127,9 @@ func addTrusted(all *[]verify.Trusted, raw []byte, source string) error {
 				return err
 			}
 			if log.Kind == "" && object.Kind == "AuditLogList" || log.Kind == "AuditLog" {
-				*all = append(*all, trustedOf(&log, source))
+				if err := addLog(all, &log, source, witness); err != nil {
+					return err
+				}
 			}
 		}
 	case "":
@@ -103,10 +142,55 @@ func addTrusted(all *[]verify.Trusted, raw []byte, source string) error {
 	return nil
 }
 
-// trustedOf is what an AuditLog says of its log.
-func trustedOf(log *doorwardv1alpha1.AuditLog, source string) verify.Trusted {
-	return verify.Trusted{
+// addLog adds what an AuditLog says of its log. Where the witness's keys are
+// known, one of them must have certified whose log it is.
+func addLog(all *[]verify.Trusted, log *doorwardv1alpha1.AuditLog, source string, keys note.Verifiers) error {
+	if keys != nil && log.Status.Certificate != "" {
+		c, err := witness.OpenCertificate(log.Status.Certificate, keys)
+		if err != nil {
+			return fmt.Errorf("AuditLog %s/%s: %w", log.Namespace, log.Name, err)
+		}
+		if c.Log != log.Name || len(log.Status.Keys) == 0 || c.Key != log.Status.Keys[0] || c.Namespace != log.Namespace ||
+			c.Connection != log.Spec.ConnectionRef.Name || c.Instance != log.Spec.Instance {
+			return fmt.Errorf("AuditLog %s/%s: the witness has certified it for instance %q of Connection %s/%s", log.Namespace, log.Name, c.Instance, c.Namespace, c.Connection)
+		}
+	}
+	*all = append(*all, verify.Trusted{
 		Log: log.Name, Note: log.Status.Checkpoint, Keys: log.Status.Keys, Rotations: log.Status.Rotations,
 		Conflict: log.Status.State == doorwardv1alpha1.AuditLogConflict, Source: source,
+	})
+	return nil
+}
+
+// witnessKeys are the keys of a witness: one given itself or in a file, or all
+// that the ConfigMap in which the witness publishes them connects with its
+// newest. Nil where none is given.
+func witnessKeys(given string) (note.Verifiers, error) {
+	if given == "" {
+		return nil, nil
 	}
+	data, err := readBounded(given)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		data = []byte(given)
+	case err != nil:
+		return nil, fmt.Errorf("cannot read witness key: %w", err)
+	}
+	text := strings.TrimSpace(string(data))
+	if verifier, err := note.NewVerifier(text); err == nil {
+		return note.VerifierList(verifier), nil
+	}
+	var published corev1.ConfigMap
+	if err := yaml.Unmarshal(data, &published); err != nil || published.Kind != "ConfigMap" {
+		return nil, fmt.Errorf("witness key not usable: %q is no note verifier, no file with one, and no ConfigMap: kubectl get configmap %s -o yaml in the operator's namespace prints it", given, witness.KeysConfigMapName)
+	}
+	chain, err := witness.DecodeChain([]byte(published.Data[witness.KeysChain]))
+	if err != nil {
+		return nil, fmt.Errorf("witness key not usable: %q: %w", given, err)
+	}
+	keys, err := chain.Verifiers(published.Data[witness.KeysVerifier])
+	if err != nil {
+		return nil, fmt.Errorf("witness key not usable: %q: %w", given, err)
+	}
+	return keys, nil
 }

@@ -5,10 +5,7 @@ package audit
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -55,7 +52,7 @@ proves nothing, or the command was not understood.`,
   kubectl doorward audit verify --witness -n payments ./records
 
   # The same without the cluster, from an export that was kept elsewhere
-  kubectl doorward audit verify --checkpoint witness.yaml --witness-key witness.pub ./records`,
+  kubectl doorward audit verify --checkpoint witness.yaml --witness-key keys.yaml ./records`,
 		Args: paths,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
@@ -63,7 +60,7 @@ proves nothing, or the command was not understood.`,
 	flags.StringArrayVar(&o.checkpoints, "checkpoint", nil, "File with a trusted checkpoint: a signed note, or AuditLogs in YAML or JSON. May be given several times.")
 	flags.BoolVar(&o.witness, "witness", false, "Take the checkpoints that the cluster's witness holds.")
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "With --witness, take those of all namespaces.")
-	flags.StringVar(&o.witnessKey, "witness-key", "", "Key, or file with the key, that must have signed each trusted checkpoint, as a note verifier.")
+	flags.StringVar(&o.witnessKey, "witness-key", "", "Key that must have signed each trusted checkpoint: a note verifier, a file with it, or the ConfigMap doorward-witness in YAML or JSON.")
 	flags.BoolVar(&o.requireAll, "require-all", false, "Fail where a log that the witness knows has no record here.")
 	flags.Int64Var(&o.from, "from", 0, "Index of the first record that must be there, where earlier ones were removed on purpose.")
 	flags.BoolVar(&o.anyOrder, "any-order", false, "Accept files that hold the records in another order, as those from several partitions do.")
@@ -84,10 +81,10 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 		RequireAll: o.requireAll, From: o.from, AnyOrder: o.anyOrder, TempDir: o.tempDir,
 	}
 	var err error
-	if options.WitnessKey, err = keyText(o.witnessKey); err != nil {
+	if options.Witness, err = witnessKeys(o.witnessKey); err != nil {
 		return err
 	}
-	if options.Trusted, err = o.trusted(cmd); err != nil {
+	if options.Trusted, err = o.trusted(cmd.Context(), options.Witness); err != nil {
 		return err
 	}
 	tell, end := progress(o.ErrOut, "Verifying")
@@ -118,48 +115,4 @@ func (o *verifyOptions) print(report *verify.Report) error {
 	}
 	printReport(o.Out, report)
 	return nil
-}
-
-// trusted are the checkpoints to hold the records against.
-func (o *verifyOptions) trusted(cmd *cobra.Command) ([]verify.Trusted, error) {
-	var all []verify.Trusted
-	for _, path := range o.checkpoints {
-		data, err := readBounded(path)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read checkpoint: %w", err)
-		}
-		trusted, err := parseTrusted(data, path)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, trusted...)
-	}
-	if o.witness {
-		logs, err := fetch(cmd.Context(), o.cluster, o.allNamespaces)
-		if err != nil {
-			return nil, err
-		}
-		for i := range logs {
-			all = append(all, trustedOf(&logs[i], "the cluster"))
-		}
-	}
-	if len(all) == 0 && (o.witnessKey != "" || o.requireAll || o.witness) {
-		return nil, errors.New("no trusted checkpoint: there is no AuditLog where the witness's are: check the namespace, or give --checkpoint")
-	}
-	return all, nil
-}
-
-// keyText is a key given itself or as the name of a file.
-func keyText(given string) (string, error) {
-	if given == "" {
-		return "", nil
-	}
-	data, err := readBounded(given)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return given, nil
-	case err != nil:
-		return "", fmt.Errorf("cannot read witness key: %w", err)
-	}
-	return strings.TrimSpace(string(data)), nil
 }

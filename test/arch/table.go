@@ -159,7 +159,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"cli/..."},
-		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify"}, leaves...),
+		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
 		Reason:   "the plugin is a client of the API server, and reads records",
 	},
 	{

@@ -134,7 +134,11 @@ func TestWitnessKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	trusted := b.trusted(83)
-	options := verify.Options{Trusted: []verify.Trusted{trusted}, WitnessKey: verifier}
+	witness, err := note.NewVerifier(verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := verify.Options{Trusted: []verify.Trusted{trusted}, Witness: note.VerifierList(witness)}
 	if _, err := verify.Verify(t.Context(), []string{path}, options); !errors.Is(err, verify.ErrTrust) {
 		t.Errorf("a checkpoint that no witness signed: %v", err)
 	}
@@ -147,7 +151,7 @@ func TestWitnessKey(t *testing.T) {
 		t.Errorf("report: %+v", r)
 	}
 	options.Trusted[0].Note = strings.Replace(trusted.Note, "\n83\n", "\n84\n", 1)
-	options.WitnessKey = ""
+	options.Witness = nil
 	if _, err := verify.Verify(t.Context(), []string{path}, options); !errors.Is(err, verify.ErrTrust) {
 		t.Errorf("a checkpoint that was changed: %v", err)
 	}

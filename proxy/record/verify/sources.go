@@ -44,7 +44,11 @@ func (v *verification) states(id string) []state {
 		}
 		for name, cursor := range dir.Cursors {
 			if cursor.Log == id {
-				all = append(all, state{what: "the cursor of " + name, path: dir.Path, next: cursor.Next, end: end})
+				what := "the cursor of sink " + name
+				if own, ok := strings.CutPrefix(name, "_"); ok { // as package spool names its own readers
+					what = "the cursor of reader " + own
+				}
+				all = append(all, state{what: what, path: dir.Path, next: cursor.Next, end: end})
 			}
 		}
 		if w := dir.Witness; w != nil && w.Log == id {

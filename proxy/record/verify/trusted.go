@@ -104,7 +104,7 @@ func keysOf(info *logInfo, trusted []*Trusted) (keys *tree.Keys, bad []rotation,
 }
 
 // pointsOf opens the trusted checkpoints of a log.
-func pointsOf(trusted []*Trusted, keys *tree.Keys, witness note.Verifier) ([]trustedPoint, error) {
+func pointsOf(trusted []*Trusted, keys *tree.Keys, witness note.Verifiers) ([]trustedPoint, error) {
 	var points []trustedPoint
 	for _, t := range trusted {
 		if t.Note == "" {
@@ -119,9 +119,8 @@ func pointsOf(trusted []*Trusted, keys *tree.Keys, witness note.Verifier) ([]tru
 		}
 		point := trustedPoint{Checkpoint: checkpoint, Source: t.Source}
 		if witness != nil {
-			n, err := note.Open([]byte(t.Note), note.VerifierList(witness))
-			if err != nil || len(n.Sigs) == 0 {
-				return nil, fmt.Errorf("%w: %s: not signed by the witness %q", ErrTrust, t.Source, witness.Name())
+			if _, err := note.Open([]byte(t.Note), witness); err != nil {
+				return nil, fmt.Errorf("%w: %s: checkpoint of log %q not signed by the witness: %w", ErrTrust, t.Source, keys.LogID(), err)
 			}
 			point.Witnessed = true
 		}

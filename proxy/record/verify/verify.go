@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -23,9 +22,9 @@ import (
 type Options struct {
 	// Trusted are checkpoints from elsewhere, above all of the witness.
 	Trusted []Trusted
-	// WitnessKey, where not empty, is the note verifier that must have signed
-	// every trusted checkpoint.
-	WitnessKey string
+	// Witness, where not nil, has the keys of which one must have signed every
+	// trusted checkpoint.
+	Witness note.Verifiers
 	// RequireAll makes a trusted log without a record here a finding.
 	RequireAll bool
 	// From is the index of the first record that must be there.
@@ -45,12 +44,6 @@ type Options struct {
 // are those of the options and the system; what is wrong with a log is in the
 // report.
 func Verify(ctx context.Context, paths []string, options Options) (report *Report, err error) {
-	var witness note.Verifier
-	if options.WitnessKey != "" {
-		if witness, err = note.NewVerifier(strings.TrimSpace(options.WitnessKey)); err != nil {
-			return nil, fmt.Errorf("witness key not usable: it is no note verifier: %q", options.WitnessKey)
-		}
-	}
 	if options.Workers == 0 {
 		options.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -71,7 +64,7 @@ func Verify(ctx context.Context, paths []string, options Options) (report *Repor
 	if err := scan.Scan(ctx, sources, scan.Options{Workers: options.Workers, Progress: options.Progress}, g.add); err != nil {
 		return nil, err
 	}
-	v := &verification{options: options, sources: sources, gatherer: g, witness: witness, files: make([]fileState, len(sources.Files)), report: &Report{}}
+	v := &verification{options: options, sources: sources, gatherer: g, files: make([]fileState, len(sources.Files)), report: &Report{}}
 	if err := v.run(ctx); err != nil {
 		return nil, err
 	}
@@ -83,7 +76,6 @@ type verification struct {
 	options  Options
 	sources  *scan.Sources
 	gatherer *gatherer
-	witness  note.Verifier
 	trusted  map[string][]*Trusted
 	files    []fileState
 	report   *Report
@@ -133,7 +125,7 @@ func (v *verification) log(ctx context.Context, stream *stream) error {
 	if err != nil {
 		return err
 	}
-	points, err := pointsOf(trusted, keys, v.witness)
+	points, err := pointsOf(trusted, keys, v.options.Witness)
 	if err != nil {
 		return err
 	}
