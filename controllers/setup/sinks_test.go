@@ -128,6 +128,7 @@ func TestSinkCredentials(t *testing.T) {
 // sinkRights: a proxy gets the credentials of sinks, of its own Connection, and nothing of the
 // operator's namespace. checklist 41.
 func sinkRights(t *testing.T, ns string) {
+	t.Helper()
 	proxy := proxyOf(t, ns, "shop")
 	eventually(t, func(g gomega.Gomega) {
 		g.Expect(proxy.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: snapshot.SinkSecretName("shop")}, &corev1.Secret{})).To(gomega.Succeed())
@@ -172,6 +173,7 @@ func sinkRights(t *testing.T, ns string) {
 
 // sinkStatus: what a proxy reports of a sink is in the sink's status.
 func sinkStatus(t *testing.T, ns string) {
+	t.Helper()
 	proxy := proxyOf(t, ns, "shop")
 	reportSinks(t, proxy, ns, "shop", report.Sink{Name: "archive", Lag: 7, Error: "cannot reach s3.shop.example:\x1b[2J refused"})
 	eventually(t, func(g gomega.Gomega) {
@@ -200,6 +202,7 @@ func sinkStatus(t *testing.T, ns string) {
 
 // noSinkCanary: no status, event or ConfigMap shows what a sink's server asks for. checklist 47.
 func noSinkCanary(t *testing.T) {
+	t.Helper()
 	lists := []client.ObjectList{
 		&v1alpha1.LogSinkList{}, &v1alpha1.ConnectionList{}, &v1alpha1.AuditLogList{}, &corev1.EventList{}, &corev1.ConfigMapList{}, &rbacv1.RoleList{},
 	}
