@@ -43,14 +43,14 @@ func readBounded(path string) ([]byte, error) {
 }
 
 // trusted are the checkpoints to hold the records against.
-func (o *verifyOptions) trusted(ctx context.Context, witness note.Verifiers) ([]verify.Trusted, error) {
+func (o *verifyOptions) trusted(ctx context.Context, keys note.Verifiers) ([]verify.Trusted, error) {
 	var all []verify.Trusted
 	for _, path := range o.checkpoints {
 		data, err := readBounded(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read checkpoint: %w", err)
 		}
-		trusted, err := parseTrusted(data, path, witness)
+		trusted, err := parseTrusted(data, path, keys)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (o *verifyOptions) trusted(ctx context.Context, witness note.Verifiers) ([]
 			return nil, err
 		}
 		for i := range logs {
-			if err := addLog(&all, &logs[i], "the cluster", witness); err != nil {
+			if err := addLog(&all, &logs[i], "the cluster", keys); err != nil {
 				return nil, fmt.Errorf("trusted checkpoint not usable: %w", err)
 			}
 		}
@@ -75,7 +75,7 @@ func (o *verifyOptions) trusted(ctx context.Context, witness note.Verifiers) ([]
 
 // parseTrusted reads a signed note, or AuditLogs as kubectl prints them: one,
 // a list, or several documents.
-func parseTrusted(data []byte, source string, witness note.Verifiers) ([]verify.Trusted, error) {
+func parseTrusted(data []byte, source string, keys note.Verifiers) ([]verify.Trusted, error) {
 	if bytes.HasPrefix(data, []byte(tree.OriginPrefix)) {
 		// Line feeds at the end get lost, or come to it, when text is copied.
 		return []verify.Trusted{{Note: string(bytes.TrimRight(data, "\r\n")) + "\n", Source: source}}, nil
@@ -92,7 +92,7 @@ func parseTrusted(data []byte, source string, witness note.Verifiers) ([]verify.
 			raw, err = yaml.YAMLToJSON(document)
 		}
 		if err == nil {
-			err = addTrusted(&all, raw, source, witness)
+			err = addTrusted(&all, raw, source, keys)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("trusted checkpoint not usable: %q is no signed note and holds no AuditLogs: %w", source, err)
@@ -104,7 +104,7 @@ func parseTrusted(data []byte, source string, witness note.Verifiers) ([]verify.
 	return all, nil
 }
 
-func addTrusted(all *[]verify.Trusted, raw []byte, source string, witness note.Verifiers) error {
+func addTrusted(all *[]verify.Trusted, raw []byte, source string, keys note.Verifiers) error {
 	var object struct {
 		Kind  string            `json:"kind"`
 		Items []json.RawMessage `json:"items"`
@@ -118,7 +118,7 @@ func addTrusted(all *[]verify.Trusted, raw []byte, source string, witness note.V
 		if err := json.Unmarshal(raw, &log); err != nil {
 			return err
 		}
-		return addLog(all, &log, source, witness)
+		return addLog(all, &log, source, keys)
 	case "AuditLogList", "List":
 		for _, item := range object.Items {
 			// The items of a typed list name no kind.
@@ -127,7 +127,7 @@ func addTrusted(all *[]verify.Trusted, raw []byte, source string, witness note.V
 				return err
 			}
 			if log.Kind == "" && object.Kind == "AuditLogList" || log.Kind == "AuditLog" {
-				if err := addLog(all, &log, source, witness); err != nil {
+				if err := addLog(all, &log, source, keys); err != nil {
 					return err
 				}
 			}
