@@ -169,6 +169,8 @@ func (c *checker) summarize() {
 			by = "the witness"
 		}
 		r.Summary = fmt.Sprintf("consistent up to %d%s; agrees with %s up to %d", r.Consistent, tail, by, r.Trusted)
+	case len(c.trusted) > 0:
+		r.Summary = fmt.Sprintf("consistent up to %d%s; tail, rollback and fork not excluded, as the trusted checkpoints are of the records before these", r.Consistent, tail)
 	default:
 		r.Summary = fmt.Sprintf("consistent up to %d%s; tail, rollback and fork not excluded, as no trusted checkpoint was given", r.Consistent, tail)
 	}

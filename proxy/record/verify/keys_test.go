@@ -86,6 +86,9 @@ func TestRotation(t *testing.T) {
 		if r := run(t, verify.Options{From: 30, Trusted: []verify.Trusted{b.trusted(b.size() - 1)}}, path); !r.OK {
 			t.Errorf("with the witness's keys: %+v", r)
 		}
+		if r := run(t, verify.Options{From: 30, Trusted: []verify.Trusted{b.trusted(10)}}, path); !r.OK || !strings.Contains(r.Logs[0].Summary, "not excluded, as the trusted checkpoints are of") {
+			t.Errorf("with a checkpoint of what comes before: %+v", r)
+		}
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 const (
 	tamperedSize, untouchedSize   = 100_000, 1_000_000
 	tamperedLimit, untouchedLimit = 5 * time.Second, 30 * time.Second
-	heapLimit                     = 160 << 20
+	heapLimit                     = 96 << 20
 )
 
 // sizes are the numbers of records, scaled down where this is not the full run.
