@@ -9,15 +9,14 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/doorward/doorward/proxy/record/spool"
 	"github.com/doorward/doorward/test/bench/record/load"
 )
 
 // disk measures write and fdatasync of one record in blocks that are already
-// written, one after the other: the disk's own rate.
-func disk(dir string, size int, duration time.Duration) (_ load.Result, err error) {
+// written, one after the other: the disk's own rate. There is one writer.
+func disk(dir string, size int, s load.Settings) (_ load.Result, err error) {
 	file, err := os.CreateTemp(dir, "disk-")
 	if err != nil {
 		return load.Result{}, fmt.Errorf("cannot measure the disk: %w", err)
@@ -43,7 +42,7 @@ func disk(dir string, size int, duration time.Duration) (_ load.Result, err erro
 		syncs++
 		return nil
 	}
-	return load.Run(load.Settings{Writers: 1, Duration: duration}, write, func() int { return syncs })
+	return load.Run(s, write, func() int { return syncs })
 }
 
 // countingDisk counts syncs of segments.

@@ -118,26 +118,34 @@ func bench(ctx context.Context, s settings) (err error) {
 	return nil
 }
 
-// kinds are all kinds of run, in the order of the table.
+// kinds are all kinds of run, in the order of the table. A disk that is asked
+// now and then takes longer than one that is kept busy, so paced appends have a
+// paced disk beside them.
 func kinds(ctx context.Context, s settings, root string, size int) []*row {
-	rows := []*row{{name: diskName, run: func() (load.Result, error) { return disk(root, size, s.duration) }}}
+	busy := load.Settings{Writers: 1, Duration: s.duration}
+	plain := &row{name: "write + fdatasync", run: func() (load.Result, error) { return disk(root, size, busy) }}
+	rows := []*row{plain}
 	for _, n := range s.writers {
-		rows = append(rows, &row{name: fmt.Sprintf("append, %d", n), run: func() (load.Result, error) {
+		rows = append(rows, &row{name: fmt.Sprintf("append, %d", n), disk: plain, run: func() (load.Result, error) {
 			return appends(ctx, root, load.Settings{Writers: n, Duration: s.duration})
 		}})
 	}
 	if s.pause > 0 {
-		n := slices.Max(s.writers)
-		rows = append(rows, &row{name: fmt.Sprintf("append, %d paced", n), run: func() (load.Result, error) {
-			return appends(ctx, root, load.Settings{Writers: n, Duration: s.duration, Pause: s.pause})
-		}})
+		calm := load.Settings{Writers: 1, Duration: s.duration, Pause: s.pause}
+		paced := &row{name: "write + fdatasync, paced", run: func() (load.Result, error) { return disk(root, size, calm) }}
+		rows = append(rows, paced)
+		for _, n := range slices.Compact([]int{slices.Min(s.writers), slices.Max(s.writers)}) {
+			rows = append(rows, &row{name: fmt.Sprintf("append, %d, paced", n), disk: paced, run: func() (load.Result, error) {
+				return appends(ctx, root, load.Settings{Writers: n, Duration: s.duration, Pause: s.pause})
+			}})
+		}
 	}
 	if s.peers == "" {
 		return rows
 	}
 	for _, library := range libraries {
 		for _, n := range s.writers {
-			rows = append(rows, &row{name: fmt.Sprintf("%s, %d", library, n), run: func() (load.Result, error) {
+			rows = append(rows, &row{name: fmt.Sprintf("%s, %d", library, n), disk: plain, run: func() (load.Result, error) {
 				return peer(ctx, s.peers, library, root, size, load.Settings{Writers: n, Duration: s.duration})
 			}})
 		}
