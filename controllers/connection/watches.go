@@ -62,11 +62,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 }
 
 func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.Connection) bool { return true }, client.InNamespace(object.GetNamespace()))
+	return r.requests(ctx, object.GetNamespace(), func(*v1alpha1.Connection) bool { return true })
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.Connection) bool { return true })
+	return r.requests(ctx, "", func(*v1alpha1.Connection) bool { return true })
 }
 
 // bySecret finds the Connections that a Secret belongs to, by name: the owner
@@ -76,10 +76,10 @@ func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []recon
 	if object.GetNamespace() == r.Namespace && r.sinkSecret(ctx, name) {
 		return r.all(ctx, object)
 	}
-	return r.requests(ctx, func(c *v1alpha1.Connection) bool {
+	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {
 		credential := c.Spec.Credential.Secret
 		return name == publish.SecretName(c.Name) || name == ServingSecretName(c.Name) || name == snapshot.SinkSecretName(c.Name) || credential != nil && credential.Name == name
-	}, client.InNamespace(object.GetNamespace()))
+	})
 }
 
 // sinkSecret says whether a LogSink names a Secret of the operator's namespace.
@@ -94,28 +94,31 @@ func (r *Reconciler) sinkSecret(ctx context.Context, name string) bool {
 
 func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
-	return r.requests(ctx, func(c *v1alpha1.Connection) bool {
+	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {
 		ref := authorityRef(c)
 		return name == TrustBundleName || name == report.ConfigMapName(c.Name) || ref != nil && ref.Name == name
-	}, client.InNamespace(object.GetNamespace()))
+	})
 }
 
 func (r *Reconciler) isolatedOnes(ctx context.Context, object client.Object) []reconcile.Request {
 	if strings.HasPrefix(object.GetName(), "doorward-") {
 		return nil
 	}
-	return r.requests(ctx, func(c *v1alpha1.Connection) bool { return c.Spec.Isolation != nil }, client.InNamespace(object.GetNamespace()))
+	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool { return c.Spec.Isolation != nil })
 }
 
-func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.Connection) bool, options ...client.ListOption) []reconcile.Request {
+// requests names the Connections that are wanted, in one namespace or, where that
+// is empty, in all. It lists all of them: an event may come from a namespace, such
+// as the operator's own, whose Connections the cache does not hold.
+func (r *Reconciler) requests(ctx context.Context, namespace string, wanted func(*v1alpha1.Connection) bool) []reconcile.Request {
 	var connections v1alpha1.ConnectionList
-	if err := r.Client.List(ctx, &connections, options...); err != nil {
+	if err := r.Client.List(ctx, &connections); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Connections that an event concerns")
 		return nil
 	}
 	var requests []reconcile.Request
 	for i := range connections.Items {
-		if c := &connections.Items[i]; wanted(c) {
+		if c := &connections.Items[i]; (namespace == "" || c.Namespace == namespace) && wanted(c) {
 			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: c.Namespace, Name: c.Name}})
 		}
 	}

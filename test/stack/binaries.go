@@ -17,12 +17,19 @@ import (
 type Binaries struct {
 	Manager string
 	Proxy   string
+	// Plugin is kubectl-doorward.
+	Plugin string
 }
 
 // Beside names the programs in the folder of another, where `make build` puts them.
 func Beside(program string) Binaries {
-	dir := filepath.Dir(program)
-	return Binaries{Manager: filepath.Join(dir, "manager"), Proxy: filepath.Join(dir, "proxy")}
+	return in(filepath.Dir(program))
+}
+
+func in(dir string) Binaries {
+	return Binaries{
+		Manager: filepath.Join(dir, "manager"), Proxy: filepath.Join(dir, "proxy"), Plugin: filepath.Join(dir, "kubectl-doorward"),
+	}
 }
 
 // Build compiles the product's programs into bin/, or bin/race/ with the race
@@ -35,8 +42,8 @@ func Build(ctx context.Context, race bool) (Binaries, error) {
 		dir = filepath.Join(dir, "race")
 		args = append(args, "-race")
 	}
-	built := Binaries{Manager: filepath.Join(dir, "manager"), Proxy: filepath.Join(dir, "proxy")}
-	args = append(args, "-o", dir+string(filepath.Separator), "./cmd/manager", "./cmd/proxy")
+	built := in(dir)
+	args = append(args, "-o", dir+string(filepath.Separator), "./cmd/manager", "./cmd/proxy", "./cmd/kubectl-doorward")
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = root
 	if output, err := command.CombinedOutput(); err != nil {

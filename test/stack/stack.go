@@ -254,3 +254,6 @@ func (i indent) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Plugin is the path of kubectl-doorward.
+func (s *Stack) Plugin() string { return s.binaries.Plugin }
