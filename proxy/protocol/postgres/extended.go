@@ -95,7 +95,7 @@ func (s *session) preview(ctx context.Context, st *statement, cat *loaded) error
 			return nil
 		}
 	}
-	op, err := s.decide(ctx, st, cat, nil, false)
+	op, err := s.decide(ctx, st, cat, nil, false, false)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	if err := s.fetchable(ctx, st); err != nil {
 		return s.refuseText(ctx, st.Kind, st.Text, err)
 	}
-	op, err := s.decide(ctx, st, cat, p, true)
+	op, err := s.decide(ctx, st, cat, p, s.readsOnly(st), true)
 	if err != nil {
 		return err
 	}

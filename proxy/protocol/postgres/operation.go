@@ -203,12 +203,23 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 	return st, cat, nil
 }
 
-// decide puts one statement before the road. Hold says whether the caller can
-// be made to wait. The error is the refusal, recorded.
-func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, hold bool) (*operation, error) {
+// readsOnly says that statements which are forwarded together only read, and
+// that nothing forwarded before may have changed what their names stand for.
+func (s *session) readsOnly(statements ...*statement) bool {
+	if slices.ContainsFunc(statements, func(st *statement) bool { return !st.Effects.ReadOnly }) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ddl
+}
+
+// decide puts one statement before the road. Overlap says that it only reads,
+// hold that the caller can be made to wait. The error is the refusal, recorded.
+func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, overlap, hold bool) (*operation, error) {
 	op := &operation{statement: st, catalog: cat}
 	ask := access.Ask{
-		Operation: st.operation, Hidden: st.hidden, ReadOnly: st.Effects.ReadOnly,
+		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap,
 		CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) },
 	}
 	if p != nil {

@@ -225,7 +225,7 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 		return nil, s.refuseText(ctx, "Query", text, err)
 	}
 	e := &expected{kind: awaitQuery}
-	moved := s.moved
+	moved, overlap := s.moved, s.readsOnly(statements...)
 	for _, st := range statements {
 		refusal := s.full(st)
 		if moved && !st.endsTransaction() {
@@ -241,7 +241,7 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 		}
 		moved = moved || st.Effects.MovesNames
 		var op *operation
-		if op, err = s.decide(ctx, st, cat, nil, true); err != nil {
+		if op, err = s.decide(ctx, st, cat, nil, overlap, true); err != nil {
 			break
 		}
 		e.operations = append(e.operations, op)

@@ -26,6 +26,7 @@ func newBuilder() *builder {
 		invoke:    map[uint32][]uint32{},
 		closures:  map[uint32][]uint32{},
 		derived:   map[uint32][]uint32{},
+		locking:   map[uint32]bool{},
 	}}
 }
 
@@ -168,6 +169,19 @@ func (b *builder) addOperator(row []string) error {
 
 func (b *builder) addCast(row []string) error {
 	b.c.casts[qualified{row[0], row[1]}] = true
+	return nil
+}
+
+func (b *builder) addHidden(row []string) error {
+	id, err := oid(row[0])
+	if err != nil {
+		return err
+	}
+	if id == 0 {
+		b.c.hidden = true
+	} else {
+		b.c.locking[id] = true
+	}
 	return nil
 }
 

@@ -134,6 +134,9 @@ type Catalog struct {
 
 	closures map[uint32][]uint32
 	derived  map[uint32][]uint32
+
+	locking map[uint32]bool // rule owners that lock the rows they read
+	hidden  bool
 }
 
 // Database is the name of the database the snapshot was taken from.
@@ -214,6 +217,18 @@ func (c *Catalog) RuleFunctions(oid uint32) []*Function {
 	}
 	return out
 }
+
+// LocksRows says whether reading the relation locks rows, as a view with FOR
+// UPDATE does, itself or behind other views.
+func (c *Catalog) LocksRows(oid uint32) bool {
+	return slices.ContainsFunc(c.closures[oid], func(member uint32) bool { return c.locking[member] })
+}
+
+// HasHiddenCalls says whether values may call functions that a statement does
+// not name: user-defined casts that run a function, but for those of
+// extensions, or checks of domains by functions that are not built in or are
+// volatile.
+func (c *Catalog) HasHiddenCalls() bool { return c.hidden }
 
 // reach returns start and everything reachable from it, sorted.
 func reach(start uint32, edges ...map[uint32][]uint32) []uint32 {

@@ -38,6 +38,7 @@ func answers() [][][]string {
 		{{"public", "mood"}},
 		{{"public", "==="}},
 		{{"public", "mood"}},
+		{{"20002"}, {"0"}},
 		nil,
 	}
 }

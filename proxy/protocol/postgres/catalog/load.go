@@ -58,6 +58,7 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"types", queryTypes, 2, b.addType},
 		{"operators", queryOperators, 2, b.addOperator},
 		{"casts", queryCasts, 2, b.addCast},
+		{"hidden calls and locks", queryHidden, 1, b.addHidden},
 	}
 	for _, s := range steps {
 		rows, err := q.Query(ctx, s.query)

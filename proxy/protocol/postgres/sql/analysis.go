@@ -82,6 +82,9 @@ func (a *analysis) leave() { a.depth-- }
 // finish sorts and seals the statement.
 func (a *analysis) finish() {
 	s := a.out
+	if a.cat.HasHiddenCalls() {
+		s.Effects.ReadOnly = false
+	}
 	if len(a.accesses) == 0 {
 		a.accesses = []Access{{Action: ActionEvaluate}}
 	}

@@ -33,6 +33,9 @@ func (a *analysis) expr(n ast.Node, level *scope) {
 		a.operatorExpr(n)
 	case *ast.SubLink:
 		a.operator(n.OperName)
+		if !isNilNode(n.Testexpr) && (n.OperName == nil || len(n.OperName.Items) == 0) {
+			a.operatorName("", "=") // IN
+		}
 	case *ast.SortBy:
 		a.operator(n.UseOp)
 	case *ast.CaseExpr:

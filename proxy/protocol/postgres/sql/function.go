@@ -85,7 +85,7 @@ func (a *analysis) callOne(f *catalog.Function) {
 			"set_config is not forwarded: it can change the role or the search path"))
 	}
 	if harmless(f) {
-		if f.Volatility == 'v' {
+		if f.Volatility == 'v' || writes(f) {
 			a.out.Effects.ReadOnly = false
 		}
 		return

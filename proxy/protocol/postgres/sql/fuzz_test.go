@@ -39,7 +39,7 @@ func smallCatalog(tb testing.TB) *catalog.Catalog {
 		{{"20006", "20000"}},
 		nil, nil, functions,
 		{{"pg_catalog", "text"}},
-		nil, nil, nil,
+		nil, nil, nil, nil,
 	}
 	call := 0
 	c, err := catalog.Load(context.Background(), catalog.QuerierFunc(func(context.Context, string) ([][]string, error) {

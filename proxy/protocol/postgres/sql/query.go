@@ -296,6 +296,9 @@ func (a *analysis) join(j *ast.JoinExpr, level *scope) []*fromItem {
 			i.natural = true
 		}
 	}
+	if j.IsNatural {
+		a.operatorName("", "=")
+	}
 	if j.UsingClause != nil && len(j.UsingClause.Items) > 0 {
 		a.operatorName("", "=")
 		level.merged = true

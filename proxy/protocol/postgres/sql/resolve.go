@@ -106,6 +106,10 @@ func (a *analysis) named(schema, name string) (target, bool) {
 // touch notes the closure of a relation, and refuses those that hold
 // credentials.
 func (a *analysis) touch(t target) {
+	if len(t.session) > 0 {
+		// What the session made, the catalog does not show: it may be a view.
+		a.out.Effects.ReadOnly = false
+	}
 	if t.rel == nil || slices.Contains(a.facts.touched, t.rel.OID) {
 		return
 	}
@@ -119,15 +123,19 @@ func (a *analysis) touch(t target) {
 }
 
 // readOnly ends ReadOnly where reading the relation runs more than the server's
-// own harmless functions: those of views, of row security, of foreign data.
+// own harmless functions: those of views, of row security, of foreign data; or
+// where it locks rows.
 func (a *analysis) readOnly(oid uint32) {
+	if a.cat.LocksRows(oid) {
+		a.out.Effects.ReadOnly = false
+	}
 	for _, member := range a.cat.BaseRelations(oid) {
 		if r, ok := a.cat.Relation(member); ok && (r.Kind == catalog.KindForeignTable || r.RowSecurity) {
 			a.out.Effects.ReadOnly = false
 		}
 	}
 	for _, f := range a.cat.RuleFunctions(oid) {
-		if f.OID >= catalog.FirstUserOID || f.Volatility == 'v' && !harmlessVolatile[f.Name] {
+		if f.OID >= catalog.FirstUserOID || writes(f) || f.Volatility == 'v' && !harmlessVolatile[f.Name] {
 			a.out.Effects.ReadOnly = false
 		}
 	}

@@ -183,7 +183,7 @@ func (a *analysis) prepare(s *ast.PrepareStmt) {
 	}
 	b.finish()
 	a.adopt(inner)
-	a.out.Effects.Prepares, a.out.Effects.Prepared = s.Name, inner
+	a.out.Effects.Prepares, a.out.Effects.Prepared, a.out.Effects.ReadOnly = s.Name, inner, false
 	// All references are the inner statement's, which is checked by itself.
 	a.facts.inner, a.facts.tokens = inner, nil
 }
