@@ -129,6 +129,9 @@ func (d *Delivery) Want(connection string, s *snapshot.Snapshot) {
 func (d *Delivery) SecretChanged(connection string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.ended {
+		return // nobody would close what is opened now
+	}
 	for name, r := range d.routes {
 		if r.connection == connection && r.settings.Secret {
 			d.use(name, r)
@@ -199,6 +202,11 @@ func (d *Delivery) reconcile() {
 			if err := d.add(name, from[name], sinks[name]); err != nil {
 				d.lost[name] = err
 			}
+		case remote(r.settings.Type) != remote(sinks[name].Type):
+			// Another LogSink of that name: whether it counts as remote cannot
+			// change while it is fed.
+			d.lost[name] = errLeaving
+			d.remove(name, r)
 		case !reflect.DeepEqual(r.settings, sinks[name]), r.settings.Secret && r.connection != from[name]:
 			r.connection, r.settings = from[name], sinks[name]
 			d.use(name, r)
