@@ -61,7 +61,7 @@ proves nothing, or the command was not understood.`,
 	flags.BoolVar(&o.witness, "witness", false, "Take the checkpoints that the cluster's witness holds.")
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "With --witness, take those of all namespaces.")
 	flags.StringVar(&o.witnessKey, "witness-key", "", "Key that must have signed each trusted checkpoint: a note verifier, a file with it, or the ConfigMap doorward-witness in YAML or JSON.")
-	flags.BoolVar(&o.requireAll, "require-all", false, "Fail where a log that the witness knows has no record here.")
+	flags.BoolVar(&o.requireAll, "require-all", false, "Fail where a log that the witness knows has no record here, and where it has no checkpoint of a log that is here.")
 	flags.Int64Var(&o.from, "from", 0, "Index of the first record that must be there, where earlier ones were removed on purpose.")
 	flags.BoolVar(&o.anyOrder, "any-order", false, "Accept files that hold the records in another order, as those from several partitions do.")
 	flags.StringVarP(&o.output, "output", "o", "text", "Output format. One of: (text, json).")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -227,7 +228,8 @@ func Head(data []byte) (Position, error) {
 		return Position{}, fmt.Errorf("%w: does not begin with %q, a log id and an index", ErrMalformed, first)
 	}
 	index, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil || index < 0 || len(digits) > 1 && digits[0] == '0' {
+	// The greatest number has none behind it.
+	if err != nil || index < 0 || index == math.MaxInt64 || len(digits) > 1 && digits[0] == '0' {
 		return Position{}, fmt.Errorf("%w: index %q", ErrMalformed, digits)
 	}
 	return Position{LogID: string(log), Index: index}, nil

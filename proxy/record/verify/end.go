@@ -20,7 +20,7 @@ type state struct {
 
 // end judges the log when all of it is seen: what its end means, which of two
 // histories is the log's, which doubts remain.
-func (c *checker) end(states []state, from int64) {
+func (c *checker) end(states []state, from int64, strict bool) {
 	if c.report.First > from {
 		c.find(Finding{
 			Verdict: Missing, First: from, Last: c.report.First - 1, Exact: true,
@@ -36,6 +36,9 @@ func (c *checker) end(states []state, from int64) {
 	c.judgeEnd(states)
 	c.report.Closed = c.closed > 0 && c.closed == c.next-1
 	c.judgeSignatures()
+	if strict && c.report.Trusted == 0 && len(c.report.Findings) == 0 {
+		c.unknown()
+	}
 	slices.SortStableFunc(c.report.Findings, func(a, b Finding) int { return cmp.Compare(a.First, b.First) })
 	c.summarize()
 }
@@ -147,6 +150,16 @@ func (c *checker) judgeSignatures() {
 			Remedy:   "give files that reach to the next checkpoint, at most a second later, or a checkpoint with --checkpoint",
 		})
 	}
+}
+
+// unknown is a log of which nothing that is trusted says that it is one of
+// those that were to be verified: anybody can make a log with a key of their own.
+func (c *checker) unknown() {
+	c.find(Finding{
+		Verdict: Unsigned, First: c.report.First, Last: c.next - 1,
+		Sentence: "no trusted checkpoint is of these records, so nothing says that a proxy wrote them",
+		Remedy:   "give the witness's checkpoints of this log too: from all namespaces, and newer than the log's beginning; where the witness does not know it, find out who made it",
+	})
 }
 
 // summarize says in a sentence what is known of the log.

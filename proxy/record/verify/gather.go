@@ -151,7 +151,7 @@ func (g *gatherer) note(worker int, number uint32, e *entry, kind record.Type, j
 		}
 		return nil
 	}
-	if d.Checkpoint == nil || d.Checkpoint.Size < 0 {
+	if d.Checkpoint == nil {
 		return nil
 	}
 	room, err := g.marks.lanes[worker].add()
@@ -166,7 +166,8 @@ func (g *gatherer) note(worker int, number uint32, e *entry, kind record.Type, j
 		}
 	}
 	e.noted = g.noted
-	m := mark{log: number, size: d.Checkpoint.Size, index: e.index, noted: g.noted, place: e.place}
+	// A negative size, which no signed note has, fails as 0 does.
+	m := mark{log: number, size: max(d.Checkpoint.Size, 0), index: e.index, noted: g.noted, place: e.place}
 	m.encode(room)
 	text := binary.BigEndian.AppendUint32(nil, uint32(len(d.Checkpoint.Note))) //nolint:gosec // part of a record
 	text = append(text, d.Checkpoint.Note...)

@@ -25,7 +25,9 @@ func (v *verification) ahead(c *checker, stream *stream) ([]state, error) {
 		if err != nil {
 			return nil, err
 		}
-		if checkpoint, err := c.keys.Open(signed); err == nil && checkpoint.Size == m.size {
+		if checkpoint, err := c.keys.Open(signed); err != nil || checkpoint.Size != m.size {
+			c.badSignature(m.index, m.place, "checkpoint")
+		} else {
 			all = []state{{what: fmt.Sprintf("the checkpoint in record %d", m.index), path: v.sources.Files[m.place.file].Path, next: m.size}}
 		}
 	}
@@ -69,8 +71,9 @@ func (v *verification) finish() {
 		}
 	}
 	slices.SortFunc(r.Logs, func(a, b LogReport) int { return strings.Compare(a.Log, b.Log) })
+	slices.Sort(r.Absent)
 	v.unreadable()
-
+	v.emptied()
 	if v.options.RequireAll {
 		for _, id := range r.Absent {
 			r.Findings = append(r.Findings, Finding{
@@ -88,6 +91,36 @@ func (v *verification) finish() {
 		})
 	}
 	r.OK = len(r.All()) == 0
+}
+
+// emptied reports directories of logs whose records are all gone, though their
+// readers have had some of the last segment.
+func (v *verification) emptied() {
+	for number, dir := range v.sources.Dirs {
+		last := int64(0)
+		for _, f := range v.sources.Files {
+			if f.Dir == number {
+				last = max(last, f.Segment)
+			}
+		}
+		next := map[string]int64{}
+		for _, cursor := range dir.Cursors {
+			next[cursor.Log] = max(next[cursor.Log], cursor.Next)
+		}
+		if w := dir.Witness; w != nil {
+			next[w.Log] = max(next[w.Log], w.Next)
+		}
+		for id, next := range next {
+			if next <= last || slices.ContainsFunc(v.report.Logs, func(log LogReport) bool { return log.Log == id }) {
+				continue
+			}
+			v.report.Findings = append(v.report.Findings, Finding{
+				Verdict: Truncated, Log: id, First: last, Last: next - 1, Exact: true, File: dir.Path,
+				Sentence: fmt.Sprintf("%s missing: %s holds no record, and its readers have had %d", are(last, next-1), dir.Path, next),
+				Remedy:   "get the log from a sink or from the proxy's own directory",
+			})
+		}
+	}
 }
 
 // unreadable reports what could not be read.

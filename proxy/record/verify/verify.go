@@ -25,7 +25,8 @@ type Options struct {
 	// Witness, where not nil, has the keys of which one must have signed every
 	// trusted checkpoint.
 	Witness note.Verifiers
-	// RequireAll makes a trusted log without a record here a finding.
+	// RequireAll makes it a finding where a trusted log has no record here, and
+	// where a log here agrees with no trusted checkpoint.
 	RequireAll bool
 	// From is the index of the first record that must be there.
 	From int64
@@ -113,7 +114,6 @@ func (v *verification) trust() error {
 			v.report.Absent = append(v.report.Absent, id)
 		}
 	}
-	slices.Sort(v.report.Absent)
 	return nil
 }
 
@@ -166,8 +166,11 @@ func (v *verification) log(ctx context.Context, stream *stream) error {
 		c.record(group.variants)
 		v.inOrder(c, group)
 	}
-	if len(c.branches) == 0 {
-		return nil // nothing but a line broken off
+	if len(c.branches) == 0 { // nothing but a line broken off
+		if trusted != nil {
+			v.report.Absent = append(v.report.Absent, info.id)
+		}
+		return nil
 	}
 	if _, err = v.checkpoints(c, stream, points); err != nil {
 		return err
@@ -178,7 +181,7 @@ func (v *verification) log(ctx context.Context, stream *stream) error {
 		return err
 	}
 	states = append(states, ahead...)
-	c.end(states, v.options.From)
+	c.end(states, v.options.From, v.options.RequireAll)
 	v.locate(c.report.Findings)
 	v.report.Logs = append(v.report.Logs, *c.report)
 	return nil

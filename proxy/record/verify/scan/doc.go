@@ -5,8 +5,9 @@
 // or a copy of it, in files of JSON lines, plain or compressed with gzip, and
 // in lines of other forms that carry the record as text.
 //
-// A directory with segments ("<20 digits>.log") is read as a log's directory;
-// every other file is read line by line, whatever its name. Of a line it takes
+// A directory with segments ("<20 digits>.log") is read as a log's directory,
+// of which the files that package spool names are left out; every other file is
+// read line by line, whatever its name. Of a line it takes
 //
 //  1. the line itself, where it begins as a record does;
 //  2. else, of a line that is JSON, each string in it that is a record, such as
@@ -15,5 +16,5 @@
 //     value ends, as behind the header of a syslog line.
 //
 // Nothing is written, nothing is kept in memory, and symbolic links inside
-// directories are not followed.
+// directories are not followed but are a Problem, as they may stand for records.
 package scan

@@ -98,9 +98,11 @@ func Scan(ctx context.Context, sources *Sources, options Options, visit func(wor
 func (s *scanner) feed(ctx context.Context) error {
 	for number := range s.sources.Files {
 		var err error
-		if s.sources.Files[number].IsSegment {
+		switch file := &s.sources.Files[number]; {
+		case file.Irregular:
+		case file.IsSegment:
 			err = s.send(ctx, job{file: number, segment: true})
-		} else {
+		default:
 			err = s.feedLines(ctx, number)
 		}
 		if err != nil {

@@ -38,6 +38,8 @@ type File struct {
 	Dir       int
 	Segment   int64
 	Last      bool
+	// Irregular says that it is no regular file, so it is not read.
+	Irregular bool
 	// First is the record that a file's name says is its first, if it does.
 	First *record.Position
 	// Records is the number of records found in it.
@@ -65,6 +67,8 @@ type Cursor struct {
 
 var (
 	segmentName = regexp.MustCompile(`^(\d{20})\.log$`)
+	// ownName are the names of a log's directory, see package spool.
+	ownName = regexp.MustCompile(`^(?:\d{20}\.(?:log|open)|.*\.tmp|lock|key|key\.next|keys|witness|state|cursors|lost\+found)$`)
 	// fileName is what the file sink calls its files, objectName what the object
 	// store sink calls its objects.
 	fileName   = regexp.MustCompile(`(?:^|/)([0-9a-f]{32})-(\d{20})\.jsonl(?:\.gz)?$`)
@@ -138,11 +142,13 @@ func (s *Sources) walk(dir string) error {
 	}
 	if number >= 0 {
 		s.Files[last].Last = true
-		return nil
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		switch {
+		// What else is beside segments counts too: a file that looks like a
+		// segment must not hide others.
+		case number >= 0 && ownName.MatchString(e.Name()):
 		case e.IsDir():
 			if err := s.walk(path); err != nil {
 				return err
@@ -153,6 +159,9 @@ func (s *Sources) walk(dir string) error {
 				return err
 			}
 			s.add(path, info)
+		default:
+			s.Files = append(s.Files, File{Path: path, Dir: -1, Irregular: true})
+			s.Problems = append(s.Problems, Problem{File: len(s.Files) - 1, Index: -1, What: "it is no regular file, or a link, which is not followed: give what it leads to"})
 		}
 	}
 	return nil
