@@ -10,14 +10,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/record/spool"
-)
-
-// The types of the log's problems.
-const (
-	// problemLog says that the log takes no records.
-	problemLog = "LogWritable"
-	// problemSpace says that it soon may not.
-	problemSpace = "LogSpace"
+	"github.com/doorward/doorward/proxy/report"
 )
 
 // How often the log is looked at, how often a problem's words are renewed, and
@@ -48,9 +41,9 @@ func (c *connection) watchLog(ctx context.Context) {
 
 func (c *connection) checkLog() {
 	if err := c.proxy.spool.Err(); err != nil {
-		c.problems.Set(problemLog, "LogUnavailable", err.Error())
+		c.problems.Set(report.LogWritable, "LogUnavailable", err.Error())
 	} else {
-		c.problems.Clear(problemLog)
+		c.problems.Clear(report.LogWritable)
 	}
 }
 
@@ -74,10 +67,10 @@ func (s *space) check(usage spool.Usage, now time.Time) {
 			held = "records come faster than space becomes free: make the log larger"
 		}
 		s.tight, s.told = true, now
-		s.problems.Set(problemSpace, "LogFillsUp", fmt.Sprintf(
+		s.problems.Set(report.LogSpace, "LogFillsUp", fmt.Sprintf(
 			"%d%% of the log's %d bytes are used, and operations are refused when it is full (--spool-max-bytes): %s", percent, usage.Max, held))
 	case s.tight:
 		s.tight = false
-		s.problems.Clear(problemSpace)
+		s.problems.Clear(report.LogSpace)
 	}
 }

@@ -5,12 +5,14 @@ package connection
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/report"
 )
 
 // writeStatus writes every condition from what the steps observed.
@@ -19,6 +21,7 @@ func (r *Reconciler) writeStatus(s *scope, runErr error) {
 	c.Status.ObservedGeneration = c.Generation
 	c.Status.Endpoint = endpoint(c, r.Protocols)
 	if s.reached["observe"] {
+		r.warnOfLogs(s)
 		c.Status.Proxies = proxies(s)
 	}
 	verdicts := []kit.Verdict{
@@ -111,10 +114,12 @@ func proxyAvailable(s *scope) kit.Verdict {
 	problem, behind := "", ""
 	reason := v1alpha1.ReasonProxyDegraded
 	for _, o := range s.live {
+		hindered := slices.IndexFunc(o.Problems, report.Problem.Hinders)
 		switch {
-		case len(o.Problems) > 0:
-			problem = fmt.Sprintf("proxy %q: %s", o.Instance, o.Problems[0].Message)
-			reason = known(o.Problems[0].Reason, v1alpha1.ReasonProxyDegraded, v1alpha1.ReasonDuplicateInstance)
+		case hindered >= 0:
+			p := o.Problems[hindered]
+			problem = fmt.Sprintf("proxy %q: %s", o.Instance, p.Message)
+			reason = known(p.Reason, v1alpha1.ReasonProxyDegraded, v1alpha1.ReasonDuplicateInstance)
 		case o.Revision == s.outcome.Revision:
 			return kit.True(kind, v1alpha1.ReasonProxyServing, "")
 		default:
@@ -148,12 +153,38 @@ func proxies(s *scope) []v1alpha1.ProxyStatus {
 		status := v1alpha1.ProxyStatus{
 			Instance: o.Instance, Revision: max(0, o.Revision), ObservedAt: metav1.NewTime(o.ObservedAt), Address: cut(o.Address, 512),
 		}
-		if len(o.Problems) > 0 {
-			status.Message = cut(o.Problems[0].Reason+": "+o.Problems[0].Message, 1024)
-		}
+		status.Message = cut(trouble(o), 1024)
 		all = append(all, status)
 	}
 	return all
+}
+
+// trouble is the worst of an instance's problems in a sentence; empty for none.
+func trouble(o observed) string {
+	if len(o.Problems) == 0 {
+		return ""
+	}
+	worst := o.Problems[max(0, slices.IndexFunc(o.Problems, report.Problem.Hinders))]
+	return worst.Reason + ": " + worst.Message
+}
+
+// warnOfLogs tells, once for each change, that an instance cannot record, soon
+// may not, or has a log that the witness does not confirm.
+func (r *Reconciler) warnOfLogs(s *scope) {
+	told := map[string]string{}
+	for _, p := range s.connection.Status.Proxies {
+		told[p.Instance], _, _ = strings.Cut(p.Message, ":")
+	}
+	for _, o := range s.live {
+		for _, p := range o.Problems {
+			if p.Type != report.LogWritable && p.Type != report.LogSpace && p.Type != report.LogConsistent {
+				continue
+			}
+			if now, _, _ := strings.Cut(trouble(o), ":"); now == p.Reason && now != told[o.Instance] {
+				r.warn(s, p.Reason, "Record", "proxy %q: %s", o.Instance, p.Message)
+			}
+		}
+	}
 }
 
 // known returns the reason if it is one of those that the API documents.

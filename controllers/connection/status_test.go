@@ -88,6 +88,12 @@ func TestVerdicts(t *testing.T) {
 			nil,
 			available(external()), metav1.ConditionFalse, v1alpha1.ReasonProxyDegraded, "full",
 		},
+		"NearlyFull": {
+			"A log that fills up, or that the witness does not confirm, is for people to look at; the proxy serves.",
+			scope{reached: reached, outcome: present, live: []observed{proxy(7, report.Problem{Type: report.LogConsistent}, report.Problem{Type: report.LogSpace})}},
+			nil,
+			available(external()), metav1.ConditionTrue, v1alpha1.ReasonProxyServing, "",
+		},
 		"Duplicate": {
 			"Two have one id.",
 			scope{reached: reached, outcome: present, live: []observed{proxy(7, report.Problem{Reason: v1alpha1.ReasonDuplicateInstance, Message: "two of them"})}},

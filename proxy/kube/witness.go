@@ -26,10 +26,6 @@ const (
 	witnessLast = 4 * time.Second
 )
 
-// problemConsistent is the type of the problem that the log is not what the
-// witness has seen.
-const problemConsistent = "LogConsistent"
-
 // WitnessedLog is a log's side of its witness: see spool.Witness.
 type WitnessedLog interface {
 	// Changed is closed when there is a newer checkpoint than at the call.

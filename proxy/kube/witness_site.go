@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/gentype"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/witness"
 )
 
@@ -256,9 +257,9 @@ func (s *witnessSite) report(reason string, err error) {
 	}
 	for _, problems := range s.connections {
 		if err != nil {
-			problems.Set(problemConsistent, reason, text)
+			problems.Set(report.LogConsistent, reason, text)
 		} else {
-			problems.Clear(problemConsistent)
+			problems.Clear(report.LogConsistent)
 		}
 	}
 	if reason != "" && s.said != reason {

@@ -133,7 +133,7 @@ func (w *witnessed) hold(signed string, c tree.Checkpoint, change func(*v1alpha1
 
 func (w *witnessed) problem() report.Problem {
 	for _, p := range w.problems.List() {
-		if p.Type == problemConsistent {
+		if p.Type == report.LogConsistent {
 			return p
 		}
 	}

@@ -81,6 +81,20 @@ type Problem struct {
 	Message string `json:"message"`
 }
 
+// The types of the problems with an instance's log.
+const (
+	// LogWritable: the log takes no records, so that everything is refused.
+	LogWritable = "LogWritable"
+	// LogSpace: the log is nearly full.
+	LogSpace = "LogSpace"
+	// LogConsistent: the witness holds another history of the log.
+	LogConsistent = "LogConsistent"
+)
+
+// Hinders says whether the problem keeps the instance from serving. The others
+// are for people to look at.
+func (p Problem) Hinders() bool { return p.Type != LogSpace && p.Type != LogConsistent }
+
 // Encode makes the entry's text. Where it would be too long, the sinks' errors
 // are left out first: an instance whose report is missing is taken to be gone.
 func Encode(r Report) (string, error) {
