@@ -27,6 +27,7 @@ type options struct {
 	spool         string
 	spoolBytes    int64
 	witness       bool
+	keyMaxAge     time.Duration
 	instance      string
 	credentialDir string
 	servingDir    string
@@ -36,6 +37,9 @@ type options struct {
 	verbosity     int
 	version       bool
 }
+
+// defaultKeyMaxAge is 90 days.
+const defaultKeyMaxAge = 90 * 24 * time.Hour
 
 // errUsage says that the command line was wrong and the usage was shown.
 var errUsage = errors.New("usage")
@@ -76,6 +80,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	flags.IntVar(&o.verbosity, "v", 0, "verbosity of the proxy's own messages")
 	flags.BoolVar(&o.witness, "witness", true, "show the log to the manager, its witness, and keep records until it has seen them; false where no manager takes checkpoints")
+	flags.DurationVar(&o.keyMaxAge, "log-key-max-age", defaultKeyMaxAge, "`age` from which the key that signs the log is replaced at the start; 0 for never")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return o, errors.Join(errUsage, err)
@@ -106,6 +111,8 @@ func (o *options) validate() error {
 		return errors.New("nothing to serve: give --connection=namespace/name")
 	case o.spool == "":
 		return errors.New("no place for the log: give --spool=DIR")
+	case o.keyMaxAge < 0:
+		return fmt.Errorf("invalid --log-key-max-age: want a positive time, or 0 for never: %v", o.keyMaxAge)
 	case o.instance == "" || len(o.instance) > 253 || strings.Trim(o.instance, instanceCharacters) != "":
 		return fmt.Errorf("invalid --instance: want 1 to 253 of letters, digits, '-', '_' and '.': %q", o.instance)
 	case (o.credentialDir != "" || o.servingDir != "") && len(o.connections) > 1:

@@ -76,7 +76,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	}
 	defer p.shows.Close()
 	p.spool, err = spool.Open(ctx, spool.Options{
-		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart, Witness: o.witness,
+		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart, Witness: o.witness, KeyMaxAge: o.keyMaxAge,
 		AwaitRemote: func(ctx context.Context, index int64) error { return p.delivery.AwaitRemote(ctx, index) },
 	})
 	if err != nil {
