@@ -81,6 +81,24 @@ var story = []step{
 		expect:  []string{`alice`, `OperationDecided`, `OperationHeld`, `RequireApproval`},
 	},
 	{
+		title:   "The log is whole: every record is held against what the witness, the manager, has signed",
+		command: `kubectl doorward audit verify --witness -n shop "$PLAYGROUND/records"`,
+		await:   `agrees with the trusted checkpoint`,
+		expect:  []string{`: OK`, `agrees with the trusted checkpoint`},
+	},
+	{
+		title:   "Whoever edits a record is found out, and the record is named",
+		command: `cp -r "$PLAYGROUND/records" "$PLAYGROUND/edited" && sed -i '0,/id = 7/s//id = 9/' "$PLAYGROUND"/edited/*.jsonl && kubectl doorward audit verify --witness -n shop "$PLAYGROUND/edited"`,
+		exit:    1,
+		expect:  []string{`record \d+ .*changed|edited`},
+	},
+	{
+		title:   "... and whoever cuts off the end",
+		command: `mkdir "$PLAYGROUND/cut" && for f in "$PLAYGROUND"/records/*.jsonl; do head -n -20 "$f" > "$PLAYGROUND/cut/${f##*/}"; done; kubectl doorward audit verify --witness -n shop "$PLAYGROUND/cut"`,
+		exit:    1,
+		expect:  []string{`truncated|missing`},
+	},
+	{
 		title:   "The target's own log shows Alice too, not the shared account",
 		command: `grep -m 3 -o 'app=doorward:alice[^ ]* .*orders.*' "$PLAYGROUND/postgres.log"`,
 		expect:  []string{`doorward:alice`},

@@ -79,7 +79,7 @@ func (p *playground) variables() [][2]string {
 		{"KUBECONFIG_ALICE", filepath.Join(p.Dir, "alice.kubeconfig")},
 		{"KUBECONFIG_BOB", filepath.Join(p.Dir, "bob.kubeconfig")},
 		{"PSQL_SHOP", p.PSQL(p.Proxy())},
-		{"PATH", strings.Join([]string{p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},
+		{"PATH", strings.Join([]string{filepath.Dir(p.Plugin()), p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},
 	}
 }
 
