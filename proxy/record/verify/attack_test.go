@@ -5,13 +5,16 @@ package verify_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -159,6 +162,46 @@ func TestGreatestIndex(t *testing.T) {
 		r := run(t, verify.Options{}, write(t, t.TempDir(), "a", append(slices.Clone(b.lines), start(b.id, index))))
 		if diff := cmp.Diff(want, findings(r)); diff != "" {
 			t.Errorf("index %d: -want +got:\n%s", index, diff)
+		}
+	}
+}
+
+// TestManyChanges: many changes do not make verifying many times slower, also
+// where a file has to be decompressed from its beginning to read a record again.
+func TestManyChanges(t *testing.T) {
+	b := newBuilder(t)
+	for range 600 {
+		b.add(20)
+		b.checkpoint(false)
+	}
+	lines := b.lines
+	for i := 5; i < len(b.lines); i += 21 {
+		lines = edit(edit(lines, i), i+7)
+	}
+	path := filepath.Join(t.TempDir(), "log.gz")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := gzip.NewWriter(file)
+	if _, err := w.Write(bytes.Join(lines, []byte("\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	r := run(t, verify.Options{}, path)
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("took %s", took)
+	}
+	log := r.Logs[0]
+	if n := len(log.Findings) + log.MoreFindings; n != 1200 {
+		t.Errorf("%d findings", n)
+	}
+	for _, f := range log.Findings {
+		if f.Verdict != verify.Edited || !f.Exact {
+			t.Fatalf("finding: %+v", f)
 		}
 	}
 }

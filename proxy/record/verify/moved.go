@@ -16,14 +16,32 @@ type search struct {
 	sources *scan.Sources
 	prefix  string
 	known   map[place][]byte
+	work    *work
 }
+
+// work bounds what is read and hashed again for all logs together, so that many
+// changes make verifying no slower than reading. A compressed file has to be
+// read from its beginning each time.
+type work struct {
+	reads       int
+	bytes, most int64
+}
+
+// Bounds of work: what is read again at any size, and the bytes besides those
+// of all files.
+const (
+	freeReads = 16
+	freeBytes = 256 << 20
+)
+
+func (w *work) left() bool { return w.reads < freeReads || w.bytes < w.most }
 
 // moved implements mover. Of a record at another's place, the index is that of
 // the place; the hash of the one before it and the time may have gone with it,
 // or be those that stood there.
 func (s *search) moved(suspects []step, here step, want record.Hash) (at int64, previous record.Hash, found bool) {
 	json := s.json(here.place)
-	if json == nil {
+	if json == nil || !s.work.left() {
 		return 0, record.Hash{}, false
 	}
 	var befores []record.Hash
@@ -41,6 +59,7 @@ func (s *search) moved(suspects []step, here step, want record.Hash) (at int64, 
 		befores[len(befores)-1] = suspect.previous
 		for _, before := range befores {
 			for _, timed := range [][]byte{moved, json} {
+				s.work.bytes += int64(len(moved))
 				if record.LeafHash(s.rebuild(moved, timed, here.index, before)) == want {
 					return suspect.index, before, true
 				}
@@ -82,7 +101,12 @@ func (s *search) json(p place) []byte {
 	if json, known := s.known[p]; known {
 		return json
 	}
+	if !s.work.left() {
+		return nil
+	}
 	json, err := s.sources.Reread(int(p.file), p.offset, int(p.part))
+	s.work.reads++
+	s.work.bytes += int64(len(json)) + s.sources.Before(int(p.file), p.offset)
 	if err != nil {
 		json = nil
 	}

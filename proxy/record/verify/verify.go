@@ -65,7 +65,7 @@ func Verify(ctx context.Context, paths []string, options Options) (report *Repor
 	if err := scan.Scan(ctx, sources, scan.Options{Workers: options.Workers, Progress: options.Progress}, g.add); err != nil {
 		return nil, err
 	}
-	v := &verification{options: options, sources: sources, gatherer: g, files: make([]fileState, len(sources.Files)), report: &Report{}}
+	v := &verification{options: options, sources: sources, gatherer: g, files: make([]fileState, len(sources.Files)), work: work{most: freeBytes + sources.Bytes}, report: &Report{}}
 	if err := v.run(ctx); err != nil {
 		return nil, err
 	}
@@ -79,6 +79,7 @@ type verification struct {
 	gatherer *gatherer
 	trusted  map[string][]*Trusted
 	files    []fileState
+	work     work
 	report   *Report
 }
 
@@ -129,7 +130,7 @@ func (v *verification) log(ctx context.Context, stream *stream) error {
 	if err != nil {
 		return err
 	}
-	s := &search{sources: v.sources, prefix: record.HeadPrefix(info.id), known: map[place][]byte{}}
+	s := &search{sources: v.sources, prefix: record.HeadPrefix(info.id), known: map[place][]byte{}, work: &v.work}
 	c := &checker{id: info.id, report: &LogReport{Log: info.id}, keys: keys, trusted: points, moved: s.moved}
 	if keys != nil {
 		c.report.Keys = len(keys.Texts())

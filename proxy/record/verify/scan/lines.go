@@ -21,31 +21,31 @@ const (
 )
 
 // open opens a file for reading, decompressed where it begins as gzip does.
-func open(path string) (io.Reader, io.Closer, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
+func open(path string) (reader io.Reader, compressed bool, file *os.File, err error) {
+	if file, err = os.Open(path); err != nil {
+		return nil, false, nil, err
 	}
 	buffered := bufio.NewReaderSize(file, 64<<10)
 	if magic, _ := buffered.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return buffered, file, nil
+		return buffered, false, file, nil
 	}
 	expanded, err := gzip.NewReader(buffered)
 	if err != nil {
-		return nil, nil, errors.Join(err, file.Close())
+		return nil, true, nil, errors.Join(err, file.Close())
 	}
-	return expanded, file, nil
+	return expanded, true, file, nil
 }
 
 // feedLines sends a file's lines in chunks. A buffer comes from free and goes
 // back there when its chunk is done with.
 func (s *scanner) feedLines(ctx context.Context, number int) error {
-	reader, closer, err := open(s.sources.Files[number].Path)
+	reader, compressed, file, err := open(s.sources.Files[number].Path)
 	if err != nil {
 		s.trouble(Problem{File: number, Index: -1, What: "it cannot be read: " + err.Error()})
 		return nil
 	}
-	defer func() { _ = closer.Close() }()
+	defer func() { _ = file.Close() }()
+	s.sources.Files[number].compressed = compressed
 	var (
 		offset int64
 		rest   []byte // the beginning of a line

@@ -67,14 +67,28 @@ func (s *Sources) Line(file int, offset int64) int64 {
 	return line
 }
 
+// Before is how much of a file has to be read to get to an offset of its content.
+func (s *Sources) Before(file int, offset int64) int64 {
+	if s.Files[file].compressed {
+		return offset
+	}
+	return 0
+}
+
 // at opens a file at an offset of its content.
 func (s *Sources) at(file int, offset int64) (io.Reader, io.Closer, error) {
-	reader, closer, err := open(s.Files[file].Path)
+	reader, compressed, opened, err := open(s.Files[file].Path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := io.CopyN(io.Discard, reader, offset); err != nil {
-		return nil, nil, errors.Join(err, closer.Close())
+	if compressed {
+		_, err = io.CopyN(io.Discard, reader, offset)
+	} else {
+		reader = opened
+		_, err = opened.Seek(offset, io.SeekStart)
 	}
-	return reader, closer, nil
+	if err != nil {
+		return nil, nil, errors.Join(err, opened.Close())
+	}
+	return reader, opened, nil
 }

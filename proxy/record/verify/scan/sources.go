@@ -47,6 +47,8 @@ type File struct {
 	// TornAt is where an incomplete group at the end of the log begins; 0 where
 	// there is none.
 	TornAt int64
+	// compressed is known when it was read.
+	compressed bool
 }
 
 // Dir is a log's own directory, or a copy of it.
