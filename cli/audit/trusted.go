@@ -145,7 +145,7 @@ func addTrusted(all *[]verify.Trusted, raw []byte, source string, keys note.Veri
 // addLog adds what an AuditLog says of its log. Where the witness's keys are
 // known, one of them must have certified whose log it is.
 func addLog(all *[]verify.Trusted, log *doorwardv1alpha1.AuditLog, source string, keys note.Verifiers) error {
-	if keys != nil && log.Status.Certificate != "" {
+	if keys != nil && (log.Status.Certificate != "" || log.Status.Checkpoint != "") {
 		c, err := witness.OpenCertificate(log.Status.Certificate, keys)
 		if err != nil {
 			return fmt.Errorf("AuditLog %s/%s: %w", log.Namespace, log.Name, err)

@@ -79,6 +79,8 @@ func TestWitnessKeys(t *testing.T) {
 	signed := file("signed.yaml", log)
 	log.Spec.Instance = "orders-1"
 	moved := file("moved.yaml", log)
+	log.Status.Certificate = ""
+	stripped := file("stripped.yaml", log)
 
 	cases := map[string]struct {
 		reason     string
@@ -91,6 +93,7 @@ func TestWitnessKeys(t *testing.T) {
 		"Unsigned":  {"the witness has not signed this checkpoint", unsigned, keys, "not signed by the witness"},
 		"OneKey":    {"a single key does not vouch for the older one's certificate", signed, nextVerifier, "not signed by its witness"},
 		"Moved":     {"the certificate is of another instance", moved, keys, "has certified it for instance"},
+		"Stripped":  {"without the certificate, nothing says whose log it is", stripped, keys, "not signed by its witness"},
 		"NoChain":   {"a file that is none of all this", signed, signed, "witness key not usable"},
 	}
 	for name, tc := range cases {

@@ -108,6 +108,9 @@ func fill(reader io.Reader, buffer []byte) (n int, err error) {
 // lines visits the records in whole lines.
 func (w *worker) lines(j job) error {
 	data, offset := j.data, j.offset
+	if !bytes.Contains(data, []byte(word)) {
+		return nil // soon done with what expands to very much of nothing
+	}
 	for len(data) > 0 {
 		line, length := data, len(data)
 		if i := bytes.IndexByte(data, '\n'); i >= 0 {
