@@ -127,6 +127,9 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 	if full {
 		return s.refuseText(ctx, "Bind", "", limitRefusal)
 	}
+	if raw, err = s.ahead(ctx, m.portal, p, raw); err != nil {
+		return err
+	}
 	if !s.push(&expected{kind: awaitBind, portal: p}) {
 		return nil
 	}
@@ -202,9 +205,11 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	if err := s.fetchable(ctx, st); err != nil {
 		return s.refuseText(ctx, st.Kind, st.Text, err)
 	}
-	op, err := s.decide(ctx, st, cat, p, s.readsOnly(st), true)
-	if err != nil {
-		return err
+	op := s.takeEarly(m.portal, p, st, cat)
+	if op == nil {
+		if op, err = s.decide(ctx, st, cat, p, s.readsOnly(st), true); err != nil {
+			return err
+		}
 	}
 	changes, err := s.effects(ctx, st)
 	if err != nil {

@@ -209,9 +209,15 @@ func (s *session) readsOnly(statements ...*statement) bool {
 	if slices.ContainsFunc(statements, func(st *statement) bool { return !st.Effects.ReadOnly }) {
 		return false
 	}
+	return !s.changing()
+}
+
+// changing says that what was forwarded may have changed the catalog, and is
+// not known to have been committed.
+func (s *session) changing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.ddl
+	return s.ddl
 }
 
 // decide puts one statement before the road. Overlap says that it only reads,

@@ -139,6 +139,7 @@ func (s *session) request(ctx context.Context, kind byte, raw []byte) error {
 
 // sync ends a segment.
 func (s *session) sync() error {
+	s.dropAllEarly()
 	s.push(&expected{kind: awaitSync})
 	s.segment++
 	s.open, s.executed, s.skipping, s.copyFailed = false, false, false, false
@@ -149,6 +150,7 @@ func (s *session) sync() error {
 // simple handles Query and FunctionCall, which are their own segment.
 func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	s.copyFailed = false
+	s.dropAllEarly()
 	if s.open {
 		// A Query without a Sync before it: whether the target skips it hangs
 		// on what came before.

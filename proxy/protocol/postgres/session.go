@@ -103,7 +103,8 @@ type session struct {
 	cursors    map[string][]*sql.Statement
 	generation int // counts the changes of temp and created
 	held       []byte
-	moved      bool // names may mean other objects than the catalog says
+	early      map[string]early // by portal
+	moved      bool             // names may mean other objects than the catalog says
 
 	// What follows belongs to the answers pump: relations that the catalog
 	// will not know, and whether a message is being streamed.
@@ -246,7 +247,7 @@ func (h *handler) open(ctx context.Context, client *tls.Conn, start startup, ent
 	s := &session{
 		handler: h, grant: grant, client: client, database: h.database(start.database),
 		prepared: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]*portal{}, wake: make(chan struct{}, 1),
-		temp: map[string]bool{}, created: map[string]bool{}, cursors: map[string][]*sql.Statement{},
+		temp: map[string]bool{}, created: map[string]bool{}, cursors: map[string][]*sql.Statement{}, early: map[string]early{},
 		foreign: map[uint32]bool{}, status: 'I',
 	}
 	cat, err := s.database.get(ctx, grant)

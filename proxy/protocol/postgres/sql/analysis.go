@@ -83,7 +83,7 @@ func (a *analysis) leave() { a.depth-- }
 func (a *analysis) finish() {
 	s := a.out
 	if a.cat.HasHiddenCalls() {
-		s.Effects.ReadOnly = false
+		s.Effects.ReadOnly, a.facts.calls = false, true
 	}
 	if len(a.accesses) == 0 {
 		a.accesses = []Access{{Action: ActionEvaluate}}

@@ -72,6 +72,7 @@ type maskFacts struct {
 	arbiter   []uint32 // ON CONFLICT by constraint, or by any
 	positions []int    // ORDER BY 1
 	distinct  bool
+	calls     bool   // what is read may call functions of users
 	opaque    string // why no masked relation may be touched
 	kind      string // set for kinds that are refused where anything is masked
 	inner     *Statement

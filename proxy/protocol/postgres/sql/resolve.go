@@ -108,7 +108,7 @@ func (a *analysis) named(schema, name string) (target, bool) {
 func (a *analysis) touch(t target) {
 	if len(t.session) > 0 {
 		// What the session made, the catalog does not show: it may be a view.
-		a.out.Effects.ReadOnly = false
+		a.out.Effects.ReadOnly, a.facts.calls = false, true
 	}
 	if t.rel == nil || slices.Contains(a.facts.touched, t.rel.OID) {
 		return
@@ -131,12 +131,12 @@ func (a *analysis) readOnly(oid uint32) {
 	}
 	for _, member := range a.cat.BaseRelations(oid) {
 		if r, ok := a.cat.Relation(member); ok && (r.Kind == catalog.KindForeignTable || r.RowSecurity) {
-			a.out.Effects.ReadOnly = false
+			a.out.Effects.ReadOnly, a.facts.calls = false, true
 		}
 	}
 	for _, f := range a.cat.RuleFunctions(oid) {
 		if f.OID >= catalog.FirstUserOID || writes(f) || f.Volatility == 'v' && !harmlessVolatile[f.Name] {
-			a.out.Effects.ReadOnly = false
+			a.out.Effects.ReadOnly, a.facts.calls = false, true
 		}
 	}
 }

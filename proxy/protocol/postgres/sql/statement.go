@@ -128,6 +128,11 @@ type Effects struct {
 	ReadOnly bool
 }
 
+// CallsWhenPlanned says that the statement may call functions of users, in its
+// text, behind what it reads or through values. The server runs those that count
+// as immutable when it plans, and the checks of domains when it takes parameters.
+func (s *Statement) CallsWhenPlanned() bool { return s.facts.calls || len(s.facts.executes) > 0 }
+
 // Runs is the prepared statement behind an EXECUTE, also one within EXPLAIN or
 // CREATE TABLE AS; nil where there is none. What was found out about the
 // statement holds only as long as the name stands for the same.
