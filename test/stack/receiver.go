@@ -85,7 +85,10 @@ func (s *Stack) StartReceiver(ctx context.Context, name string) (*Receiver, erro
 		Args:   []string{"-listen", r.address, "-cert", certificate, "-key", key, "-secrets", secrets, "-out", r.Records},
 		Output: filepath.Join(s.Logs(), name+".log"),
 	}
-	return r, r.Start(ctx)
+	if err := r.Start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Start starts it again after Kill.

@@ -73,15 +73,18 @@ func auditBench(ctx context.Context, rounds int, duration time.Duration, scale i
 		return err
 	}
 
-	receiver, err := startReceiver(ctx, s)
+	receiver, err := s.StartReceiver(ctx, "webhook")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, receiver.Stop()) }()
+	if err := receiver.Install(ctx); err != nil {
+		return err
+	}
 	if err := s.Admin.Delete(ctx, &v1alpha1.LogSink{ObjectMeta: metav1.ObjectMeta{Name: "file"}}); err != nil {
 		return fmt.Errorf("cannot remove the LogSink %q: %w", "file", err)
 	}
-	a.sink = webhookSink
+	a.sink = receiver.Name
 	remote, err := a.variants(ctx, []variant{
 		{"Remote", "remote", v1alpha1.AuditSettings{Durability: v1alpha1.AuditDurabilityRemote}},
 		{"Remote, readOverlap", "remote-overlap", v1alpha1.AuditSettings{Durability: v1alpha1.AuditDurabilityRemote, ReadOverlap: v1alpha1.ReadOverlapEnabled}},
