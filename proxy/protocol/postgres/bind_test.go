@@ -54,7 +54,8 @@ func TestBindWaitsForItsRecord(t *testing.T) {
 		"Function": {"planning calls it", "SELECT public.liar()", bind("", ""), false, []string{"decided", "Canceled"}},
 		"Domain": {
 			"the check of a parameter calls it", "SELECT $1::public.counted",
-			&pgproto3.Bind{Parameters: [][]byte{[]byte("7")}}, false, []string{"decided", "Canceled"},
+			&pgproto3.Bind{Parameters: [][]byte{[]byte("7")}}, false,
+			[]string{"decided", "Canceled"},
 		},
 		"Executed": {"what was decided for the Bind holds for its Execute", "SELECT public.liar()", bind("", ""), true, []string{"decided", "Succeeded"}},
 	}
