@@ -322,7 +322,7 @@ const (
 	ReasonForked = "Forked"
 
 	// ReasonBadProof surfaces when the proof that a checkpoint continues the last
-	// one is wrong.
+	// one is wrong, or an earlier checkpoint was shown as one that does.
 	ReasonBadProof = "BadProof"
 
 	// ReasonBadSignature surfaces when a checkpoint or a key rotation is not signed

@@ -137,13 +137,16 @@ func strange(h held, err error) verdict {
 func compare(last tree.Checkpoint, shown *tree.Checkpoint, keys *tree.Keys, s *witness.Submission) verdict {
 	goOn := verdict{outcome: advance, checkpoint: *shown, keys: keys}
 	switch {
-	case shown.Size < last.Size && s.From == last.Size:
-		return conflicting(v1alpha1.ReasonRolledBack, "the proxy has %d records, the witness has seen %d: an older copy of the log was put in place",
-			shown.Size, last.Size)
 	case shown.Size < last.Size && shown.Time.After(last.Time):
 		return conflicting(v1alpha1.ReasonRolledBack,
 			"a checkpoint of %d records was signed at %s, after that of %d records which the witness holds: an older copy of the log was put in place",
 			shown.Size, shown.Time.Format("2006-01-02T15:04:05.999Z07:00"), last.Size)
+	case shown.Size < last.Size && s.From == last.Size:
+		// From is not signed: whoever may write the submission can say so of any
+		// checkpoint that was shown long ago.
+		return conflicting(v1alpha1.ReasonBadProof,
+			"a checkpoint of %d records, signed before that of %d records which the witness holds, was shown as what comes after it: an old submission was put back, or an older copy of the log is in place and its clock is behind",
+			shown.Size, last.Size)
 	case shown.Size < last.Size:
 		// Signed before what is held: a copy of what was shown long ago.
 		return verdict{}

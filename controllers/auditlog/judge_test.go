@@ -109,6 +109,18 @@ func TestJudge(t *testing.T) {
 			},
 			outcome: conflict, why: v1alpha1.ReasonRolledBack,
 		},
+		"ReplayAsNewest": {
+			reason: "What it goes on from is not signed: an old submission says nothing else with another number.",
+			then: func(f *Fake) witness.Submission {
+				old := f.Copy()
+				old.leaves = old.leaves[:60]
+				old.clock = old.clock.Add(-1)
+				s := old.Show(50)
+				s.From, s.Proof = 100, nil
+				return s
+			},
+			outcome: conflict, why: v1alpha1.ReasonBadProof,
+		},
 		"RolledBackUnaware": {
 			reason: "An older copy of the log signs anew: its clock shows it.",
 			then: func(f *Fake) witness.Submission {

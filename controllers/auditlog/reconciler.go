@@ -39,6 +39,9 @@ const (
 	writeEvery = time.Second
 	// conflictPause is what a cache needs to see a write.
 	conflictPause = 50 * time.Millisecond
+	// maxRefused bounds how many submissions at once are told of in Events, and
+	// remembered: whoever may write the ConfigMap can fill it with small ones.
+	maxRefused = 32
 	// lookEvery is how often logs that may have ended are looked at.
 	lookEvery = report.StaleAfter / 3
 )
@@ -147,6 +150,7 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.submitted, s.submissions = submitted, map[string]*witness.Submission{}
+	r.keepRefused(s)
 	for _, instance := range slices.Sorted(maps.Keys(submitted.Data)) {
 		submission, err := witness.Decode([]byte(submitted.Data[instance]))
 		if err == nil && submission.Instance != instance {
@@ -240,17 +244,30 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 func (r *Reconciler) refuse(s *scope, instance, reason, message string) {
 	sum := sha256.Sum256([]byte(s.submitted.Data[instance]))
 	r.mu.Lock()
-	told := r.refused[s.key][instance] == sum
+	before, known := r.refused[s.key][instance]
+	told := before == sum || !known && len(r.refused[s.key]) >= maxRefused
 	if r.refused[s.key] == nil {
 		r.refused[s.key] = map[string][sha256.Size]byte{}
 	}
-	r.refused[s.key][instance] = sum
+	if !told {
+		r.refused[s.key][instance] = sum
+	}
 	r.mu.Unlock()
 	if told || s.connection == nil || r.Events == nil {
 		return
 	}
 	r.Events.Eventf(s.connection, nil, corev1.EventTypeWarning, "CheckpointRefused", "Witness",
 		"What was shown to the witness as instance %q was refused: %s: %s", instance, reason, clip(message))
+}
+
+// keepRefused forgets what is not submitted any more.
+func (r *Reconciler) keepRefused(s *scope) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.refused[s.key], func(instance string, _ [sha256.Size]byte) bool {
+		_, here := s.submitted.Data[instance]
+		return !here
+	})
 }
 
 func (r *Reconciler) forgetRefused(key types.NamespacedName) {

@@ -144,7 +144,7 @@ func TestConflicts(t *testing.T) {
 		"rolled-back": {
 			want: v1alpha1.ReasonRolledBack,
 			then: func(_, before *auditlog.Fake) witness.Submission {
-				s := before.Grow(1, "recovery").Show(0)
+				s := before.Grow(1, "recovery").Grow(1, "later").Show(0)
 				s.From = 20
 				return s
 			},
@@ -268,7 +268,10 @@ func TestRestart(t *testing.T) {
 	if again, _ := published(t); len(again) != 1 || again[0].Verifier != chain[0].Verifier {
 		t.Errorf("the witness's key changed: %+v, was %+v", again, chain)
 	}
-	older := before.Grow(1, "recovery").Show(0)
+	for range 4 {
+		before.Grow(1, "another") // each takes time, so it signs later than what is held
+	}
+	older := before.Show(0)
 	older.From = 30
 	submit(t, proxy, connectionName, older)
 	conflicted(t, f, v1alpha1.ReasonRolledBack, 30)
