@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
@@ -155,9 +157,13 @@ func addLog(all *[]verify.Trusted, log *doorwardv1alpha1.AuditLog, source string
 			return fmt.Errorf("AuditLog %s/%s: the witness has certified it for instance %q of Connection %s/%s", log.Namespace, log.Name, c.Instance, c.Namespace, c.Connection)
 		}
 	}
+	reason := ""
+	if c := meta.FindStatusCondition(log.Status.Conditions, doorwardv1alpha1.ConditionConsistent); c != nil && c.Status == metav1.ConditionFalse {
+		reason = c.Reason
+	}
 	*all = append(*all, verify.Trusted{
 		Log: log.Name, Note: log.Status.Checkpoint, Keys: log.Status.Keys, Rotations: log.Status.Rotations,
-		Conflict: log.Status.State == doorwardv1alpha1.AuditLogConflict, Source: source,
+		Conflict: log.Status.State == doorwardv1alpha1.AuditLogConflict || reason != "", Reason: reason, Source: source,
 	})
 	return nil
 }

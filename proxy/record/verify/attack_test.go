@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,6 +203,23 @@ func TestManyChanges(t *testing.T) {
 	for _, f := range log.Findings {
 		if f.Verdict != verify.Edited || !f.Exact {
 			t.Fatalf("finding: %+v", f)
+		}
+	}
+}
+
+// TestConflictReason: what anybody could show the witness is told from what
+// only the log's key signs.
+func TestConflictReason(t *testing.T) {
+	for reason, want := range map[string]string{
+		"": "was shown another history", "Forked": "was shown another history", "RolledBack": "was shown another history",
+		"BadSignature": `for the reason "BadSignature"`, "Claimed": `for the reason "Claimed"`,
+	} {
+		b := usual(t)
+		trusted := b.trusted(62)
+		trusted.Conflict, trusted.Reason = true, reason
+		r := run(t, verify.Options{Trusted: []verify.Trusted{trusted}}, write(t, t.TempDir(), "a", b.lines))
+		if all := r.All(); len(all) != 1 || all[0].Verdict != verify.Forked || !strings.Contains(all[0].Sentence, want) {
+			t.Errorf("reason %q: findings %+v", reason, all)
 		}
 	}
 }

@@ -88,6 +88,21 @@ func (c *checker) unresolved(b *branch) {
 	b.mend()
 }
 
+// disputed reports that the witness has the log as in conflict. Only of some of
+// its reasons the log's own signature is proof.
+func (c *checker) disputed(reason string) {
+	f := Finding{Verdict: Forked, First: 0, Last: -1, Remedy: "see the conditions of the AuditLog " + c.id + "; "}
+	switch reason {
+	case "", "RolledBack", "Forked": // as package controllers/auditlog weighs them
+		f.Sentence = "the witness was shown another history of this log, and has it as in conflict"
+		f.Remedy += keyRemedy
+	default:
+		f.Sentence = fmt.Sprintf("the witness has this log as in conflict, for the reason %q, which needs nothing that the log's key signed anew", reason)
+		f.Remedy += "where there is no other finding and the AuditLog's size goes on growing it may be a false alarm: find out who wrote to the ConfigMap of submissions"
+	}
+	c.find(f)
+}
+
 func (c *checker) find(f Finding) {
 	f.Log = c.id
 	if len(c.report.Findings) >= maxFindings {

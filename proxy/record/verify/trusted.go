@@ -27,8 +27,10 @@ type Trusted struct {
 	// notes by which each names the next. They may be empty: then the keys are
 	// those of the log's records.
 	Keys, Rotations []string
-	// Conflict says that the witness was shown another history of the log.
+	// Conflict says that the witness was shown what excludes what it holds of the
+	// log, Reason in a word what; Reason may be empty.
 	Conflict bool
+	Reason   string
 	// Source says where it is from.
 	Source string
 }

@@ -140,11 +140,7 @@ func (v *verification) log(ctx context.Context, stream *stream) error {
 	}
 	for _, t := range trusted {
 		if t.Conflict {
-			c.find(Finding{
-				Verdict: Forked, First: 0, Last: -1,
-				Sentence: "the witness was shown another history of this log, and has it as in conflict",
-				Remedy:   "see the conditions of the AuditLog " + info.id + "; " + keyRemedy,
-			})
+			c.disputed(t.Reason)
 		}
 	}
 	points = slices.Clone(points)
