@@ -95,6 +95,7 @@ func prepare(ctx context.Context) error {
 				"approvalrequests", "approvalrequests/status", "auditlogs", "auditlogs/status", "auditsessions", "auditsessions/status",
 			}},
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"delete", "deletecollection"}, Resources: []string{"auditlogs"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Verbs: []string{"get", "create", "update", "patch"}, Resources: []string{"configmaps"}},
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get"}, Resources: []string{"connections"}}),
 		clusterRole("test-serve", verbRule(v1alpha1.VerbServe)),
 		clusterRole("test-approve", verbRule(v1alpha1.VerbApprove)),
