@@ -116,7 +116,7 @@ func opener(s snapshot.Sink, k *keys, encode sink.Encoder) (func() (sink.Sink, e
 			Endpoint: s.S3.Endpoint, Region: s.S3.Region, Bucket: s.S3.Bucket, Prefix: s.S3.Prefix, TLS: tls, Encode: encode,
 			AccessKeyID: string(k.need(snapshot.SinkAccessKeyID)), SecretAccessKey: string(k.need(snapshot.SinkSecretAccessKey)),
 			SessionToken: string(k.may(snapshot.SinkSessionToken)),
-			Addressing:   blob.Addressing(s.S3.Addressing), Compression: blob.Compression(s.S3.Compression),
+			Addressing:   blob.Addressing(s.S3.Addressing), Compression: sink.Compression(s.S3.Compression),
 			LockMode: blob.LockMode(s.S3.LockMode), RetentionDays: s.S3.RetentionDays, LegalHold: s.S3.LegalHold,
 		}
 		return func() (sink.Sink, error) {
@@ -130,7 +130,7 @@ func opener(s snapshot.Sink, k *keys, encode sink.Encoder) (func() (sink.Sink, e
 		headers, err := headersOf(k.may(snapshot.SinkHeaders))
 		return opening(otlp.New, otlp.Options{
 			Endpoint: endpointOf(s.OTLP.Endpoint, tls.Disabled), Protocol: otlp.Protocol(s.OTLP.Protocol), Headers: headers, TLS: tls,
-			Compression: otlp.Compression(s.OTLP.Compression), Encode: encode,
+			Compression: sink.Compression(s.OTLP.Compression), Encode: encode,
 		}), err
 	case s.Type == "Syslog" && s.Syslog != nil:
 		return opening(syslog.New, syslog.Options{
@@ -150,7 +150,7 @@ func opener(s snapshot.Sink, k *keys, encode sink.Encoder) (func() (sink.Sink, e
 		}
 		return opening(webhook.New, webhook.Options{
 			URL: s.Webhook.URL, Secrets: signing, Headers: headers, TLS: tls,
-			Compression: webhook.Compression(s.Webhook.Compression), Encode: encode,
+			Compression: sink.Compression(s.Webhook.Compression), Encode: encode,
 		}), err
 	case s.Type == "File", s.Type == "S3", s.Type == "OTLP", s.Type == "Syslog", s.Type == "Kafka", s.Type == "Webhook":
 		return nil, errUnset

@@ -125,7 +125,7 @@ func TestSessionsAreShown(t *testing.T) {
 		t.Errorf("spec: -want +got:\n%s", diff)
 	}
 	if got.Status.Phase != v1alpha1.SessionActive || got.Status.SnapshotRevision != 4 || got.Status.Log.ID != log.ID() ||
-		got.Status.Log.LastRecord-got.Status.Log.FirstRecord != 6 {
+		got.Status.Log.LastRecord-got.Status.Log.FirstRecord < 6 { // a checkpoint may stand among them
 		t.Errorf("status: %+v, log %+v", got.Status, got.Status.Log)
 	}
 	s.append(log, s.event(record.SessionEnd, "shop-a", func(e *record.Event) { e.Reason = "the client left" }))

@@ -14,7 +14,6 @@ package blob
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/md5" //nolint:gosec // Content-MD5 is S3's checksum of a transfer, besides SHA-256
 	"crypto/sha256"
@@ -139,26 +138,13 @@ func (s *Sink) object(batch []record.Record) (object, error) {
 	if s.options.Prefix != "" {
 		o.key = s.options.Prefix + "/" + o.key
 	}
-	if s.options.Compression == Gzip {
+	if s.options.Compression == sink.Gzip {
 		o.key += ".gz"
-		if o.content, err = compressed(o.content); err != nil {
-			return object{}, fmt.Errorf("cannot compress: %w", err)
-		}
+	}
+	if o.content, err = s.options.Compression.Compress(o.content); err != nil {
+		return object{}, fmt.Errorf("cannot compress: %w", err)
 	}
 	return o, nil
-}
-
-// compressed returns the gzip form, which is the same for the same content.
-func compressed(content []byte) ([]byte, error) {
-	var buffer bytes.Buffer
-	w := gzip.NewWriter(&buffer)
-	if _, err := w.Write(content); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return buffer.Bytes(), nil
 }
 
 // put says how an object is kept. A compressed object is not marked as an
@@ -175,7 +161,7 @@ func (s *Sink) put(o object) minio.PutObjectOptions {
 			"doorward-records": strconv.Itoa(o.count),
 		},
 	}
-	if s.options.Compression == Gzip {
+	if s.options.Compression == sink.Gzip {
 		options.ContentType = "application/gzip"
 	}
 	switch s.options.LockMode {

@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 	s := startServer(t)
 	for name, change := range map[string]func(*blob.Options){
 		"Plain": nil,
-		"Gzip":  func(o *blob.Options) { o.Compression = blob.Gzip },
+		"Gzip":  func(o *blob.Options) { o.Compression = sink.Gzip },
 		"Locked": func(o *blob.Options) {
 			o.LockMode, o.RetentionDays, o.LegalHold = blob.Governance, 1, true
 		},
@@ -64,7 +64,7 @@ func TestConformance(t *testing.T) {
 // TestOutage kills the server under load.
 func TestOutage(t *testing.T) {
 	s := startServer(t)
-	sinktest.Outage(t, s.destination(s.bucket(t, false), func(o *blob.Options) { o.Compression = blob.Gzip }))
+	sinktest.Outage(t, s.destination(s.bucket(t, false), func(o *blob.Options) { o.Compression = sink.Gzip }))
 }
 
 func TestObject(t *testing.T) {

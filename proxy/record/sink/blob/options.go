@@ -28,15 +28,6 @@ const (
 	VirtualHost Addressing = "VirtualHost"
 )
 
-// Compression is what objects are compressed with.
-type Compression string
-
-// Empty is None.
-const (
-	None Compression = "None"
-	Gzip Compression = "Gzip"
-)
-
 // LockMode is how object lock retains an object version.
 type LockMode string
 
@@ -73,7 +64,7 @@ type Options struct {
 	// TLS is how the endpoint is verified. An http endpoint needs TLS disabled.
 	TLS         sink.TLS
 	Addressing  Addressing
-	Compression Compression
+	Compression sink.Compression
 	// LockMode retains each object for RetentionDays from when it is put. The
 	// bucket must have been made with object lock.
 	LockMode      LockMode
@@ -103,9 +94,6 @@ func (o *Options) complete() (*url.URL, error) {
 	if o.Region == "" {
 		o.Region = DefaultRegion
 	}
-	if o.Compression == "" {
-		o.Compression = None
-	}
 	o.Prefix = strings.Trim(o.Prefix, "/")
 	endpoint, err := o.endpoint()
 	if err != nil {
@@ -122,8 +110,8 @@ func (o *Options) complete() (*url.URL, error) {
 		return nil, errors.New("credentials are missing: an access key id and a secret access key are needed")
 	case o.Addressing != "" && o.Addressing != Path && o.Addressing != VirtualHost:
 		return nil, fmt.Errorf("addressing is neither %q nor %q: %q", Path, VirtualHost, o.Addressing)
-	case o.Compression != None && o.Compression != Gzip:
-		return nil, fmt.Errorf("compression is neither %q nor %q: %q", None, Gzip, o.Compression)
+	case o.Compression.Check() != nil:
+		return nil, o.Compression.Check()
 	case !storageClass.MatchString(o.StorageClass):
 		return nil, fmt.Errorf("storage class is no name of one: %q", o.StorageClass)
 	}

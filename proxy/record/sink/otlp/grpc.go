@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/doorward/doorward/proxy/record/sink"
 )
 
 // exportMethod is the method of OTLP's service for logs.
@@ -45,7 +47,7 @@ func newOverGRPC(u *url.URL, headers map[string]string, o *Options) (*overGRPC, 
 		transport = credentials.NewTLS(config)
 	}
 	calls := []grpc.CallOption{grpc.ForceCodecV2(raw{}), grpc.MaxCallRecvMsgSize(answerLimit)}
-	if o.Compression == Gzip {
+	if o.Compression == sink.Gzip {
 		calls = append(calls, grpc.UseCompressor(gzip.Name))
 	}
 	return &overGRPC{

@@ -5,7 +5,6 @@ package otlp
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,8 @@ import (
 
 	rpc "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/doorward/doorward/proxy/record/sink"
 )
 
 const (
@@ -28,11 +29,11 @@ const (
 
 // overHTTP posts requests to one URL.
 type overHTTP struct {
-	url       string
-	headers   http.Header
-	compress  bool
-	client    *http.Client
-	transport *http.Transport
+	url         string
+	headers     http.Header
+	compression sink.Compression
+	client      *http.Client
+	transport   *http.Transport
 }
 
 func newOverHTTP(u *url.URL, headers map[string]string, o *Options) (*overHTTP, error) {
@@ -41,7 +42,7 @@ func newOverHTTP(u *url.URL, headers map[string]string, o *Options) (*overHTTP, 
 		return nil, err
 	}
 	return &overHTTP{
-		url: u.String(), headers: httpHeaders(headers, o.Compression), compress: o.Compression == Gzip, transport: transport,
+		url: u.String(), headers: httpHeaders(headers, o.Compression), compression: o.Compression, transport: transport,
 		client: &http.Client{
 			Transport: transport,
 			// Records go where the endpoint is and nowhere else.
@@ -56,11 +57,9 @@ func (h *overHTTP) close() error {
 }
 
 func (h *overHTTP) export(ctx context.Context, body []byte) *refusal {
-	if h.compress {
-		var err error
-		if body, err = compressed(body); err != nil {
-			return &refusal{status: "cannot compress", cause: err}
-		}
+	body, err := h.compression.Compress(body)
+	if err != nil {
+		return &refusal{status: "cannot compress", cause: err}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
@@ -145,16 +144,4 @@ func retryAfter(headers http.Header, now time.Time) time.Duration {
 		return max(at.Sub(now), 0)
 	}
 	return 0
-}
-
-func compressed(content []byte) ([]byte, error) {
-	var buffer bytes.Buffer
-	w := gzip.NewWriter(&buffer)
-	if _, err := w.Write(content); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return buffer.Bytes(), nil
 }

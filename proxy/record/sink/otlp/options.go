@@ -26,15 +26,6 @@ const (
 	HTTP Protocol = "HTTP"
 )
 
-// Compression is what requests are compressed with.
-type Compression string
-
-// Empty is None.
-const (
-	None Compression = "None"
-	Gzip Compression = "Gzip"
-)
-
 // logsPath is where receivers over HTTP take logs (OTLP specification,
 // "OTLP/HTTP Request").
 const logsPath = "/v1/logs"
@@ -58,7 +49,7 @@ type Options struct {
 	Headers map[string]string
 	// TLS is how the server is verified.
 	TLS         sink.TLS
-	Compression Compression
+	Compression sink.Compression
 	// Encode makes the body of each log record; nil is sink.Native.
 	Encode sink.Encoder
 }
@@ -71,8 +62,8 @@ func (o *Options) target() (*url.URL, error) {
 	if o.Protocol != GRPC && o.Protocol != HTTP {
 		return nil, fmt.Errorf("protocol is neither %q nor %q: %q", GRPC, HTTP, o.Protocol)
 	}
-	if c := o.Compression; c != "" && c != None && c != Gzip {
-		return nil, fmt.Errorf("compression is neither %q nor %q: %q", None, Gzip, c)
+	if err := o.Compression.Check(); err != nil {
+		return nil, err
 	}
 	u, err := url.Parse(o.Endpoint)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -134,12 +125,12 @@ func (o *Options) headers() (map[string]string, error) {
 }
 
 // httpHeaders adds the headers that all requests over HTTP have.
-func httpHeaders(own map[string]string, compression Compression) http.Header {
+func httpHeaders(own map[string]string, compression sink.Compression) http.Header {
 	all := http.Header{}
 	all.Set("Content-Type", protobufType)
 	all.Set("Accept", protobufType)
 	all.Set("User-Agent", userAgent)
-	if compression == Gzip {
+	if compression == sink.Gzip {
 		all.Set("Content-Encoding", "gzip")
 	}
 	for name, value := range own {

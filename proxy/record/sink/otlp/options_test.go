@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/proxy/record/sink"
 	"github.com/doorward/doorward/proxy/record/sink/otlp"
 )
 
@@ -49,7 +50,7 @@ func TestNewRefuses(t *testing.T) {
 	for name, options := range map[string]otlp.Options{
 		"GRPC":     good,
 		"HTTP":     {Endpoint: "https://collector", Protocol: otlp.HTTP},
-		"HTTPPath": {Endpoint: "https://collector:4318/otlp/logs", Protocol: otlp.HTTP, Compression: otlp.Gzip},
+		"HTTPPath": {Endpoint: "https://collector:4318/otlp/logs", Protocol: otlp.HTTP, Compression: sink.Gzip},
 	} {
 		s, err := otlp.New(options)
 		if err != nil {

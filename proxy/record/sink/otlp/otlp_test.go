@@ -28,13 +28,13 @@ var forms = map[string]func(*collector) otlp.Options{
 	"GRPC": func(c *collector) otlp.Options { return c.options(otlp.GRPC) },
 	"GRPCGzip": func(c *collector) otlp.Options {
 		o := c.options(otlp.GRPC)
-		o.Compression = otlp.Gzip
+		o.Compression = sink.Gzip
 		return o
 	},
 	"HTTP": func(c *collector) otlp.Options { return c.options(otlp.HTTP) },
 	"HTTPGzipOCSF": func(c *collector) otlp.Options {
 		o := c.options(otlp.HTTP)
-		o.Compression, o.Encode = otlp.Gzip, ocsf.Encode
+		o.Compression, o.Encode = sink.Gzip, ocsf.Encode
 		return o
 	},
 }

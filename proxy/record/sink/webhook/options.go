@@ -17,15 +17,6 @@ import (
 	"github.com/doorward/doorward/proxy/record/sink"
 )
 
-// Compression is the Content-Encoding of requests.
-type Compression string
-
-// Empty is None.
-const (
-	None Compression = "None"
-	Gzip Compression = "Gzip"
-)
-
 // Bounds of a signing secret, in bytes, as Standard Webhooks has them, and how
 // many there may be.
 const (
@@ -49,7 +40,7 @@ type Options struct {
 	Headers map[string]string
 	// TLS is how the receiver is verified.
 	TLS         sink.TLS
-	Compression Compression
+	Compression sink.Compression
 	// Encode makes the lines; nil is sink.Native.
 	Encode sink.Encoder
 }
@@ -105,7 +96,7 @@ var reserved = []string{
 // headers checks the extra headers and adds those that no request differs in.
 func (o *Options) headers() (http.Header, error) {
 	all := http.Header{"Content-Type": {"application/x-ndjson"}, "User-Agent": {"doorward"}}
-	if o.Compression == Gzip {
+	if o.Compression == sink.Gzip {
 		all.Set("Content-Encoding", "gzip")
 	}
 	for name, value := range o.Headers {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/doorward/doorward/proxy/record/sink"
 	"github.com/doorward/doorward/proxy/record/sink/sinktest"
-	"github.com/doorward/doorward/proxy/record/sink/webhook"
 )
 
 // intake is a receiver that takes few records at once and keeps what it took.
@@ -133,7 +132,7 @@ func TestHangsUpOnLarge(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	headers := make(chan http.Header, 1)
 	options := fake(t, func(_ http.ResponseWriter, r *http.Request) { headers <- r.Header })
-	options.Compression = webhook.Gzip
+	options.Compression = sink.Gzip
 	options.Headers["x-tenant"] = "blue"
 	if err := open(t, options).Write(t.Context(), sinktest.Records(0, 1)); err != nil {
 		t.Fatal(err)

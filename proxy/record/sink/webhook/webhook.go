@@ -16,7 +16,6 @@ package webhook
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -60,8 +59,8 @@ func New(options Options) (*Sink, error) {
 }
 
 func (s *Sink) complete() error {
-	if c := s.options.Compression; c != "" && c != None && c != Gzip {
-		return fmt.Errorf("compression is neither %q nor %q: %q", None, Gzip, c)
+	if err := s.options.Compression.Check(); err != nil {
+		return err
 	}
 	u, err := s.options.target()
 	if err != nil {
@@ -167,12 +166,10 @@ func (s *Sink) halves(ctx context.Context, l lines) error {
 
 // post makes one request.
 func (s *Sink) post(ctx context.Context, l lines) error {
-	id, body := l.id(), l.bytes()
-	if s.options.Compression == Gzip {
-		var err error
-		if body, err = compressed(body); err != nil {
-			return fmt.Errorf("cannot compress records %q: %w", id, err)
-		}
+	id := l.id()
+	body, err := s.options.Compression.Compress(l.bytes())
+	if err != nil {
+		return fmt.Errorf("cannot compress records %q: %w", id, err)
 	}
 	var sending atomic.Bool // the request's headers have left
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sending.Store(true) }})
@@ -201,15 +198,3 @@ func (s *Sink) post(ctx context.Context, l lines) error {
 // receiver may hang up on what is too large for it before its 413 can be read.
 // The next Write that succeeds lifts the limit.
 func (s *Sink) broken(size int) { s.limit = max(size/2, 1) }
-
-func compressed(content []byte) ([]byte, error) {
-	var buffer bytes.Buffer
-	w := gzip.NewWriter(&buffer)
-	if _, err := w.Write(content); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return buffer.Bytes(), nil
-}

@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 		change func(*webhook.Options)
 	}{
 		"Plain": {limit: 16 << 20},
-		"Gzip":  {limit: 16 << 20, change: func(o *webhook.Options) { o.Compression = webhook.Gzip }},
+		"Gzip":  {limit: 16 << 20, change: func(o *webhook.Options) { o.Compression = sink.Gzip }},
 		// Every batch of some size is too large: the receiver hangs up on it or
 		// answers 413.
 		"SmallRequests": {limit: 12 << 10},
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 
 // TestOutage kills the receiver under load.
 func TestOutage(t *testing.T) {
-	sinktest.Outage(t, startReceiver(t, buildReceiver(t), 16<<20).destination(func(o *webhook.Options) { o.Compression = webhook.Gzip }))
+	sinktest.Outage(t, startReceiver(t, buildReceiver(t), 16<<20).destination(func(o *webhook.Options) { o.Compression = sink.Gzip }))
 }
 
 // TestRotation: a receiver that has either of two secrets takes what is signed
