@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/proxy/mask"
@@ -50,89 +49,6 @@ type Ask struct {
 // Notice is what a caller is told while an operation is held.
 type Notice struct {
 	Requests []Request
-}
-
-// Permit allows one operation to be forwarded. Done must be called once.
-type Permit struct {
-	grant *Grant
-	id    uint64
-	op    policy.Operation
-	began time.Time
-	done  atomic.Bool
-	// pending is the record of a decision that was not waited for.
-	pending record.Pending
-	answer  *Answer
-
-	// The grant's mu guards the fields below. Only the goroutine that decides
-	// writes them, so that it reads them without.
-	phase  phase
-	effect policy.Effect
-	masks  *maskState
-	// stale ends a hold whose rules changed.
-	stale context.CancelCauseFunc
-}
-
-// phase says who judges a permit when the rules change: a running one is judged
-// by whoever changes them, one being decided by its own Decide.
-type phase int
-
-const (
-	deciding phase = iota
-	held
-	running
-)
-
-// Masks are the masks in force for the answer.
-func (p *Permit) Masks() mask.Rules { return p.masks.rules }
-
-// Durable returns once the decision's record can no longer be lost. A protocol
-// calls it before any byte of the operation's answer goes to the caller; an
-// error is a *Refusal, and ends the session without the answer. It is for one
-// goroutine.
-func (p *Permit) Durable(ctx context.Context) error {
-	if p.pending == nil {
-		return nil
-	}
-	pending := p.pending
-	p.pending = nil
-	if _, err := pending.Wait(ctx); err != nil {
-		return p.grant.gate.unrecorded("the record could not be written, so the answer is withheld", err)
-	}
-	return nil
-}
-
-// Answer collects what the record is to keep of the answer; nil for nothing.
-func (p *Permit) Answer() *Answer { return p.answer }
-
-// Operation is the operation's number within its session.
-func (p *Permit) Operation() uint64 { return p.id }
-
-// Done puts the result on record. Duration is filled in where it is zero.
-func (p *Permit) Done(result record.Result) { p.finish(result, "") }
-
-func (p *Permit) finish(result record.Result, reason string) {
-	if p.done.Swap(true) {
-		return
-	}
-	g := p.grant
-	now := time.Now()
-	g.active.Store(now.UnixNano())
-	began, revision := g.forget(p)
-	if result.Duration == 0 {
-		result.Duration = now.Sub(began)
-	}
-	result.Response = p.answer.result()
-	// The result may follow the answer (promise 2); recovery says "unknown"
-	// where it is missing.
-	if err := g.gate.config.Log.AppendLater(record.Event{
-		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
-		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &result, Reason: reason,
-	}); err != nil {
-		// The caller learns that, not why: the cause names the inside of the proxy.
-		refusal := g.gate.unrecorded(ErrRecord.Error(), fmt.Errorf("%w: %w", ErrRecord, err))
-		g.gate.tell(refusal)
-		g.End(refusal)
-	}
 }
 
 // Preview decides without forwarding and without a record: for what prepares
@@ -384,28 +300,4 @@ func (g *Grant) forget(p *Permit) (began time.Time, revision int64) {
 		}
 	}
 	return p.began, p.masks.state.snapshot.Revision
-}
-
-// judge says whether an operation that runs, or is held, may go on under a new
-// state: what was allowed must still be allowed under the same masks.
-func (p *Permit) judge(ctx context.Context, next *state, masks *maskState) error {
-	g := p.grant
-	g.mu.Lock()
-	at, effect, was, stale := p.phase, p.effect, p.masks, p.stale
-	g.mu.Unlock()
-	if at == deciding || at == running && was.state == next {
-		return nil
-	}
-	decision, err := next.engine.Decide(ctx, g.principal, p.op)
-	refused := err != nil || decision.Effect == policy.Deny
-	switch {
-	case at == held && refused:
-		stale(ErrRevoked)
-	case at == held:
-	case refused || effect == policy.Allow && decision.Effect != policy.Allow:
-		return fmt.Errorf("%w: the operation that was running is no longer allowed", ErrRevoked)
-	case !reflect.DeepEqual(was.list, masks.list):
-		return fmt.Errorf("%w: the masks changed while an operation was running", ErrRevoked)
-	}
-	return nil
 }
