@@ -32,8 +32,8 @@ type Ask struct {
 	// approver would have to see. Such an operation is not held.
 	Hidden bool
 	// ShowParameters renders the bound parameters for approvers, who cannot judge
-	// a "$1"; the record never holds them. Empty means that they cannot be shown:
-	// then an operation with parameters is not held.
+	// a "$1", and for the record where the Connection asks for that. Empty means that
+	// they cannot be shown: then an operation with parameters is not held.
 	ShowParameters func() string
 	// ReadOnly says that the operation changes nothing at the target and calls
 	// only built-in functions known to be immutable or stable. Where the
