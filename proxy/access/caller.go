@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,10 @@ func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
 	return nil
 }
 
+// attributeTargetRole is the attribute of a session's start that names the role
+// at the target.
+const attributeTargetRole = "targetRole"
+
 // Caller is a proven caller.
 type Caller struct {
 	entry     *Entry
@@ -132,6 +137,9 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 	}
 	event := grant.event(record.SessionStart, st, 0, nil)
 	event.Attributes = attributes
+	if grant.role != "" {
+		event.Attributes = append(slices.Clip(attributes), record.Attribute{Name: attributeTargetRole, Value: grant.role})
+	}
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules}
 	event.Durability = record.Durability(st.snapshot.Audit.Durability)
 	if _, err := gate.config.Log.Append(ctx, event); err != nil {
@@ -178,6 +186,23 @@ func (c *Caller) refuse(ctx context.Context, refusal *Refusal) error {
 		return err
 	}
 	return refusal
+}
+
+// noRole refuses a session whose role at the target is not certain.
+func (c *Caller) noRole(cause error) *Refusal {
+	connection := c.entry.gate.config.Connection
+	refusal := &Refusal{
+		Reason:  ReasonTargetRole,
+		Message: fmt.Sprintf("%s may not use connection %q: %v", c.principal.UserName, connection.Name, cause),
+		Hint:    fmt.Sprintf("Ask an admin to leave one spec.targetRole for you: kubectl -n %s get accesspolicies", connection.Namespace),
+	}
+	if conflict := (*policy.ConflictError)(nil); errors.As(cause, &conflict) {
+		for _, role := range conflict.Roles {
+			refusal.Rules = append(refusal.Rules, role.Policy)
+		}
+		return refusal
+	}
+	return unavailable("the role at the target could not be found out", "Ask the operators to look at the proxy's log.", cause)
 }
 
 func groups(p identity.Principal) string {

@@ -40,6 +40,9 @@ type Ask struct {
 	// Connection allows it, such an operation is forwarded while its record is
 	// being written; see Permit.Durable.
 	ReadOnly bool
+	// Unmetered says that the answer holds no rows, so that windows with nothing
+	// left do not refuse it: what ends a transaction, above all.
+	Unmetered bool
 	// Hold tells the caller, in the protocol's words, that the operation waits
 	// for approval. A protocol that cannot tell leaves it nil and is refused
 	// what needs approval.
@@ -159,7 +162,8 @@ func (g *Grant) standing(ctx context.Context, st *state, permit *Permit, decisio
 	return nil
 }
 
-// evaluate asks the protocol's own refusal, the engine and the masks, in this order.
+// evaluate asks the protocol's own refusal, the engine, the limits and the masks,
+// in this order.
 func (g *Grant) evaluate(ctx context.Context, st *state, permit *Permit, ask *Ask) (policy.Decision, *Refusal) {
 	var none policy.Decision
 	if ask.Refuse != nil {
@@ -171,6 +175,11 @@ func (g *Grant) evaluate(ctx context.Context, st *state, permit *Permit, ask *As
 	}
 	if decision.Effect == policy.Deny {
 		return none, g.denied(decision)
+	}
+	if !ask.Unmetered {
+		if refusal := g.limits.Load().admit(); refusal != nil {
+			return none, refusal
+		}
 	}
 	if ask.CheckMasks == nil {
 		return none, &Refusal{Reason: ReasonMasked, Message: "the protocol cannot say whether the answer can be masked"}
@@ -286,6 +295,9 @@ func (g *Grant) setMasks(p *Permit, masks *maskState) {
 func (g *Grant) run(p *Permit, effect policy.Effect) {
 	g.mu.Lock()
 	p.phase, p.effect, p.stale = running, effect, nil
+	if !g.limits.Load().none() {
+		p.meter = &Meter{grant: g}
+	}
 	g.mu.Unlock()
 }
 

@@ -31,6 +31,9 @@ type rules struct {
 	connect, decide policy.Decision
 	err             error
 	masks           []policy.Mask
+	limits          []policy.Limits
+	role            string
+	roleErr         error
 	// asked, where not nil, is called before Decide answers.
 	asked func()
 }
@@ -47,6 +50,10 @@ func (r rules) Decide(context.Context, identity.Principal, policy.Operation) (po
 }
 
 func (r rules) Masks(identity.Principal) []policy.Mask { return r.masks }
+
+func (r rules) Limits(identity.Principal) []policy.Limits { return r.limits }
+
+func (r rules) TargetRole(identity.Principal) (string, error) { return r.role, r.roleErr }
 
 func deny(d policy.Decision) policy.Decision {
 	if d.Effect == "" {

@@ -53,6 +53,9 @@ type Gate struct {
 	// there is none.
 	until atomic.Pointer[time.Time]
 
+	// windows counts what callers take within the windows of their limits.
+	windows *windowTable
+
 	// applying makes one snapshot follow the other.
 	applying sync.Mutex
 
@@ -98,7 +101,7 @@ func NewGate(config Config) (*Gate, error) {
 		config.Approvals == nil, config.Dialer == nil, config.TLS == nil:
 		return nil, errors.New("cannot make a gate: a part is missing")
 	}
-	return &Gate{config: config, sessions: map[string]*Grant{}}, nil
+	return &Gate{config: config, windows: newWindowTable(), sessions: map[string]*Grant{}}, nil
 }
 
 // Apply puts a snapshot in force. On error the former one stays in force. The

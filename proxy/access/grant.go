@@ -41,6 +41,10 @@ type Grant struct {
 	// masks caches the caller's masks under one state; unmasked are none, of opened.
 	masks    atomic.Pointer[maskState]
 	unmasked *maskState
+	// limits are those in force; whoever judges the session puts them there.
+	limits atomic.Pointer[limitSet]
+	// role is the role at the target, for the whole session.
+	role string
 
 	// hash, part and sum are what digest works with, which is called by the one
 	// goroutine that decides.
@@ -76,6 +80,13 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 		started: now, opened: st, ctx: ctx, cancel: cancel, unmasked: &maskState{state: st}, hash: sha256.New(),
 	}
 	g.active.Store(now.UnixNano())
+	g.limits.Store(g.limitsUnder(st))
+	role, err := st.engine.TargetRole(c.principal)
+	if err != nil {
+		cancel(err)
+		return nil, c.noRole(err)
+	}
+	g.role = role
 	if end := sessionEnd(now, st, c.principal); !end.IsZero() && !end.After(now) {
 		cancel(ErrExpired)
 		return nil, &Refusal{Reason: ReasonCredential, Message: "the token has expired", Hint: "Get a new token from your identity provider."}
@@ -163,6 +174,10 @@ func (g *Grant) Principal() identity.Principal { return g.principal }
 
 // Connection names the Connection of the session.
 func (g *Grant) Connection() snapshot.Connection { return g.opened.snapshot.Connection }
+
+// TargetRole is the role that the session assumes at the target before its
+// first operation and keeps; empty for that of the credential.
+func (g *Grant) TargetRole() string { return g.role }
 
 // Context ends when the session must; context.Cause says why, in words fit for
 // the caller.
@@ -325,6 +340,10 @@ func (g *Grant) judge(ctx context.Context, next *state) error {
 	if err != nil || decision.Effect == policy.Deny {
 		return fmt.Errorf("%w: %s may no longer use connection %q", ErrRevoked, g.principal.UserName, is.Connection.Name)
 	}
+	if role, err := next.engine.TargetRole(g.principal); err != nil || role != g.role {
+		return fmt.Errorf("%w: the role at the target that policies give %s on connection %q changed", ErrRevoked, g.principal.UserName, is.Connection.Name)
+	}
+	g.limits.Store(g.limitsUnder(next))
 	masks := g.masksUnder(next)
 	for _, permit := range g.openPermits() {
 		if err := permit.judge(ctx, next, masks); err != nil {

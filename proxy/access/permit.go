@@ -4,6 +4,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -31,6 +32,8 @@ type Permit struct {
 	phase  phase
 	effect policy.Effect
 	masks  *maskState
+	// meter is nil where nothing is limited.
+	meter *Meter
 	// stale ends a hold whose rules changed.
 	stale context.CancelCauseFunc
 }
@@ -47,6 +50,10 @@ const (
 
 // Masks are the masks in force for the answer.
 func (p *Permit) Masks() mask.Rules { return p.masks.rules }
+
+// Meter counts what is returned to the caller; nil where no limit holds. Whatever
+// leaves is counted before, and what it refuses does not leave.
+func (p *Permit) Meter() *Meter { return p.meter }
 
 // Durable returns once the decision's record can no longer be lost. A protocol
 // calls it before any byte of the operation's answer goes to the caller; an
@@ -81,6 +88,10 @@ func (p *Permit) finish(result record.Result, reason string) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
 	began, revision := g.forget(p)
+	if refusal := p.meter.refused(); refusal != nil {
+		result.Outcome, result.ErrorCode = "Failed", cmp.Or(result.ErrorCode, refusal.Code)
+		reason = cmp.Or(reason, refusal.Message)
+	}
 	if result.Duration == 0 {
 		result.Duration = now.Sub(began)
 	}
@@ -103,8 +114,11 @@ func (p *Permit) finish(result record.Result, reason string) {
 func (p *Permit) judge(ctx context.Context, next *state, masks *maskState) error {
 	g := p.grant
 	g.mu.Lock()
-	at, effect, was, stale := p.phase, p.effect, p.masks, p.stale
+	at, effect, was, stale, meter := p.phase, p.effect, p.masks, p.stale, p.meter
 	g.mu.Unlock()
+	if at == running && meter == nil && !g.limits.Load().none() {
+		return fmt.Errorf("%w: limits now hold for an operation that was running without any", ErrRevoked)
+	}
 	if at == deciding || at == running && was.state == next {
 		return nil
 	}

@@ -39,7 +39,9 @@ const (
 	// ReasonRequesterNotMapped: the caller has no Kubernetes name, so nobody
 	// could tell him from his approver.
 	ReasonRequesterNotMapped Reason = "RequesterNotMapped"
-	// ReasonLimit: a bound of the Connection is reached.
+	// ReasonTargetRole: policies name different roles at the target.
+	ReasonTargetRole Reason = "TargetRoleConflict"
+	// ReasonLimit: a bound of the Connection or a limit of a policy is reached.
 	ReasonLimit Reason = "LimitReached"
 	// ReasonSessionEnded: the session was ended while the operation waited.
 	ReasonSessionEnded Reason = "SessionEnded"
@@ -76,6 +78,10 @@ func (r *Refusal) Detail() string {
 	}
 	names := make([]string, 0, len(r.Rules))
 	for _, rule := range r.Rules {
+		if rule.Rule == "" {
+			names = append(names, fmt.Sprintf("AccessPolicy %q (generation %d)", rule.Policy, rule.Generation))
+			continue
+		}
 		names = append(names, fmt.Sprintf("rule %q of AccessPolicy %q (generation %d)", rule.Rule, rule.Policy, rule.Generation))
 	}
 	return "Decided by " + strings.Join(names, ", ") + "."

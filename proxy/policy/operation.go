@@ -11,9 +11,20 @@ package policy
 type Access struct {
 	Action   string `json:"action"`
 	Resource string `json:"resource,omitempty"`
+	// Indirect says that the caller did not name it: it is reached through a view,
+	// a rule or inheritance. Such an access needs no Allow, but Deny and
+	// RequireApproval hold for it. The action "unknown" always needs its Allow.
+	Indirect bool `json:"indirect,omitempty"`
 }
 
-// Operation is what is decided: every Access must be allowed.
+// ActionUnknown is what a protocol could not read. No pattern matches it.
+const ActionUnknown = "unknown"
+
+// NeedsAllow says whether the access must be allowed by a rule of its own.
+func (a Access) NeedsAllow() bool { return !a.Indirect || a.Action == ActionUnknown }
+
+// Operation is what is decided: every Access that is not indirect must be
+// allowed, and there must be one.
 //
 // Accesses and Properties are sorted and without duplicates, so that equal
 // operations have equal keys.
@@ -63,20 +74,4 @@ type ApprovalTerms struct {
 	Approvers      []Subject `json:"approvers"`
 	Minimum        int32     `json:"minimum"`
 	TimeoutSeconds int32     `json:"timeoutSeconds"`
-}
-
-// Mask is one masking rule that applies to a caller: field globs and a method.
-type Mask struct {
-	Policy string   `json:"policy"`
-	Name   string   `json:"name"`
-	Fields []string `json:"fields"`
-	Method Method   `json:"method"`
-}
-
-// Method says how a field is masked.
-type Method struct {
-	// Type is Redact, Null or KeepLast.
-	Type string `json:"type"`
-	// KeepLast is the number of trailing characters left readable.
-	KeepLast int32 `json:"keepLast,omitempty"`
 }

@@ -23,6 +23,10 @@ type Policy struct {
 	Subjects   []Subject `json:"subjects"`
 	Rules      []Rule    `json:"rules,omitempty"`
 	Masks      []Mask    `json:"masks,omitempty"`
+	// Limits is nil where the policy has none.
+	Limits *Limits `json:"limits,omitempty"`
+	// TargetRole is the role that sessions assume at the target; empty for none.
+	TargetRole string `json:"targetRole,omitempty"`
 }
 
 // Subject matches callers. Kind is User or Group. Provider, where set, is the
@@ -56,6 +60,12 @@ type Engine interface {
 	Decide(ctx context.Context, caller identity.Principal, op Operation) (Decision, error)
 	// Masks returns all masks that apply to the caller, sorted by policy and name.
 	Masks(caller identity.Principal) []Mask
+	// Limits returns the limits of all policies that apply to the caller, sorted
+	// by policy. All of them hold.
+	Limits(caller identity.Principal) []Limits
+	// TargetRole returns the role that the caller's sessions assume at the
+	// target, or none. The error is a *ConflictError where policies disagree.
+	TargetRole(caller identity.Principal) (string, error)
 }
 
 // NewEngine makes an Engine of a Set; it fails where the Set does not compile.

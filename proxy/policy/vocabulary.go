@@ -13,6 +13,11 @@ type Vocabulary struct {
 	// Field says the shape of a maskable field, such as "schema.relation.column".
 	// Empty where the protocol cannot mask.
 	Field string
+	// Row says what limits count, such as "a row of a result". Empty where the
+	// protocol cannot limit what a caller gets.
+	Row string
+	// Role says what a role at the target is. Empty where the protocol has none.
+	Role string
 }
 
 // Term is one word of a vocabulary with its meaning.

@@ -36,6 +36,10 @@ func (anybody) Decide(context.Context, identity.Principal, policy.Operation) (po
 
 func (anybody) Masks(identity.Principal) []policy.Mask { return nil }
 
+func (anybody) Limits(identity.Principal) []policy.Limits { return nil }
+
+func (anybody) TargetRole(identity.Principal) (string, error) { return "", nil }
+
 func (anybody) Verify(context.Context, identity.Credential) (identity.Principal, error) {
 	return identity.Principal{Provider: "corp", UserName: "alice", ExpiresAt: time.Now().Add(time.Hour)}, nil
 }

@@ -44,7 +44,7 @@ var (
 
 // Seal encodes, compresses and signs a snapshot: the data of its Secret.
 func Seal(s Snapshot, key ed25519.PrivateKey) (map[string][]byte, error) {
-	plain, err := json.Marshal(s)
+	plain, err := json.Marshal(sealedForm(s))
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode snapshot: %w", err)
 	}
@@ -84,14 +84,18 @@ func Open(data map[string][]byte, key ed25519.PublicKey) (*Snapshot, error) {
 	if len(plain) > MaxUnpackedBytes {
 		return nil, fmt.Errorf("%w: more than %d bytes unpacked", ErrTooLarge, MaxUnpackedBytes)
 	}
-	var s Snapshot
-	if err := strict(plain, &s); err != nil {
+	var form sealed
+	if err := strict(plain, &form); err != nil {
+		return nil, fmt.Errorf("cannot decode snapshot: %w", err)
+	}
+	s, err := form.open()
+	if err != nil {
 		return nil, fmt.Errorf("cannot decode snapshot: %w", err)
 	}
 	if s.Schema != Schema {
 		return nil, fmt.Errorf("cannot decode snapshot: schema %q, want %q: upgrade the proxy to the manager's version", s.Schema, Schema)
 	}
-	return &s, nil
+	return s, nil
 }
 
 // SealHeartbeat encodes and signs a heartbeat: the other half of the Secret's data.

@@ -4,7 +4,7 @@
 // Package snapshot is the immutable form of everything a proxy needs to serve
 // one Connection: compiled by the controllers, signed by the manager, carried
 // in one Secret, opened by the proxy. It holds references to credentials, never
-// credentials.
+// credentials; the one secret in it is the key of masks that hash.
 package snapshot
 
 import (
@@ -38,7 +38,10 @@ type Snapshot struct {
 
 	IdentityProviders []IdentityProvider `json:"identityProviders"`
 	Policies          policy.Set         `json:"policies"`
-	Sinks             []Sink             `json:"sinks"`
+	// MaskKey is the Connection's key for masks that hash. Only the sealed form
+	// holds it.
+	MaskKey MaskKey `json:"maskKey,omitzero"`
+	Sinks   []Sink  `json:"sinks"`
 }
 
 // Connection names the object a snapshot was made of.

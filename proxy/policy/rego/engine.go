@@ -130,19 +130,6 @@ func (e *Engine) Connect(ctx context.Context, caller identity.Principal) (policy
 	return decision, nil
 }
 
-// Masks returns all masks of the policies that apply to the caller.
-func (e *Engine) Masks(caller identity.Principal) []policy.Mask {
-	var buffer [classWords]uint64
-	var masks []policy.Mask
-	e.compiled.subjects.classOf(&caller, buffer[:0]).each(func(number int) {
-		for _, m := range e.compiled.set.Policies[number].Masks {
-			m.Policy = e.compiled.set.Policies[number].Name
-			masks = append(masks, m)
-		}
-	})
-	return masks
-}
-
 // evaluate runs a prepared query and returns its one answer. No answer, or
 // more than one, is an error.
 func (e *Engine) evaluate(ctx context.Context, query rego.PreparedEvalQuery, caller, operation *ast.Term) (ast.Object, error) {

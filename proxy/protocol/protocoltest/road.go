@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -204,87 +203,6 @@ func (verifier) Verify(_ context.Context, credential identity.Credential) (ident
 		ExpiresAt: time.Now().Add(time.Hour),
 	}, nil
 }
-
-// Engine decides by a function; nil allows everything.
-type Engine struct {
-	mu     sync.Mutex
-	decide func(policy.Operation) policy.Decision
-	masks  []policy.Mask
-	refuse bool
-}
-
-// Set changes what is decided from the next Apply on.
-func (e *Engine) Set(decide func(policy.Operation) policy.Decision, masks ...policy.Mask) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.decide, e.masks = decide, masks
-}
-
-// RefuseConnect makes the next Apply take away every right.
-func (e *Engine) RefuseConnect() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.refuse = true
-}
-
-func (e *Engine) freeze() policy.Engine {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return &frozen{decide: e.decide, masks: slices.Clone(e.masks), refuse: e.refuse}
-}
-
-type frozen struct {
-	decide func(policy.Operation) policy.Decision
-	masks  []policy.Mask
-	refuse bool
-}
-
-// Rule is the rule that the fake engine names.
-var Rule = policy.RuleRef{Policy: "test", UID: "uid-test", Generation: 1, Rule: "rule"}
-
-// DenyAction denies every operation with an access of the action and allows the rest.
-func DenyAction(action string) func(policy.Operation) policy.Decision {
-	return decideAction(action, policy.Decision{Effect: policy.Deny, Rules: []policy.RuleRef{Rule}, Message: "not today"})
-}
-
-// HoldAction asks for approval of every operation with an access of the action.
-func HoldAction(action string) func(policy.Operation) policy.Decision {
-	return decideAction(action, policy.Decision{
-		Effect: policy.RequireApproval, Rules: []policy.RuleRef{Rule},
-		Approval: []policy.ApprovalTerms{{Minimum: 1, TimeoutSeconds: 600}},
-	})
-}
-
-func decideAction(action string, decision policy.Decision) func(policy.Operation) policy.Decision {
-	return func(op policy.Operation) policy.Decision {
-		for _, a := range op.Accesses {
-			if a.Action == action {
-				decision.Access = a
-				return decision
-			}
-		}
-		return policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{Rule}}
-	}
-}
-
-func (f *frozen) Connect(context.Context, identity.Principal) (policy.Decision, error) {
-	if f.refuse {
-		return policy.Decision{Effect: policy.Deny}, nil
-	}
-	return policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{Rule}}, nil
-}
-
-func (f *frozen) Decide(_ context.Context, _ identity.Principal, op policy.Operation) (policy.Decision, error) {
-	if f.refuse {
-		return policy.Decision{Effect: policy.Deny}, nil
-	}
-	if f.decide == nil {
-		return policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{Rule}}, nil
-	}
-	return f.decide(op), nil
-}
-
-func (f *frozen) Masks(identity.Principal) []policy.Mask { return f.masks }
 
 // Dialer dials the snapshot's first target and counts.
 type Dialer struct {
