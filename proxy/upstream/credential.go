@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
@@ -44,7 +45,10 @@ func (Password) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil
 // Secret is what the target wants to see.
 type Secret struct {
 	Username string
+	// Password may be empty where there is a Certificate.
 	Password Password
+	// Certificate is shown to a target that asks for one in the TLS handshake.
+	Certificate Certificate
 }
 
 // Use says what a credential is wanted for.
@@ -69,14 +73,25 @@ const (
 	filePassword   = "password"
 	fileConnection = "connection"
 	fileAddresses  = "addresses"
+	// The optional keys, of a Secret of type kubernetes.io/tls too.
+	fileCertificate = "tls.crt"
+	fileKey         = "tls.key"
 )
 
+// secretFiles are those that nobody but the proxy may read.
+var secretFiles = []string{filePassword, fileKey}
+
 // assemble makes a Secret of its keys, where they permit the use. Values lose
-// one line end, which editors and shells add. Errors name keys, never values.
+// one line end, which editors and shells add. A password, a certificate with
+// its key, or both prove the proxy. Errors name keys, never values.
 func assemble(read func(name string) ([]byte, error), use Use) (Secret, error) {
 	values := map[string]string{}
-	for _, name := range []string{fileConnection, fileAddresses, fileUsername, filePassword} {
+	for _, name := range []string{fileConnection, fileAddresses, fileUsername, filePassword, fileCertificate, fileKey} {
 		raw, err := read(name)
+		optional := name == filePassword || name == fileCertificate || name == fileKey
+		if optional && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return Secret{}, err
 		}
@@ -92,12 +107,31 @@ func assemble(read func(name string) ([]byte, error), use Use) (Secret, error) {
 	if err := permits(values[fileConnection], values[fileAddresses], use); err != nil {
 		return Secret{}, err
 	}
-	for _, name := range []string{fileUsername, filePassword} {
-		if values[name] == "" {
+	for _, name := range append([]string{fileUsername, fileCertificate}, secretFiles...) {
+		if value, present := values[name]; present && value == "" {
 			return Secret{}, fmt.Errorf("key must not be empty: %q", name)
 		}
 	}
-	return Secret{Username: values[fileUsername], Password: NewPassword(values[filePassword])}, nil
+	secret := Secret{Username: values[fileUsername]}
+	if password, present := values[filePassword]; present {
+		secret.Password = NewPassword(password)
+	}
+	certificate, hasCertificate := values[fileCertificate]
+	key, hasKey := values[fileKey]
+	switch {
+	case hasCertificate && hasKey:
+		var err error
+		if secret.Certificate, err = NewCertificate([]byte(certificate), []byte(key)); err != nil {
+			return Secret{}, err
+		}
+	case hasCertificate:
+		return Secret{}, fmt.Errorf("key is missing: %q: it belongs to %q: %w", fileKey, fileCertificate, fs.ErrNotExist)
+	case hasKey:
+		return Secret{}, fmt.Errorf("key is missing: %q: it belongs to %q: %w", fileCertificate, fileKey, fs.ErrNotExist)
+	case secret.Password.value == nil:
+		return Secret{}, fmt.Errorf("key is missing: %q, or a client certificate: %q and %q: %w", filePassword, fileCertificate, fileKey, fs.ErrNotExist)
+	}
+	return secret, nil
 }
 
 // ErrCredentialMisuse is wrapped by the error of a credential that does not

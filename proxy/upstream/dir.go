@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -22,7 +23,7 @@ const maxCredentialFile = 64 << 10
 type Dir struct {
 	// Path is the directory, absolute.
 	Path string
-	// Private refuses a password file that anybody but its owner may read or
+	// Private refuses a file of a password or a private key that anybody but its owner may read or
 	// write. It is for files that people place; a mounted Secret is readable
 	// by the pod's users by design.
 	Private bool
@@ -41,7 +42,7 @@ func (d Dir) Get(ctx context.Context, use Use) (Secret, error) {
 	defer root.Close()
 
 	secret, err := assemble(func(name string) ([]byte, error) {
-		return readFile(root, name, d.Private && name == filePassword)
+		return readFile(root, name, d.Private && slices.Contains(secretFiles, name))
 	}, use)
 	if err != nil {
 		return Secret{}, fmt.Errorf("cannot use credential: directory %q: %w", d.Path, err)

@@ -63,6 +63,11 @@ func canonicalHost(host string) string {
 // address no target may have.
 var ErrForbiddenAddress = errors.New("forbidden target address")
 
+// keepAlive finds a target that is gone without a word within two minutes of
+// silence. TCP_USER_TIMEOUT is left alone: on Linux it also cuts a peer that is
+// alive and takes no bytes for a while, such as a COPY that waits for a lock.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 6}
+
 // Dial connects to the first target that accepts, in the order given, and says
 // which one it was. Each target is given at most timeout. The error names
 // every target that was tried.
@@ -70,7 +75,7 @@ func Dial(ctx context.Context, targets []Target, timeout time.Duration) (net.Con
 	if len(targets) == 0 {
 		return nil, Target{}, errors.New("cannot dial target: the connection names no address")
 	}
-	dialer := net.Dialer{Timeout: timeout, Control: refuseForbidden}
+	dialer := net.Dialer{Timeout: timeout, KeepAliveConfig: keepAlive, Control: refuseForbidden}
 	var failures []error
 	for _, target := range targets {
 		conn, err := dialer.DialContext(ctx, "tcp", target.String())
