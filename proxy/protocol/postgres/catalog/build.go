@@ -27,6 +27,9 @@ func newBuilder() *builder {
 		closures:  map[uint32][]uint32{},
 		derived:   map[uint32][]uint32{},
 		locking:   map[uint32]bool{},
+
+		children: map[uint32][]uint32{}, parents: map[uint32][]uint32{}, written: map[uint32][]uint32{},
+		references: map[uint32][]reference{}, code: map[uint32]bool{},
 	}}
 }
 
@@ -122,6 +125,36 @@ func (b *builder) addInheritance(row []string) error {
 	if err == nil {
 		b.c.kin[from] = append(b.c.kin[from], to)
 		b.c.kin[to] = append(b.c.kin[to], from)
+		b.c.parents[from] = append(b.c.parents[from], to)
+		b.c.children[to] = append(b.c.children[to], from)
+	}
+	return err
+}
+
+func (b *builder) addWritten(row []string) error {
+	from, to, err := pair(row)
+	if err == nil {
+		b.c.written[from] = append(b.c.written[from], to)
+	}
+	return err
+}
+
+func (b *builder) addReference(row []string) error {
+	to, from, err := pair(row)
+	if err != nil {
+		return err
+	}
+	if len(row[2]) != 1 || len(row[3]) != 1 {
+		return fmt.Errorf("foreign key has unknown actions: %q, %q", row[2], row[3])
+	}
+	b.c.references[to] = append(b.c.references[to], reference{from: from, onDelete: row[2][0], onUpdate: row[3][0]})
+	return nil
+}
+
+func (b *builder) addCode(row []string) error {
+	id, err := oid(row[0])
+	if err == nil {
+		b.c.code[id] = true
 	}
 	return err
 }
@@ -144,7 +177,7 @@ func (b *builder) addFunction(row []string) error {
 	}
 	f := &Function{
 		OID: id, Schema: row[1], Name: row[2], MinArgs: least, MaxArgs: most,
-		Volatility: row[6][0], SecurityDefiner: row[7] == "t", TakesRow: row[8] == "t",
+		Volatility: row[6][0], SecurityDefiner: row[7] == "t", TakesRow: row[8] == "t", Compiled: row[9] == "t",
 	}
 	if row[5] == "t" {
 		// VARIADIC may be given no element at all where it has a default, and

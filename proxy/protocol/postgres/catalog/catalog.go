@@ -105,6 +105,9 @@ type Function struct {
 	// TakesRow says that the function can be called in attribute notation:
 	// one argument suffices and the first one accepts a composite value.
 	TakesRow bool
+	// Compiled says that the function is built in or in C, which only superusers
+	// can define.
+	Compiled bool
 }
 
 // String is the qualified name without quotes.
@@ -134,6 +137,11 @@ type Catalog struct {
 
 	closures map[uint32][]uint32
 	derived  map[uint32][]uint32
+
+	children, parents map[uint32][]uint32 // inheritance and partitions
+	written           map[uint32][]uint32 // owner of rules for writes -> relations they name
+	references        map[uint32][]reference
+	code              map[uint32]bool // relations whose defaults, checks or indexes call functions of users
 
 	locking map[uint32]bool // rule owners that lock the rows they read
 	hidden  bool

@@ -34,11 +34,14 @@ func answers() [][][]string {
 		{{"20002", "20000"}, {"20003", "20002"}, {"20004", "20000"}},
 		{{"20002", "21000"}},
 		{{"20001", "20000"}},
-		{{"21000", "public", "f", "1", "2", "f", "v", "t", "f"}, {"21001", "public", "v", "1", "1", "t", "i", "f", "t"}},
+		{{"21000", "public", "f", "1", "2", "f", "v", "t", "f", "f"}, {"21001", "public", "v", "1", "1", "t", "i", "f", "t", "t"}},
 		{{"public", "mood"}},
 		{{"public", "==="}},
 		{{"public", "mood"}},
 		{{"20002"}, {"0"}},
+		{{"20005", "20002"}},
+		{{"20000", "20005", "c", "a"}},
+		{{"20000"}},
 		nil,
 	}
 }
@@ -120,6 +123,42 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestReaches(t *testing.T) {
+	t.Parallel()
+	c, _, err := load(answers(), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		reason  string
+		oid     uint32
+		deed    catalog.Deed
+		cascade bool
+		want    []catalog.Reached
+	}{
+		"ReadParent":      {"the rows of partitions are the parent's", 20000, catalog.Read, false, []catalog.Reached{{Deed: catalog.Read, OID: 20001}}},
+		"ReadPartition":   {"and the other way round", 20001, catalog.Read, false, []catalog.Reached{{Deed: catalog.Read, OID: 20000}}},
+		"ReadViewOfView":  {"views are followed to the end", 20003, catalog.Read, false, []catalog.Reached{{Deed: catalog.Read, OID: 20000}, {Deed: catalog.Read, OID: 20001}, {Deed: catalog.Read, OID: 20002}}},
+		"InsertView":      {"a view that is written to reads and writes what it is of", 20002, catalog.Insert, false, []catalog.Reached{{Deed: catalog.Read, OID: 20000}, {Deed: catalog.Read, OID: 20001}, {Deed: catalog.Insert, OID: 20000}, {Deed: catalog.Insert, OID: 20001}}},
+		"DeleteCascades":  {"a foreign key's action deletes, and the rule of what it deletes from may do anything", 20000, catalog.Delete, false, []catalog.Reached{{Deed: catalog.Read, OID: 20000}, {Deed: catalog.Read, OID: 20001}, {Deed: catalog.Read, OID: 20002}, {Deed: catalog.Insert, OID: 20000}, {Deed: catalog.Insert, OID: 20001}, {Deed: catalog.Insert, OID: 20002}, {Deed: catalog.Update, OID: 20000}, {Deed: catalog.Update, OID: 20001}, {Deed: catalog.Update, OID: 20002}, {Deed: catalog.Delete, OID: 20001}, {Deed: catalog.Delete, OID: 20002}, {Deed: catalog.Delete, OID: 20005}}},
+		"UpdateDoesNot":   {"ON UPDATE NO ACTION", 20000, catalog.Update, false, []catalog.Reached{{Deed: catalog.Update, OID: 20001}}},
+		"Truncate":        {"", 20000, catalog.Truncate, false, []catalog.Reached{{Deed: catalog.Truncate, OID: 20001}}},
+		"TruncateCascade": {"", 20000, catalog.Truncate, true, []catalog.Reached{{Deed: catalog.Truncate, OID: 20001}, {Deed: catalog.Truncate, OID: 20005}}},
+		"Change":          {"children take over a change, parents do not", 20001, catalog.Change, false, nil},
+		"Alone":           {"", 20003, catalog.Change, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, c.Reaches(tc.oid, tc.deed, tc.cascade)); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+	if !c.HasCode(20001) || !c.HasCode(20003) || c.HasCode(20005) {
+		t.Error("the code of a relation is its kin's and its readers'")
+	}
+}
+
 func TestLoadFails(t *testing.T) {
 	t.Parallel()
 	for step := range len(answers()) {
@@ -136,9 +175,10 @@ func TestLoadFails(t *testing.T) {
 		"NoKind":         {3, []string{"20000", "public", "t", "", "f"}},
 		"ForeignColumn":  {4, []string{"29999", "1", "id", "23"}},
 		"ColumnNumber":   {4, []string{"20000", "99999", "id", "23"}},
-		"ArgumentCount":  {9, []string{"21000", "public", "f", "x", "2", "f", "v", "t", "f"}},
-		"NoVolatility":   {9, []string{"21000", "public", "f", "1", "2", "f", "", "t", "f"}},
+		"ArgumentCount":  {9, []string{"21000", "public", "f", "x", "2", "f", "v", "t", "f", "f"}},
+		"NoVolatility":   {9, []string{"21000", "public", "f", "1", "2", "f", "", "t", "f", "f"}},
 		"InheritanceOID": {8, []string{"20000", "-1"}},
+		"NoAction":       {15, []string{"20000", "20005", "", "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -54,11 +54,14 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"rules", queryRules, 2, b.addRead},
 		{"rule functions", queryRuleFunctions, 2, b.addRuleFunction},
 		{"inheritance", queryInheritance, 2, b.addInheritance},
-		{"functions", queryFunctions, 9, b.addFunction},
+		{"functions", queryFunctions, 10, b.addFunction},
 		{"types", queryTypes, 2, b.addType},
 		{"operators", queryOperators, 2, b.addOperator},
 		{"casts", queryCasts, 2, b.addCast},
 		{"hidden calls and locks", queryHidden, 1, b.addHidden},
+		{"rules for writes", queryWritten, 2, b.addWritten},
+		{"foreign keys", queryReferences, 4, b.addReference},
+		{"code of relations", queryCode, 1, b.addCode},
 	}
 	for _, s := range steps {
 		rows, err := q.Query(ctx, s.query)

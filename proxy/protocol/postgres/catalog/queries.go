@@ -75,9 +75,43 @@ SELECT p.oid, n.nspname, p.proname, p.pronargs - p.pronargdefaults, p.pronargs,
        p.provariadic <> 0, p.provolatile, p.prosecdef,
        COALESCE((SELECT t.typtype IN ('c', 'd', 'p') FROM pg_catalog.pg_type t
                   WHERE t.oid = p.proargtypes[0]), false)
-         AND p.pronargs - p.pronargdefaults <= 1
+         AND p.pronargs - p.pronargdefaults <= 1,
+       l.lanname IN ('internal', 'c')
   FROM pg_catalog.pg_proc p
-  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace`
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang`
+
+	// What the rules for INSERT, UPDATE and DELETE name, those of views included.
+	queryWritten = `
+SELECT DISTINCT r.ev_class, m[1]::pg_catalog.oid
+  FROM pg_catalog.pg_rewrite r,
+       LATERAL pg_catalog.regexp_matches(r.ev_action::text, ':relid ([1-9][0-9]*)', 'g') m
+ WHERE r.ev_type <> '1' AND m[1]::pg_catalog.oid <> r.ev_class`
+
+	queryReferences = `
+SELECT confrelid, conrelid, confdeltype, confupdtype
+  FROM pg_catalog.pg_constraint
+ WHERE contype = 'f'`
+
+	// Functions of users behind column defaults, those of domains included,
+	// checks, indexes and partition bounds.
+	queryCode = `
+SELECT DISTINCT e.relation
+  FROM (SELECT adrelid AS relation, adbin::text AS tree FROM pg_catalog.pg_attrdef
+        UNION ALL
+        SELECT a.attrelid, t.typdefaultbin::text FROM pg_catalog.pg_attribute a
+          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE t.typdefaultbin IS NOT NULL
+        UNION ALL
+        SELECT conrelid, conbin::text FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0
+        UNION ALL
+        SELECT indrelid, pg_catalog.concat(indexprs::text, indpred::text) FROM pg_catalog.pg_index
+         WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+        UNION ALL
+        SELECT partrelid, partexprs::text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
+        UNION ALL
+        SELECT oid, relpartbound::text FROM pg_catalog.pg_class WHERE relpartbound IS NOT NULL) e,
+       LATERAL pg_catalog.regexp_matches(e.tree, ':(funcid|opfuncid) ([1-9][0-9]*)', 'g') m
+ WHERE m[2]::pg_catalog.oid >= 16384`
 
 	queryTypes = `
 SELECT n.nspname, t.typname
