@@ -306,7 +306,7 @@ func (g *Grant) masksUnder(st *state) *maskState {
 		return cached
 	}
 	list := st.engine.Masks(g.principal)
-	fresh := &maskState{state: st, list: list, rules: mask.Compile(list)}
+	fresh := &maskState{state: st, list: list, rules: mask.Compile(list, st.snapshot.MaskKey.Bytes())}
 	fresh.names = fresh.rules.Names()
 	g.masks.Store(fresh)
 	return fresh

@@ -2,53 +2,76 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mask replaces sensitive values. It knows methods and value shapes,
-// not wires: a protocol finds the fields, the Masker replaces what is in them.
+// not wires: a protocol finds the fields, Rules replace what is in them.
 package mask
 
 import (
+	"github.com/doorward/doorward/proxy/mask/detect"
 	"github.com/doorward/doorward/proxy/policy"
 )
 
 // Rules are the masks of one caller, compiled: which fields, by which method.
 // The zero value masks nothing. Safe for concurrent use.
 type Rules struct {
-	rules []rule
+	*compiled
 }
 
-// The methods by name. Redact is what every other name comes to.
-const (
-	methodNull     = "Null"
-	methodKeepLast = "KeepLast"
-)
+type compiled struct {
+	rules []rule
+	keyed *keyed
+	// set finds content, methods say how each of its rules replaces it. set is
+	// nil where no mask has detectors.
+	set     *detect.Set
+	methods []policy.Method
+}
 
 type rule struct {
 	name   string
 	fields []string
-	method policy.Method
+	field  Field
+}
+
+// Field says what a mask does to a field.
+type Field struct {
+	// Method says how its values are masked.
+	Method policy.Method
+	// Derived says that what an answer derives from the field may be shown,
+	// masked as a whole; where it is false the operation is refused.
+	Derived bool
+	// Predicates says that the field may decide which rows come and in which order.
+	Predicates bool
 }
 
 // Compile makes Rules of the masks that apply to a caller. Where several masks
-// name a field, the one that shows least wins: Null, Redact, KeepLast with the
-// smaller count.
-func Compile(masks []policy.Mask) Rules {
-	rules := make([]rule, 0, len(masks))
-	for _, m := range masks {
-		rules = append(rules, rule{name: m.Policy + "/" + m.Name, fields: m.Fields, method: m.Method})
+// name a field or a detector, the strictest of each part wins: the method that
+// shows least (Null, Redact, Hash, Digits, KeepLast with the smaller count), a
+// refusal over a permission. Without a key, Hash and Digits come to Redact.
+func Compile(masks []policy.Mask, key Key) Rules {
+	if len(masks) == 0 {
+		return Rules{}
 	}
-	return Rules{rules: rules}
+	c := &compiled{rules: make([]rule, 0, len(masks)), keyed: newKeyed(key)}
+	for _, m := range masks {
+		c.rules = append(c.rules, rule{name: m.Policy + "/" + m.Name, fields: m.Fields, field: Field{
+			Method: m.Method, Derived: m.Derived == policy.MaskDerived, Predicates: m.Predicates == policy.AllowPredicates,
+		}})
+	}
+	c.compileDetectors(masks)
+	return Rules{compiled: c}
 }
 
 // Empty says that nothing is masked.
-func (r Rules) Empty() bool { return len(r.rules) == 0 }
+func (r Rules) Empty() bool { return r.compiled == nil }
 
 // Same says whether two Rules are copies of what one Compile returned, so that
 // what was worked out of the one holds for the other.
-func (r Rules) Same(other Rules) bool {
-	return len(r.rules) == len(other.rules) && (len(r.rules) == 0 || &r.rules[0] == &other.rules[0])
-}
+func (r Rules) Same(other Rules) bool { return r.compiled == other.compiled }
 
 // Names lists the masks as "policy/mask".
 func (r Rules) Names() []string {
+	if r.Empty() {
+		return []string{}
+	}
 	names := make([]string, 0, len(r.rules))
 	for _, rule := range r.rules {
 		names = append(names, rule.name)
@@ -56,18 +79,45 @@ func (r Rules) Names() []string {
 	return names
 }
 
-// Field returns the method for a field, and whether it is masked at all.
-func (r Rules) Field(field string) (policy.Method, bool) {
-	var found policy.Method
+// Field returns what is done to a field, and whether it is masked at all.
+func (r Rules) Field(name string) (Field, bool) {
+	var found Field
 	masked := false
+	if r.Empty() {
+		return found, false
+	}
 	for _, rule := range r.rules {
-		for _, glob := range rule.fields {
-			if policy.Match(glob, field) && (!masked || stricter(rule.method, found)) {
-				found, masked = rule.method, true
-			}
+		if !rule.names(name) {
+			continue
 		}
+		if !masked {
+			found, masked = rule.field, true
+			continue
+		}
+		if stricter(rule.field.Method, found.Method) {
+			found.Method = rule.field.Method
+		}
+		found.Derived = found.Derived && rule.field.Derived
+		found.Predicates = found.Predicates && rule.field.Predicates
 	}
 	return found, masked
+}
+
+func (r rule) names(field string) bool {
+	for _, glob := range r.fields {
+		if policy.Match(glob, field) {
+			return true
+		}
+	}
+	return false
+}
+
+// Detect is the set of content detectors of the masks, nil where there are none.
+func (r Rules) Detect() *detect.Set {
+	if r.Empty() {
+		return nil
+	}
+	return r.set
 }
 
 // stricter says whether a shows less than b.
@@ -75,15 +125,19 @@ func stricter(a, b policy.Method) bool {
 	if rank(a.Type) != rank(b.Type) {
 		return rank(a.Type) < rank(b.Type)
 	}
-	return a.KeepLast < b.KeepLast
+	return a.Type == policy.KeepLast && a.KeepLast < b.KeepLast
 }
 
 func rank(method string) int {
 	switch method {
-	case methodNull:
+	case policy.Null:
 		return 0
-	case methodKeepLast:
+	case policy.Hash:
 		return 2
+	case policy.Digits:
+		return 3
+	case policy.KeepLast:
+		return 4
 	default: // Redact, and whatever a newer manager may send
 		return 1
 	}

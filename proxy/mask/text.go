@@ -6,8 +6,6 @@ package mask
 import (
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/doorward/doorward/proxy/policy"
 )
 
 // redacted is what stands for a whole value. It says nothing of the value, not
@@ -18,30 +16,6 @@ const (
 	star       = '*'
 	zeroJoiner = '\u200d'
 )
-
-// Text masks a character value. It returns nil where the value becomes NULL,
-// and never a part of value's own memory.
-func Text(method policy.Method, value []byte) []byte {
-	masked, null := AppendText(nil, method, value)
-	if null {
-		return nil
-	}
-	return masked
-}
-
-// AppendText appends the masked form of a character value to dst, or says that
-// the value becomes NULL and leaves dst as it is. It allocates nothing where dst
-// has room. Value and the room behind dst must not overlap.
-func AppendText(dst []byte, method policy.Method, value []byte) (masked []byte, null bool) {
-	switch method.Type {
-	case methodNull:
-		return dst, true
-	case methodKeepLast:
-		return appendKeepLast(dst, value, int(method.KeepLast)), false
-	default: // Redact, and whatever a newer manager may send
-		return append(dst, redacted...), false
-	}
-}
 
 // appendKeepLast stars all but the last n characters. What would show half of
 // the value or more is redacted whole, as is text that is not UTF-8, of which

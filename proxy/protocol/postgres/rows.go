@@ -54,6 +54,7 @@ func decodeColumns(content []byte) (*columns, error) {
 // rowPlan says what is masked in the rows of a result. A nil plan masks nothing.
 type rowPlan struct {
 	methods []*method
+	rules   mask.Rules
 	// fields are the names of what is masked, for the record.
 	fields  []string
 	scratch []byte
@@ -78,7 +79,7 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 		return nil, nil //nolint:nilnil // no plan masks nothing
 	}
 	cat, masks := op.catalog, op.masks
-	p := &rowPlan{methods: make([]*method, len(cols.list))}
+	p := &rowPlan{methods: make([]*method, len(cols.list)), rules: op.rules}
 	for i, c := range cols.list {
 		if c.relation == 0 || c.attribute < 0 {
 			continue // derived, or a system column such as ctid
@@ -99,7 +100,7 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 				s.foreign[c.relation] = true
 			}
 		}
-		field, how, masked := "unknown", policy.Method{Type: "Redact"}, true
+		field, how, masked := "unknown", policy.Method{Type: policy.Redact}, true
 		if known {
 			// The mask may be that of a parent, a partition or the column
 			// that this one is computed from.
@@ -107,7 +108,9 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 				source, c.relation = from.Column, from.Relation
 			}
 			field = cat.name(c.relation, source)
-			how, masked = op.rules.Field(field)
+			var found mask.Field
+			found, masked = op.rules.Field(field)
+			how = found.Method
 		}
 		if !masked {
 			continue
@@ -329,12 +332,17 @@ func (p *rowPlan) mask(content []byte) (row []byte, values int64, err error) {
 		null := length == -1
 		if how != nil && !null {
 			values++
-			if how.text {
-				value = mask.Text(how.Method, value)
+			if !how.text {
+				null = true
 			} else {
-				value = nil
+				at := len(out)
+				out = append(out, 0, 0, 0, 0)
+				if out, null = p.rules.Append(out, how.Method, mask.Text, false, value); !null {
+					binary.BigEndian.PutUint32(out[at:], uint32(len(out)-at-4)) //nolint:gosec // what masks a part of a bounded row
+					continue
+				}
+				out = out[:at]
 			}
-			null = value == nil
 		}
 		if null {
 			out = append(out, 0xff, 0xff, 0xff, 0xff)
