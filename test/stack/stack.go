@@ -40,6 +40,12 @@ const (
 	Role = "shop_app"
 )
 
+// QuietSettings are those of a target that does not log every statement and
+// takes the clients of a benchmark.
+var QuietSettings = map[string]string{
+	"log_statement": "none", "log_connections": "off", "log_disconnections": "off", "max_connections": "400",
+}
+
 // ReadyTimeout bounds the wait for a Connection to be ready.
 const ReadyTimeout = 90 * time.Second
 
@@ -224,7 +230,7 @@ func (s *Stack) startPostgres(ctx context.Context) (err error) {
 	s.progress("PostgreSQL with the shop")
 	options := pgtest.Options{LogPath: s.PostgresLog()}
 	if s.options.Quiet {
-		options.Settings = map[string]string{"log_statement": "none", "log_connections": "off", "log_disconnections": "off"}
+		options.Settings = QuietSettings
 	}
 	s.Postgres, err = pgtest.Start(ctx, options)
 	if err != nil {

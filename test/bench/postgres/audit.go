@@ -18,9 +18,9 @@ import (
 
 // workloads are what the settings of spec.audit are compared with.
 var auditWorkloads = []workload{
-	{name: "select-only", clients: 1},
-	{name: "select-only", clients: 16},
-	{name: "simple-update", clients: 16},
+	{script: selectOnly, mode: prepared, clients: 1},
+	{script: selectOnly, mode: prepared, clients: 16},
+	{script: "simple-update", mode: prepared, clients: 16},
 }
 
 // Paths that every part of the comparison has.
@@ -40,23 +40,26 @@ func auditBench(ctx context.Context, rounds int, duration time.Duration, scale i
 	if err := allow(ctx, s, stack.Connection); err != nil {
 		return err
 	}
-	without, err := startForgetful(ctx, s)
+	p, err := stackPlace(s)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, without.stop()) }()
+	defer p.stop()
+	none, err := startForgetful(ctx, s, p)
+	if err != nil {
+		return err
+	}
 	token, err := s.Issuer.Token(stack.GatewayAudience, "alice", "analysts")
 	if err != nil {
 		return err
 	}
-	none := path{name: noRecord, env: target(without.port, token, without.ca), pid: without.command.Process.Pid}
 	a := &auditRun{stack: s, token: token, rounds: rounds, duration: duration, names: []string{stack.Connection}}
 	if err := environment(s.Proxy().Spool); err != nil {
 		return err
 	}
 
 	a.sink = "file"
-	paths := []path{directPath(s), none, a.proxied(local, s.Proxy())}
+	paths := []path{p.direct(), none, a.proxied(local, s.Proxy())}
 	more, err := a.variants(ctx, []variant{
 		{"Local, readOverlap", "overlap", v1alpha1.AuditSettings{ReadOverlap: v1alpha1.ReadOverlapEnabled}},
 		{"Local, responses Digest", "digest", v1alpha1.AuditSettings{Responses: v1alpha1.ResponseAuditDigest}},
@@ -69,7 +72,7 @@ func auditBench(ctx context.Context, rounds int, duration time.Duration, scale i
 	if err := a.compare(ctx, append(paths, more...)); err != nil {
 		return err
 	}
-	if err := layers(ctx, s.Postgres.BinDir, paths[2], s.Proxy().PprofAddress, max(duration, profileAtLeast)); err != nil {
+	if err := profileLayers(ctx, s.Postgres.BinDir, paths[2], s.Proxy().PprofAddress, max(duration, profileAtLeast)); err != nil {
 		return err
 	}
 
@@ -99,7 +102,7 @@ func auditBench(ctx context.Context, rounds int, duration time.Duration, scale i
 	if err := a.compare(ctx, append([]path{none, a.proxied(local, s.Proxy())}, remote...)); err != nil {
 		return err
 	}
-	if err := layers(ctx, s.Postgres.BinDir, remote[0], a.last.PprofAddress, max(duration, profileAtLeast)); err != nil {
+	if err := profileLayers(ctx, s.Postgres.BinDir, remote[0], a.last.PprofAddress, max(duration, profileAtLeast)); err != nil {
 		return err
 	}
 	return environment(s.Proxy().Spool)

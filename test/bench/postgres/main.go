@@ -1,33 +1,35 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command postgres compares ways to PostgreSQL in one run: direct, through
-// pgbouncer in session mode, through the simplest Go TCP relay, and through
-// Doorward with policy, masks and record on, its log on disk and, to tell what
-// that costs, in memory. pgbench runs select-only transactions with prepared
-// statements, over verified TLS on every path. The paths take turns, so that
-// what else the machine does meets all of them.
+// Command postgres measures what Doorward costs on the way to PostgreSQL,
+// against peers in the same run. Its parts:
+//
+//   - peers: pgbench, select-only and TPC-B-like, 1 to 256 clients, simple,
+//     extended and prepared, direct, through pgbouncer, through the simplest Go
+//     TCP relay and through Doorward with policy, masks and record on;
+//   - layers: the same through layers of Doorward, each the one before and one
+//     thing more, and where its CPU time goes, from a profile;
+//   - stream: a large result set with no, one and ten masked columns;
+//   - idle: what a session holds that does nothing.
+//
+// Paths take turns, so that what else the machine does meets all of them; all
+// of them have verified TLS. It prints medians, ratios, and the CPU time that
+// the process in between took.
 //
 // With -audit it compares what settings of spec.audit cost instead: Doorward's
 // own packages without a record, Local, Remote, readOverlap and responses.
-//
-// It prints medians, ratios, and the CPU time that the process in between took
-// for each transaction; Doorward's is split into layers by a CPU profile.
 package main
 
 import (
-	"bufio"
 	"context"
 	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,34 +37,74 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/doorward/doorward/test/pgtest"
-	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
 )
 
 //go:embed policy.yaml
 var policyManifest string
 
+// The parts of the benchmark. Only peers needs a control plane.
+const (
+	partPeers  = "peers"
+	partLayers = "layers"
+	partStream = "stream"
+	partIdle   = "idle"
+)
+
+// settings are what the flags say.
+type settings struct {
+	parts    []string
+	rounds   int
+	duration time.Duration
+	scale    int
+	clients  []int
+	modes    []string
+	size     int64
+	sessions int
+	// only limits the layers to those whose names hold this text.
+	only string
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	rounds := flag.Int("rounds", 5, "turns of each path")
-	duration := flag.Duration("time", 5*time.Second, "length of one pgbench run")
-	scale := flag.Int("scale", 10, "pgbench scale factor")
+	s := settings{}
+	parts := flag.String("parts", "peers,layers,stream,idle", "what to measure")
+	clients := flag.String("clients", "1,16,64,256", "pgbench's clients")
+	modes := flag.String("modes", "simple,extended,prepared", "pgbench's protocols")
+	size := flag.Int64("size", 1024, "size of the result set that is streamed, in MiB")
+	flag.IntVar(&s.rounds, "rounds", 2, "turns of each path")
+	flag.DurationVar(&s.duration, "time", 2*time.Second, "length of one pgbench run, in whole seconds")
+	flag.IntVar(&s.scale, "scale", 10, "pgbench scale factor")
+	flag.IntVar(&s.sessions, "sessions", 5000, "idle sessions")
+	flag.StringVar(&s.only, "layer", "", "measure only the layers whose names hold this text")
 	audit := flag.Bool("audit", false, "compare settings of spec.audit instead of other programs")
 	relayTo := flag.String("relay-to", "", "serve as the plain relay to this address (used by the command itself)")
-	spec := flag.String("forgetful", "", "serve what this file describes without a record (used by the command itself)")
+	tlsRelayOf := flag.String("tls-relay", "", "serve as the relay that this file describes (used by the command itself)")
+	partial := flag.String("partial", "", "serve what this file describes (used by the command itself)")
+	idling := flag.String("idle-target", "", "serve as the target that this file describes (used by the command itself)")
 	flag.Parse()
+	s.parts, s.modes, s.size = strings.Split(*parts, ","), strings.Split(*modes, ","), *size<<20
 	var err error
+	for _, word := range strings.Split(*clients, ",") {
+		n, parseErr := strconv.Atoi(word)
+		err = errors.Join(err, parseErr)
+		s.clients = append(s.clients, n)
+	}
 	switch {
+	case err != nil:
 	case *relayTo != "":
 		err = serveRelay(ctx, *relayTo)
-	case *spec != "":
-		err = serveForgetful(ctx, *spec)
+	case *tlsRelayOf != "":
+		err = serveTLSRelay(ctx, *tlsRelayOf)
+	case *partial != "":
+		err = servePartial(ctx, *partial)
+	case *idling != "":
+		err = serveIdleTarget(ctx, *idling)
 	case *audit:
-		err = auditBench(ctx, *rounds, *duration, *scale)
+		err = auditBench(ctx, s.rounds, s.duration, s.scale)
 	default:
-		err = bench(ctx, *rounds, *duration, *scale)
+		err = bench(ctx, s)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -71,129 +113,96 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, rounds int, duration time.Duration, scale int) (err error) {
-	s, err := startStack(ctx, scale)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Stop()) }()
-	if err := allow(ctx, s, stack.Connection); err != nil {
-		return err
-	}
-	bouncer, err := pgtest.StartPgBouncer(ctx, s.Postgres, map[string]string{stack.Role: s.Canary})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bouncer.Stop()) }()
-	relay, relayPort, err := startSelf(ctx, "--relay-to="+net.JoinHostPort(s.Postgres.Host, strconv.Itoa(s.Postgres.Port)))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = relay.Process.Kill(); _ = relay.Wait() }()
-	memory, err := startInMemory(ctx, s)
-	if err != nil {
-		return err
-	}
-	if memory != nil {
-		// Its log goes with it, so it must have ended.
-		defer func() { err = errors.Join(err, memory.Stop(), os.RemoveAll(memory.Spool)) }()
-	}
-	token, err := s.Issuer.Token(stack.GatewayAudience, "alice", "analysts")
-	if err != nil {
-		return err
-	}
-	paths := []path{
-		directPath(s),
-		{name: "pgbouncer", env: target(strconv.Itoa(bouncer.Port), s.Canary, s.Postgres.CAPath), pid: bouncer.PID()},
-		{name: "relay", env: target(relayPort, s.Canary, s.Postgres.CAPath), pid: relay.Process.Pid},
-		{name: "doorward", env: target(portOf(s.Proxy().Address), token, s.CAPath), pid: s.Proxy().PID()},
-	}
-	if memory != nil {
-		paths = append(paths, path{name: inMemory, env: target(portOf(memory.Address), token, s.CAPath), pid: memory.PID()})
-	}
-	fmt.Println(tlsOfPaths)
-	if err := environment(s.Proxy().Spool); err != nil {
-		return err
-	}
-	for _, clients := range []int{1, 16} {
-		w := workload{name: "select-only", clients: clients}
-		results, err := measure(ctx, s.Postgres.BinDir, paths, w, turns{rounds: rounds, duration: duration, warmUp: warmUp})
-		if err != nil {
-			return err
-		}
-		report(paths, results, w)
-	}
-	if err := layers(ctx, s.Postgres.BinDir, paths[3], s.Proxy().PprofAddress, duration); err != nil {
-		return err
-	}
-	return environment(s.Proxy().Spool)
-}
-
 // tlsOfPaths says who encrypts for whom.
-const tlsOfPaths = `
-pgbench verifies the server's certificate on every path (sslmode=verify-full, TLS 1.3):
+const tlsOfPaths = `pgbench verifies the server's certificate on every path (sslmode=verify-full, TLS 1.3):
   direct     one TLS session, client to PostgreSQL
   pgbouncer  two, client to pgbouncer and pgbouncer to PostgreSQL, both verified
   relay      one, which passes through the relay unopened
-  doorward   two, client to Doorward and Doorward to PostgreSQL, both verified`
+  others     two, client to the proxy and the proxy to PostgreSQL, both verified`
 
-// inMemory is a second proxy with its log on a tmpfs, where a sync is free.
-const (
-	inMemory = "doorward, log in memory"
-	tmpfs    = "/dev/shm"
-)
-
-// startInMemory starts the second proxy, or returns nil where there is no tmpfs.
-func startInMemory(ctx context.Context, s *stack.Stack) (*stack.Proxy, error) {
-	if _, err := os.Stat(tmpfs); err != nil {
-		fmt.Println("There is no", tmpfs, "on this machine: what the sync costs is not measured")
-		return nil, nil //nolint:nilnil,nilerr // measured where it can be
+// bench measures the parts that were asked for, one after the other.
+func bench(ctx context.Context, s settings) (err error) {
+	began := time.Now()
+	var p *place
+	var st *stack.Stack
+	if slices.Contains(s.parts, partPeers) {
+		if st, err = startStack(ctx, s.scale); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, st.Stop()) }()
+		if p, err = stackPlace(st); err != nil {
+			return err
+		}
+		defer p.stop()
+	} else {
+		var stop func() error
+		if p, stop, err = startPlace(ctx, s.scale); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
 	}
-	spool, err := os.MkdirTemp(tmpfs, "doorward-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("cannot keep a log in memory: %w", err)
+	fmt.Print(tlsOfPaths, "\n\n")
+	if err := environment(p.dir); err != nil {
+		return err
 	}
-	port, err := proc.FreePort(ctx)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(spool))
+	for _, part := range s.parts {
+		switch part {
+		case partPeers:
+			err = benchPeers(ctx, s, p, st)
+		case partLayers:
+			err = benchLayers(ctx, s, p)
+		case partStream:
+			err = benchStream(ctx, s, p)
+		case partIdle:
+			err = benchIdle(ctx, s, p)
+		default:
+			err = fmt.Errorf("unknown part: want peers, layers, stream or idle: %q", part)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", part, err)
+		}
 	}
-	p, err := s.StartProxy(ctx, stack.ProxyOptions{Connection: stack.Connection, Port: port, Instance: "in-memory", Spool: spool})
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(spool))
-	}
-	return p, nil
+	fmt.Printf("All of it took %s.\n", time.Since(began).Round(time.Second))
+	return environment(p.dir)
 }
 
 // environment prints what the figures depend on besides the programs.
-func environment(spool string) error {
-	rate, err := syncRate(spool, time.Second)
+func environment(dir string) error {
+	rate, err := syncRate(dir, time.Second)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%d CPUs, load average %.1f, the log's disk makes %.0f writes of %d KiB durable a second (%s each)\n\n",
+	fmt.Printf("%d CPUs, load average %.1f, the disk makes %.0f writes of %d KiB durable a second (%s each)\n\n",
 		runtime.NumCPU(), load(), rate, syncWrite>>10, time.Duration(float64(time.Second)/rate).Round(time.Microsecond))
 	return nil
 }
 
-func portOf(address string) string {
-	_, port, _ := strings.Cut(address, ":")
-	return port
-}
-
-// startStack starts the stack and fills pgbench's tables.
-func startStack(ctx context.Context, scale int) (_ *stack.Stack, err error) {
+// startStack starts a whole Doorward and fills pgbench's tables.
+func startStack(ctx context.Context, scale int) (*stack.Stack, error) {
 	fmt.Println("Starting the stack ...")
 	log.SetLogger(logr.Discard())
 	s, err := stack.Start(ctx, stack.Options{Progress: os.Stdout, Quiet: true, Pprof: true})
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, filepath.Join(s.Postgres.BinDir, "pgbench"), "--initialize", "--quiet", "--scale="+strconv.Itoa(scale))
-	command.Env = append(os.Environ(), directPath(s).env...)
-	if output, err := command.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot fill pgbench's tables: %w: %s", err, output), s.Stop())
+	if err := fill(ctx, &place{postgres: s.Postgres, password: s.Canary}, scale); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// stackPlace is the place of a stack's target.
+func stackPlace(s *stack.Stack) (*place, error) {
+	dir, err := os.MkdirTemp(s.Dir, "bench-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a folder: %w", err)
+	}
+	return newPlace(s.Postgres, s.Canary, dir)
+}
+
+func portOf(address string) string {
+	_, port, _ := strings.Cut(address, ":")
+	return port
 }
 
 // target names a server on loopback to libpq.
@@ -202,36 +211,4 @@ func target(port, password, ca string) []string {
 		"PGHOST=127.0.0.1", "PGPORT=" + port, "PGUSER=" + stack.Role, "PGDATABASE=" + stack.Database,
 		"PGPASSWORD=" + password, "PGSSLMODE=verify-full", "PGSSLROOTCERT=" + ca,
 	}
-}
-
-// directPath has nothing in between.
-func directPath(s *stack.Stack) path {
-	return path{name: "direct", env: target(strconv.Itoa(s.Postgres.Port), s.Canary, s.Postgres.CAPath)}
-}
-
-// startSelf runs this command again as a server, so that its CPU time can be
-// told from ours. The server says its address on its first line.
-func startSelf(ctx context.Context, argument string) (*exec.Cmd, string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
-	}
-	command := exec.CommandContext(ctx, self, argument)
-	command.Stderr = os.Stderr
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
-	}
-	if err := command.Start(); err != nil {
-		return nil, "", fmt.Errorf("cannot start %q: %w", argument, err)
-	}
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		return nil, "", errors.Join(fmt.Errorf("%q said no address", argument), lines.Err(), command.Wait())
-	}
-	_, port, err := net.SplitHostPort(lines.Text())
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot read the address of %q: %w", argument, err)
-	}
-	return command, port, nil
 }

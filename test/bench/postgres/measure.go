@@ -9,11 +9,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
-
-// warmUp is long enough for all clients to have come in on a busy machine.
-const warmUp = 3 * time.Second
 
 // turns say how paths take turns.
 type turns struct {
@@ -43,7 +41,7 @@ func measure(ctx context.Context, binDir string, paths []path, w workload, t tur
 				results[p.name] = append(results[p.name], got)
 			}
 		}
-		fmt.Fprintf(os.Stderr, "%s, %d clients: turn %d of %d\n", w.name, w.clients, round, t.rounds)
+		fmt.Fprintf(os.Stderr, "%s, %s, %d clients: turn %d of %d\n", w.script, w.mode, w.clients, round, t.rounds)
 	}
 	return results, nil
 }
@@ -66,19 +64,43 @@ func median(samples []sample, of func(sample) float64) float64 {
 	return values[len(values)/2]
 }
 
-func report(paths []path, results map[string][]sample, w workload) {
-	fmt.Printf("\npgbench %s, prepared, %d client(s), medians of %d turns, load average %.1f\n", w.name, w.clients, len(results[paths[0].name]), load())
-	fmt.Printf("%-23s %10s %12s %12s %12s %12s %16s\n", "path", "tps", "latency", "of direct", "of pgbouncer", "of relay", "CPU/transaction")
+// report prints a table in Markdown, with ratios to the peers that are among the paths.
+func report(out io.Writer, paths []path, results map[string][]sample, w workload) {
 	of := map[string]sample{}
 	for _, p := range paths {
 		of[p.name] = medians(results[p.name])
 	}
+	var peers []string
+	for _, name := range []string{direct, pgbouncer, relayName} {
+		if _, ok := of[name]; ok {
+			peers = append(peers, name)
+		}
+	}
+	fmt.Fprintf(out, "| %s, %s, %d client%s | tps | latency |", w.script, w.mode, w.clients, plural(w.clients))
+	for _, name := range peers {
+		fmt.Fprintf(out, " of %s |", name)
+	}
+	fmt.Fprintf(out, " CPU/transaction |\n|---|%s---:|\n", strings.Repeat("---:|", 2+len(peers)))
 	for _, p := range paths {
 		m := of[p.name]
-		fmt.Printf("%-23s %10.0f %12s %12.2f %12.2f %12.2f %16s\n", p.name, m.tps, m.latency.Round(time.Microsecond),
-			m.tps/of["direct"].tps, m.tps/of["pgbouncer"].tps, m.tps/of["relay"].tps, m.cpu.Round(100*time.Nanosecond))
+		fmt.Fprintf(out, "| %s | %.0f | %s |", p.name, m.tps, m.latency.Round(time.Microsecond))
+		for _, name := range peers {
+			fmt.Fprintf(out, " %.2f |", m.tps/of[name].tps)
+		}
+		cpu := ""
+		if p.pid != 0 {
+			cpu = m.cpu.Round(100 * time.Nanosecond).String()
+		}
+		fmt.Fprintf(out, " %s |\n", cpu)
 	}
-	fmt.Println()
+	fmt.Fprintln(out)
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
 }
 
 // reportAudit prints a table in Markdown.
@@ -87,12 +109,8 @@ func reportAudit(out io.Writer, paths []path, results map[string][]sample, w wor
 	for _, p := range paths {
 		of[p.name] = medians(results[p.name])
 	}
-	plural := "s"
-	if w.clients == 1 {
-		plural = ""
-	}
 	fmt.Fprintf(out, "| %s, %d client%s | tps | latency | of %s | of %s | CPU/transaction |\n|---|---:|---:|---:|---:|---:|\n",
-		w.name, w.clients, plural, noRecord, local)
+		w.script, w.clients, plural(w.clients), noRecord, local)
 	for _, p := range paths {
 		m, cpu := of[p.name], ""
 		if p.pid != 0 {

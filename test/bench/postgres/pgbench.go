@@ -25,13 +25,21 @@ type path struct {
 	pid int
 	// settle, where set, waits until the process has done what a run left to do.
 	settle func(context.Context) error
+	// telling is where the process tells of itself, empty where it does not.
+	telling string
 }
+
+// pgbench's own scripts and protocols.
+const (
+	selectOnly = "select-only"
+	tpcbLike   = "tpcb-like"
+	prepared   = "prepared"
+)
 
 // workload is what pgbench does.
 type workload struct {
-	// name is that of one of pgbench's own scripts.
-	name    string
-	clients int
+	script, mode string
+	clients      int
 }
 
 // sample is one run of pgbench.
@@ -48,10 +56,10 @@ var (
 	countLine   = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 )
 
-// pgbench runs a script with prepared statements.
+// pgbench runs a script.
 func pgbench(ctx context.Context, binDir string, p path, w workload, duration time.Duration) (sample, error) {
 	command := exec.CommandContext(ctx, filepath.Join(binDir, "pgbench"),
-		"--no-vacuum", "--builtin="+w.name, "--protocol=prepared", "--client="+strconv.Itoa(w.clients), "--jobs="+strconv.Itoa(min(w.clients, 2)),
+		"--no-vacuum", "--builtin="+w.script, "--protocol="+w.mode, "--client="+strconv.Itoa(w.clients), "--jobs="+strconv.Itoa(min(w.clients, 2)),
 		"--time="+strconv.Itoa(int(duration.Seconds())))
 	command.Env = append(os.Environ(), p.env...)
 	before, err := cpuTime(p.pid)
@@ -93,6 +101,19 @@ func number(line *regexp.Regexp, output []byte) (float64, error) {
 
 // clockTick is USER_HZ, 100 on every Linux architecture Go runs on.
 const clockTick = 10 * time.Millisecond
+
+// resident is what a process holds of memory, in bytes (proc(5), statm).
+func resident(pid int) (int64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, fmt.Errorf("cannot read memory: %w", err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(content), &size, &pages); err != nil {
+		return 0, fmt.Errorf("cannot read memory: %w", err)
+	}
+	return pages * int64(os.Getpagesize()), nil
+}
 
 // cpuTime is the user and system time of a process so far (proc(5), stat fields
 // 14 and 15); 0 for pid 0.

@@ -10,10 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +20,6 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
-	"github.com/doorward/doorward/test/testcert"
 )
 
 // allow lets the caller read and update pgbench's tables through Connections,
@@ -85,56 +80,14 @@ func (a *auditRun) variants(ctx context.Context, all []variant) ([]path, error) 
 	return paths, allow(ctx, s, a.names...)
 }
 
-// forgetfulProcess serves without a record.
-type forgetfulProcess struct {
-	command  *exec.Cmd
-	port, ca string
-}
-
-// startForgetful serves the shop's Connection, as its snapshot describes it now.
-func startForgetful(ctx context.Context, s *stack.Stack) (*forgetfulProcess, error) {
+// startForgetful serves the shop's Connection, as its snapshot describes it now,
+// without a record.
+func startForgetful(ctx context.Context, s *stack.Stack, p *place) (path, error) {
 	taken, err := takeSnapshot(ctx, s)
 	if err != nil {
-		return nil, err
+		return path{}, err
 	}
-	dir := filepath.Join(s.Dir, "forgetful")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make a folder: %w", err)
-	}
-	authority, err := testcert.NewCA("doorward-bench")
-	if err != nil {
-		return nil, err
-	}
-	pair, err := authority.Issue(testcert.Request{CommonName: "localhost", IPs: []net.IP{net.ParseIP(proc.Loopback)}})
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := pair.Write(dir, "tls"); err != nil {
-		return nil, err
-	}
-	credential := map[string][]byte{}
-	for key, value := range s.CredentialSecret("", stack.Connection, s.Canary).StringData {
-		credential[key] = []byte(value)
-	}
-	content, err := json.Marshal(forgetfulSpec{Snapshot: taken, Credential: credential, Certificates: dir, Groups: []string{"analysts"}})
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode a snapshot: %w", err)
-	}
-	specPath, ca := filepath.Join(dir, "spec.json"), filepath.Join(dir, "ca.crt")
-	if err := errors.Join(os.WriteFile(specPath, content, 0o600), os.WriteFile(ca, authority.PEM, 0o600)); err != nil {
-		return nil, fmt.Errorf("cannot write what to serve: %w", err)
-	}
-	command, port, err := startSelf(ctx, "--forgetful="+specPath)
-	if err != nil {
-		return nil, err
-	}
-	return &forgetfulProcess{command: command, port: port, ca: ca}, nil
-}
-
-func (f *forgetfulProcess) stop() error {
-	err := f.command.Process.Kill()
-	_ = f.command.Wait() // killed
-	return err
+	return p.serve(ctx, noRecord, partialSpec{Snapshot: taken, Log: logEncode})
 }
 
 // takeSnapshot reads the snapshot that the manager published for the shop.

@@ -18,9 +18,11 @@ import (
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/policy/rego"
 	"github.com/doorward/doorward/proxy/protocol/postgres"
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/spool"
 	"github.com/doorward/doorward/proxy/server"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
@@ -53,9 +55,30 @@ func (forgetful) AppendLater(event record.Event) error {
 	return nil
 }
 
-// forgetfulSpec is what the process that serves without a record is given.
-type forgetfulSpec struct {
-	// Snapshot is the manager's, of a Connection that a proxy serves too.
+// nothing is a log that does not even encode: what is left is the protocol.
+type nothing struct{}
+
+func (nothing) Append(context.Context, record.Event) (record.Position, error) {
+	return record.Position{}, nil
+}
+
+func (n nothing) Begin(context.Context, record.Event) (record.Pending, error) { return n, nil }
+
+func (nothing) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
+
+func (nothing) AppendLater(record.Event) error { return nil }
+
+// What a partial proxy does with records.
+const (
+	logNothing = "Nothing"
+	logEncode  = "Encode"
+	// logSpool is the product's own log, in a folder and without sinks.
+	logSpool = "Spool"
+)
+
+// partialSpec is what a process that serves with parts of the proxy is given.
+type partialSpec struct {
+	// Snapshot is the manager's, or one made by hand.
 	Snapshot *snapshot.Snapshot
 	// Credential is the data of that Connection's Secret.
 	Credential map[string][]byte
@@ -63,24 +86,47 @@ type forgetfulSpec struct {
 	Certificates string
 	// Groups are the caller's.
 	Groups []string
+	// Log is what becomes of records; Spool is the folder of logSpool.
+	Log, Spool string
+	// AllowAll replaces the engine by one that allows everything and masks nothing.
+	AllowAll bool
 }
 
-// serveForgetful serves one Connection as the proxy does, with the same engine,
-// masks and TLS, and no record. It takes whoever comes for the one caller, since
-// who that is matters once a session only.
-func serveForgetful(ctx context.Context, specPath string) error {
+// servePartial serves one Connection as the proxy does, with the same packages
+// and TLS, but for what the spec leaves out. It takes whoever comes for the one
+// caller, since who that is matters once a session only. It says the addresses
+// of the Connection and of what it tells of itself on standard output.
+func servePartial(ctx context.Context, specPath string) (err error) {
 	content, err := os.ReadFile(specPath)
 	if err != nil {
 		return fmt.Errorf("cannot read what to serve: %w", err)
 	}
-	var spec forgetfulSpec
+	var spec partialSpec
 	if err := json.Unmarshal(content, &spec); err != nil {
 		return fmt.Errorf("cannot read what to serve: %w", err)
 	}
 	debug.SetGCPercent(400) // as the proxy does
+	var log record.Log
+	switch spec.Log {
+	case logNothing:
+		log = nothing{}
+	case logSpool:
+		opened, openErr := spool.Open(ctx, spool.Options{Dir: spec.Spool})
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, opened.Close()) }()
+		log = opened
+	default:
+		log = forgetful{}
+	}
+	engine := rego.NewEngine
+	if spec.AllowAll {
+		engine = func(context.Context, policy.Set) (policy.Engine, error) { return allowAll{}, nil }
+	}
 	keys := upstream.NewKeys(spec.Credential)
 	gate, err := access.NewGate(access.Config{
-		Connection: spec.Snapshot.Connection, Log: forgetful{}, NewEngine: rego.NewEngine,
+		Connection: spec.Snapshot.Connection, Log: log, NewEngine: engine,
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
 			return anybody{provider: spec.Snapshot.IdentityProviders[0].Name, groups: spec.Groups}, nil
 		},
@@ -98,15 +144,38 @@ func serveForgetful(ctx context.Context, specPath string) error {
 	if err != nil {
 		return err
 	}
+	telling, err := serveTelling(ctx)
+	if err != nil {
+		return err
+	}
 	var beating sync.WaitGroup
 	defer beating.Wait()
 	beating.Go(func() { beat(ctx, gate) })
-	fmt.Fprintln(os.Stdout, listener.Addr())
-	server.New(server.Options{Log: logr.Discard()}, server.Endpoint{
-		Name: "forgetful", Listener: listener, Gate: gate, Handler: postgres.New().NewHandler(),
+	fmt.Fprintln(os.Stdout, listener.Addr(), telling)
+	server.New(server.Options{Log: logr.Discard(), MaxUnproven: 8192, HandshakeTimeout: time.Minute}, server.Endpoint{
+		Name: "partial", Listener: listener, Gate: gate, Handler: postgres.New().NewHandler(),
 	}).Run(ctx)
 	return nil
 }
+
+// allowAll is an engine that does not look at anything.
+type allowAll struct{}
+
+var allowed = policy.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "bench", Rule: "all"}}}
+
+func (allowAll) Connect(context.Context, identity.Principal) (policy.Decision, error) {
+	return allowed, nil
+}
+
+func (allowAll) Decide(context.Context, identity.Principal, policy.Operation) (policy.Decision, error) {
+	return allowed, nil
+}
+
+func (allowAll) Masks(identity.Principal) []policy.Mask { return nil }
+
+func (allowAll) Limits(identity.Principal) []policy.Limits { return nil }
+
+func (allowAll) TargetRole(identity.Principal) (string, error) { return "", nil }
 
 // beat keeps the gate open: nothing changes while the benchmark runs.
 func beat(ctx context.Context, gate *access.Gate) {

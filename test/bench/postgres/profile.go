@@ -15,16 +15,16 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// layer is a part of the proxy's work: a sample of the CPU profile belongs to
+// profiled is a part of the proxy's work: a sample of the CPU profile belongs to
 // the first layer of the list whose package is anywhere on its stack.
-type layer struct {
+type profiled struct {
 	name     string
 	packages []string
 }
 
 const module = "github.com/doorward/doorward/"
 
-var allLayers = []layer{
+var allLayers = []profiled{
 	{"record: sync", []string{module + "proxy/record/spool.(*Log).flush"}},
 	{"record: checkpoint", []string{module + "proxy/record/spool.(*Log).notarise", module + "proxy/record/spool.(*Log).hand", module + "proxy/witness"}},
 	{"record: show", []string{module + "proxy/kube"}},
@@ -42,8 +42,8 @@ var allLayers = []layer{
 	{"scheduler, garbage", []string{"runtime.", "internal/runtime/"}},
 }
 
-// layers runs pgbench once more while the proxy takes a CPU profile of itself.
-func layers(ctx context.Context, binDir string, p path, pprofAddress string, duration time.Duration) error {
+// profileLayers runs pgbench once more while the proxy takes a CPU profile of itself.
+func profileLayers(ctx context.Context, binDir string, p path, pprofAddress string, duration time.Duration) error {
 	type taken struct {
 		profile *profile.Profile
 		err     error
@@ -54,7 +54,7 @@ func layers(ctx context.Context, binDir string, p path, pprofAddress string, dur
 		taken.profile, taken.err = fetchProfile(ctx, pprofAddress, duration)
 		result <- taken
 	}()
-	run, err := pgbench(ctx, binDir, p, workload{name: "select-only", clients: 16}, duration+time.Second)
+	run, err := pgbench(ctx, binDir, p, workload{script: selectOnly, mode: prepared, clients: 16}, duration+time.Second)
 	got := <-result
 	if err := errors.Join(err, got.err); err != nil {
 		return err
@@ -65,7 +65,7 @@ func layers(ctx context.Context, binDir string, p path, pprofAddress string, dur
 	}
 	fmt.Printf("CPU of %s by layer, select-only, 16 clients (%.0f tps, %s for each transaction)\n\n", p.name, run.tps, run.cpu.Round(100*time.Nanosecond))
 	fmt.Printf("| layer | share | for each transaction |\n|---|---:|---:|\n")
-	for _, l := range append(allLayers, layer{name: others}) {
+	for _, l := range append(allLayers, profiled{name: others}) {
 		share := float64(shares[l.name]) / float64(total)
 		fmt.Printf("| %s | %.1f %% | %s |\n", l.name, 100*share, time.Duration(share*float64(run.cpu)).Round(100*time.Nanosecond))
 	}
