@@ -1,0 +1,245 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway serves one Connection to PostgreSQL the way the proxy does,
+// without a control plane: the same gate, engine, dialer, server and protocol
+// under a snapshot made by hand. Its policy allows everything, also what the
+// analysis does not know, and masks nothing; it takes every token for one
+// caller, and keeps no record. So whatever differs from a direct connection is
+// the proxy's own doing: the suites of stock clients stand on it.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/rego"
+	"github.com/doorward/doorward/proxy/protocol/postgres"
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/server"
+	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/proxy/upstream"
+	"github.com/doorward/doorward/test/pgtest"
+	"github.com/doorward/doorward/test/proc"
+	"github.com/doorward/doorward/test/testcert"
+)
+
+// UserName is the one caller's.
+const UserName = "alice@example.com"
+
+// Config says what is served.
+type Config struct {
+	// Target is the server that is reached.
+	Target *pgtest.Server
+	// Role and Password are the stored credential: the superuser's where empty.
+	Role, Password string
+	// Databases that callers may connect to.
+	Databases []string
+	// Log is where records go; nowhere where nil.
+	Log record.Log
+	// Port to listen on; a free one where zero.
+	Port int
+}
+
+// Gateway serves until Stop.
+type Gateway struct {
+	Host string
+	Port int
+	// CAPath trusts the certificate that is shown to clients, which is valid for
+	// 127.0.0.1 and localhost.
+	CAPath string
+
+	dir    string
+	cancel context.CancelFunc
+	served chan struct{}
+}
+
+const (
+	namespace, connection = "shop", "shop-db"
+	provider              = "company"
+)
+
+// Start serves a Connection until [Gateway.Stop]. The context bounds the start only.
+func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
+	if c.Role == "" {
+		c.Role, c.Password = pgtest.Superuser, c.Target.Password
+	}
+	if c.Log == nil {
+		c.Log = forgetful{}
+	}
+	g := &Gateway{Host: proc.Loopback, served: make(chan struct{})}
+	if g.dir, err = os.MkdirTemp("", "doorward-gateway-"); err != nil {
+		return nil, fmt.Errorf("cannot make a folder: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(g.dir))
+		}
+	}()
+	certificate, err := g.certify()
+	if err != nil {
+		return nil, err
+	}
+	gate, err := c.gate(ctx, certificate)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := server.Listen(ctx, net.JoinHostPort(g.Host, strconv.Itoa(c.Port)))
+	if err != nil {
+		return nil, err
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("cannot listen: no TCP address: %v", listener.Addr())
+	}
+	g.Port = address.Port
+	serving, cancel := context.WithCancel(context.Background())
+	g.cancel = cancel
+	s := server.New(server.Options{Log: logr.Discard(), DrainTimeout: time.Second}, server.Endpoint{
+		Name: namespace + "/" + connection, Listener: listener, Gate: gate, Handler: postgres.New().NewHandler(),
+	})
+	go func() {
+		defer close(g.served)
+		beating := make(chan struct{})
+		go func() {
+			defer close(beating)
+			beat(serving, gate)
+		}()
+		s.Run(serving)
+		<-beating
+	}()
+	return g, nil
+}
+
+// Stop ends all sessions and waits for them.
+func (g *Gateway) Stop() error {
+	g.cancel()
+	<-g.served
+	return os.RemoveAll(g.dir)
+}
+
+// DSN is a connection string. Any user is taken, and any password but none.
+func (g *Gateway) DSN(database string) string {
+	return fmt.Sprintf("host=%s port=%d user=%s password=token dbname=%s sslmode=verify-full sslrootcert=%s",
+		g.Host, g.Port, pgtest.Superuser, database, g.CAPath)
+}
+
+func (g *Gateway) certify() (*tls.Config, error) {
+	authority, err := testcert.NewCA("doorward-gateway")
+	if err != nil {
+		return nil, err
+	}
+	pair, err := authority.Issue(testcert.Request{
+		CommonName: "localhost", DNSNames: []string{"localhost"}, IPs: []net.IP{net.ParseIP(g.Host)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := pair.Write(g.dir, "tls"); err != nil {
+		return nil, err
+	}
+	g.CAPath = filepath.Join(g.dir, "ca.crt")
+	// Clients that run as somebody else read it.
+	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644))
+	return server.TLS(&server.CertificateDir{Path: g.dir}), err
+}
+
+// gate is the road to the target, with everything allowed.
+func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate, error) {
+	options, err := json.Marshal(map[string]any{"databases": c.Databases})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the options: %w", err)
+	}
+	s := &snapshot.Snapshot{
+		Schema:     snapshot.Schema,
+		Connection: snapshot.Connection{Namespace: namespace, Name: connection, UID: "uid-shop-db", Generation: 1},
+		Revision:   1, Time: time.Now(), Protocol: postgres.Name,
+		Targets: []snapshot.Target{{Host: c.Target.Host, Port: int32(c.Target.Port)}}, //nolint:gosec // a port
+		TLS:     snapshot.TLS{Mode: "VerifyFull", CA: string(c.Target.CAPEM)},
+		Options: options, MaxStalenessSeconds: 3600,
+		IdentityProviders: []snapshot.IdentityProvider{{Name: provider, Type: "OIDC"}},
+		Policies:          everything(),
+	}
+	keys := upstream.NewKeys(map[string][]byte{
+		"connection": []byte(connection), "addresses": []byte(net.JoinHostPort(c.Target.Host, strconv.Itoa(c.Target.Port))),
+		"username": []byte(c.Role), "password": []byte(c.Password),
+	})
+	gate, err := access.NewGate(access.Config{
+		Connection: s.Connection, Log: c.Log, NewEngine: rego.NewEngine,
+		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
+		Approvals:   nobody{},
+		Dialer:      &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
+		TLS:         certificate,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gate, gate.Apply(ctx, s)
+}
+
+// everything allows all of the vocabulary, and what is unknown by name.
+func everything() policy.Set {
+	return policy.Set{Policies: []policy.Policy{{
+		Name: "everything", UID: "uid-everything", Generation: 1,
+		Subjects: []policy.Subject{{Kind: "User", Name: UserName}},
+		Rules:    []policy.Rule{{Name: "all", Effect: policy.Allow, Actions: []string{"*", sql.ActionUnknown}, Resources: []string{"*"}}},
+	}}}
+}
+
+// beat keeps the gate open: what is served does not change.
+func beat(ctx context.Context, gate *access.Gate) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		gate.Heartbeat(0)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// anybody takes every token for the one caller.
+type anybody struct{}
+
+func (anybody) Verify(context.Context, identity.Credential) (identity.Principal, error) {
+	return identity.Principal{
+		Provider: provider, Issuer: "https://issuer.example.com", Subject: "alice", UserName: UserName, KubernetesUser: "oidc:" + UserName,
+		Kind: identity.Human, Method: "oidc", ExpiresAt: time.Now().Add(24 * time.Hour),
+	}, nil
+}
+
+// nobody approves nothing: no rule asks for it.
+type nobody struct{}
+
+func (nobody) Ask(context.Context, access.Question) (access.Pending, error) {
+	return nil, errors.New("nobody approves anything here")
+}
+
+// forgetful keeps no record.
+type forgetful struct{}
+
+func (forgetful) Append(context.Context, record.Event) (record.Position, error) {
+	return record.Position{}, nil
+}
+
+func (f forgetful) Begin(context.Context, record.Event) (record.Pending, error) { return f, nil }
+
+func (forgetful) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
+
+func (forgetful) AppendLater(record.Event) error { return nil }
