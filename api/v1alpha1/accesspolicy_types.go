@@ -37,22 +37,6 @@ const (
 	EffectDeny Effect = "Deny"
 )
 
-// MaskType says how a field is masked.
-// +kubebuilder:validation:Enum=Redact;"Null";KeepLast
-type MaskType string
-
-const (
-	// MaskRedact replaces the whole value by a fixed text, or by null where the
-	// type of the field is not text.
-	MaskRedact MaskType = "Redact"
-
-	// MaskNull replaces the value by null.
-	MaskNull MaskType = "Null"
-
-	// MaskKeepLast replaces all but the last characters.
-	MaskKeepLast MaskType = "KeepLast"
-)
-
 // Subject names callers.
 type Subject struct {
 	// kind is User or Group.
@@ -182,63 +166,13 @@ type Rule struct {
 	Approval *ApprovalTerms `json:"approval,omitempty"`
 }
 
-// KeepLast says how much of a value stays readable.
-type KeepLast struct {
-	// count is the number of characters that stay readable at the end.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=16
-	Count int32 `json:"count,omitempty"`
-}
-
-// MaskMethod says how a field is masked.
-// +union
-// +kubebuilder:validation:XValidation:rule="self.type == 'KeepLast' ? has(self.keepLast) : !has(self.keepLast)",message="keepLast is required when type is KeepLast, and forbidden otherwise"
-type MaskMethod struct {
-	// type is Redact, Null or KeepLast.
-	// +unionDiscriminator
-	// +required
-	Type MaskType `json:"type,omitempty"`
-
-	// keepLast says how much stays readable. Shorter values, and values of no
-	// more than twice that length, are masked as a whole.
-	// +unionMember
-	// +optional
-	KeepLast *KeepLast `json:"keepLast,omitempty"`
-}
-
-// Mask hides fields from the policy's subjects. Masks of all matching policies add up;
-// where several name a field, the one that shows least wins.
-type Mask struct {
-	// name of the mask, unique in the policy. Records carry it.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name,omitempty"`
-
-	// fields are globs over fields in the shape that the protocol documents, for
-	// example public.customers.email. A '*' stands for any run of characters.
-	// +required
-	// +listType=set
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=128
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:items:Pattern=`^[^\x00-\x1f\x7f]+$`
-	Fields []string `json:"fields,omitempty"`
-
-	// method says how the fields are masked.
-	// +required
-	Method MaskMethod `json:"method,omitzero"`
-}
-
 // AccessPolicySpec says what its subjects may do on its connections.
 //
-// rules and masks are always written, also where empty: a misspelt key is then an error
-// from every client, and never a missing Deny rule or mask.
+// rules, masks, limits and targetRole are always written, also where empty: a misspelt
+// key is then an error from every client, and never a missing Deny rule, mask or limit, or
+// a session with all that the credential's own role may do.
 //
-// +kubebuilder:validation:XValidation:rule="size(self.rules) + size(self.masks) > 0",message="at least one rule or one mask is required"
+// +kubebuilder:validation:XValidation:rule="size(self.rules) + size(self.masks) + size(self.limits) + size(self.targetRole) > 0",message="at least one rule, mask or limit, or a targetRole, is required"
 type AccessPolicySpec struct {
 	// subjects are the callers that the policy is about.
 	// +required
@@ -269,6 +203,27 @@ type AccessPolicySpec struct {
 	// +kubebuilder:validation:MinItems=0
 	// +kubebuilder:validation:MaxItems=64
 	Masks []Mask `json:"masks"`
+
+	// limits bound what the subjects get. May be empty, never absent. Those of all
+	// matching policies hold.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=16
+	Limits []Limit `json:"limits"`
+
+	// targetRole is the role that sessions of the subjects assume at the target
+	// and cannot leave, where the protocol has roles: for postgres the role of SET
+	// ROLE, of which the credential's user must be a member. Empty is the
+	// credential's own role; never absent. A policy whose protocol has no roles is
+	// reported as Accepted=False. Two policies that match a caller and name
+	// different roles refuse him the session.
+	// +required
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
+	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 63",message="targetRole must have at most 63 bytes"
+	TargetRole string `json:"targetRole"`
 }
 
 // SelectedConnection is a Connection that the policy is compiled into.
@@ -311,8 +266,8 @@ type AccessPolicyStatus struct {
 }
 
 // AccessPolicy says what subjects may do on connections: which operations pass, which
-// need an approval, which are refused, and which fields are masked. What no policy
-// allows is refused.
+// need an approval, which are refused, what is masked, and how much is returned. What
+// no policy allows is refused.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

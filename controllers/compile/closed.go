@@ -42,11 +42,11 @@ func Closed(previous snapshot.Snapshot, message string) snapshot.Snapshot {
 // it larger. It is what is published where next does not fit.
 //
 // A policy stays while next holds it unchanged. Of any other, the rules that
-// restrict and the masks stay and what it allowed goes. Where next restricts by
+// restrict, the masks, the limits and the role stay and what it allowed goes. Where next restricts by
 // something that previous does not hold, or the Connection itself changed, the
 // result is closed.
 func Narrow(previous, next snapshot.Snapshot) snapshot.Snapshot {
-	if !equal(settings(previous), settings(next)) {
+	if !equal(settings(previous), settings(next)) || !previous.MaskKey.Equal(next.MaskKey) {
 		return Closed(previous, "closed because the snapshot of the changed Connection is too large; see its condition SnapshotPublished")
 	}
 	before := map[string]policy.Policy{}
@@ -95,16 +95,17 @@ func settings(s snapshot.Snapshot) snapshot.Snapshot {
 }
 
 func narrows(p policy.Policy) bool {
-	return len(p.Masks) > 0 || slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return r.Effect != policy.Allow })
+	return len(p.Masks) > 0 || p.Limits != nil || p.TargetRole != "" || slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return r.Effect != policy.Allow })
 }
 
 // Equal says whether two snapshots differ in revision and time at most.
 func Equal(a, b snapshot.Snapshot) bool {
 	b.Revision, b.Time = a.Revision, a.Time
-	return equal(a, b)
+	return equal(a, b) && a.MaskKey.Equal(b.MaskKey)
 }
 
-// equal compares by the encoded form, which is what proxies see.
+// equal compares by the encoded form, which is what proxies see, but for the key
+// of masks.
 func equal(a, b any) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)

@@ -9,8 +9,8 @@
 //   - A Connection that is not in order gets no new snapshot; [Closed] makes of
 //     the one that proxies run on a snapshot that lets nobody through.
 //   - An AccessPolicy that is not in order allows nothing. If it was to restrict
-//     (it holds a Deny or RequireApproval rule, or a mask), leaving it out would
-//     widen access, so every Connection that it selects is closed to everybody
+//     (it holds a Deny or RequireApproval rule, a mask, a limit or a targetRole),
+//     leaving it out would widen access, so every Connection that it selects is closed to everybody
 //     until the policy is repaired or deleted; the refusal names the policy.
 //   - An IdentityProvider or LogSink that is not in order is left out: nobody
 //     can prove themselves by it, and nothing is sent to it. Only where it is the

@@ -119,7 +119,8 @@ func connectionFault(c *v1alpha1.Connection, world World) (string, *fault) {
 // credential must not be one.
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "doorward-") &&
-		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || strings.HasSuffix(name, "-sinks") || name == "doorward-ca" || name == "doorward-snapshot-key")
+		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || strings.HasSuffix(name, "-sinks") || name == "doorward-ca" || name == "doorward-snapshot-key" ||
+			name == "doorward-witness-key" || name == "doorward-mask-key")
 }
 
 func targetAuthority(c *v1alpha1.Connection, world World) (string, *fault) {

@@ -29,7 +29,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // wordsProtocol is a protocol with a small vocabulary.
-type wordsProtocol struct{ name, field string }
+type wordsProtocol struct{ name, field, row, role string }
 
 func (p wordsProtocol) Name() string { return p.name }
 
@@ -37,7 +37,7 @@ func (p wordsProtocol) Vocabulary() policy.Vocabulary {
 	return policy.Vocabulary{
 		Actions:    []policy.Term{{Name: "select"}, {Name: "insert"}, {Name: "update"}, {Name: "delete"}, {Name: "unknown"}},
 		Properties: []policy.Term{{Name: "unboundedWrite"}, {Name: "multiStatement"}},
-		Field:      p.field,
+		Field:      p.field, Row: p.row, Role: p.role,
 	}
 }
 
@@ -56,7 +56,7 @@ func (wordsProtocol) ValidateOptions(options json.RawMessage) error {
 func (wordsProtocol) DefaultPort() int32 { return 5432 }
 
 func testProtocols() Protocols {
-	return NewProtocols(wordsProtocol{"postgres", "schema.relation.column"}, wordsProtocol{"plain", ""})
+	return NewProtocols(wordsProtocol{"postgres", "schema.relation.column", "a row", "a role"}, wordsProtocol{name: "plain"})
 }
 
 // TestGolden compiles every testdata/*.in.yaml and compares with *.out.yaml.

@@ -55,7 +55,7 @@ func selects(p *v1alpha1.AccessPolicy, connection string) bool {
 
 // restricts says whether leaving the policy out would widen access.
 func restricts(p *v1alpha1.AccessPolicy) bool {
-	return len(p.Spec.Masks) > 0 || slices.ContainsFunc(p.Spec.Rules, func(r v1alpha1.Rule) bool {
+	return len(p.Spec.Masks) > 0 || len(p.Spec.Limits) > 0 || p.Spec.TargetRole != "" || slices.ContainsFunc(p.Spec.Rules, func(r v1alpha1.Rule) bool {
 		return r.Effect != v1alpha1.EffectAllow
 	})
 }
@@ -119,19 +119,12 @@ func fits(p *v1alpha1.AccessPolicy, vocabulary policy.Vocabulary) error {
 			}
 		}
 	}
-	for _, mask := range p.Spec.Masks {
-		if vocabulary.Field == "" {
-			return fmt.Errorf("mask %q: the protocol cannot mask; remove the mask, or refuse the operations with a Deny rule", mask.Name)
-		}
-		for _, glob := range mask.Fields {
-			// A glob without '*' and with too few parts never matches a field:
-			// the mask would be there and hide nothing.
-			if parts := strings.Count(vocabulary.Field, "."); !strings.Contains(glob, "*") && strings.Count(glob, ".") < parts {
-				return fmt.Errorf("mask %q: %q cannot match a field; write it as %s, for example %q", mask.Name, glob, vocabulary.Field, "*."+glob)
-			}
+	for i := range p.Spec.Masks {
+		if err := maskFits(&p.Spec.Masks[i], vocabulary); err != nil {
+			return fmt.Errorf("mask %q: %w", p.Spec.Masks[i].Name, err)
 		}
 	}
-	return nil
+	return dutiesFit(p, vocabulary)
 }
 
 func words(terms []policy.Term) []string {
@@ -160,12 +153,9 @@ func compilePolicy(p *v1alpha1.AccessPolicy) policy.Policy {
 		}
 		out.Rules = append(out.Rules, rule)
 	}
-	for _, m := range p.Spec.Masks {
-		mask := policy.Mask{Policy: p.Name, Name: m.Name, Fields: m.Fields, Method: policy.Method{Type: string(m.Method.Type)}}
-		if m.Method.KeepLast != nil {
-			mask.Method.KeepLast = m.Method.KeepLast.Count
-		}
-		out.Masks = append(out.Masks, mask)
+	for i := range p.Spec.Masks {
+		out.Masks = append(out.Masks, compileMask(p.Name, &p.Spec.Masks[i]))
 	}
+	out.Limits, out.TargetRole = compileLimits(p.Spec.Limits), p.Spec.TargetRole
 	return out
 }

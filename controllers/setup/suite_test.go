@@ -280,6 +280,7 @@ func allow(namespace, name, connection string) *v1alpha1.AccessPolicy {
 			Connections: []v1alpha1.ConnectionSelector{{Name: connection}},
 			Rules:       []v1alpha1.Rule{{Name: "read", Effect: v1alpha1.EffectAllow, Actions: []string{"select"}, Resources: []string{"*"}}},
 			Masks:       []v1alpha1.Mask{},
+			Limits:      []v1alpha1.Limit{},
 		},
 	}
 }

@@ -51,6 +51,14 @@ const (
 	Digits = "Digits"
 )
 
+// Methods are all of them.
+func Methods() []string { return []string{Redact, Null, KeepLast, Hash, Digits} }
+
+// Detectors are the names that Mask.Detect may hold.
+func Detectors() []string {
+	return []string{"Email", "PaymentCard", "IBAN", "Phone", "SSN", "JWT", "CloudKey", "PrivateKey", "IPAddress"}
+}
+
 // Method says how a field is masked.
 type Method struct {
 	// Type is Redact, Null, KeepLast, Hash or Digits.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 // schemaCase is one change of a sample and the words that its refusal must have; none means
@@ -152,13 +154,18 @@ func TestAccessPolicySchema(t *testing.T) {
 	approver := func(kind, name string) edits {
 		return edits{"spec.rules.2.approval.approvers": []any{map[string]any{"kind": kind, "name": name}}}
 	}
+	nothing := edits{"spec.rules": []any{}, "spec.masks": []any{}, "spec.limits": []any{}, "spec.targetRole": ""}
 	tryCreate(t, "accesspolicy.yaml", map[string]schemaCase{
-		"Sample":    {reason: "the sample is valid"},
-		"OnlyRules": {reason: "rules without masks", changes: edits{"spec.masks": []any{}}},
-		"OnlyMasks": {reason: "masks without rules", changes: edits{"spec.rules": []any{}}},
-		"AnyIdP":    {reason: "any provider is asked for in words", changes: edits{"spec.subjects.0.identityProvider": "*"}},
+		"Sample":     {reason: "the sample is valid"},
+		"OnlyRules":  {reason: "rules alone", changes: with(nothing, "spec.rules", sampleField("spec.rules"))},
+		"OnlyMasks":  {reason: "masks alone", changes: with(nothing, "spec.masks", sampleField("spec.masks"))},
+		"OnlyLimits": {reason: "limits alone", changes: with(nothing, "spec.limits", sampleField("spec.limits"))},
+		"OnlyRole":   {reason: "a role alone", changes: with(nothing, "spec.targetRole", "reader")},
+		"AnyIdP":     {reason: "any provider is asked for in words", changes: edits{"spec.subjects.0.identityProvider": "*"}},
 
-		"Neither":  {reason: "says nothing", changes: edits{"spec.rules": []any{}, "spec.masks": []any{}}, want: "at least one rule or one mask"},
+		"Neither":  {reason: "says nothing", changes: nothing, want: "at least one rule, mask or limit, or a targetRole"},
+		"NoLimits": {reason: "checklist 40: always written", changes: edits{"spec.limits": absent{}}, want: "spec.limits"},
+		"NoRole":   {reason: "checklist 40: always written", changes: edits{"spec.targetRole": absent{}}, want: "spec.targetRole"},
 		"NoRules":  {reason: "checklist 40: always written", changes: edits{"spec.rules": absent{}}, want: "spec.rules"},
 		"NoMasks":  {reason: "checklist 40: always written", changes: edits{"spec.masks": absent{}}, want: "spec.masks"},
 		"ManyRule": {reason: "bounded", changes: edits{"spec.rules": repeat(65, "name", rule)}, want: "spec.rules"},
@@ -209,11 +216,23 @@ func TestAccessPolicySchema(t *testing.T) {
 		"ApproverEveryone":  {reason: "no system group", changes: approver("Group", "system:authenticated"), want: "cannot approve"},
 		"ApproverKind":      {reason: "enum", changes: approver("Everyone", "x"), want: "Unsupported value"},
 		"MaskTwice":         {reason: "names are unique", changes: edits{"spec.masks.1.name": "contact"}, want: "Duplicate value"},
-		"MaskNoFields":      {reason: "required", changes: edits{"spec.masks.0.fields": absent{}}, want: "fields"},
+		"MaskNoFields":      {reason: "required", changes: edits{"spec.masks.0.fields": absent{}}, want: "fields or detect is required"},
 		"MaskManyFields":    {reason: "bounded", changes: edits{"spec.masks.0.fields": names(129)}, want: "fields"},
 		"MaskNoMethod":      {reason: "required", changes: edits{"spec.masks.0.method": absent{}}, want: "method"},
-		"MaskMethod":        {reason: "enum", changes: edits{"spec.masks.0.method.type": "Hash"}, want: "Unsupported value"},
+		"MaskMethod":        {reason: "enum", changes: edits{"spec.masks.0.method.type": "Scramble"}, want: "Unsupported value"},
 		"MaskNull":          {reason: "null", changes: edits{"spec.masks.0.method.type": "Null"}},
+		"MaskHash":          {reason: "a keyed method", changes: edits{"spec.masks.0.method.type": "Hash"}},
+		"MaskDigits":        {reason: "a keyed method", changes: edits{"spec.masks.0.method.type": "Digits"}},
+		"MaskDerived":       {reason: "enum", changes: edits{"spec.masks.0.derived": "Show"}, want: "Unsupported value"},
+		"MaskPredicates":    {reason: "enum", changes: edits{"spec.masks.0.predicates": "Mask"}, want: "Unsupported value"},
+		"MaskDeny":          {reason: "what unset means, in words", changes: edits{"spec.masks.0.derived": "Deny", "spec.masks.0.predicates": "Deny"}},
+		"MaskBoth":          {reason: "checklist 40: one of them could be misspelt", changes: edits{"spec.masks.0.detect": []any{"Email"}}, want: "not both in one mask"},
+		"DetectAll":         {reason: "every detector", changes: edits{"spec.masks.3.detect": list(policy.Detectors()...)}},
+		"DetectUnknown":     {reason: "enum", changes: edits{"spec.masks.3.detect": list("EMail")}, want: "Unsupported value"},
+		"DetectTwice":       {reason: "a set", changes: edits{"spec.masks.3.detect": list("Email", "Email")}, want: "Duplicate value"},
+		"DetectNone":        {reason: "finds nothing", changes: edits{"spec.masks.3.detect": list()}, want: "detect"},
+		"DetectDerived":     {reason: "no meaning", changes: edits{"spec.masks.3.derived": "Mask"}, want: "belong to masks of fields"},
+		"DetectPredicates":  {reason: "no meaning", changes: edits{"spec.masks.3.predicates": "Deny"}, want: "belong to masks of fields"},
 		"KeepLastMissing":   {reason: "union", changes: edits{"spec.masks.1.method.keepLast": absent{}}, want: "keepLast is required"},
 		"KeepLastForbidden": {reason: "union", changes: edits{"spec.masks.1.method.type": "Redact"}, want: "forbidden otherwise"},
 		"KeepLastZero":      {reason: "at least one", changes: edits{"spec.masks.1.method.keepLast.count": int64(0)}, want: "count"},

@@ -62,6 +62,7 @@ func policyOf(name string, who []v1alpha1.Subject, rules ...v1alpha1.Rule) *v1al
 		ObjectMeta: metav1.ObjectMeta{Namespace: stack.Namespace, Name: name},
 		Spec: v1alpha1.AccessPolicySpec{
 			Subjects: who, Connections: []v1alpha1.ConnectionSelector{{Name: stack.Connection}}, Rules: rules, Masks: []v1alpha1.Mask{},
+			Limits: []v1alpha1.Limit{},
 		},
 	}
 }

@@ -38,6 +38,7 @@ func operationTerm(op policy.Operation) *ast.Term {
 		accesses[i] = ast.ObjectTerm(
 			ast.Item(ast.InternedTerm("action"), ast.StringTerm(access.Action)),
 			ast.Item(ast.InternedTerm("resource"), ast.StringTerm(access.Resource)),
+			ast.Item(ast.InternedTerm("indirect"), ast.InternedTerm(access.Indirect)),
 		)
 	}
 	return ast.ObjectTerm(

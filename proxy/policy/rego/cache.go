@@ -52,6 +52,9 @@ func (c *cache) key(who class, op policy.Operation) uint64 {
 		h.WriteString(op.Accesses[i].Action)
 		h.WriteByte(0)
 		h.WriteString(op.Accesses[i].Resource)
+		if op.Accesses[i].Indirect {
+			h.WriteByte(3)
+		}
 		h.WriteByte(1)
 	}
 	for _, property := range op.Properties {
@@ -107,7 +110,9 @@ func own(op policy.Operation) policy.Operation {
 		Properties: make([]string, len(op.Properties)),
 	}
 	for i, access := range op.Accesses {
-		copied.Accesses[i] = policy.Access{Action: strings.Clone(access.Action), Resource: strings.Clone(access.Resource)}
+		copied.Accesses[i] = policy.Access{
+			Action: strings.Clone(access.Action), Resource: strings.Clone(access.Resource), Indirect: access.Indirect,
+		}
 	}
 	for i, property := range op.Properties {
 		copied.Properties[i] = strings.Clone(property)

@@ -30,6 +30,14 @@ func TestCacheKeepsClassesApart(t *testing.T) {
 	if _, ok := c.get(c.key(analyst, o), analyst, with(o, "unboundedWrite")); ok {
 		t.Error("a decision was served for other properties")
 	}
+	indirect := op("select public.orders")
+	indirect.Accesses[0].Indirect = true
+	if _, ok := c.get(c.key(analyst, o), analyst, indirect); ok {
+		t.Error("a decision for a named access was served for one that was not named")
+	}
+	if c.key(analyst, o) == c.key(analyst, indirect) {
+		t.Error("the key does not hold whether an access was named")
+	}
 	if got, ok := c.get(c.key(analyst, o), analyst, o); !ok || got.Effect != policy.Allow {
 		t.Errorf("get = %v, %t, want the decision", got, ok)
 	}

@@ -20,6 +20,7 @@ var allowedBuiltins = []string{
 	"gt",
 	"internal.member_2",
 	"min",
+	"minus", // difference of sets
 	"neq",
 	"regex.match",
 	"startswith",

@@ -37,7 +37,7 @@ func compile(set policy.Set) (*compiled, error) {
 		if err := c.subjects.add(number, p.Subjects); err != nil {
 			return nil, fmt.Errorf("policy does not compile: %q: %w", p.Name, err)
 		}
-		if err := checkMasks(p.Masks); err != nil {
+		if err := checkDuties(&p); err != nil {
 			return nil, fmt.Errorf("policy does not compile: %q: %w", p.Name, err)
 		}
 		index := newRuleIndex()
@@ -106,29 +106,6 @@ func checkRule(r policy.Rule) error {
 	}
 	if slices.Contains(r.Actions, "") || slices.Contains(r.Properties, "") {
 		return fmt.Errorf("empty action or property: remove it")
-	}
-	return nil
-}
-
-func checkMasks(masks []policy.Mask) error {
-	for _, m := range masks {
-		if len(m.Fields) == 0 {
-			return fmt.Errorf("mask %q: no fields: name at least one", m.Name)
-		}
-		for _, glob := range m.Fields {
-			if err := checkGlob(glob); err != nil {
-				return fmt.Errorf("mask %q: %w", m.Name, err)
-			}
-		}
-		switch m.Method.Type {
-		case "Redact", "Null":
-		case "KeepLast":
-			if m.Method.KeepLast < 1 {
-				return fmt.Errorf("mask %q: KeepLast needs a count of at least 1", m.Name)
-			}
-		default:
-			return fmt.Errorf("mask %q: unknown method: want Redact, Null or KeepLast: %q", m.Name, m.Method.Type)
-		}
 	}
 	return nil
 }

@@ -4,6 +4,8 @@
 package rego
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -65,4 +67,49 @@ func (e *Engine) TargetRole(caller identity.Principal) (string, error) {
 
 func refOf(p *policy.Policy) policy.RuleRef {
 	return policy.RuleRef{Policy: p.Name, UID: p.UID, Generation: p.Generation}
+}
+
+// checkDuties refuses masks and limits that this engine does not know: one that
+// did nothing would be a leak.
+func checkDuties(p *policy.Policy) error {
+	for i := range p.Masks {
+		if err := checkMask(&p.Masks[i]); err != nil {
+			return fmt.Errorf("mask %q: %w", p.Masks[i].Name, err)
+		}
+	}
+	if p.Limits == nil {
+		return nil
+	}
+	if p.Limits.RowsPerStatement < 0 || p.Limits.BytesPerStatement < 0 {
+		return errors.New("limits: a negative bound: want 0 for none")
+	}
+	for _, w := range p.Limits.Windows {
+		if w.Seconds < 1 || w.Rows < 0 || w.Bytes < 0 {
+			return fmt.Errorf("limits: window of %d seconds: want at least 1 second and no negative bound", w.Seconds)
+		}
+	}
+	return nil
+}
+
+func checkMask(m *policy.Mask) error {
+	if len(m.Fields)+len(m.Detect) == 0 {
+		return errors.New("no fields and no detectors: name at least one")
+	}
+	for _, glob := range m.Fields {
+		if err := checkGlob(glob); err != nil {
+			return err
+		}
+	}
+	for _, name := range m.Detect {
+		if !slices.Contains(policy.Detectors(), name) {
+			return fmt.Errorf("unknown detector: want one of %q: %q", policy.Detectors(), name)
+		}
+	}
+	if !slices.Contains(policy.Methods(), m.Method.Type) {
+		return fmt.Errorf("unknown method: want one of %q: %q", policy.Methods(), m.Method.Type)
+	}
+	if m.Method.Type == policy.KeepLast && m.Method.KeepLast < 1 {
+		return errors.New("KeepLast needs a count of at least 1")
+	}
+	return nil
 }

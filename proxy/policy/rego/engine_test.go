@@ -258,7 +258,7 @@ func TestNewRefuses(t *testing.T) {
 		"UnknownSubject":  {reason: "checklist 40: an unknown kind of subject is an error", set: subjects(policy.Subject{Kind: "Team", Name: "x"}), text: `"Team"`},
 		"NamelessSubject": {reason: "an empty name would match a caller without one", set: subjects(policy.Subject{Kind: "User"}), text: "without a name"},
 		"NoSubjects":      {reason: "no subjects is not everybody", set: subjects(), text: "no subjects"},
-		"UnknownMethod":   {reason: "checklist 40: an unknown mask is an error, never no mask", set: masks(policy.Mask{Name: "m", Fields: []string{"*"}, Method: policy.Method{Type: "Hash"}}), text: `"Hash"`},
+		"UnknownMethod":   {reason: "checklist 40: an unknown mask is an error, never no mask", set: masks(policy.Mask{Name: "m", Fields: []string{"*"}, Method: policy.Method{Type: "Scramble"}}), text: `"Scramble"`},
 		"KeepNone":        {reason: "KeepLast needs its count", set: masks(policy.Mask{Name: "m", Fields: []string{"*"}, Method: policy.Method{Type: "KeepLast"}}), text: "KeepLast"},
 		"NoFields":        {reason: "a mask without fields masks nothing", set: masks(policy.Mask{Name: "m", Method: policy.Method{Type: "Null"}}), text: "no fields"},
 	}

@@ -7,7 +7,7 @@
 #   Decides one operation of one caller on one connection. It reads
 #
 #   input.caller     {"user", "groups": [...], "provider"}
-#   input.operation  {"accesses": [{"action", "resource"}], "properties": [...]}
+#   input.operation  {"accesses": [{"action", "resource", "indirect"}], "properties": [...]}
 #
 #   and data.set, the connection's AccessPolicies compiled to an index:
 #
@@ -97,30 +97,50 @@ candidates(table, resource) := array.flatten([
 	],
 ])
 
-# uncovered holds the positions that no rule lets through, neither at once nor
-# after approval.
-uncovered contains position if {
-	some position, _ in input.operation.accesses
-	not covered[position]
+# named holds the positions of accesses that the caller asked for by name.
+named contains position if {
+	some position, access in input.operation.accesses
+	not access.indirect
 }
+
+# needed holds those that a rule must let through: what is named, and what could
+# not be read, however it was reached.
+needed contains position if some position in named
+
+needed contains position if {
+	some position, access in input.operation.accesses
+	access.action == "unknown"
+}
+
+# uncovered holds those that no rule lets through, neither at once nor after
+# approval.
+uncovered := needed - covered
 
 covered contains hit[0] if some hit in hits.Allow
 
 covered contains hit[0] if some hit in hits.RequireApproval
 
+# allowing holds the hits that allow what is needed.
+allowing contains hit if {
+	some hit in hits.Allow
+	hit[0] in needed
+}
+
 # decision is the answer. A matching Deny wins; then every access needs a rule
-# that lets it through; then a matching RequireApproval asks; then it is allowed.
-# An operation that accesses nothing was not understood, so it is refused.
+# that must be let through needs a rule that does; then a matching RequireApproval
+# asks; then it is allowed. An operation that accesses nothing by name was not
+# understood, so it is refused.
 decision := {"effect": "Deny", "hits": hits.Deny, "applies": applies} if {
 	count(hits.Deny) > 0
 } else := {"effect": "Deny", "hits": set(), "applies": applies} if {
-	count(input.operation.accesses) == 0
+	input.operation.accesses # without an operation there is no answer
+	count(named) == 0
 } else := {"effect": "Deny", "hits": set(), "uncovered": min(uncovered), "applies": applies} if {
 	count(uncovered) > 0
 } else := {"effect": "RequireApproval", "hits": hits.RequireApproval, "applies": applies} if {
 	count(hits.RequireApproval) > 0
-} else := {"effect": "Allow", "hits": hits.Allow, "applies": applies} if {
-	count(hits.Allow) > 0
+} else := {"effect": "Allow", "hits": allowing, "applies": applies} if {
+	count(allowing) > 0
 }
 
 # connect holds the policies that a session of the caller would rest on. A

@@ -100,6 +100,39 @@ test_nobody_denied if {
 	got.applies == set()
 }
 
+beneath(access) := object.union(access, {"indirect": true})
+
+vault := {"action": "select", "resource": "vault.keys"}
+
+test_indirect_needs_no_allow if {
+	got := decide(alice, [read, beneath({"action": "drop", "resource": "x"})], [])
+	got == {"effect": "Allow", "hits": {[0, 0]}, "applies": {0}}
+}
+
+test_indirect_is_denied if {
+	decide(alice_dba, [read, beneath(vault)], ["unboundedWrite"]).effect == "Deny"
+}
+
+test_indirect_asks if {
+	decide(alice, [read, beneath(change)], []) == {"effect": "RequireApproval", "hits": {[1, 1]}, "applies": {0}}
+}
+
+test_indirect_alone_denied if {
+	decide(alice, [beneath(read)], []) == {"effect": "Deny", "hits": set(), "applies": {0}}
+}
+
+test_indirect_allow_does_not_cover_a_direct_access if {
+	got := decide(alice, [{"action": "drop", "resource": "x"}, beneath(read)], [])
+	got.effect == "Deny"
+	got.uncovered == 0
+}
+
+test_indirect_unknown_needs_its_allow if {
+	got := decide(alice, [read, beneath({"action": "unknown", "resource": "x"})], [])
+	got.effect == "Deny"
+	got.uncovered == 1
+}
+
 test_no_access_denied if decide(alice, [], []).effect == "Deny"
 
 test_no_operation_is_no_decision if {

@@ -54,7 +54,11 @@ func oracle(set policy.Set, caller identity.Principal, op policy.Operation) verd
 	rules := map[policy.Effect][]string{}
 	first := map[policy.Effect]int{}
 	terms := map[int32]bool{}
-	covered := make([]bool, len(op.Accesses))
+	covered, direct := make([]bool, len(op.Accesses)), false
+	for i, access := range op.Accesses {
+		direct = direct || !access.Indirect
+		covered[i] = access.Indirect && access.Action != "unknown"
+	}
 	for _, p := range set.Policies {
 		if !oracleApplies(p, caller) {
 			continue
@@ -67,7 +71,9 @@ func oracle(set policy.Set, caller identity.Principal, op policy.Operation) verd
 				if at, seen := first[r.Effect]; !seen || i < at {
 					first[r.Effect] = i
 				}
-				rules[r.Effect] = append(rules[r.Effect], p.Name+"/"+r.Name)
+				if r.Effect != policy.Allow || !access.Indirect || access.Action == "unknown" {
+					rules[r.Effect] = append(rules[r.Effect], p.Name+"/"+r.Name)
+				}
 				covered[i] = covered[i] || r.Effect != policy.Deny
 				if r.Effect == policy.RequireApproval {
 					terms[r.Approval.Minimum] = true
@@ -82,11 +88,11 @@ func oracle(set policy.Set, caller identity.Principal, op policy.Operation) verd
 	if at, denied := first[policy.Deny]; denied {
 		return verdict{Effect: policy.Deny, Rules: named(policy.Deny), Access: op.Accesses[at]}
 	}
+	if !direct {
+		return verdict{Effect: policy.Deny}
+	}
 	if at := slices.Index(covered, false); at >= 0 {
 		return verdict{Effect: policy.Deny, Access: op.Accesses[at]}
-	}
-	if len(op.Accesses) == 0 {
-		return verdict{Effect: policy.Deny}
 	}
 	if at, asked := first[policy.RequireApproval]; asked {
 		return verdict{Effect: policy.RequireApproval, Rules: named(policy.RequireApproval), Access: op.Accesses[at], Terms: len(terms)}
@@ -144,6 +150,7 @@ func randomOperation(random *rand.Rand) policy.Operation {
 	for range random.IntN(4) {
 		o.Accesses = append(o.Accesses, policy.Access{
 			Action: pick(random, "select", "update", "unknown", "select"), Resource: pick(random, "", "a.x", "a.y", "b.y", "b.x"),
+			Indirect: random.IntN(3) == 0,
 		})
 	}
 	o.Properties = some(random, 0, "unboundedWrite", "multiStatement", "other")
