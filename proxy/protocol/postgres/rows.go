@@ -146,16 +146,16 @@ func (l *loaded) name(oid uint32, column string) string {
 
 // maskedColumns answers package sql which columns of a relation are masked.
 func maskedColumns(rules mask.Rules, cat *loaded) sql.MaskedColumns {
-	return func(oid uint32) []string {
+	return func(oid uint32) []sql.MaskedColumn {
 		relation, ok := cat.Relation(oid)
 		if !ok {
 			return nil
 		}
-		var names []string
+		var names []sql.MaskedColumn
 		prefix := relation.String() + "."
 		for _, c := range relation.Columns {
 			if _, masked := rules.Field(prefix + c.Name); masked {
-				names = append(names, c.Name)
+				names = append(names, sql.MaskedColumn{Name: c.Name})
 			}
 		}
 		return names

@@ -22,6 +22,7 @@ func newBuilder() *builder {
 		operators: map[qualified]bool{},
 		casts:     map[qualified]bool{},
 		reads:     map[uint32][]uint32{},
+		used:      map[use][]int16{},
 		kin:       map[uint32][]uint32{},
 		invoke:    map[uint32][]uint32{},
 		closures:  map[uint32][]uint32{},
@@ -78,8 +79,12 @@ func (b *builder) addColumn(row []string) error {
 	if err != nil {
 		return err
 	}
+	collation, err := oid(row[4])
+	if err != nil {
+		return err
+	}
 	r.columns[row[2]] = len(r.Columns)
-	r.Columns = append(r.Columns, Column{Number: number, Name: row[2], Type: typ})
+	r.Columns = append(r.Columns, Column{Number: number, Name: row[2], Type: typ, Collation: collation, Generated: row[5] == "t"})
 	return nil
 }
 
@@ -106,10 +111,62 @@ func pair(row []string) (from, to uint32, err error) {
 
 func (b *builder) addRead(row []string) error {
 	from, to, err := pair(row)
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseInt(row[2], 10, 16)
+	if err != nil {
+		return fmt.Errorf("not a column number: %q", row[2])
+	}
+	if !slices.Contains(b.c.reads[from], to) {
 		b.c.reads[from] = append(b.c.reads[from], to)
 	}
+	if number > 0 {
+		key := use{from, to}
+		b.c.used[key] = append(b.c.used[key], int16(number))
+	}
+	return nil
+}
+
+// related finds the relation of a row that begins with one. A row of a
+// temporary relation finds none.
+func (b *builder) related(row []string) (*Relation, error) {
+	id, err := oid(row[0])
+	if err != nil {
+		return nil, err
+	}
+	return b.c.relations[id], nil
+}
+
+func (b *builder) addView(row []string) error {
+	r, err := b.related(row)
+	if r != nil {
+		r.Definition = row[1]
+	}
 	return err
+}
+
+func (b *builder) addWriteRule(row []string) error {
+	r, err := b.related(row)
+	if r != nil {
+		r.WriteRules = true
+	}
+	return err
+}
+
+func (b *builder) addUnique(row []string) error {
+	r, err := b.related(row)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseInt(row[1], 10, 16)
+	if err != nil {
+		return fmt.Errorf("not a column number: %q", row[1])
+	}
+	if r != nil {
+		r.Unique = append(r.Unique, int16(number))
+	}
+	return nil
 }
 
 func (b *builder) addRuleFunction(row []string) error {

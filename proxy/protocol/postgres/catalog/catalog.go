@@ -47,6 +47,10 @@ type Column struct {
 	Name   string
 	// Type is the OID of the column's type.
 	Type uint32
+	// Collation is the OID of the column's collation, 0 for a type without.
+	Collation uint32
+	// Generated says that the column is computed from others.
+	Generated bool
 	// DerivedFrom names the columns of the same relation that a generated
 	// column is computed from. Empty for any other column.
 	DerivedFrom []string
@@ -62,6 +66,15 @@ type Relation struct {
 	// RowSecurity says that row security policies, which may call functions,
 	// apply to the relation.
 	RowSecurity bool
+	// Definition is the query of a view or materialized view of users, with
+	// every name qualified that is not in pg_catalog. Empty for the others.
+	Definition string
+	// WriteRules says that rules take the place of, or are added to, what
+	// writes the relation.
+	WriteRules bool
+	// Unique are the numbers of the columns that unique and exclusion
+	// constraints look at; 0 stands for an expression or a condition.
+	Unique []int16
 
 	columns map[string]int
 }
@@ -131,6 +144,7 @@ type Catalog struct {
 	operators map[qualified]bool
 	casts     map[qualified]bool
 
+	used   map[use][]int16     // columns that a rule owner names
 	reads  map[uint32][]uint32 // rule owner or toast table -> relations it reads
 	kin    map[uint32][]uint32 // inheritance and partition parents and children
 	invoke map[uint32][]uint32 // rule owner -> functions it calls

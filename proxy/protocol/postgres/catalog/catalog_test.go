@@ -29,9 +29,9 @@ func answers() [][][]string {
 			{"20004", "pg_toast", "toast", "t", "f"},
 			{"20005", "public", "alone", "r", "f"},
 		},
-		{{"20000", "1", "id", "23"}, {"20000", "3", "email", "25"}, {"20000", "4", "low", "25"}},
+		{{"20000", "1", "id", "23", "0", "f"}, {"20000", "3", "email", "25", "100", "f"}, {"20000", "4", "low", "25", "100", "t"}},
 		{{"20000", "4", "email"}},
-		{{"20002", "20000"}, {"20003", "20002"}, {"20004", "20000"}},
+		{{"20002", "20000", "3"}, {"20002", "20000", "0"}, {"20003", "20002", "0"}, {"20004", "20000", "0"}},
 		{{"20002", "21000"}},
 		{{"20001", "20000"}},
 		{{"21000", "public", "f", "1", "2", "f", "v", "t", "f", "f"}, {"21001", "public", "v", "1", "1", "t", "i", "f", "t", "t"}},
@@ -39,9 +39,13 @@ func answers() [][][]string {
 		{{"public", "==="}},
 		{{"public", "mood"}},
 		{{"20002"}, {"0"}},
+		{{"20000"}},
+		{{"20000", "3"}, {"20000", "0"}},
 		{{"20005", "20002"}},
 		{{"20000", "20005", "c", "a"}},
 		{{"20000"}},
+		nil, nil,
+		{{"20002", " SELECT email FROM public.base;"}},
 		nil,
 	}
 }
@@ -144,8 +148,6 @@ func TestReaches(t *testing.T) {
 		"UpdateDoesNot":   {"ON UPDATE NO ACTION", 20000, catalog.Update, false, []catalog.Reached{{Deed: catalog.Update, OID: 20001}}},
 		"Truncate":        {"", 20000, catalog.Truncate, false, []catalog.Reached{{Deed: catalog.Truncate, OID: 20001}}},
 		"TruncateCascade": {"", 20000, catalog.Truncate, true, []catalog.Reached{{Deed: catalog.Truncate, OID: 20001}, {Deed: catalog.Truncate, OID: 20005}}},
-		"Change":          {"children take over a change, parents do not", 20001, catalog.Change, false, nil},
-		"Alone":           {"", 20003, catalog.Change, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +164,9 @@ func TestReaches(t *testing.T) {
 func TestLoadFails(t *testing.T) {
 	t.Parallel()
 	for step := range len(answers()) {
+		if step == viewStep {
+			continue // see TestViewsCannotBeRead
+		}
 		if c, _, err := load(answers(), step); !errors.Is(err, errBoom) || c != nil {
 			t.Errorf("step %d: got %v %v, want the error and no catalog", step, c, err)
 		}
@@ -173,8 +178,8 @@ func TestLoadFails(t *testing.T) {
 		"NotANumber":     {3, []string{"x", "public", "t", "r", "f"}},
 		"TooFew":         {3, []string{"20000"}},
 		"NoKind":         {3, []string{"20000", "public", "t", "", "f"}},
-		"ForeignColumn":  {4, []string{"29999", "1", "id", "23"}},
-		"ColumnNumber":   {4, []string{"20000", "99999", "id", "23"}},
+		"ForeignColumn":  {4, []string{"29999", "1", "id", "23", "0", "f"}},
+		"ColumnNumber":   {4, []string{"20000", "99999", "id", "23", "0", "f"}},
 		"ArgumentCount":  {9, []string{"21000", "public", "f", "x", "2", "f", "v", "t", "f", "f"}},
 		"NoVolatility":   {9, []string{"21000", "public", "f", "1", "2", "f", "", "t", "f", "f"}},
 		"InheritanceOID": {8, []string{"20000", "-1"}},
@@ -188,5 +193,50 @@ func TestLoadFails(t *testing.T) {
 				t.Errorf("got %v, %v; want an error", c, err)
 			}
 		})
+	}
+}
+
+// viewStep is the query of Load for the definitions of views.
+const viewStep = 21
+
+// TestViewsCannotBeRead: a lock that the definitions wait for too long leaves
+// the rest of the catalog as it is.
+func TestViewsCannotBeRead(t *testing.T) {
+	t.Parallel()
+	c, asked, err := load(answers(), viewStep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := c.Lookup("public", "view"); v.Definition != "" {
+		t.Errorf("view is defined by %q", v.Definition)
+	}
+	if got := asked[viewStep+1]; !strings.HasPrefix(got, "ROLLBACK TO SAVEPOINT") {
+		t.Errorf("asked %q after views could not be read", got)
+	}
+}
+
+func TestViewReads(t *testing.T) {
+	t.Parallel()
+	c, _, err := load(answers(), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		got    []catalog.ViewRead
+		want   []catalog.ViewRead
+	}{
+		"Direct":  {"columns are known from dependencies", c.ViewReads(20002), []catalog.ViewRead{{Relation: 20000, Columns: []string{"email"}}}},
+		"Unknown": {"a view may read all of what it names no column of", c.ViewReads(20003), []catalog.ViewRead{{Relation: 20002}}},
+		"Through": {"", c.ReadsThrough(20003), []catalog.ViewRead{{Relation: 20000, Columns: []string{"email"}}, {Relation: 20002}}},
+		"Table":   {"", c.ViewReads(20000), []catalog.ViewRead{}},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("%s: %s: -want +got:\n%s", name, tc.reason, diff)
+		}
+	}
+	base, _ := c.Lookup("public", "base")
+	if v, _ := c.Lookup("public", "view"); v.Definition == "" || !base.WriteRules || len(base.Unique) != 2 {
+		t.Errorf("definition %q, write rules %v, unique %v", v.Definition, base.WriteRules, base.Unique)
 	}
 }

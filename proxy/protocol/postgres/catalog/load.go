@@ -49,9 +49,9 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"settings", querySettings, 0, nil},
 		{"database", queryDatabase, 1, b.addDatabase},
 		{"relations", queryRelations, 5, b.addRelation},
-		{"columns", queryColumns, 4, b.addColumn},
+		{"columns", queryColumns, 6, b.addColumn},
 		{"generated columns", queryGenerated, 3, b.addGenerated},
-		{"rules", queryRules, 2, b.addRead},
+		{"rules", queryRules, 3, b.addRead},
 		{"rule functions", queryRuleFunctions, 2, b.addRuleFunction},
 		{"inheritance", queryInheritance, 2, b.addInheritance},
 		{"functions", queryFunctions, 10, b.addFunction},
@@ -59,6 +59,8 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"operators", queryOperators, 2, b.addOperator},
 		{"casts", queryCasts, 2, b.addCast},
 		{"hidden calls and locks", queryHidden, 1, b.addHidden},
+		{"rules of writing", queryWriteRules, 1, b.addWriteRule},
+		{"unique columns", queryUnique, 2, b.addUnique},
 		{"rules for writes", queryWritten, 2, b.addWritten},
 		{"foreign keys", queryReferences, 4, b.addReference},
 		{"code of relations", queryCode, 1, b.addCode},
@@ -80,7 +82,34 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 			}
 		}
 	}
+	if err := views(ctx, q, b); err != nil {
+		return nil, fmt.Errorf("cannot read the catalog: views: %w", err)
+	}
 	return b.build(), nil
+}
+
+// views reads the definitions of views. Where they cannot be had for now the
+// catalog is without them: what such a view shows is then unknown.
+func views(ctx context.Context, q Querier, b *builder) error {
+	for _, text := range []string{querySavepoint, queryPatience} {
+		if _, err := q.Query(ctx, text); err != nil {
+			return err
+		}
+	}
+	rows, err := q.Query(ctx, queryViews)
+	if err != nil {
+		_, err = q.Query(ctx, queryForget)
+		return err
+	}
+	for _, row := range rows {
+		if len(row) != 2 {
+			return fmt.Errorf("row has %d columns, want 2", len(row))
+		}
+		if err := b.addView(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func oid(text string) (uint32, error) {

@@ -18,7 +18,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
  WHERE c.relpersistence <> 't'`
 
 	queryColumns = `
-SELECT a.attrelid, a.attnum, a.attname, a.atttypid
+SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.attcollation, a.attgenerated <> ''
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't'
@@ -45,20 +45,61 @@ SELECT DISTINCT a.attrelid, a.attnum, s.attname
 	// views only say so in their stored tree, since system objects are pinned.
 	// A toast table holds values of the table that owns it.
 	queryRules = `
-SELECT r.ev_class, d.refobjid
+SELECT r.ev_class, d.refobjid, d.refobjsubid
   FROM pg_catalog.pg_rewrite r
   JOIN pg_catalog.pg_depend d ON d.objid = r.oid
    AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
  WHERE d.refobjid <> r.ev_class
 UNION
-SELECT r.ev_class, m[1]::pg_catalog.oid
+SELECT r.ev_class, m[1]::pg_catalog.oid, 0
   FROM pg_catalog.pg_rewrite r,
        LATERAL pg_catalog.regexp_matches(r.ev_action::text, ':relid ([1-9][0-9]*)', 'g') m
  WHERE m[1]::pg_catalog.oid <> r.ev_class
 UNION
-SELECT reltoastrelid, oid FROM pg_catalog.pg_class
+SELECT reltoastrelid, oid, 0 FROM pg_catalog.pg_class
  WHERE reltoastrelid <> 0 AND relpersistence <> 't'`
+
+	// The definitions of views, with every name qualified that is not in
+	// pg_catalog. Those of the system's own views are not asked for: what they
+	// hold is known. pg_get_viewdef locks the view and what it reads, so views
+	// are left out whose locks another session, perhaps one that waits for this
+	// very catalog, holds or waits for; the rest is bounded by lock_timeout.
+	querySavepoint = `SAVEPOINT views`
+	queryPatience  = `SET LOCAL lock_timeout = '200ms'`
+	queryForget    = `ROLLBACK TO SAVEPOINT views`
+	queryViews     = `
+SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid)
+  FROM pg_catalog.pg_class c
+ WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
+   AND NOT EXISTS (SELECT
+         FROM pg_catalog.pg_locks l
+        WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+          AND (l.relation = c.oid OR l.relation IN (
+               SELECT d.refobjid
+                 FROM pg_catalog.pg_depend d
+                 JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+                WHERE r.ev_class = c.oid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+                  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)))`
+
+	// Rules other than that of a view: what writing the relation does, and what
+	// RETURNING shows, is theirs.
+	queryWriteRules = `SELECT DISTINCT ev_class FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'`
+
+	// Columns that a unique index holds, expressions and partial ones included;
+	// 0 stands for an expression.
+	queryUnique = `
+SELECT i.indrelid, k.attnum
+  FROM pg_catalog.pg_index i, LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) k(attnum)
+ WHERE i.indisunique AND i.indrelid >= 16384
+UNION
+SELECT i.indrelid, 0
+  FROM pg_catalog.pg_index i
+ WHERE i.indisunique AND i.indrelid >= 16384 AND i.indpred IS NOT NULL
+UNION
+SELECT i.indrelid, k.attnum
+  FROM pg_catalog.pg_index i, LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) k(attnum)
+ WHERE i.indisexclusion AND i.indrelid >= 16384`
 
 	queryRuleFunctions = `
 SELECT DISTINCT r.ev_class, m[2]::pg_catalog.oid

@@ -15,8 +15,6 @@ const (
 	Update
 	Delete
 	Truncate
-	// Change is a change of the definition, which children take over.
-	Change
 )
 
 // Reached is a relation that a statement does something to without naming it.
@@ -76,9 +74,6 @@ func (w *walk) next(deed Deed, oid uint32) {
 func (w *walk) down(deed Deed, oid uint32) {
 	for _, child := range w.c.children[oid] {
 		w.next(deed, child)
-	}
-	if deed == Change {
-		return
 	}
 	w.up(deed, oid)
 	r, known := w.c.relations[oid]

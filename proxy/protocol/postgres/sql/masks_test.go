@@ -185,9 +185,9 @@ func TestMaskOnView(t *testing.T) {
 	t.Parallel()
 	c := shopCatalog(t)
 	view, _ := c.Lookup("public", "open_orders")
-	m := sql.NewMaskSet(c, func(oid uint32) []string {
+	m := sql.NewMaskSet(c, func(oid uint32) []sql.MaskedColumn {
 		if oid == view.OID {
-			return []string{"total"}
+			return maskedColumns("total")
 		}
 		return nil
 	})

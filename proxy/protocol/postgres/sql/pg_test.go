@@ -165,6 +165,9 @@ CREATE OPERATOR === (LEFTARG = notes, RIGHTARG = notes, FUNCTION = eqq);
 CREATE VIEW via_function AS SELECT leak(1);
 CREATE VIEW via_xml AS SELECT query_to_xml('select email from customers', true, true, '');
 CREATE VIEW via_auth AS SELECT rolname, rolpassword FROM pg_authid;
+CREATE TABLE bills (id int PRIMARY KEY); CREATE TABLE items (id int PRIMARY KEY);
+CREATE TABLE lines (bill int REFERENCES bills ON DELETE CASCADE, item int REFERENCES items ON DELETE SET NULL ON UPDATE CASCADE);
+CREATE TABLE ruled (id int); CREATE TABLE ruled_log (id int); CREATE RULE log AS ON INSERT TO ruled DO ALSO INSERT INTO ruled_log VALUES (NEW.id);
 CREATE SEQUENCE tickets;
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 `
@@ -231,7 +234,11 @@ func one(tb testing.TB, text string, opt sql.Options) (*sql.Statement, error) {
 func flat(s *sql.Statement) []string {
 	var out []string
 	for _, a := range s.Accesses {
-		out = append(out, strings.TrimSpace(a.Action+" "+a.Resource))
+		text := strings.TrimSpace(a.Action + " " + a.Resource)
+		if a.Indirect {
+			text = "indirect " + text
+		}
+		out = append(out, text)
 	}
 	return out
 }
@@ -242,13 +249,22 @@ func masks(tb testing.TB) sql.MaskedColumns {
 	c := shopCatalog(tb)
 	customers, _ := c.Lookup("public", "customers")
 	people, _ := c.Lookup("public", "people")
-	return func(oid uint32) []string {
+	return func(oid uint32) []sql.MaskedColumn {
 		switch oid {
 		case customers.OID:
-			return []string{"email", "card", "phone"}
+			return maskedColumns("email", "card", "phone")
 		case people.OID:
-			return []string{"email"}
+			return maskedColumns("email")
 		}
 		return nil
 	}
+}
+
+// maskedColumns are masked as strictly as can be.
+func maskedColumns(names ...string) []sql.MaskedColumn {
+	var out []sql.MaskedColumn
+	for _, n := range names {
+		out = append(out, sql.MaskedColumn{Name: n})
+	}
+	return out
 }
