@@ -46,7 +46,7 @@ func Closed(previous snapshot.Snapshot, message string) snapshot.Snapshot {
 // something that previous does not hold, or the Connection itself changed, the
 // result is closed.
 func Narrow(previous, next snapshot.Snapshot) snapshot.Snapshot {
-	if !equal(settings(previous), settings(next)) || !previous.MaskKey.Equal(next.MaskKey) {
+	if !equal(settings(previous), settings(next)) || rekeyed(previous.MaskKey, next.MaskKey) {
 		return Closed(previous, "closed because the snapshot of the changed Connection is too large; see its condition SnapshotPublished")
 	}
 	before := map[string]policy.Policy{}
@@ -77,6 +77,11 @@ func Narrow(previous, next snapshot.Snapshot) snapshot.Snapshot {
 	return narrowed
 }
 
+// rekeyed says that both snapshots have keys of masks, and not the same.
+func rekeyed(previous, next snapshot.MaskKey) bool {
+	return !previous.IsZero() && !next.IsZero() && !previous.Equal(next)
+}
+
 // restrictions are the rules without those that allow. What could be approved is
 // refused, since next may not offer that any more.
 func restrictions(rules []policy.Rule) []policy.Rule {
@@ -90,7 +95,7 @@ func restrictions(rules []policy.Rule) []policy.Rule {
 // settings is a snapshot without what Narrow treats apart.
 func settings(s snapshot.Snapshot) snapshot.Snapshot {
 	s.Revision, s.Time = 0, time.Time{}
-	s.Policies, s.IdentityProviders = policy.Set{}, nil
+	s.Policies, s.IdentityProviders, s.MaskKey = policy.Set{}, nil, snapshot.MaskKey{}
 	return s
 }
 

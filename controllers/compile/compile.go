@@ -24,9 +24,11 @@ import (
 	"encoding/json"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // Protocol is what compiling needs to know of a protocol.
@@ -73,4 +75,7 @@ type World struct {
 	// ConfigMaps are those of the namespace that Connections refer to.
 	ConfigMaps []corev1.ConfigMap
 	Protocols  Protocols
+	// MaskKey derives a Connection's key of masks. It must return the same key for
+	// the same UID, for ever.
+	MaskKey func(uid types.UID) (snapshot.MaskKey, error)
 }

@@ -80,6 +80,12 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 	s.Sinks = sinksOf(c, world.Sinks)
 	var closedBy []string
 	s.Policies, closedBy = policies(c.Name, world)
+	if keyed(s.Policies) {
+		var err error
+		if s.MaskKey, err = world.MaskKey(c.UID); err != nil {
+			return ConnectionResult{Accepted: kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonInvalid, err.Error())}
+		}
+	}
 	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
 	if len(closedBy) > 0 {
 		accepted = kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonPolicyAtFault, fmt.Sprintf(
@@ -181,6 +187,14 @@ func policies(connection string, world World) (policy.Set, []string) {
 	}
 	slices.SortFunc(set.Policies, func(a, b policy.Policy) int { return strings.Compare(a.Name, b.Name) })
 	return set, sortStrings(closedBy)
+}
+
+// keyed says whether a mask of the set needs the Connection's key. A snapshot
+// without such a mask holds none.
+func keyed(set policy.Set) bool {
+	return slices.ContainsFunc(set.Policies, func(p policy.Policy) bool {
+		return slices.ContainsFunc(p.Masks, func(m policy.Mask) bool { return m.Method.Keyed() })
+	})
 }
 
 // everybody returns the subjects of all policies of a Connection. Whoever is not

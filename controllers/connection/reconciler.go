@@ -24,6 +24,7 @@ import (
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
 	"github.com/doorward/doorward/proxy/report"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // Options of a Reconciler. All are needed unless said otherwise.
@@ -37,6 +38,8 @@ type Options struct {
 	Publisher *publish.Publisher
 	// Authority signs serving certificates.
 	Authority *ca.Store
+	// MaskKey derives the key of a Connection's masks.
+	MaskKey func(uid types.UID) (snapshot.MaskKey, error)
 	// Namespace is the operator's own, where LogSinks have their Secrets.
 	Namespace string
 	// Deliveries hears how proxies deliver their records; may be nil.

@@ -36,7 +36,7 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	}
 	s.world = compile.World{
 		Connections: connections.Items, Policies: policies.Items, Providers: providers.Items, Sinks: sinks.Items,
-		Protocols: r.Protocols,
+		Protocols: r.Protocols, MaskKey: r.MaskKey,
 	}
 	if ref := authorityRef(s.connection); ref != nil {
 		var configMap corev1.ConfigMap

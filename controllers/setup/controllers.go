@@ -43,6 +43,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	if err := publishKey(ctx, direct, o.Namespace, publish.EncodePublic(key)); err != nil {
 		return err
 	}
+	maskKeys, err := publish.LoadMaskKeys(ctx, direct, o.Namespace)
+	if err != nil {
+		return err
+	}
 	protocols := compile.NewProtocols(o.Protocols...)
 	recorder := mgr.GetEventRecorder(recorderName)
 	rotated := make(chan event.GenericEvent, 1)
@@ -64,7 +68,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	connections := connection.New(connection.Options{
 		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
 		Events: recorder, Image: o.ProxyImage, SnapshotKey: publish.EncodePublic(key),
-		Namespace: o.Namespace, Deliveries: deliveries,
+		Namespace: o.Namespace, Deliveries: deliveries, MaskKey: maskKeys.For,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder,

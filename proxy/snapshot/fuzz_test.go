@@ -11,7 +11,7 @@ import (
 // FuzzStrict reads what is behind a signature: whatever is taken is one JSON
 // document, and reads the same when it is written anew.
 func FuzzStrict(f *testing.F) {
-	for _, value := range []any{sample(), Heartbeat{UID: "u", Revision: 7}} {
+	for _, value := range []any{sealedForm(sample()), Heartbeat{UID: "u", Revision: 7}} {
 		plain, err := json.Marshal(value)
 		if err != nil {
 			f.Fatal(err)
@@ -23,7 +23,7 @@ func FuzzStrict(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Add([]byte(`{"uid":"a"}{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		reads[Snapshot](t, data)
+		reads[sealed](t, data)
 		reads[Heartbeat](t, data)
 	})
 }

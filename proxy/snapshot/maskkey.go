@@ -4,6 +4,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -16,9 +17,10 @@ const MaskKeySize = 32
 // [redacted], also as JSON; only Seal writes it out and Open reads it. The zero
 // value is no key.
 type MaskKey struct {
-	// key is behind a pointer, so that what prints it without asking this type,
-	// as fmt does within unexported fields, prints an address.
-	key *[MaskKeySize]byte
+	// key is behind two pointers, so that what prints it without asking this type,
+	// as fmt does within unexported fields, prints an address: of what a wrong verb
+	// is given for, fmt follows one.
+	key **[MaskKeySize]byte
 }
 
 // NewMaskKey makes a key of MaskKeySize bytes.
@@ -26,7 +28,7 @@ func NewMaskKey(key []byte) (MaskKey, error) {
 	if len(key) != MaskKeySize {
 		return MaskKey{}, fmt.Errorf("invalid mask key: %d bytes, want %d", len(key), MaskKeySize)
 	}
-	own := [MaskKeySize]byte(key)
+	own := (*[MaskKeySize]byte)(bytes.Clone(key))
 	return MaskKey{key: &own}, nil
 }
 
@@ -35,7 +37,7 @@ func (k MaskKey) Bytes() [MaskKeySize]byte {
 	if k.key == nil {
 		return [MaskKeySize]byte{}
 	}
-	return *k.key
+	return **k.key
 }
 
 // IsZero says that there is no key.
@@ -46,7 +48,7 @@ func (k MaskKey) Equal(other MaskKey) bool {
 	if k.IsZero() || other.IsZero() {
 		return k.IsZero() == other.IsZero()
 	}
-	return subtle.ConstantTimeCompare(k.key[:], other.key[:]) == 1
+	return subtle.ConstantTimeCompare((*k.key)[:], (*other.key)[:]) == 1
 }
 
 // String says nothing of the key.
