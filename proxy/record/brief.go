@@ -5,8 +5,8 @@ package record
 
 import (
 	"bytes"
+	"math"
 	"strconv"
-	"time"
 )
 
 // Brief decodes records for those who follow every one of them, such as the
@@ -19,8 +19,26 @@ type Brief struct {
 	// The Connection of the last record, most often that of the next.
 	raw        []byte
 	connection *ConnectionDocument
-	log        string
+	// The log of the last record, and what its records begin with.
+	log  string
+	head []byte
+	// decided is how the last record of an operation ended.
+	decided []byte
+	// sessions are those of the last records.
+	sessions map[string]*briefSession
 }
+
+// briefSession is what all records of a session share.
+type briefSession struct {
+	name       string
+	connection *ConnectionDocument
+	revision   int64
+	// raw is the JSON from behind the session to before the operation's number.
+	raw []byte
+}
+
+// briefSessions bounds the number of sessions that a Brief knows.
+const briefSessions = 512
 
 // Decode reads a record. What it returns is shared: never modify it.
 func (b *Brief) Decode(data []byte) (Document, error) {
@@ -32,69 +50,141 @@ func (b *Brief) Decode(data []byte) (Document, error) {
 }
 
 // plain reads a record in the very form that AppendJSON gives it. False stands
-// for any other form, and for the records that are not plain.
+// for any other form, and for the records that are not plain. A quote within a
+// JSON string has a backslash before it, so what begins with one that has none
+// stands outside of strings.
 func (b *Brief) plain(data []byte) (Document, bool) {
-	const first = `{"schema":"` + SchemaVersion + `",`
-	if len(data) > MaxSize || !bytes.HasPrefix(data, []byte(first)) {
+	if len(data) > MaxSize {
 		return Document{}, false
 	}
+	rest, ok := b.first(data)
+	if !ok {
+		return Document{}, false
+	}
+	d := Document{Schema: SchemaVersion, Log: b.log}
+	var index uint64
+	if index, rest, ok = cutNumber(rest); !ok || index > math.MaxInt64 {
+		return Document{}, false
+	}
+	d.Index = int64(index)
+	const previous, at = `,"previous":"`, `","time":"`
+	if len(rest) < len(previous)+hashSize+len(at)+TimeSize || string(rest[:len(previous)]) != previous {
+		return Document{}, false
+	}
+	rest = rest[len(previous)+hashSize:]
+	if string(rest[:len(at)]) != at {
+		return Document{}, false
+	}
+	if d.Time, ok = readTime(rest[len(at) : len(at)+TimeSize]); !ok {
+		return Document{}, false
+	}
+	rest = rest[len(at)+TimeSize:]
+	const decided, result = `","type":"` + string(OperationDecided) + `"`, `","type":"` + string(OperationResult) + `"`
+	switch {
+	case bytes.HasPrefix(rest, []byte(decided)):
+		d.Type, rest = OperationDecided, rest[len(decided):]
+	case bytes.HasPrefix(rest, []byte(result)):
+		d.Type, rest = OperationResult, rest[len(result):]
+	default:
+		return Document{}, false
+	}
+	s, rest := b.session(rest)
+	if s == nil {
+		return Document{}, false
+	}
+	d.Session, d.Connection, d.Revision = s.name, s.connection, s.revision
+	if d.OperationID, rest, ok = cutNumber(rest); !ok {
+		return Document{}, false
+	}
+	if d.Type == OperationResult {
+		d.Result = plainResult(rest)
+		return d, d.Result != nil
+	}
+	d.Decision = b.decision(rest)
+	return d, d.Decision != nil
+}
+
+// first passes over what stands before the index.
+func (b *Brief) first(data []byte) ([]byte, bool) {
+	if b.log != "" && bytes.HasPrefix(data, b.head) {
+		return data[len(b.head):], true
+	}
+	const first = `{"schema":"` + SchemaVersion + `","log":`
+	if !bytes.HasPrefix(data, []byte(first)) {
+		return nil, false
+	}
+	end := valueEnd(data[len(first):])
+	log, ok := plainString(data[len(first) : len(first)+end])
+	if !ok || log == "" {
+		return nil, false
+	}
+	head := []byte(HeadPrefix(log))
+	if !bytes.HasPrefix(data, head) {
+		return nil, false
+	}
+	b.log, b.head = log, head
+	return data[len(head):], true
+}
+
+// session passes over all that stands between the type and the operation's
+// number, and returns what it says; nil where it is of another form.
+func (b *Brief) session(data []byte) (*briefSession, []byte) {
+	const first, last = `,"session":"`, `,"operationID":`
+	if !bytes.HasPrefix(data, []byte(first)) {
+		return nil, nil
+	}
+	data = data[len(first):]
+	end := bytes.IndexByte(data, '"')
+	if end <= 0 || bytes.IndexByte(data[:end], '\\') >= 0 {
+		return nil, nil
+	}
+	name, rest := data[:end], data[end+1:]
+	known := b.sessions[string(name)]
+	if known != nil && bytes.HasPrefix(rest, known.raw) {
+		return known, rest[len(known.raw):]
+	}
+	length := bytes.Index(rest, []byte(last))
+	if length < 0 {
+		return nil, nil
+	}
+	length += len(last)
+	s := &briefSession{name: string(name)}
 	var err error
-	d := Document{Schema: SchemaVersion, Index: -1}
-	ok := members(data, func(name, value []byte) bool {
+	whole := append(append([]byte{'{'}, bytes.TrimPrefix(rest[:length-len(last)], []byte(","))...), '}')
+	if !members(whole, func(name, value []byte) bool {
 		switch string(name) {
-		case "schema", "previous", "actor", "clientAddress", "operation":
-			return true
-		case "log":
-			if len(value) < 2 || string(value[1:len(value)-1]) != b.log {
-				var ok bool
-				if b.log, ok = plainString(value); !ok {
-					return false
-				}
-			}
-			d.Log = b.log
-			return d.Log != ""
-		case "index":
-			d.Index, err = strconv.ParseInt(string(value), 10, 64)
-			return err == nil && d.Index >= 0
-		case "time":
-			text, ok := plainString(value)
-			if !ok {
-				return false
-			}
-			d.Time, err = time.Parse(time.RFC3339Nano, text)
-			return err == nil
-		case "type":
-			switch string(value) {
-			case `"` + string(OperationDecided) + `"`:
-				d.Type = OperationDecided
-			case `"` + string(OperationResult) + `"`:
-				d.Type = OperationResult
-			}
-			return d.Type != ""
-		case "session":
-			text, ok := plainString(value)
-			d.Session = text
-			return ok
 		case "connection":
-			d.Connection = b.connectionOf(value)
-			return d.Connection != nil
+			s.connection = b.connectionOf(value)
+			return s.connection != nil
 		case "revision":
-			d.Revision, err = strconv.ParseInt(string(value), 10, 64)
+			s.revision, err = strconv.ParseInt(string(value), 10, 64)
 			return err == nil
-		case "operationID":
-			d.OperationID, err = strconv.ParseUint(string(value), 10, 64)
-			return err == nil
-		case "decision":
-			d.Decision = plainDecision(value)
-			return d.Decision != nil
-		case "result":
-			d.Result = plainResult(value)
-			return d.Result != nil
+		case "actor", "clientAddress":
+			return true
 		}
-		return false // a denial's reason, an approval, or what later versions add
-	})
-	complete := d.Log != "" && d.Index >= 0 && (d.Type == OperationDecided && d.Decision != nil || d.Type == OperationResult && d.Result != nil)
-	return d, ok && complete
+		return false // what later versions add
+	}) {
+		return nil, nil
+	}
+	if len(b.sessions) >= briefSessions {
+		clear(b.sessions)
+	}
+	if b.sessions == nil {
+		b.sessions = map[string]*briefSession{}
+	}
+	s.raw = bytes.Clone(rest[:length])
+	b.sessions[s.name] = s
+	return s, rest[length:]
+}
+
+// cutNumber reads the digits that data begins with.
+func cutNumber(data []byte) (n uint64, rest []byte, ok bool) {
+	end := 0
+	for end < len(data) && data[end] >= '0' && data[end] <= '9' {
+		n = n*10 + uint64(data[end]-'0')
+		end++
+	}
+	return n, data[end:], end > 0 && end < 20 && (end == 1 || data[0] != '0')
 }
 
 func (b *Brief) connectionOf(value []byte) *ConnectionDocument {
@@ -126,11 +216,30 @@ func (b *Brief) connectionOf(value []byte) *ConnectionDocument {
 // allowed is the decision of all plain records.
 var allowed = &DecisionDocument{Effect: "Allow"}
 
-func plainDecision(value []byte) *DecisionDocument {
-	if bytes.HasPrefix(value, []byte(`{"effect":"Allow",`)) || string(value) == `{"effect":"Allow"}` {
+// decision reads an operation and a decision that end a record.
+func (b *Brief) decision(rest []byte) *DecisionDocument {
+	const operation, decision, allow = `,"operation":{`, `,"decision":`, `{"effect":"Allow"`
+	if bytes.HasPrefix(rest, []byte(operation)) {
+		// An operation has no member of that name.
+		at := bytes.Index(rest, []byte(decision))
+		if at < 0 {
+			return nil
+		}
+		rest = rest[at:]
+	}
+	if bytes.Equal(rest, b.decided) {
 		return allowed
 	}
-	return nil
+	if !bytes.HasPrefix(rest, []byte(decision+allow)) || !ends(rest[len(decision):]) {
+		return nil // a denial's reason, an approval, or what later versions add
+	}
+	b.decided = append(b.decided[:0], rest...)
+	return allowed
+}
+
+// ends says whether data is one object and the end of that around it.
+func ends(data []byte) bool {
+	return len(data) > 0 && valueEnd(data) == len(data)-1 && data[len(data)-1] == '}'
 }
 
 // The results that differ in nothing a Brief tells.
@@ -139,20 +248,20 @@ var (
 	succeededMasked = &ResultDocument{Outcome: "Succeeded", MaskedFields: []string{""}}
 )
 
-func plainResult(value []byte) *ResultDocument {
-	if !bytes.HasPrefix(value, []byte(`{"outcome":"Succeeded",`)) {
+// plainResult reads a result that ends a record.
+func plainResult(rest []byte) *ResultDocument {
+	const result, success = `,"result":`, `{"outcome":"Succeeded",`
+	if !bytes.HasPrefix(rest, []byte(result+success)) {
 		return nil
 	}
-	result := succeeded
-	if !members(value, func(name, _ []byte) bool {
-		if string(name) == "maskedFields" {
-			result = succeededMasked
-		}
-		return true
-	}) {
+	rest = rest[len(result):]
+	if !ends(rest) {
 		return nil
 	}
-	return result
+	if bytes.Contains(rest, []byte(`,"maskedFields":[`)) {
+		return succeededMasked
+	}
+	return succeeded
 }
 
 // plainString reads a JSON string that holds no escapes.

@@ -37,6 +37,14 @@ type Hash = tlog.Hash
 // LeafHash is the hash of one record's JSON as a leaf of the log's tree.
 func LeafHash(json []byte) Hash { return tlog.RecordHash(json) }
 
+// LeafPrefix is the byte that stands before a leaf when it is hashed (RFC 6962,
+// section 2.1).
+const LeafPrefix = 0
+
+// PrefixedLeafHash is the LeafHash of a record's JSON that has LeafPrefix in
+// front of it, so that it need not be copied.
+func PrefixedLeafHash(prefixed []byte) Hash { return sha256.Sum256(prefixed) }
+
 // HeadPrefix is what all records of one log begin with, up to their index.
 func HeadPrefix(logID string) string {
 	return `{"schema":"` + SchemaVersion + `","log":` + string(appendString(nil, logID, false)) + `,"index":`
@@ -71,29 +79,11 @@ func HeadSize(prefix string, index int64) int {
 // the record has its place.
 func AppendBody(dst []byte, e *Event) []byte {
 	dst = appendMember(dst, `,"type":`, string(e.Type))
-	dst = appendMember(dst, `,"session":`, e.Session)
-	if e.Connection != (Connection{}) {
-		dst = append(dst, `,"connection":`...)
-		o := len(dst)
-		dst = appendMember(dst, `,"namespace":`, e.Connection.Namespace)
-		dst = appendMember(dst, `,"name":`, e.Connection.Name)
-		dst = appendMember(dst, `,"uid":`, e.Connection.UID)
-		dst = closeObject(dst, o)
-	}
-	dst = appendInt(dst, `,"revision":`, e.Revision)
-	if e.Actor != nil {
-		dst = appendActor(append(dst, `,"actor":`...), e.Actor)
-	}
-	dst = appendMember(dst, `,"clientAddress":`, e.ClientAddress)
+	dst = appendWho(dst, e)
 	if e.OperationID != 0 {
 		dst = strconv.AppendUint(append(dst, `,"operationID":`...), e.OperationID, 10)
 	}
-	if e.Operation != nil {
-		dst = appendOperation(append(dst, `,"operation":`...), e.Operation)
-	}
-	if e.Decision != nil {
-		dst = appendDecision(append(dst, `,"decision":`...), e.Decision)
-	}
+	dst = appendWhat(dst, e)
 	if e.Approval != nil {
 		dst = appendApproval(append(dst, `,"approval":`...), e.Approval)
 	}
@@ -135,6 +125,46 @@ func AppendBody(dst []byte, e *Event) []byte {
 	return append(dst, '}')
 }
 
+// encodeWho encodes what appendWho appends.
+func encodeWho(dst []byte, e *Event) []byte {
+	dst = appendMember(dst, `,"session":`, e.Session)
+	if e.Connection != (Connection{}) {
+		dst = append(dst, `,"connection":`...)
+		o := len(dst)
+		dst = appendMember(dst, `,"namespace":`, e.Connection.Namespace)
+		dst = appendMember(dst, `,"name":`, e.Connection.Name)
+		dst = appendMember(dst, `,"uid":`, e.Connection.UID)
+		dst = closeObject(dst, o)
+	}
+	dst = appendInt(dst, `,"revision":`, e.Revision)
+	if e.Actor != nil {
+		dst = appendActor(append(dst, `,"actor":`...), e.Actor)
+	}
+	dst = appendMember(dst, `,"clientAddress":`, e.ClientAddress)
+	return dst
+}
+
+// appendWhat appends operation and decision.
+func appendWhat(dst []byte, e *Event) []byte {
+	memorable := e.memorable()
+	if memorable {
+		var done bool
+		if dst, done = appendRemembered(dst, e); done {
+			return dst
+		}
+	}
+	if e.Operation != nil {
+		dst = appendOperation(append(dst, `,"operation":`...), e.Operation)
+	}
+	if e.Decision != nil {
+		dst = appendDecision(append(dst, `,"decision":`...), e.Decision)
+	}
+	if memorable {
+		e.Memo.remember(e.Operation, e.Decision)
+	}
+	return dst
+}
+
 // Check says whether a record of the given size may be written.
 func Check(size int) error {
 	if size > MaxSize {
@@ -173,14 +203,24 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 
 func appendOperation(dst []byte, op *Operation) []byte {
 	o := len(dst)
-	dst = appendMember(dst, `,"protocol":`, op.Protocol)
-	dst = appendMember(dst, `,"kind":`, op.Kind)
-	dst = appendText(dst, `,"statement":`, `,"truncated":`, op.Statement)
+	dst = appendOperationHead(dst, op)
 	if op.Digest == "" && op.Statement != "" {
 		dst = appendDigest(dst, op.Statement)
 	} else {
 		dst = appendMember(dst, `,"digest":`, op.Digest)
 	}
+	dst = appendOperationMiddle(dst, op)
+	dst = appendParameters(dst, op)
+	return closeObject(dst, o)
+}
+
+func appendOperationHead(dst []byte, op *Operation) []byte {
+	dst = appendMember(dst, `,"protocol":`, op.Protocol)
+	dst = appendMember(dst, `,"kind":`, op.Kind)
+	return appendText(dst, `,"statement":`, `,"truncated":`, op.Statement)
+}
+
+func appendOperationMiddle(dst []byte, op *Operation) []byte {
 	dst = appendText(dst, `,"normalized":`, `,"normalizedTruncated":`, op.Normalized)
 	if len(op.Accesses) > 0 {
 		dst = append(dst, `,"accesses":[`...)
@@ -193,11 +233,13 @@ func appendOperation(dst []byte, op *Operation) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	dst = appendList(dst, `,"properties":[`, op.Properties)
+	return appendList(dst, `,"properties":[`, op.Properties)
+}
+
+func appendParameters(dst []byte, op *Operation) []byte {
 	dst = appendInt(dst, `,"parameters":`, int64(op.Parameters))
 	dst = appendMember(dst, `,"parametersDigest":`, op.ParametersDigest)
-	dst = appendText(dst, `,"parameterText":`, `,"parameterTextTruncated":`, op.ParameterText)
-	return closeObject(dst, o)
+	return appendText(dst, `,"parameterText":`, `,"parameterTextTruncated":`, op.ParameterText)
 }
 
 func appendDecision(dst []byte, d *Decision) []byte {

@@ -33,11 +33,16 @@ func BenchmarkAppendBody(b *testing.B) {
 	result := decided
 	result.Type, result.Operation, result.Decision = record.OperationResult, nil, nil
 	result.Result = &record.Result{Outcome: "Completed", Rows: 1, Bytes: 4, Duration: time.Millisecond}
-	var body []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		body = record.AppendBody(body[:0], &decided)
-		body = record.AppendBody(body, &result)
+	for name, memo := range map[string]*record.Memo{"Anew": nil, "Remembered": {}} {
+		b.Run(name, func(b *testing.B) {
+			decided.Memo, result.Memo = memo, memo
+			var body []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				body = record.AppendBody(body[:0], &decided)
+				body = record.AppendBody(body, &result)
+			}
+			b.SetBytes(int64(len(body)))
+		})
 	}
-	b.SetBytes(int64(len(body)))
 }

@@ -84,6 +84,9 @@ type Event struct {
 	Rotation   *KeyRotation
 	// Durability is what Append waits for; it is not part of the record.
 	Durability Durability
+	// Memo, where not nil, is what the session's events are encoded with; it is
+	// not part of the record.
+	Memo *Memo
 }
 
 // Durability says when a record can no longer be lost. The zero value is Local.

@@ -34,3 +34,26 @@ func appendDigits(dst []byte, n, digits int) []byte {
 	}
 	return dst
 }
+
+// readTime reads what appendTime appends.
+func readTime(text []byte) (time.Time, bool) {
+	const form = "0000-00-00T00:00:00.000000000Z"
+	if len(text) != len(form) {
+		return time.Time{}, false
+	}
+	for i := range form {
+		if c := text[i]; form[i] == '0' && (c < '0' || c > '9') || form[i] != '0' && c != form[i] {
+			return time.Time{}, false
+		}
+	}
+	number := func(from, to int) (n int) {
+		for _, c := range text[from:to] {
+			n = n*10 + int(c-'0')
+		}
+		return n
+	}
+	year, month, day, hour, minute, second := number(0, 4), number(5, 7), number(8, 10), number(11, 13), number(14, 16), number(17, 19)
+	t := time.Date(year, time.Month(month), day, hour, minute, second, number(20, 29), time.UTC)
+	// A date that there is not becomes another.
+	return t, t.Month() == time.Month(month) && t.Day() == day && t.Hour() == hour && t.Minute() == minute && t.Second() == second
+}

@@ -4,7 +4,9 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -30,6 +32,30 @@ func event() *record.Event {
 		},
 		Decision: &record.Decision{Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}}},
 	}
+}
+
+// session makes the records of one session.
+type session struct {
+	name string
+	last atomic.Uint64
+}
+
+func newSessions(n int) []*session {
+	all := make([]*session, n)
+	for i := range all {
+		all[i] = &session{name: fmt.Sprintf("s-%016x", i)}
+	}
+	return all
+}
+
+// next makes the two records of the next operation.
+func (s *session) next() (decided, done record.Event) {
+	decided = *event()
+	decided.Session, decided.OperationID = s.name, s.last.Add(1)
+	done = decided
+	done.Type, done.Operation, done.Decision = record.OperationResult, nil, nil
+	done.Result = &record.Result{Outcome: "Succeeded", Rows: 1, Bytes: 14, Duration: 300 * time.Microsecond}
+	return decided, done
 }
 
 // recordSize is the size of the event's record in bytes.

@@ -130,6 +130,11 @@ func kinds(ctx context.Context, s settings, root string, size int) []*row {
 			return appends(ctx, root, load.Settings{Writers: n, Duration: s.duration})
 		}})
 	}
+	for _, n := range s.writers {
+		rows = append(rows, &row{name: fmt.Sprintf("operations, %d", n), disk: plain, run: func() (load.Result, error) {
+			return operations(ctx, root, load.Settings{Writers: n, Duration: s.duration})
+		}})
+	}
 	if s.pause > 0 {
 		calm := load.Settings{Writers: 1, Duration: s.duration, Pause: s.pause}
 		paced := &row{name: "write + fdatasync, paced", run: func() (load.Result, error) { return disk(root, size, calm) }}

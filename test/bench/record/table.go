@@ -26,7 +26,7 @@ type row struct {
 // written waits for the rest of that sync and for its own: "syncs waited"
 // counts those that ended meanwhile, whatever the machine does beside.
 func report(rows []*row) {
-	head := []string{"", "records/s", "p50 ms", "p99 ms", "max ms", "records/sync", "p99: syncs waited", "p99: of the disk's p50", "p99: of the disk's p99"}
+	head := []string{"", "records/s", "p50 ms", "p99 ms", "max ms", "records/sync", "CPU µs", "p99: syncs waited", "p99: of the disk's p50", "p99: of the disk's p99"}
 	fmt.Println("| " + strings.Join(head, " | ") + " |")
 	fmt.Println("|---|" + strings.Repeat("---:|", len(head)-1))
 	for _, r := range rows {
@@ -34,8 +34,9 @@ func report(rows []*row) {
 		if disk == nil {
 			disk = r
 		}
-		fmt.Printf("| %s | %.0f | %s | %s | %s | %.1f | %d | %.1f | %.1f |\n", r.name, r.result.Rate(),
-			milliseconds(r.result.Time(0.5)), milliseconds(p99), milliseconds(r.result.Time(1)), r.result.PerSync(), r.result.Waited(0.99),
+		fmt.Printf("| %s | %.0f | %s | %s | %s | %.1f | %.1f | %d | %.1f | %.1f |\n", r.name, r.result.Rate(),
+			milliseconds(r.result.Time(0.5)), milliseconds(p99), milliseconds(r.result.Time(1)), r.result.PerSync(),
+			float64(r.result.Cost().Nanoseconds())/1000, r.result.Waited(0.99),
 			float64(p99)/float64(disk.result.Time(0.5)), float64(p99)/float64(disk.result.Time(0.99)))
 	}
 	fmt.Println()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -29,8 +30,10 @@ type Result struct {
 	// ended during each.
 	Times []time.Duration
 	Syncs []int
-	// Took is the time of the whole run, Total the syncs in it.
+	// Took is the time of the whole run, CPU what the process used of the
+	// processors, Total the syncs in it.
 	Took  time.Duration
+	CPU   time.Duration
 	Total int
 }
 
@@ -39,6 +42,7 @@ func (r *Result) Add(other Result) {
 	r.Times = append(r.Times, other.Times...)
 	r.Syncs = append(r.Syncs, other.Syncs...)
 	r.Took += other.Took
+	r.CPU += other.CPU
 	r.Total += other.Total
 }
 
@@ -48,7 +52,7 @@ func Run(s Settings, appendOne func() error, syncs func() int) (Result, error) {
 	each := make([]Result, s.Writers)
 	errs := make([]error, s.Writers)
 	var group sync.WaitGroup
-	began, before := time.Now(), syncs()
+	began, used, before := time.Now(), cpuTime(), syncs()
 	for w := range s.Writers {
 		group.Go(func() {
 			r := &each[w]
@@ -66,7 +70,7 @@ func Run(s Settings, appendOne func() error, syncs func() int) (Result, error) {
 		})
 	}
 	group.Wait()
-	all := Result{Took: time.Since(began), Total: syncs() - before}
+	all := Result{Took: time.Since(began), CPU: cpuTime() - used, Total: syncs() - before}
 	for _, r := range each {
 		all.Times = append(all.Times, r.Times...)
 		all.Syncs = append(all.Syncs, r.Syncs...)
@@ -79,6 +83,18 @@ func Run(s Settings, appendOne func() error, syncs func() int) (Result, error) {
 
 // Rate is the number of appends a second.
 func (r *Result) Rate() float64 { return float64(len(r.Times)) / r.Took.Seconds() }
+
+// Cost is the CPU time of one append, what drives the load included.
+func (r *Result) Cost() time.Duration { return r.CPU / time.Duration(max(len(r.Times), 1)) }
+
+// cpuTime is the user and system time of this process so far.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
 
 // PerSync is the number of records that shared a sync.
 func (r *Result) PerSync() float64 { return float64(len(r.Times)) / float64(max(r.Total, 1)) }
