@@ -1,0 +1,316 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+// charset is a set of bytes.
+type charset [256]bool
+
+func charsOf(sets ...string) *charset {
+	c := &charset{}
+	for _, set := range sets {
+		for i := 0; i < len(set); i++ {
+			c[set[i]] = true
+		}
+	}
+	return c
+}
+
+const (
+	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	decimal = "0123456789"
+)
+
+var (
+	digits    = charsOf(decimal)
+	word      = charsOf(upper, lower, decimal, "_")
+	hexDigits = charsOf(decimal, "abcdefABCDEF")
+	base64url = charsOf(upper, lower, decimal, "-_")
+	base64std = charsOf(upper, lower, decimal, "+/=")
+)
+
+// view is the text that is looked at. Where it is not final, more may follow.
+type view struct {
+	v     []byte
+	final bool
+	// floor is the end of the last finding; none begins before it.
+	floor int
+}
+
+// verdict is what a check of a place came to.
+type verdict int
+
+const (
+	no verdict = iota
+	yes
+	// more says that it depends on bytes that have not come yet.
+	more
+)
+
+// match is a finding. Start may be before or after the place that was checked,
+// end is behind it.
+type match struct {
+	start, end int
+	detector   int
+	// open are the bytes with which a finding goes on that has reached MaxFinding.
+	open *charset
+}
+
+// ended is more, or no where nothing more comes.
+func (v view) ended() verdict {
+	if v.final {
+		return no
+	}
+	return more
+}
+
+// boundary says whether a word can end before i: yes, no or more.
+func (v view) boundary(i int) verdict {
+	switch {
+	case i < len(v.v) && word[v.v[i]]:
+		return no
+	case i >= len(v.v) && !v.final:
+		return more
+	default:
+		return yes
+	}
+}
+
+// follows says whether a text stands at i, in any case where fold is set; it is
+// given in lower case then.
+func (v view) follows(i int, text string, fold bool) verdict {
+	for j := 0; j < len(text); j++ {
+		if i+j >= len(v.v) {
+			return v.ended()
+		}
+		c := v.v[i+j]
+		if fold && 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != text[j] {
+			return no
+		}
+	}
+	return yes
+}
+
+// run is the end of the bytes of a set that begin at i, at most limit of them.
+// It is more where they may go on.
+func (v view) run(i, limit int, set *charset) (end int, verdict verdict) {
+	top := min(i+limit, len(v.v))
+	for end = i; end < top; end++ {
+		if !set[v.v[end]] {
+			return end, yes
+		}
+	}
+	if end < i+limit && !v.final {
+		return end, more
+	}
+	return end, yes
+}
+
+// before is the byte n before i, 0 where there is none.
+func (v view) before(i, n int) byte {
+	if i < n {
+		return 0
+	}
+	return v.v[i-n]
+}
+
+// action is what the scanner does at a byte.
+type action byte
+
+const (
+	// skip: nothing begins here.
+	skip action = iota
+	// inWord: letters and digits, of which one may begin a finding at the
+	// beginning of a word.
+	inWord
+	// atSign, percent, plus, dash, colon: what begins with, or has in it, that
+	// byte. plus is for brackets too.
+	atSign
+	percent
+	plus
+	dash
+	colon
+)
+
+// actions says what bytes matter to the detectors that are on.
+func (s *Set) actions() (act [256]action) {
+	if s.of == [count]int{} {
+		return act
+	}
+	words := false
+	for i := range count {
+		words = words || i != iEmail && s.on(i)
+	}
+	for c := range word {
+		if word[c] && words {
+			act[c] = inWord
+		}
+	}
+	if s.on(iEmail) {
+		act['@'], act['%'] = atSign, percent
+	}
+	if s.on(iPhone) {
+		act['+'], act['('] = plus, plus
+	}
+	if s.on(iPrivateKey) {
+		act['-'] = dash
+	}
+	if s.on(iIPAddress) {
+		act[':'] = colon
+	}
+	return act
+}
+
+// next finds the first finding from i on. With more, m.start is the place that
+// cannot be decided yet; nothing begins before it but an e-mail address.
+func (s *Set) next(v view, i int) (m match, verdict verdict) {
+	text := v.v
+	for i < len(text) {
+		switch s.act[text[i]] {
+		case skip:
+			i++
+			continue
+		case inWord:
+			if i > v.floor && i > 0 && word[text[i-1]] {
+				// The rest of a word that began earlier.
+				m.end = i + 1
+				verdict = no
+			} else {
+				m, verdict = s.atWord(v, i)
+			}
+			if verdict == no {
+				for i++; i < len(text) && word[text[i]]; i++ {
+				}
+				continue
+			}
+		case atSign:
+			m, verdict = email(v, i, 1)
+		case percent:
+			if verdict = v.follows(i, "%40", false); verdict == yes {
+				m, verdict = email(v, i, 3)
+			}
+		case plus:
+			m, verdict = phone(v, i)
+		case dash:
+			m, verdict = pem(v, i)
+		case colon:
+			m, verdict = ipv6(v, i)
+		}
+		if verdict == no {
+			i++
+			continue
+		}
+		if verdict == more {
+			m.start = i
+		}
+		return m, verdict
+	}
+	return m, no
+}
+
+// atWord checks the beginning of a word.
+func (s *Set) atWord(v view, i int) (m match, verdict verdict) {
+	c := v.v[i]
+	if digits[c] {
+		return s.atNumber(v, i)
+	}
+	if s.on(iPrivateKey) && c == 'P' {
+		if m, verdict = putty(v, i); verdict != no {
+			return m, verdict
+		}
+	}
+	if s.on(iJWT) && c == 'e' {
+		if m, verdict = jwt(v, i); verdict != no {
+			return m, verdict
+		}
+	}
+	if s.on(iCloudKey) && (len(tokens[c]) > 0 || len(keywords[c|0x20]) > 0) {
+		if m, verdict = cloudKey(v, i); verdict != no {
+			return m, verdict
+		}
+	}
+	if s.on(iIBAN) {
+		if m, verdict = iban(v, i); verdict != no {
+			return m, verdict
+		}
+	}
+	if s.on(iIPAddress) && hexDigits[c] {
+		return ipv6(v, i)
+	}
+	return m, no
+}
+
+// atNumber checks a word that begins with a digit.
+func (s *Set) atNumber(v view, i int) (m match, verdict verdict) {
+	if s.on(iIPAddress) {
+		if m, verdict = ipv6(v, i); verdict != no {
+			return m, verdict
+		}
+	}
+	try, verdict := s.worth(v, i)
+	if verdict != yes {
+		return m, verdict
+	}
+	var n number
+	if try != 1<<iPhone {
+		if verdict = n.read(v, i); verdict == more {
+			return m, more
+		}
+	}
+	if try&(1<<iIPAddress) != 0 {
+		if m, verdict = n.ipv4(v); verdict != no {
+			return m, verdict
+		}
+	}
+	if try&(1<<iSSN) != 0 {
+		if m, verdict = n.ssn(v); verdict != no {
+			return m, verdict
+		}
+	}
+	if try&(1<<iPaymentCard) != 0 {
+		if m, verdict = n.card(v); verdict != no {
+			return m, verdict
+		}
+	}
+	if try&(1<<iPhone) != 0 {
+		return phone(v, i)
+	}
+	return m, no
+}
+
+// worth says which detectors the digits at i, and what stands behind them, are
+// worth to ask.
+func (s *Set) worth(v view, i int) (try int, verdict verdict) {
+	end, verdict := v.run(i, maxDigits+1, digits)
+	if verdict == more {
+		return 0, more
+	}
+	length, next := end-i, byte(0)
+	if length > maxDigits {
+		return 0, no
+	}
+	if end < len(v.v) {
+		next = v.v[end]
+	}
+	separated := next == ' ' || next == '-' || next == '.' || next == '/'
+	if s.on(iIPAddress) && length <= 3 && next == '.' {
+		try |= 1 << iIPAddress
+	}
+	if s.on(iSSN) && length == 3 && (next == '-' || next == ' ') {
+		try |= 1 << iSSN
+	}
+	if s.on(iPaymentCard) && (length >= 13 || (length == 4 || length == 6) && (separated || next == 0xC2)) && mayBeIssued(v.v[i:end]) {
+		try |= 1 << iPaymentCard
+	}
+	if s.on(iPhone) && (separated || next == '(') && (length == 3 || length == 1 && v.v[i] == '1' || length <= 5 && v.v[i] == '0') {
+		try |= 1 << iPhone
+	}
+	if try == 0 {
+		return 0, no
+	}
+	return try, yes
+}
