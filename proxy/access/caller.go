@@ -34,13 +34,38 @@ type Entry struct {
 func (e *Entry) OnGrant(f func(*Grant)) { e.granted = f }
 
 // StartTLS takes the client's TLS handshake with the Connection's serving
-// certificate. Credentials may be asked for only on what it returns.
-func (e *Entry) StartTLS(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
-	secured := tls.Server(conn, e.gate.config.TLS)
+// certificate. A client that names protocols (ALPN) must name one of those
+// given. Credentials may be asked for only on what it returns.
+func (e *Entry) StartTLS(ctx context.Context, conn net.Conn, protocols ...string) (*tls.Conn, error) {
+	secured := tls.Server(conn, e.gate.serving(protocols))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS handshake with %s failed: %w", e.client, err)
 	}
 	return secured, nil
+}
+
+// Issuer is one that the Connection takes tokens of.
+type Issuer struct {
+	// Name is the IdentityProvider's.
+	Name string
+	// URL is the issuer identifier.
+	URL string
+}
+
+// Issuers are those whose tokens the Connection takes; what they are called is
+// no secret.
+func (e *Entry) Issuers() []Issuer {
+	st := e.gate.state.Load()
+	if st == nil {
+		return nil
+	}
+	var issuers []Issuer
+	for _, provider := range st.snapshot.IdentityProviders {
+		if provider.OIDC != nil {
+			issuers = append(issuers, Issuer{Name: provider.Name, URL: provider.OIDC.IssuerURL})
+		}
+	}
+	return issuers
 }
 
 // Options are the Connection's spec.options in force, validated when the

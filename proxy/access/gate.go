@@ -55,6 +55,11 @@ type Gate struct {
 
 	// windows counts what callers take within the windows of their limits.
 	windows *windowTable
+	// targets remembers which targets were of no use.
+	targets targets
+	// tls are the serving configurations by the protocols they name: one each,
+	// since a copy for each client would forget the keys of its session tickets.
+	tls sync.Map
 
 	// applying makes one snapshot follow the other.
 	applying sync.Mutex

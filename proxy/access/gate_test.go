@@ -313,21 +313,25 @@ func TestCloseOfASessionSaysWhatIsUnknown(t *testing.T) {
 func TestDial(t *testing.T) {
 	w := newWorld(t, allowing)
 	grant := w.authorize()
-	if up, err := grant.Dial(context.Background()); err != nil || up.Target.Host != "db.example" {
-		t.Errorf("Dial() = %+v, %v", up, err)
-	} else if err := up.Conn.Close(); err != nil {
-		t.Error(err)
+	take := func(_ context.Context, up Upstream) error {
+		if up.Target.Host != "db.example" {
+			t.Errorf("Dial() reached %+v", up.Target)
+		}
+		return up.Conn.Close()
+	}
+	if err := grant.Dial(context.Background(), take); err != nil {
+		t.Errorf("Dial() = %v", err)
 	}
 	w.dialer.err = errors.New("canary: no route to 10.9.8.7")
-	if _, err := grant.Dial(context.Background()); reason(err) != ReasonUnavailable || err.Error() != AsRefusal(err).Error() {
+	if err := grant.Dial(context.Background(), take); reason(err) != ReasonUnavailable || err.Error() != AsRefusal(err).Error() {
 		t.Errorf("Dial() = %v, want %s", err, ReasonUnavailable)
 	}
 	w.dialer.wait = true
 	time.AfterFunc(10*time.Millisecond, func() { grant.End(ErrTerminated) })
-	if _, err := grant.Dial(context.Background()); reason(err) != ReasonSessionEnded {
+	if err := grant.Dial(context.Background(), take); reason(err) != ReasonSessionEnded {
 		t.Errorf("Dial() = %v, want %s: a session that ends does not wait for its target", err, ReasonSessionEnded)
 	}
-	if _, err := grant.Dial(context.Background()); reason(err) != ReasonSessionEnded {
+	if err := grant.Dial(context.Background(), take); reason(err) != ReasonSessionEnded {
 		t.Errorf("Dial() of an ended session = %v, want %s", err, ReasonSessionEnded)
 	}
 }

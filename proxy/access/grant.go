@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"hash"
 	"reflect"
@@ -186,69 +184,6 @@ func (g *Grant) Context() context.Context { return g.ctx }
 // End ends the session with a cause. The protocol sees it on Context, tells
 // the caller and calls Close.
 func (g *Grant) End(cause error) { g.cancel(cause) }
-
-// Dial reaches the target under the configuration the session was opened with.
-func (g *Grant) Dial(ctx context.Context) (_ Upstream, err error) {
-	defer func() { g.gate.tell(err) }()
-	if refusal := g.ended(); refusal != nil {
-		return Upstream{}, refusal
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(g.ctx, func() { cancel(context.Cause(g.ctx)) })()
-	up, err := g.gate.config.Dialer.Dial(ctx, g.opened.snapshot)
-	if err != nil {
-		if refusal := g.ended(); refusal != nil {
-			return Upstream{}, refusal
-		}
-		return Upstream{}, unavailable(
-			fmt.Sprintf("the target of connection %q cannot be reached", g.gate.config.Connection.Name),
-			"Run: "+g.gate.describe(), err)
-	}
-	// A target that takes no more bytes must not keep an ended session alive.
-	context.AfterFunc(g.ctx, func() {
-		time.AfterFunc(cutAfter, func() { _ = up.Conn.Close() })
-	})
-	return up, nil
-}
-
-// cutAfter is how long a protocol has to part with the target once its session
-// has ended.
-const cutAfter = 5 * time.Second
-
-// Redial reaches one target of the session's configuration again, such as the
-// very address that a request to cancel must go to.
-func (g *Grant) Redial(ctx context.Context, target snapshot.Target) (Upstream, error) {
-	only := *g.opened.snapshot
-	only.Targets = []snapshot.Target{target}
-	up, err := g.gate.config.Dialer.Dial(ctx, &only)
-	if err != nil {
-		return Upstream{}, unavailable(
-			fmt.Sprintf("the target of connection %q cannot be reached", g.gate.config.Connection.Name),
-			"Run: "+g.gate.describe(), err)
-	}
-	return up, nil
-}
-
-// TLS is how the target's certificate is verified; nil where the Connection
-// says Disabled. Without it no clear-text or MD5 password may be sent.
-func (g *Grant) TLS(target snapshot.Target) (*tls.Config, error) {
-	settings := g.opened.snapshot.TLS
-	if settings.Mode == "Disabled" {
-		return nil, nil //nolint:nilnil // nil is tls.Config's own word for "no TLS"
-	}
-	config := &tls.Config{ServerName: settings.ServerName, MinVersion: tls.VersionTLS12}
-	if config.ServerName == "" {
-		config.ServerName = target.Host
-	}
-	if settings.CA != "" {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(settings.CA)) {
-			return nil, unavailable("the CA bundle of spec.tls.ca holds no certificate", "Run: "+g.gate.describe(), nil)
-		}
-	}
-	return config, nil
-}
 
 // Close ends the session for good: what is still open has an unknown outcome,
 // and the end is put on record. The reason is the cause of the Context where

@@ -5,6 +5,7 @@ package access
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
@@ -90,8 +91,8 @@ const (
 
 // Dialer reaches the target and finds its credential.
 type Dialer interface {
-	// Dial connects to the first target that answers, and returns the
-	// credential that may be sent to this very address.
+	// Dial connects to the first of the snapshot's targets that answers, and
+	// returns the credential that may be sent to this very address.
 	Dial(ctx context.Context, s *snapshot.Snapshot) (Upstream, error)
 }
 
@@ -99,13 +100,17 @@ type Dialer interface {
 type Upstream struct {
 	Conn   net.Conn
 	Target snapshot.Target
-	// Credential is the target's user name and password.
+	// Credential is what the proxy proves itself with there.
 	Credential TargetCredential
 }
 
 // TargetCredential is what the proxy proves itself with at the target.
 type TargetCredential interface {
 	Username() string
-	// Password is for the handshake only: never log, record or return it.
+	// Password is for the handshake only: never log, record or return it. It may
+	// be empty where there is a Certificate.
 	Password() string
+	// Certificate is the client certificate with its private key, for the
+	// handshake only; nil where there is none.
+	Certificate() *tls.Certificate
 }

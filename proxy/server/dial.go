@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -69,6 +70,8 @@ type credential struct{ secret upstream.Secret }
 func (c credential) Username() string { return c.secret.Username }
 
 func (c credential) Password() string { return c.secret.Password.Reveal() }
+
+func (c credential) Certificate() *tls.Certificate { return c.secret.Certificate.Reveal() }
 
 // String hides the credential.
 func (credential) String() string { return "[redacted]" }

@@ -6,8 +6,9 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/binary"
-	"net"
+	"net/netip"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,8 +20,14 @@ import (
 // the proxy's own: the target's key never leaves the proxy.
 type cancelKey struct {
 	process uint32
-	secret  [4]byte // the length that protocol 3.0 has
+	secret  []byte
 }
+
+// The lengths of the secret in protocol 3.0, and in 3.2, as the server has them.
+const (
+	shortSecret = 4
+	longSecret  = 32
+)
 
 // Bounds on cancel requests from one address.
 const (
@@ -33,16 +40,21 @@ const (
 )
 
 // remember gives a session its key.
-func (h *handler) remember(s *session) {
+func (h *handler) remember(s *session, long bool) {
+	s.key.secret = make([]byte, shortSecret)
+	if long {
+		s.key.secret = make([]byte, longSecret)
+	}
+	// crypto/rand.Read never fails on supported platforms (Go 1.24).
+	_, _ = rand.Read(s.key.secret)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
-		var random [8]byte
-		// crypto/rand.Read never fails on supported platforms (Go 1.24).
+		var random [4]byte
 		_, _ = rand.Read(random[:])
-		s.key = cancelKey{process: binary.BigEndian.Uint32(random[:4]) &^ (1 << 31), secret: [4]byte(random[4:])}
-		if _, taken := h.sessions[s.key]; !taken && s.key.process != 0 {
-			h.sessions[s.key] = s
+		s.key.process = binary.BigEndian.Uint32(random[:]) &^ (1 << 31)
+		if _, taken := h.sessions[s.key.process]; !taken && s.key.process != 0 {
+			h.sessions[s.key.process] = s
 			return
 		}
 	}
@@ -50,25 +62,41 @@ func (h *handler) remember(s *session) {
 
 func (h *handler) forget(s *session) {
 	h.mu.Lock()
-	delete(h.sessions, s.key)
+	delete(h.sessions, s.key.process)
 	h.mu.Unlock()
 }
 
-// allowCancel bounds how often one address may try.
+// keyed returns the session of a key, or nil.
+func (h *handler) keyed(process uint32, secret []byte) *session {
+	h.mu.Lock()
+	s := h.sessions[process]
+	h.mu.Unlock()
+	if s == nil || subtle.ConstantTimeCompare(s.key.secret, secret) != 1 {
+		return nil
+	}
+	return s
+}
+
+// allowCancel bounds how often one address, or one network of IPv6, may try.
 func (h *handler) allowCancel(client string) bool {
-	host, _, err := net.SplitHostPort(client)
-	if err != nil {
-		host = client
+	from := client
+	if parsed, err := netip.ParseAddrPort(client); err == nil {
+		addr := parsed.Addr().Unmap().WithZone("")
+		if from = addr.String(); addr.Is6() {
+			// A host has a whole /64 to come from. The error is for other lengths.
+			prefix, _ := addr.Prefix(64)
+			from = prefix.String()
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	limiter := h.limiters[host]
+	limiter := h.limiters[from]
 	if limiter == nil {
 		if len(h.limiters) >= maxLimiters {
 			clear(h.limiters)
 		}
 		limiter = rate.NewLimiter(cancelsPerSecond, cancelBurst)
-		h.limiters[host] = limiter
+		h.limiters[from] = limiter
 	}
 	return limiter.Allow()
 }
@@ -79,13 +107,10 @@ func (h *handler) cancel(ctx context.Context, client string, packet []byte, entr
 	if !h.allowCancel(client) {
 		return nil
 	}
-	if len(packet) != 4+8 {
+	if len(packet) < 8+shortSecret || len(packet) > 8+maxCancelKey {
 		return entry.Reject(ctx, "cancel request of a wrong length")
 	}
-	key := cancelKey{process: binary.BigEndian.Uint32(packet[4:]), secret: [4]byte(packet[8:])}
-	h.mu.Lock()
-	s := h.sessions[key]
-	h.mu.Unlock()
+	s := h.keyed(binary.BigEndian.Uint32(packet[4:]), packet[8:])
 	if s == nil {
 		return entry.Reject(ctx, "cancel request with an unknown key")
 	}

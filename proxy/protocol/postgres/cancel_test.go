@@ -29,7 +29,7 @@ func TestCancelsAreLimited(t *testing.T) {
 		t.Error("one address keeps another from canceling")
 	}
 	for i := range 2 * maxLimiters {
-		h.allowCancel(fmt.Sprintf("[2001:db8::%x]:1", i))
+		h.allowCancel(fmt.Sprintf("[2001:db8:0:%x::1]:1", i))
 	}
 	if n := len(h.limiters); n > maxLimiters {
 		t.Errorf("%d addresses are remembered, want at most %d", n, maxLimiters)

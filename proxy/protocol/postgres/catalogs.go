@@ -10,8 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 const (
@@ -26,13 +29,16 @@ const (
 	catalogPause = 250 * time.Millisecond
 )
 
-// database is what the sessions of one database of the target share.
+// database is what the sessions of one database at one target share. A standby
+// may lag behind, so that each target has a catalog of its own.
 type database struct {
-	name string
+	name   string
+	target snapshot.Target
 	// current is the catalog in use; nil before the first was loaded.
 	current atomic.Pointer[loaded]
-	// changes counts the changes of the catalog that sessions have made.
-	changes atomic.Uint64
+	// changes counts the changes of the catalog that sessions have made, at
+	// whichever target.
+	changes *atomic.Uint64
 
 	// loading lets one session load at a time.
 	loading sync.Mutex
@@ -69,13 +75,25 @@ SELECT pg_catalog.concat_ws(',',
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_constraint WHERE contypid <> 0),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_policy))`
 
-func (h *handler) database(name string) *database {
+// maxCatalogs bounds the catalogs that are kept when the Connection's targets
+// change: as many as one Connection may name, 8 targets of 32 databases.
+const maxCatalogs = 256
+
+func (h *handler) database(name string, target snapshot.Target) *database {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d := h.catalogs[name]
+	key := place{name, target}
+	d := h.catalogs[key]
 	if d == nil {
-		d = &database{name: name}
-		h.catalogs[name] = d
+		if len(h.catalogs) >= maxCatalogs {
+			clear(h.catalogs)
+		}
+		d = &database{name: name, target: target, changes: h.changes[name]}
+		if d.changes == nil {
+			d.changes = &atomic.Uint64{}
+			h.changes[name] = d.changes
+		}
+		h.catalogs[key] = d
 	}
 	return d
 }
@@ -90,7 +108,15 @@ func (d *database) get(ctx context.Context, grant *access.Grant) (*loaded, error
 	if c := d.current.Load(); c != nil && c.changes == d.changes.Load() && time.Since(c.at) < catalogLife {
 		return c, nil
 	}
-	return d.load(ctx, grant, func(c *loaded) bool {
+	return d.load(ctx, grant, attrsAny, func(c *loaded) bool {
+		return c.changes == d.changes.Load() && time.Since(c.at) < catalogLife
+	})
+}
+
+// entering is get for a session that is about to begin: nothing is read from a
+// target that is not what the Connection wants.
+func (d *database) entering(ctx context.Context, grant *access.Grant, want string) (*loaded, error) {
+	return d.load(ctx, grant, want, func(c *loaded) bool {
 		return c.changes == d.changes.Load() && time.Since(c.at) < catalogLife
 	})
 }
@@ -98,20 +124,20 @@ func (d *database) get(ctx context.Context, grant *access.Grant) (*loaded, error
 // newer returns a catalog other than the one in which something was missed, or
 // the same where another was loaded a moment ago.
 func (d *database) newer(ctx context.Context, grant *access.Grant, missed *loaded) (*loaded, error) {
-	return d.load(ctx, grant, func(c *loaded) bool {
+	return d.load(ctx, grant, attrsAny, func(c *loaded) bool {
 		return c.changes == d.changes.Load() && (c != missed || time.Since(c.at) < catalogPause)
 	})
 }
 
 // load loads the catalog unless the current one is good enough.
-func (d *database) load(ctx context.Context, grant *access.Grant, enough func(*loaded) bool) (*loaded, error) {
+func (d *database) load(ctx context.Context, grant *access.Grant, want string, enough func(*loaded) bool) (*loaded, error) {
 	d.loading.Lock()
 	defer d.loading.Unlock()
 	if c := d.current.Load(); c != nil && enough(c) {
 		return c, nil
 	}
 	fresh := &loaded{changes: d.changes.Load()}
-	conn, _, err := connect(ctx, grant, d.name, map[string]string{"application_name": "doorward:catalog"})
+	conn, err := d.connect(ctx, grant, want)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +172,26 @@ func (d *database) load(ctx context.Context, grant *access.Grant, enough func(*l
 	return fresh, nil
 }
 
+// connect opens a connection of the proxy's own to the target.
+func (d *database) connect(ctx context.Context, grant *access.Grant, want string) (*pgconn.PgConn, error) {
+	o, err := parseOptions(grant.Options())
+	if err != nil {
+		return nil, err
+	}
+	o.TargetSessionAttrs = want
+	up, err := grant.Redial(ctx, d.target)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := prove(ctx, grant, up, o, d.name, map[string]string{"application_name": "doorward:catalog"})
+	if err != nil {
+		// Closing twice does no harm; pgconn closes on most of its own errors.
+		_ = up.Conn.Close()
+		return nil, connectRefusal(grant, err)
+	}
+	return conn, nil
+}
+
 // aging says that the current catalog should be looked at again soon.
 func (d *database) aging() bool {
 	c := d.current.Load()
@@ -159,7 +205,7 @@ func (d *database) renew(ctx context.Context, grant *access.Grant) {
 	}
 	d.loading.Unlock()
 	// A failure is met again, and told, by the statement that needs the catalog.
-	_, _ = d.load(ctx, grant, func(c *loaded) bool {
+	_, _ = d.load(ctx, grant, attrsAny, func(c *loaded) bool {
 		return c.changes == d.changes.Load() && time.Since(c.at) < catalogSoft
 	})
 }

@@ -25,11 +25,13 @@ const (
 	stateInvalidCursor       = "34000"
 	stateInvalidCatalog      = "3D000"
 	stateInsufficient        = "42501"
+	stateUndefinedObject     = "42704"
 	stateTooManyConnections  = "53300"
 	stateLimitExceeded       = "54000"
 	stateQueryCanceled       = "57014"
 	stateAdminShutdown       = "57P01"
 	stateCannotConnectNow    = "57P03"
+	stateIdleSession         = "57P05"
 )
 
 // codeOf is the SQLSTATE of a refusal.

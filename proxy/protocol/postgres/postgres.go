@@ -6,12 +6,14 @@ package postgres
 import (
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // Name is the word of Connection.spec.protocol.
@@ -55,20 +57,32 @@ func (postgres) Vocabulary() policy.Vocabulary {
 // NewHandler implements protocol.Protocol.
 func (postgres) NewHandler() protocol.Handler {
 	return &handler{
-		sessions: map[cancelKey]*session{},
+		sessions: map[uint32]*session{},
 		limiters: map[string]*rate.Limiter{},
-		catalogs: map[string]*database{},
+		catalogs: map[place]*database{},
+		changes:  map[string]*atomic.Uint64{},
 		cache:    newCache(cachedStatements, cachedBytes),
 	}
+}
+
+// place is a database at one target.
+type place struct {
+	database string
+	target   snapshot.Target
 }
 
 // handler is what the sessions of one listener share.
 type handler struct {
 	// mu guards the maps below.
 	mu       sync.Mutex
-	sessions map[cancelKey]*session
+	sessions map[uint32]*session // by the process of their cancel keys
 	limiters map[string]*rate.Limiter
-	catalogs map[string]*database
+	catalogs map[place]*database
+	changes  map[string]*atomic.Uint64 // by database
+
+	// withoutStandby is when no standby was found where one is preferred, in
+	// Unix nanoseconds.
+	withoutStandby atomic.Int64
 
 	cache *cache
 }

@@ -156,6 +156,8 @@ func short(m pgproto3.BackendMessage) string {
 		return "done " + string(m.CommandTag)
 	case *pgproto3.NoticeResponse:
 		return "notice " + m.Code
+	case *pgproto3.NegotiateProtocolVersion:
+		return fmt.Sprintf("NegotiateProtocolVersion %d %s", m.NewestMinorProtocol, m.UnrecognizedOptions)
 	default:
 		return strings.TrimPrefix(fmt.Sprintf("%T", m), "*pgproto3.")
 	}

@@ -6,12 +6,9 @@ package postgres
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/doorward/doorward/proxy/access"
-	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
@@ -172,108 +168,6 @@ func quietly(err error) error {
 	return err
 }
 
-// enter proves the caller, opens the session and runs it. An error means that
-// the client was not told anything yet.
-func (h *handler) enter(ctx context.Context, client *tls.Conn, packet []byte, entry *access.Entry, begun func()) error {
-	start, err := parseStartup(packet)
-	if err != nil {
-		return err
-	}
-	if start.negotiate != nil {
-		if _, err := client.Write(encode(nil, start.negotiate)); err != nil {
-			return err
-		}
-	}
-	token, err := askToken(client)
-	if err != nil {
-		return err
-	}
-	proving, cancel := context.WithTimeout(ctx, startupBound)
-	defer cancel()
-	caller, err := entry.Authenticate(proving, identity.BearerToken(token))
-	if err != nil {
-		return err
-	}
-	grant, err := caller.Authorize(proving, start.attributes()...)
-	if err != nil {
-		return err
-	}
-	// Authorizing and connecting have bounds of their own.
-	begun()
-	_ = client.SetDeadline(time.Time{})
-	return h.session(ctx, client, start, entry, grant)
-}
-
-// session runs a granted session to its end. It returns an error where the
-// client was not told anything yet.
-func (h *handler) session(ctx context.Context, client *tls.Conn, start startup, entry *access.Entry, grant *access.Grant) (err error) {
-	reason := "the client left"
-	defer func() { grant.Close(reason) }()
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(grant.Context(), func() { cancel(context.Cause(grant.Context())) })()
-
-	s, err := h.open(ctx, client, start, entry, grant)
-	if err != nil {
-		reason = "the session could not be opened: " + access.AsRefusal(err).Message
-		if ctx.Err() != nil {
-			err = &access.Refusal{Reason: access.ReasonSessionEnded, Message: context.Cause(ctx).Error()}
-		}
-		return err
-	}
-	defer s.target.conn.Close()
-	defer h.forget(s)
-	reason = s.run(ctx)
-	s.beside.Wait()
-	return nil
-}
-
-// open reaches the target and makes the session.
-func (h *handler) open(ctx context.Context, client *tls.Conn, start startup, entry *access.Entry, grant *access.Grant) (*session, error) {
-	opts, err := parseOptions(entry.Options())
-	if err != nil {
-		return nil, &access.Refusal{Reason: access.ReasonUnavailable, Message: "the Connection's options cannot be read", Hint: "Ask an admin to look at the Connection's conditions."}
-	}
-	if !opts.serves(start.database) {
-		return nil, &access.Refusal{
-			Reason: access.ReasonNotAllowed, Code: stateInvalidCatalog,
-			Message: fmt.Sprintf("database %q is not served by this Connection", oneLine(start.database)),
-			Hint:    "Connect with dbname set to one of: " + strings.Join(opts.Databases, ", ") + ".",
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectBound)
-	defer cancel()
-	s := &session{
-		handler: h, grant: grant, client: client, database: h.database(start.database),
-		prepared: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]*portal{}, wake: make(chan struct{}, 1),
-		temp: map[string]bool{}, created: map[string]bool{}, cursors: map[string][]*sql.Statement{}, early: map[string]early{},
-		foreign: map[uint32]bool{}, status: 'I',
-	}
-	cat, err := s.database.get(ctx, grant)
-	if err != nil {
-		return nil, connectRefusal(err)
-	}
-	name := applicationName(grant.Principal(), grant.Session())
-	parameters := map[string]string{"application_name": name, "search_path": quotePath(cat.path)}
-	for key, value := range start.passed {
-		parameters[key] = value
-	}
-	if s.target, s.path, err = openSession(ctx, grant, start.database, parameters); err != nil {
-		return nil, err
-	}
-	s.pathKey = quotePath(s.path)
-	s.watched = map[string]string{"application_name": name}
-	for key, value := range enforced {
-		s.watched[key] = value
-	}
-	if user, ok := s.target.status["session_authorization"]; ok {
-		s.watched["session_authorization"] = user
-	}
-	h.remember(s)
-	return s, nil
-}
-
 // run greets the client and pumps until the session is over. It returns why.
 func (s *session) run(ctx context.Context) string {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -340,6 +234,6 @@ func (s *session) greeting() []byte {
 	for name, value := range s.target.status {
 		out = encode(out, &pgproto3.ParameterStatus{Name: name, Value: value})
 	}
-	out = encode(out, &pgproto3.BackendKeyData{ProcessID: s.key.process, SecretKey: s.key.secret[:]})
+	out = encode(out, &pgproto3.BackendKeyData{ProcessID: s.key.process, SecretKey: s.key.secret})
 	return encode(out, &pgproto3.ReadyForQuery{TxStatus: 'I'})
 }

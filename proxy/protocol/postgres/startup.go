@@ -4,7 +4,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -12,8 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -40,9 +37,14 @@ type startup struct {
 	user, database, application string
 	// passed are the parameters that go to the target.
 	passed map[string]string
-	// minor is set where the client asked for a newer minor protocol version
-	// or for protocol options.
+	// authentication is how the client wants to be asked for its token; empty
+	// where it did not say.
+	authentication string
+	// negotiate answers a client that asked for a newer minor protocol version
+	// or for protocol options; nil where there is nothing to answer.
 	negotiate *pgproto3.NegotiateProtocolVersion
+	// longKey says that the client takes a cancel key of protocol 3.2.
+	longKey bool
 }
 
 // rejection is a client that is turned away before it is proven.
@@ -67,7 +69,19 @@ func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry) (secured
 	current := conn
 	askedGSS := false
 	for {
-		packet, err = readStartupPacket(current)
+		var length [4]byte
+		if _, err = io.ReadFull(current, length[:]); err != nil {
+			return secured, nil, err
+		}
+		if length[0] == recordHandshake && secured == nil && !askedGSS {
+			// No startup packet begins so: it would be larger than any may be.
+			if secured, err = directTLS(ctx, conn, length, entry); err != nil {
+				return secured, nil, err
+			}
+			current = secured
+			continue
+		}
+		packet, err = readStartupPacket(current, length)
 		if err != nil {
 			return secured, nil, err
 		}
@@ -84,8 +98,8 @@ func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry) (secured
 			if _, err := conn.Write([]byte{'S'}); err != nil {
 				return nil, nil, err
 			}
-			if secured, err = entry.StartTLS(ctx, conn); err != nil {
-				return nil, nil, &rejection{&access.Refusal{Reason: access.ReasonProtocol, Code: stateProtocolViolation, Message: err.Error()}}
+			if secured, err = startTLS(ctx, conn, entry); err != nil {
+				return nil, nil, err
 			}
 			current = secured
 		case code == codeCancel:
@@ -100,163 +114,60 @@ func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry) (secured
 	}
 }
 
-// readStartupPacket reads one packet without its length, and not a byte more.
-func readStartupPacket(r io.Reader) ([]byte, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(r, length[:]); err != nil {
+// recordHandshake is the first byte of a TLS handshake (RFC 8446, section 5.1).
+const recordHandshake = 0x16
+
+// startTLS takes the client's handshake. A client that names protocols (ALPN)
+// must name this one.
+func startTLS(ctx context.Context, conn net.Conn, entry *access.Entry) (*tls.Conn, error) {
+	secured, err := entry.StartTLS(ctx, conn, alpn)
+	if err != nil {
+		return nil, &rejection{&access.Refusal{Reason: access.ReasonProtocol, Code: stateProtocolViolation, Message: err.Error()}}
+	}
+	return secured, nil
+}
+
+// directTLS takes the handshake of a client that begins with it
+// (sslnegotiation=direct). Such a client must name the protocol, so that what
+// was meant for a server of another kind is not taken here.
+func directTLS(ctx context.Context, conn net.Conn, begun [4]byte, entry *access.Entry) (*tls.Conn, error) {
+	secured, err := startTLS(ctx, &prefixed{Conn: conn, prefix: begun[:]}, entry)
+	if err != nil {
 		return nil, err
 	}
+	if secured.ConnectionState().NegotiatedProtocol != alpn {
+		return secured, reject(stateProtocolViolation, "Connect with sslnegotiation=postgres, or with a client that names the ALPN protocol "+alpn+".",
+			"direct TLS without the ALPN protocol %q", alpn)
+	}
+	return secured, nil
+}
+
+// prefixed gives out bytes that were read already before it reads on.
+type prefixed struct {
+	net.Conn
+	prefix []byte
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.prefix) > 0 {
+		n := copy(b, p.prefix)
+		p.prefix = p.prefix[n:]
+		return n, nil
+	}
+	return p.Conn.Read(b)
+}
+
+// readStartupPacket reads one packet behind its length, and not a byte more.
+func readStartupPacket(r io.Reader, length [4]byte) ([]byte, error) {
 	n := binary.BigEndian.Uint32(length[:])
 	if n < 8 || n > maxStartup {
-		hint := ""
-		if length[0] == 0x16 {
-			hint = "Direct TLS is not spoken here: connect with sslnegotiation=postgres."
-		}
-		return nil, reject(stateProtocolViolation, hint, "invalid length of startup packet: %d", n)
+		return nil, reject(stateProtocolViolation, "", "invalid length of startup packet: %d", n)
 	}
 	packet := make([]byte, n-4)
 	if _, err := io.ReadFull(r, packet); err != nil {
 		return nil, unexpected(err)
 	}
 	return packet, nil
-}
-
-// parseStartup reads a StartupMessage. Parameters are taken by name; whatever
-// is not listed is refused, since the target would act on it.
-func parseStartup(packet []byte) (startup, error) {
-	s := startup{passed: map[string]string{}}
-	version := binary.BigEndian.Uint32(packet)
-	if version>>16 != 3 {
-		return s, reject(stateFeatureNotSupported, "", "protocol version %d.%d is not supported, only 3.0", version>>16, version&0xffff)
-	}
-	if version&0xffff > 0 {
-		s.negotiate = &pgproto3.NegotiateProtocolVersion{}
-	}
-	rest := packet[4:]
-	seen := map[string]bool{}
-	for {
-		name, more, err := cutText(rest)
-		if err != nil {
-			return s, err
-		}
-		if name == "" {
-			if len(more) > 0 {
-				return s, reject(stateProtocolViolation, "", "startup packet has %d bytes after its end", len(more))
-			}
-			break
-		}
-		value, more, err := cutText(more)
-		if err != nil {
-			return s, err
-		}
-		rest = more
-		if seen[name] {
-			return s, reject(stateProtocolViolation, "", "startup parameter %q is given twice", name)
-		}
-		seen[name] = true
-		if err := s.parameter(name, value); err != nil {
-			return s, err
-		}
-	}
-	if s.user == "" {
-		return s, reject(stateInvalidAuth, "Give any user name; the token says who you are.", "no user name in the startup packet")
-	}
-	if s.database == "" {
-		s.database = s.user // as the server does
-	}
-	return s, nil
-}
-
-func cutText(b []byte) (string, []byte, error) {
-	end := bytes.IndexByte(b, 0)
-	if end < 0 {
-		return "", nil, reject(stateProtocolViolation, "", "startup packet has no terminator")
-	}
-	return string(b[:end]), b[end+1:], nil
-}
-
-// passedOn are the parameters that only shape how values are shown or bound
-// the caller's own statements. Names are compared in lower case, as the server does.
-var passedOn = []string{
-	"datestyle", "intervalstyle", "timezone", "extra_float_digits", "bytea_output",
-	"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
-}
-
-// maxParameter bounds the value of a startup parameter, in bytes.
-const maxParameter = 256
-
-func (s *startup) parameter(name, value string) error {
-	lower := strings.ToLower(name)
-	switch {
-	case lower == "user":
-		s.user = value
-	case lower == "database":
-		s.database = value
-	case lower == "application_name":
-		s.application = value
-	case lower == "client_encoding":
-		return checkEncoding(value)
-	case strings.HasPrefix(lower, "_pq_."):
-		if s.negotiate == nil {
-			s.negotiate = &pgproto3.NegotiateProtocolVersion{}
-		}
-		s.negotiate.UnrecognizedOptions = append(s.negotiate.UnrecognizedOptions, name)
-	case slices.Contains(passedOn, lower):
-		if len(value) > maxParameter || oneLine(value) != value {
-			return reject(stateInvalidParameter, "", "value of startup parameter %q is too long or holds control characters", name)
-		}
-		s.passed[lower] = value
-	case lower == "replication":
-		return reject(stateFeatureNotSupported, "Connect without replication.", "replication connections are never forwarded")
-	case lower == "options", lower == "search_path":
-		return reject(stateFeatureNotSupported, fmt.Sprintf("Connect without %s, and qualify names in statements.", lower),
-			"startup parameter %q is not accepted: it would change what statements mean", name)
-	default:
-		return reject(stateFeatureNotSupported, "Accepted are application_name, client_encoding and "+strings.Join(passedOn, ", ")+".",
-			"startup parameter %q is not accepted", name)
-	}
-	return nil
-}
-
-// checkEncoding accepts UTF8 in all its spellings. SQL_ASCII means "whatever
-// there is" and is what clients send in the C locale; they are told UTF8.
-func checkEncoding(value string) error {
-	switch strings.ToLower(strings.NewReplacer("-", "", "_", "", "'", "", `"`, "", " ", "").Replace(value)) {
-	case "utf8", "unicode", "sqlascii":
-		return nil
-	}
-	return reject(stateInvalidParameter, "Set PGCLIENTENCODING=UTF8.", "client_encoding %q is not accepted, only UTF8", value)
-}
-
-// askToken asks for the token and reads it. Only inside TLS.
-func askToken(conn *tls.Conn) (string, error) {
-	if _, err := conn.Write(encode(nil, &pgproto3.AuthenticationCleartextPassword{})); err != nil {
-		return "", err
-	}
-	// Exactly one message is read: nothing of what follows is buffered away.
-	var header [headerLength]byte
-	if _, err := io.ReadFull(conn, header[:]); err != nil {
-		return "", err
-	}
-	kind, n, err := parseHeader(header[:], func(byte) int { return maxPassword })
-	if err != nil {
-		return "", reject(stateProtocolViolation, "", "the password message is too long or malformed")
-	}
-	if kind != msgPassword {
-		return "", reject(stateProtocolViolation, "", "expected a password message, got %q", kind)
-	}
-	raw := make([]byte, n)
-	if _, err := io.ReadFull(conn, raw); err != nil {
-		return "", unexpected(err)
-	}
-	token, err := decodeText(raw, "password")
-	if err != nil {
-		return "", reject(stateProtocolViolation, "", "malformed password message")
-	}
-	if token == "" {
-		return "", reject(stateInvalidPassword, "Give a token of your identity provider as the password.", "no token was given as the password")
-	}
-	return token, nil
 }
 
 // attributes are what the session's start records of the client's own words.

@@ -34,8 +34,11 @@ func TestStartup(t *testing.T) {
 		want   []string
 	}{
 		"plain":                 {reason: "the way in", packet: startupPacket(196608, good...), want: []string{"AuthenticationCleartextPassword"}},
-		"3.2":                   {reason: "a newer minor version is negotiated down", packet: startupPacket(196610, good...), want: []string{"NegotiateProtocolVersion", "AuthenticationCleartextPassword"}},
-		"protocol option":       {reason: "unknown protocol options are named", packet: startupPacket(196608, append(good, "_pq_.x", "1")...), want: []string{"NegotiateProtocolVersion", "AuthenticationCleartextPassword"}},
+		"3.2":                   {reason: "the newest there is", packet: startupPacket(196610, good...), want: []string{"AuthenticationCleartextPassword"}},
+		"3.1":                   {reason: "never used, and no newer than what is spoken", packet: startupPacket(196609, good...), want: []string{"AuthenticationCleartextPassword"}},
+		"3.9999":                {reason: "a newer minor version is negotiated down", packet: startupPacket(196608+9999, good...), want: []string{"NegotiateProtocolVersion 196610 []", "AuthenticationCleartextPassword"}},
+		"3.9999 and an option":  {reason: "as clients try out what servers make of it", packet: startupPacket(196608+9999, append(good, "_pq_.test_protocol_negotiation", "")...), want: []string{"NegotiateProtocolVersion 196610 [_pq_.test_protocol_negotiation]", "AuthenticationCleartextPassword"}},
+		"protocol option":       {reason: "unknown protocol options are named", packet: startupPacket(196608, append(good, "_pq_.x", "1")...), want: []string{"NegotiateProtocolVersion 196608 [_pq_.x]", "AuthenticationCleartextPassword"}},
 		"2.0":                   {reason: "the old protocol", packet: startupPacket(131072, good...), want: []string{"FATAL 0A000", "end"}},
 		"options":               {reason: "checklist 15", packet: startupPacket(196608, append(good, "options", "-c search_path=x")...), want: []string{"FATAL 0A000", "end"}},
 		"search_path":           {reason: "checklist 15", packet: startupPacket(196608, append(good, "search_path", "x")...), want: []string{"FATAL 0A000", "end"}},
@@ -43,7 +46,7 @@ func TestStartup(t *testing.T) {
 		"replication":           {reason: "checklist 15", packet: startupPacket(196608, append(good, "replication", "database")...), want: []string{"FATAL 0A000", "end"}},
 		"replication false":     {reason: "checklist 15", packet: startupPacket(196608, append(good, "replication", "false")...), want: []string{"FATAL 0A000", "end"}},
 		"role":                  {reason: "checklist 15", packet: startupPacket(196608, append(good, "role", "postgres")...), want: []string{"FATAL 0A000", "end"}},
-		"scs":                   {reason: "checklist 11", packet: startupPacket(196608, append(good, "standard_conforming_strings", "off")...), want: []string{"FATAL 0A000", "end"}},
+		"scs":                   {reason: "checklist 11", packet: startupPacket(196608, append(good, "standard_conforming_strings", "off")...), want: []string{"FATAL 22023", "end"}},
 		"LATIN1":                {reason: "checklist 11", packet: startupPacket(196608, append(good, "client_encoding", "LATIN1")...), want: []string{"FATAL 22023", "end"}},
 		"utf-8 quoted":          {reason: "as some drivers say it", packet: startupPacket(196608, append(good, "client_encoding", "'utf-8'")...), want: []string{"AuthenticationCleartextPassword"}},
 		"twice":                 {reason: "which one counts is anybody's guess", packet: startupPacket(196608, append(good, "user", "bob")...), want: []string{"FATAL 08P01", "end"}},

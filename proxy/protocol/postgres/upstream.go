@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,17 +23,16 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// connectBound is how long reaching the target and proving oneself may take.
-const connectBound = 15 * time.Second
-
 // upstream is a connection to the target, proven on both sides.
 type upstream struct {
 	conn net.Conn
-	// address is the one of the Connection's targets that answered.
+	// address is the one of the Connection's targets that was taken.
 	address snapshot.Target
-	pid     uint32
-	secret  []byte
-	status  map[string]string
+	// direct says that TLS to it begins at once.
+	direct bool
+	pid    uint32
+	secret []byte
+	status map[string]string
 }
 
 // enforced are the settings that the meaning of a statement's text rests on;
@@ -42,96 +42,7 @@ var enforced = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// connect opens and proves a connection under the stored credential. The
-// returned connection must be closed.
-func connect(ctx context.Context, grant *access.Grant, database string, parameters map[string]string) (*pgconn.PgConn, snapshot.Target, error) {
-	up, err := grant.Dial(ctx)
-	if err != nil {
-		return nil, snapshot.Target{}, err
-	}
-	conn, err := prove(ctx, grant, up, database, parameters)
-	if err != nil {
-		// Closing twice does no harm; pgconn closes on most of its own errors.
-		_ = up.Conn.Close()
-		return nil, snapshot.Target{}, connectRefusal(err)
-	}
-	return conn, up.Target, nil
-}
-
-func prove(ctx context.Context, grant *access.Grant, up access.Upstream, database string, parameters map[string]string) (*pgconn.PgConn, error) {
-	secured, err := grant.TLS(up.Target)
-	if err != nil {
-		return nil, err
-	}
-	// The string names every setting that pgconn would look for in the
-	// environment or the file system before it is overridden below.
-	config, err := pgconn.ParseConfig("host=target port=5432 user=target password=target dbname=target sslmode=disable " +
-		"passfile=/dev/null servicefile=/dev/null target_session_attrs=any")
-	if err != nil {
-		return nil, fmt.Errorf("cannot configure the connection to the target: %w", err)
-	}
-	config.Host, config.Port = up.Target.Host, uint16(up.Target.Port) //nolint:gosec // validated by the API
-	config.User, config.Password, config.Database = up.Credential.Username(), up.Credential.Password(), database
-	config.TLSConfig, config.Fallbacks, config.ValidateConnect, config.AfterConnect = secured, nil, nil, nil
-	config.RequireAuth = "scram-sha-256,password,md5,none"
-	if secured == nil {
-		// A password that a listener on the way could read or crack is never sent.
-		config.RequireAuth = "scram-sha-256,none"
-	}
-	config.ConnectTimeout = connectBound
-	config.MaxProtocolMessageBodyLen = maxBackendBuffered
-	config.RuntimeParams = map[string]string{}
-	for name, value := range parameters {
-		config.RuntimeParams[name] = value
-	}
-	for name, value := range enforced {
-		config.RuntimeParams[name] = value
-	}
-	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{up.Target.Host}, nil }
-	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return up.Conn, nil }
-	return pgconn.ConnectConfig(ctx, config)
-}
-
-// connectRefusal says what went wrong without what the target said, which may
-// name the credential's user. Only a bad startup parameter is the caller's own.
-func connectRefusal(err error) error {
-	var refusal *access.Refusal
-	if errors.As(err, &refusal) {
-		return refusal
-	}
-	var target *pgconn.PgError
-	if errors.As(err, &target) {
-		switch target.Code {
-		case stateInvalidParameter:
-			return &access.Refusal{Reason: access.ReasonProtocol, Code: target.Code, Message: target.Message}
-		case stateInvalidCatalog:
-			return &access.Refusal{Reason: access.ReasonUnavailable, Code: target.Code, Message: "the target has no such database", Hint: "Ask an admin to look at spec.options.databases of the Connection."}
-		case stateTooManyConnections, stateCannotConnectNow:
-			return &access.Refusal{Reason: access.ReasonUnavailable, Code: target.Code, Message: "the target takes no more connections now", Hint: "Try again later."}
-		}
-	}
-	return &access.Refusal{
-		Reason: access.ReasonUnavailable, Message: "the target could not be reached or did not accept the proxy",
-		Hint: "Try again; if it lasts, ask an admin to look at the Connection's TLS settings and credential.",
-	}
-}
-
-// openSession connects for a session, reads its search path and takes the
-// connection over from pgconn.
-func openSession(ctx context.Context, grant *access.Grant, database string, parameters map[string]string) (*upstream, []string, error) {
-	conn, address, err := connect(ctx, grant, database, parameters)
-	if err != nil {
-		return nil, nil, err
-	}
-	up, path, err := takeOver(ctx, conn)
-	if err != nil {
-		_ = conn.Conn().Close()
-		return nil, nil, connectRefusal(err)
-	}
-	up.address = address
-	return up, path, nil
-}
-
+// takeOver reads the search path and takes a proven connection from pgconn.
 func takeOver(ctx context.Context, conn *pgconn.PgConn) (*upstream, []string, error) {
 	path, err := schemas(ctx, conn, true)
 	if err != nil {
@@ -164,7 +75,7 @@ func takeOver(ctx context.Context, conn *pgconn.PgConn) (*upstream, []string, er
 		}
 	}
 	return &upstream{
-		conn: hijacked.Conn, pid: hijacked.PID, secret: hijacked.SecretKey, status: hijacked.ParameterStatuses,
+		conn: hijacked.Conn, pid: hijacked.PID, secret: slices.Clone(hijacked.SecretKey), status: hijacked.ParameterStatuses,
 	}, path, nil
 }
 
@@ -237,6 +148,9 @@ func applicationName(p identity.Principal, session string) string {
 // cancelRunning asks the target to cancel what the connection runs. The request
 // goes to the very address, encrypted where the Connection has TLS.
 func (u *upstream) cancelRunning(ctx context.Context, grant *access.Grant) error {
+	if len(u.secret) == 0 {
+		return nil // some poolers hand out no key
+	}
 	up, err := grant.Redial(ctx, u.address)
 	if err != nil {
 		return err
@@ -247,7 +161,7 @@ func (u *upstream) cancelRunning(ctx context.Context, grant *access.Grant) error
 	}
 	stop := context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	conn, err := secureTarget(ctx, grant, up)
+	conn, err := secureTarget(ctx, grant, up, u.direct)
 	if err != nil {
 		return err
 	}
@@ -262,23 +176,25 @@ func (u *upstream) cancelRunning(ctx context.Context, grant *access.Grant) error
 	return nil
 }
 
-// secureTarget asks a target for TLS and takes the handshake, where the
-// Connection has TLS.
-func secureTarget(ctx context.Context, grant *access.Grant, up access.Upstream) (net.Conn, error) {
-	config, err := grant.TLS(up.Target)
+// secureTarget takes the TLS handshake with a target, where the Connection has
+// TLS, as the session's own connection did.
+func secureTarget(ctx context.Context, grant *access.Grant, up access.Upstream, direct bool) (net.Conn, error) {
+	config, err := targetTLS(grant, up, direct)
 	if err != nil || config == nil {
 		return up.Conn, err
 	}
-	request := binary.BigEndian.AppendUint32(nil, 8)
-	if _, err := up.Conn.Write(binary.BigEndian.AppendUint32(request, codeTLS)); err != nil {
-		return nil, err
-	}
-	var answer [1]byte
-	if _, err := io.ReadFull(up.Conn, answer[:]); err != nil {
-		return nil, err
-	}
-	if answer[0] != 'S' {
-		return nil, errors.New("target refused TLS")
+	if !direct {
+		request := binary.BigEndian.AppendUint32(nil, 8)
+		if _, err := up.Conn.Write(binary.BigEndian.AppendUint32(request, codeTLS)); err != nil {
+			return nil, err
+		}
+		var answer [1]byte
+		if _, err := io.ReadFull(up.Conn, answer[:]); err != nil {
+			return nil, err
+		}
+		if answer[0] != 'S' {
+			return nil, errors.New("target refused TLS")
+		}
 	}
 	secured := tls.Client(up.Conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {

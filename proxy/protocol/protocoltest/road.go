@@ -58,8 +58,14 @@ type Config struct {
 	TLS      snapshot.TLS
 	Username string
 	Password string
-	Session  snapshot.Session
-	Audit    snapshot.Audit
+	// Certificate is the client certificate of the credential; nil where it has none.
+	Certificate *tls.Certificate
+	// MoreTargets come after Target.
+	MoreTargets []snapshot.Target
+	// IdentityProviders are named by the snapshot; the verifier knows one token all the same.
+	IdentityProviders []snapshot.IdentityProvider
+	Session           snapshot.Session
+	Audit             snapshot.Audit
 	// Log is used instead of one in memory.
 	Log record.Log
 }
@@ -81,7 +87,7 @@ func New(tb testing.TB, c Config) *Road {
 	}
 	r := &Road{
 		Log: recordtest.NewLog(), Engine: &Engine{}, Approvals: newApprovals(),
-		Dialer: &Dialer{username: c.Username, password: c.Password}, RootCAs: x509.NewCertPool(), CAPEM: ca.PEM,
+		Dialer: &Dialer{username: c.Username, password: c.Password, certificate: c.Certificate}, RootCAs: x509.NewCertPool(), CAPEM: ca.PEM,
 	}
 	r.RootCAs.AppendCertsFromPEM(ca.PEM)
 	var log record.Log = r.Log
@@ -94,8 +100,9 @@ func New(tb testing.TB, c Config) *Road {
 	r.last = snapshot.Snapshot{
 		Schema:     snapshot.Schema,
 		Connection: snapshot.Connection{Namespace: "shop", Name: "orders", UID: "uid-orders", Generation: 1},
-		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: []snapshot.Target{c.Target}, TLS: c.TLS,
+		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: append([]snapshot.Target{c.Target}, c.MoreTargets...), TLS: c.TLS,
 		Options: c.Options, Session: c.Session, Audit: c.Audit, MaxStalenessSeconds: 3600,
+		IdentityProviders: c.IdentityProviders,
 	}
 	r.Gate, err = access.NewGate(access.Config{
 		Connection: r.last.Connection, Log: log,
@@ -207,6 +214,7 @@ func (verifier) Verify(_ context.Context, credential identity.Credential) (ident
 // Dialer dials the snapshot's first target and counts.
 type Dialer struct {
 	username, password string
+	certificate        *tls.Certificate
 
 	mu    sync.Mutex
 	dials int
@@ -245,10 +253,14 @@ func (d *Dialer) Dial(ctx context.Context, s *snapshot.Snapshot) (access.Upstrea
 	if err != nil {
 		return access.Upstream{}, err
 	}
-	return access.Upstream{Conn: conn, Target: target, Credential: credential{d.username, d.password}}, nil
+	return access.Upstream{Conn: conn, Target: target, Credential: credential{d.username, d.password, d.certificate}}, nil
 }
 
-type credential struct{ username, password string }
+type credential struct {
+	username, password string
+	certificate        *tls.Certificate
+}
 
-func (c credential) Username() string { return c.username }
-func (c credential) Password() string { return c.password }
+func (c credential) Username() string              { return c.username }
+func (c credential) Password() string              { return c.password }
+func (c credential) Certificate() *tls.Certificate { return c.certificate }
