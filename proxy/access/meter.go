@@ -113,10 +113,10 @@ func (s *limitSet) admit() *Refusal {
 
 func (s *limitSet) take(m *Meter, rows, bytes int64) *Refusal {
 	if s.rows.most > 0 && rows > s.rows.most-m.rows {
-		return s.rows.refuse("rows", "rowsPerStatement")
+		return s.rows.refuse("rows", "RowsPerStatement")
 	}
 	if s.bytes.most > 0 && bytes > s.bytes.most-m.bytes {
-		return s.bytes.refuse("bytes", "bytesPerStatement")
+		return s.bytes.refuse("bytes", "BytesPerStatement")
 	}
 	var parts [8]int64
 	counted := parts[:0]
@@ -135,10 +135,10 @@ func (s *limitSet) take(m *Meter, rows, bytes int64) *Refusal {
 	return nil
 }
 
-func (s *statementLimit) refuse(unit, field string) *Refusal {
+func (s *statementLimit) refuse(unit, limit string) *Refusal {
 	return &Refusal{
 		Reason: ReasonLimit, Code: codeLimit, Rules: []policy.RuleRef{s.policy},
-		Message: fmt.Sprintf("a statement may return at most %d %s (spec.limits.%s of AccessPolicy %q)", s.most, unit, field, s.policy.Policy),
+		Message: fmt.Sprintf("a statement may return at most %d %s (limit %s of AccessPolicy %q)", s.most, unit, limit, s.policy.Policy),
 		Hint:    "Ask for less, such as with LIMIT or a narrower WHERE.",
 	}
 }
@@ -161,19 +161,19 @@ func (c *callerWindow) take(table *windowTable, rows, bytes int64) (part int64, 
 		case forgotten:
 			c.found.CompareAndSwap(w, nil)
 		case tooManyRows:
-			return 0, c.refuse(c.limit.Rows, "rows", w.opens(now, c.limit))
+			return 0, c.refuse(c.limit.Rows, "rows", "RowsPerWindow", w.opens(now, c.limit))
 		case tooManyBytes:
-			return 0, c.refuse(c.limit.Bytes, "bytes", w.opens(now, c.limit))
+			return 0, c.refuse(c.limit.Bytes, "bytes", "BytesPerWindow", w.opens(now, c.limit))
 		}
 	}
 }
 
-func (c *callerWindow) refuse(most int64, unit string, opens time.Duration) *Refusal {
+func (c *callerWindow) refuse(most int64, unit, limit string, opens time.Duration) *Refusal {
 	opens = opens.Truncate(time.Second) + time.Second
 	return &Refusal{
 		Reason: ReasonLimit, Code: codeLimit, Rules: []policy.RuleRef{c.policy},
-		Message: fmt.Sprintf("at most %d %s may be returned within %d seconds (spec.limits.windows of AccessPolicy %q)",
-			most, unit, c.limit.Seconds, c.policy.Policy),
+		Message: fmt.Sprintf("a caller may get at most %d %s within %d seconds (limit %s of AccessPolicy %q)",
+			most, unit, c.limit.Seconds, limit, c.policy.Policy),
 		Hint: fmt.Sprintf("The window opens again in %s, at %s.", opens, time.Now().Add(opens).UTC().Format(time.RFC3339)),
 	}
 }
