@@ -123,6 +123,9 @@ type OperationDocument struct {
 type AccessDocument struct {
 	Action   string `json:"action,omitempty"`
 	Resource string `json:"resource,omitempty"`
+	// Indirect says that the caller did not name it: it was reached through a
+	// view, a rule or inheritance.
+	Indirect bool `json:"indirect,omitempty"`
 }
 
 // DecisionDocument is the policy decision.

@@ -229,6 +229,9 @@ func appendOperationMiddle(dst []byte, op *Operation) []byte {
 			o := len(dst)
 			dst = appendMember(dst, `,"action":`, a.Action)
 			dst = appendMember(dst, `,"resource":`, a.Resource)
+			if a.Indirect {
+				dst = append(dst, `,"indirect":true`...)
+			}
 			dst = closeObject(dst, o)
 		}
 		dst = append(dst, ']')

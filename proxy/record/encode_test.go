@@ -57,7 +57,7 @@ var events = map[Type]Event{
 		Operation: &Operation{
 			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT email\n\tFROM public.users WHERE id = $1 -- \"\\d\"",
 			Digest: "sha256:0a1b", Normalized: "select email from public.users where id = $1",
-			Accesses: []policy.Access{{Action: "select", Resource: "public.users"}, {Action: "begin"}}, Properties: []string{"readOnly"},
+			Accesses: []policy.Access{{Action: "select", Resource: "public.users"}, {Action: "select", Resource: "vault.users", Indirect: true}, {Action: "begin"}}, Properties: []string{"readOnly"},
 			Parameters: 1, ParametersDigest: "sha256:2c3d", ParameterText: "$1 = 7",
 		},
 		Decision: &Decision{
