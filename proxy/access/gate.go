@@ -120,6 +120,9 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot apply revision %d: it is for connection %q, this gate serves %q", s.Revision,
 			s.Connection.Namespace+"/"+s.Connection.Name, g.config.Connection.Namespace+"/"+g.config.Connection.Name))
 	}
+	if err := masksHaveKey(s); err != nil {
+		return g.refuseSnapshot(ctx, s, err)
+	}
 	next := &state{snapshot: s}
 	var err error
 	if next.engine, err = g.config.NewEngine(ctx, s.Policies); err != nil {
@@ -139,6 +142,22 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 	g.arm(next)
 	g.mu.Unlock()
 	g.judge(ctx, next)
+	return nil
+}
+
+// masksHaveKey refuses a snapshot whose masks need the key that it lacks: they
+// would show less than is meant, and never the same for the same.
+func masksHaveKey(s *snapshot.Snapshot) error {
+	if !s.MaskKey.IsZero() {
+		return nil
+	}
+	for _, p := range s.Policies.Policies {
+		for _, m := range p.Masks {
+			if m.Method.Keyed() {
+				return fmt.Errorf("cannot apply revision %d: mask %q of policy %q needs a key and the snapshot has none", s.Revision, m.Name, p.Name)
+			}
+		}
+	}
 	return nil
 }
 

@@ -97,6 +97,30 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
+// TestApplyNeedsTheKeyOfMasks: a mask that hashes without a key is none.
+func TestApplyNeedsTheKeyOfMasks(t *testing.T) {
+	w := newWorld(t, allowing)
+	key, err := snapshot.NewMaskKey(make([]byte, snapshot.MaskKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask := func(method string, key snapshot.MaskKey) func(*snapshot.Snapshot) {
+		return func(s *snapshot.Snapshot) {
+			s.Policies.Policies[0].Masks = []policy.Mask{{Name: "m", Method: policy.Method{Type: method}}}
+			s.MaskKey = key
+		}
+	}
+	for _, method := range policy.Methods() {
+		keyed := method == policy.Hash || method == policy.Digits
+		if err := w.tryApply(allowing, mask(method, snapshot.MaskKey{})); (err != nil) != keyed {
+			t.Errorf("%s without a key: %v", method, err)
+		}
+		if err := w.tryApply(allowing, mask(method, key)); err != nil {
+			t.Errorf("%s with a key: %v", method, err)
+		}
+	}
+}
+
 func TestStaleness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, allowing)

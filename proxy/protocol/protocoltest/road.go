@@ -7,6 +7,7 @@
 package protocoltest
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -97,7 +98,12 @@ func New(tb testing.TB, c Config) *Road {
 	if c.TLS.Mode == "" {
 		c.TLS.Mode = "Disabled"
 	}
+	maskKey, err := snapshot.NewMaskKey(bytes.Repeat([]byte("k"), snapshot.MaskKeySize))
+	if err != nil {
+		tb.Fatal(err)
+	}
 	r.last = snapshot.Snapshot{
+		MaskKey:    maskKey,
 		Schema:     snapshot.Schema,
 		Connection: snapshot.Connection{Namespace: "shop", Name: "orders", UID: "uid-orders", Generation: 1},
 		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: append([]snapshot.Target{c.Target}, c.MoreTargets...), TLS: c.TLS,
