@@ -92,7 +92,7 @@ func (k *keyed) digitsInt(n int64, small bool) int64 {
 	switch {
 	case small:
 		bound = math.MaxInt16
-	case magnitude <= math.MaxInt32:
+	case n >= math.MinInt32 && n <= math.MaxInt32:
 		bound = math.MaxInt32
 	}
 	low, high := uint64(0), uint64(9)

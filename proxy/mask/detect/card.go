@@ -38,7 +38,7 @@ var issuers = []issuer{
 // card checks for a payment card number: the ranges of the issuers, their
 // lengths, the check digit. Grouped, it begins with four or six digits.
 func (n *number) card(v view) (m match, verdict verdict) {
-	if preceded(v, n.start, ".,-") || v.before(n.start, 1) == '+' {
+	if preceded(v, n.start, ".-") || v.before(n.start, 1) == '+' {
 		return m, no
 	}
 	for k := n.count; k >= 1; k-- {

@@ -33,6 +33,26 @@ var (
 	keywords = byFirst(allKeywords, func(k keyword) byte { return k.word[0] })
 )
 
+// cloudSecond are the second bytes by the first one of all tokens and keywords.
+var cloudSecond = func() (table [256]*charset) {
+	add := func(first, second byte) {
+		if table[first] == nil {
+			table[first] = &charset{}
+		}
+		table[first][second] = true
+	}
+	for _, t := range allTokens {
+		add(t.prefix[0], t.prefix[1])
+	}
+	for _, k := range allKeywords {
+		for _, first := range []byte{k.word[0], k.word[0] &^ 0x20} {
+			add(first, k.word[1])
+			add(first, k.word[1]&^0x20)
+		}
+	}
+	return table
+}()
+
 func byFirst[T any](all []T, first func(T) byte) (table [256][]T) {
 	for _, entry := range all {
 		table[first(entry)] = append(table[first(entry)], entry)
@@ -131,7 +151,10 @@ func cloudKey(v view, i int) (m match, verdict verdict) {
 			return m, verdict
 		}
 	}
-	return serviceAccount(v, i)
+	if c == 'p' {
+		return serviceAccount(v, i)
+	}
+	return m, no
 }
 
 // gap skips what stands between a keyword and its secret. It passes on what the

@@ -18,7 +18,11 @@ var headers = sync.Pool{New: func() any { return new([maxHeader]byte) }}
 // jwt checks for a JSON Web Token in compact form: three parts (RFC 7515) or five
 // (RFC 7516), of which the first is a JSON object with "alg".
 func jwt(v view, i int) (m match, verdict verdict) {
-	if verdict = v.follows(i, "eyJ", false); verdict != yes {
+	// An opening brace and a quote, a blank or a line end.
+	if verdict = v.follows(i, "ey", false); verdict == no {
+		verdict = v.follows(i, "ew", false)
+	}
+	if verdict != yes {
 		return m, verdict
 	}
 	at, verdict := v.run(i, maxHeader+1, base64url)

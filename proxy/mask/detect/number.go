@@ -125,7 +125,8 @@ func preceded(v view, i int, separators string) bool {
 	return false
 }
 
-// ipv4 checks for four numbers up to 255 (RFC 791) with stops between them.
+// ipv4 checks for four numbers up to 255 (RFC 791) with stops between them. Those
+// that begin with 0 are nobody's address.
 func (n *number) ipv4(v view) (m match, verdict verdict) {
 	if n.count < 4 || n.goesOn(v, 4, '.') || preceded(v, n.start, ".") {
 		return m, no
@@ -135,7 +136,7 @@ func (n *number) ipv4(v view) (m match, verdict verdict) {
 		for _, c := range n.digits[n.groups[i].from:n.groups[i].to] {
 			value = value*10 + int(c-'0')
 		}
-		if n.length(i) > 3 || value > 255 || i > 0 && n.groups[i].separator != '.' {
+		if n.length(i) > 3 || value > 255 || i == 0 && value == 0 || i > 0 && n.groups[i].separator != '.' {
 			return m, no
 		}
 	}

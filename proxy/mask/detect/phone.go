@@ -88,7 +88,7 @@ func (d *dialled) regular(k int) bool {
 // phone checks for a telephone number at i: a plus, an opening bracket or a digit.
 func phone(v view, i int) (m match, verdict verdict) {
 	before := v.before(i, 1)
-	if i > v.floor && word[before] || before == '+' || preceded(v, i, "-./,") || before == '-' && word[v.before(i, 2)] {
+	if i > v.floor && word[before] || before == '+' || preceded(v, i, "-./") || before == '-' && word[v.before(i, 2)] {
 		return m, no
 	}
 	international := v.v[i] == '+'
@@ -107,6 +107,12 @@ func phone(v view, i int) (m match, verdict verdict) {
 		return m, verdict
 	}
 	bracket := v.v[at] == '('
+	if bracket && (d.count < 2 || d.groups[1].separator != ')') {
+		return m, no
+	}
+	if v.v[at] == '0' && i-2 >= v.floor && preceded(v, i, " ") {
+		return m, no // inside of a longer number
+	}
 	for k := d.count; k >= 1; k-- {
 		if !d.is(k, international, bracket) {
 			continue
@@ -154,6 +160,9 @@ func (d *dialled) is(k int, international, bracket bool) bool {
 	case number[0] == '0' && len(number) > 1 && number[1] == '0':
 		return !bracket && k > 1 && d.regular(k) && d.length(0) <= 5 && global(number[2:]) && len(number) <= maxGrouped+2
 	case number[0] == '0':
+		if k == 3 && d.length(0) == 3 && d.length(1) == 2 && d.length(2) == 4 {
+			return false // a social security number
+		}
 		return k > 1 && d.length(0) >= 2 && d.length(0) <= 5 && len(number) >= 9 && len(number) <= 12 && d.regular(k)
 	}
 	return d.american(k, bracket)

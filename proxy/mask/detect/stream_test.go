@@ -57,9 +57,9 @@ func stream(tb testing.TB, set *Set, text []byte, next func() int) []byte {
 func TestChunks(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 5))
 	list := pieces()
-	rounds := 30000
+	rounds := 6000
 	if testing.Short() {
-		rounds = 3000
+		rounds = 1000
 	}
 	for range rounds {
 		text := randomText(random, list)
@@ -105,7 +105,7 @@ func check(tb testing.TB, text []byte) {
 func TestProperties(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 6))
 	list := pieces()
-	for range 20000 {
+	for range 10000 {
 		check(t, randomText(random, list))
 	}
 }
