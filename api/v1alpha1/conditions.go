@@ -52,8 +52,8 @@ const (
 	// cannot be parsed.
 	ReasonInvalidCertificateAuthority = "InvalidCertificateAuthority"
 
-	// ReasonUnknownPattern surfaces on an AccessPolicy when a glob or property
-	// matches nothing that the protocol has.
+	// ReasonUnknownPattern surfaces on an AccessPolicy when a glob, property or word
+	// matches nothing that the protocol has, or asks for what it cannot do.
 	ReasonUnknownPattern = "UnknownPattern"
 
 	// ReasonNoConnection surfaces on an AccessPolicy when no Connection of its

@@ -208,6 +208,8 @@ func TestNarrow(t *testing.T) {
 	}
 	mixedRestricted := mixed
 	mixedRestricted.Rules = []policy.Rule{{Name: "a", Effect: policy.Deny, Actions: []string{"update"}}}
+	bounded := policy.Policy{Name: "bounded", UID: "4", Generation: 1, Limits: &policy.Limits{RowsPerStatement: 5}}
+	roled := policy.Policy{Name: "roled", UID: "5", Generation: 1, TargetRole: "reader"}
 	tests := map[string]struct {
 		reason   string
 		previous snapshot.Snapshot
@@ -216,6 +218,10 @@ func TestNarrow(t *testing.T) {
 	}{
 		"Unchanged":    {"Nothing was revoked.", of(allow, deny), of(allow, deny), []policy.Policy{allow, deny}},
 		"Removed":      {"What only allowed goes.", of(allow, deny), of(deny), []policy.Policy{deny}},
+		"RemovedLimit": {"A limit stays.", of(allow, bounded), of(allow), []policy.Policy{allow, bounded}},
+		"RemovedRole":  {"A role stays.", of(allow, roled), of(allow), []policy.Policy{allow, roled}},
+		"NewLimit":     {"A new limit cannot be taken over, so the Connection closes.", of(allow), of(allow, bounded), []policy.Policy{}},
+		"NewRole":      {"Nor can a role.", of(allow), of(allow, roled), []policy.Policy{}},
 		"RemovedMixed": {"What restricted stays, and what could be approved is refused.", of(mixed), of(), []policy.Policy{mixedRestricted}},
 		"NewAllow":     {"What is new does not fit and is not allowed.", of(deny), of(allow, deny), []policy.Policy{deny}},
 		"NewDeny": {
@@ -235,5 +241,28 @@ func TestNarrow(t *testing.T) {
 	lost.IdentityProviders = nil
 	if got := Narrow(of(allow), lost); len(got.IdentityProviders) != 0 {
 		t.Errorf("a provider that was removed is still accepted: %+v", got.IdentityProviders)
+	}
+}
+
+// TestMaskKeyCounts: another key is another snapshot, although neither shows in
+// what is compared as text.
+func TestMaskKeyCounts(t *testing.T) {
+	with := func(uid types.UID) snapshot.Snapshot {
+		key, err := maskKey(uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snapshot.Snapshot{MaskKey: key}
+	}
+	if !Equal(with("a"), with("a")) || Equal(with("a"), with("b")) || Equal(with("a"), snapshot.Snapshot{}) {
+		t.Error("a changed key is not published")
+	}
+	allow := policy.Policy{Name: "allow", Rules: []policy.Rule{{Name: "r", Effect: policy.Allow, Actions: []string{"*"}}}}
+	narrowed := func(previous, next snapshot.Snapshot) int {
+		previous.Policies.Policies, next.Policies.Policies = []policy.Policy{allow}, []policy.Policy{allow}
+		return len(Narrow(previous, next).Policies.Policies)
+	}
+	if narrowed(with("a"), with("a")) != 1 || narrowed(with("a"), snapshot.Snapshot{}) != 1 || narrowed(with("a"), with("b")) != 0 {
+		t.Error("what cannot take another key over is not closed")
 	}
 }

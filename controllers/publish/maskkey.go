@@ -34,6 +34,9 @@ const maskContext = "doorward.dev/mask/v1\n"
 // MaskKeys derives the keys of masks. It prints [redacted].
 type MaskKeys struct{ secret snapshot.MaskKey }
 
+// Format says nothing of the secret, whatever the verb.
+func (MaskKeys) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("[redacted]")) }
+
 // LoadMaskKeys reads the secret, making it once if there is none. One that is
 // there and cannot be read is an error and never replaced: with another, masked
 // values could not be compared any more with those that were given out.
