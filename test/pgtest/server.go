@@ -47,6 +47,10 @@ type Options struct {
 	Settings map[string]string
 	// WithoutTLS makes a server that answers N to an SSLRequest.
 	WithoutTLS bool
+	// ClientCA is the PEM authority of client certificates, for HBA lines that ask for one.
+	ClientCA []byte
+	// StandbyOf makes a hot standby that streams from a running server.
+	StandbyOf *Server
 	// Port to listen on; a free one where zero.
 	Port int
 }
@@ -95,7 +99,12 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := s.initdb(ctx); err != nil {
+	if options.StandbyOf != nil {
+		err = s.copy(ctx, options.StandbyOf)
+	} else {
+		err = s.initdb(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := s.configure(options); err != nil {
@@ -217,6 +226,12 @@ func (s *Server) configure(options Options) error {
 		settings["ssl"] = "on"
 		settings["ssl_cert_file"] = filepath.Join(s.dir, "server.crt")
 		settings["ssl_key_file"] = filepath.Join(s.dir, "server.key")
+	}
+	if len(options.ClientCA) > 0 {
+		settings["ssl_ca_file"] = filepath.Join(s.dir, "client-ca.crt")
+		if err := writePrivate(settings["ssl_ca_file"], options.ClientCA, s.as); err != nil {
+			return err
+		}
 	}
 	maps.Copy(settings, options.Settings)
 	var conf strings.Builder
