@@ -124,6 +124,8 @@ func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
 		return outOfTurn(kind)
 	}
 	switch {
+	case e.kind == awaitInquiry:
+		return s.inquired(e, kind, raw)
 	case kind == msgReady && (e.kind == awaitSync || e.kind == awaitQuery) && len(raw) == headerLength+1:
 		return s.ready(e, raw)
 	case kind == msgParseComplete && e.kind == awaitParse,
@@ -249,6 +251,9 @@ func (s *session) failure(raw []byte) error {
 	code := fields['C']
 	e := s.first()
 	switch {
+	case e != nil && e.kind == awaitInquiry && e.inquiry.synced:
+		e.inquiry.code = code
+		return nil // nobody but the proxy has asked; ReadyForQuery follows
 	case e != nil && e.kind == awaitFailure:
 		if err := s.pass(encode(nil, errorResponse("ERROR", e.refusal))); err != nil {
 			return err
@@ -268,6 +273,9 @@ func (s *session) failure(raw []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copyIn = false
+	if e.inquiry != nil {
+		e.inquiry.code = code
+	}
 	switch e.kind {
 	case awaitQuery:
 		e.failed = true
@@ -331,8 +339,10 @@ func (s *session) ready(e *expected, raw []byte) error {
 	if !e.failed && e.next < len(e.operations) {
 		return outOfTurn(msgReady)
 	}
-	if err := s.pass(raw); err != nil {
-		return err
+	if e.kind != awaitInquiry {
+		if err := s.pass(raw); err != nil {
+			return err
+		}
 	}
 	e.drop("")
 	s.mu.Lock()
@@ -344,10 +354,12 @@ func (s *session) ready(e *expected, raw []byte) error {
 			s.database.changed()
 		}
 		s.ddl, s.touched = false, false
+		s.names.ended()
 		for _, later := range s.queue[s.head+1:] {
 			for _, op := range later.operations {
 				s.touched = s.touched || op.touched
 				s.ddl = s.ddl || op.statement.changesCatalog()
+				s.names.forwarded(op.statement.Statement, s.grant.TargetRole())
 			}
 		}
 		s.forgetPortals(e.segment)

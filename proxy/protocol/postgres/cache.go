@@ -48,7 +48,7 @@ func newStatement(s *sql.Statement) *statement {
 	}
 	// Resources may repeat where only the columns differ; policies do not see columns.
 	for _, a := range s.Accesses {
-		next := policy.Access{Action: a.Action, Resource: a.Resource}
+		next := policy.Access{Action: a.Action, Resource: a.Resource, Indirect: a.Indirect}
 		if n := len(st.operation.Accesses); n == 0 || st.operation.Accesses[n-1] != next {
 			st.operation.Accesses = append(st.operation.Accesses, next)
 		}
@@ -119,9 +119,10 @@ type cache struct {
 }
 
 type cacheKey struct {
-	catalog *catalog.Catalog
-	path    string
-	text    string
+	catalog   *catalog.Catalog
+	path      string
+	unsettled bool
+	text      string
 }
 
 type cached struct {

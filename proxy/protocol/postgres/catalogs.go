@@ -47,10 +47,7 @@ type database struct {
 // loaded is one snapshot of a catalog. Immutable.
 type loaded struct {
 	*catalog.Catalog
-	// path is current_schemas(false) of the stored credential's role: sessions
-	// are started with it, so that no schema made later moves into it.
-	path []string
-	at   time.Time
+	at time.Time
 	// changes is the count of changes that the snapshot is sure to hold.
 	changes uint64
 	// fingerprint tells whether the target's catalog has changed since.
@@ -72,7 +69,9 @@ SELECT pg_catalog.concat_ws(',',
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(t.xmin, t.ctid)))) FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid WHERE c.relpersistence IS DISTINCT FROM 't'),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_operator),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_cast),
- (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_constraint WHERE contypid <> 0),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_constraint),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_index),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_auth_members),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtext(pg_catalog.concat(xmin, ctid)))) FROM pg_catalog.pg_policy))`
 
 // maxCatalogs bounds the catalogs that are kept when the Connection's targets
@@ -152,9 +151,6 @@ func (d *database) load(ctx context.Context, grant *access.Grant, want string, e
 		return nil, fmt.Errorf("cannot read the catalog's fingerprint: %w", err)
 	}
 	fresh.fingerprint = rows[0][0]
-	if fresh.path, err = schemas(ctx, conn, false); err != nil {
-		return nil, fmt.Errorf("cannot read the search path: %w", err)
-	}
 	// What is not changed stays the same snapshot, so that what was worked out
 	// of it stays, too.
 	if last := d.current.Load(); last != nil && last.fingerprint == fresh.fingerprint {

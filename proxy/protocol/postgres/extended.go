@@ -57,7 +57,7 @@ func (s *session) parse(ctx context.Context, m parseMessage, raw []byte) error {
 	if err != nil {
 		return s.refuseText(ctx, "Parse", m.text, err)
 	}
-	p := &prepared{name: m.name, text: m.text, catalog: cat.Catalog, generation: s.generation}
+	p := &prepared{name: m.name, text: m.text, catalog: cat.Catalog, pathKey: s.pathKey, generation: s.generation}
 	switch len(statements) {
 	case 0:
 		// No text that could be read otherwise is sent.
@@ -67,6 +67,9 @@ func (s *session) parse(ctx context.Context, m parseMessage, raw []byte) error {
 		p.parsed = statements[0]
 		if err := s.preview(ctx, p.parsed, cat); err != nil {
 			return err
+		}
+		if other := p.parsed.Effects.Forward; other != "" {
+			raw = appendMessage(nil, msgParse, append([]byte(m.name), 0), append([]byte(other), 0), m.types)
 		}
 	default:
 		return s.refuseText(ctx, "Parse", m.text, &access.Refusal{
@@ -89,7 +92,7 @@ func (s *session) parse(ctx context.Context, m parseMessage, raw []byte) error {
 
 // preview refuses a statement that could not run. The refusal is recorded.
 func (s *session) preview(ctx context.Context, st *statement, cat *loaded) error {
-	if st.Refusal == nil {
+	if s.never(st) == nil {
 		effect, err := s.grant.Preview(ctx, policy.Operation{Accesses: st.operation.Accesses, Properties: st.operation.Properties})
 		if err == nil && effect != policy.Deny {
 			return nil
@@ -130,6 +133,7 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 	if raw, err = s.ahead(ctx, m.portal, p, raw); err != nil {
 		return err
 	}
+	p.pathKey = s.pathKey
 	if !s.push(&expected{kind: awaitBind, portal: p}) {
 		return nil
 	}
@@ -198,6 +202,9 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	}
 	if now != p.inner {
 		refusal = replacedRefusal
+	}
+	if p.pathKey != s.pathKey && !st.Pathless {
+		refusal = repathedRefusal
 	}
 	if refusal != nil {
 		return s.refuseText(ctx, st.Kind, st.Text, refusal)

@@ -91,7 +91,6 @@ func (h *handler) open(ctx context.Context, client *tls.Conn, start startup, gra
 	if err := s.reach(ctx, start, opts); err != nil {
 		return nil, err
 	}
-	s.pathKey = quotePath(s.path)
 	s.watched = map[string]string{"application_name": s.applicationName()}
 	for key, value := range enforced {
 		s.watched[key] = value
@@ -126,23 +125,33 @@ func (s *session) reach(ctx context.Context, start startup, o options) error {
 // standbyPause is how long no standby is looked for where none was found.
 const standbyPause = 10 * time.Second
 
-// accept enters one target: its catalog first, since the session begins with
-// the search path that the catalog was read under.
+// accept enters one target: its catalog first, so that the search path is asked
+// for later than the schemas that are known.
 func (s *session) accept(ctx context.Context, up access.Upstream, start startup, o options) error {
 	s.database = s.handler.database(start.database, up.Target)
 	cat, err := s.database.entering(ctx, s.grant, o.TargetSessionAttrs)
 	if err != nil {
 		return connectRefusal(s.grant, err)
 	}
-	parameters := map[string]string{"application_name": s.applicationName(), "search_path": quotePath(cat.path)}
+	parameters := map[string]string{"application_name": s.applicationName()}
 	for key, value := range start.passed {
 		parameters[key] = value
 	}
+	role := s.grant.TargetRole()
+	if role != "" {
+		// As a startup parameter it is the session's default, which RESET ROLE and
+		// DISCARD ALL lead back to.
+		parameters["role"] = role
+	}
 	conn, err := prove(ctx, s.grant, up, o, start.database, parameters)
 	if err != nil {
-		return connectRefusal(s.grant, err)
+		return connectRefusal(s.grant, roleFailure(s.grant, role, err))
 	}
-	if s.target, s.path, err = takeOver(ctx, conn); err != nil {
+	var found []string
+	if s.target, found, err = takeOver(ctx, conn); err == nil {
+		err = s.beginNames(found, cat)
+	}
+	if err != nil {
 		_ = conn.Conn().Close()
 		return connectRefusal(s.grant, err)
 	}

@@ -9,12 +9,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 	"github.com/doorward/doorward/proxy/record"
 )
@@ -86,6 +88,7 @@ func (s *session) catalogNow(ctx context.Context) (*loaded, error) {
 		s.moved = false
 		if len(s.created) > 0 {
 			clear(s.created)
+			maps.DeleteFunc(s.behind, func(name string, _ []sql.Access) bool { return !strings.HasPrefix(name, catalog.TempSchema+".") })
 			s.generation++
 		}
 	}
@@ -130,8 +133,13 @@ func (s *session) analyze(ctx context.Context, text string) ([]*statement, *load
 }
 
 func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]*statement, error) {
+	if s.namesMoved(cat) && !sql.Pathless(text) {
+		if err := s.settleNames(ctx, cat); err != nil {
+			return nil, err
+		}
+	}
 	private := len(s.temp) > 0 || len(s.created) > 0
-	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, text: text}
+	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, unsettled: s.names.unsettled, text: text}
 	if !private {
 		if found, ok := s.handler.cache.get(key); ok {
 			return found, nil
@@ -143,10 +151,16 @@ func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]
 			private = true
 			return s.preparedStatement(ctx, name)
 		},
+		Unsettled: s.names.unsettled,
+		PathAfter: func(list []string) ([]string, error) {
+			private = true
+			return s.pathAfter(ctx, list)
+		},
 	}
 	if private {
 		options.TempRelations = func(name string) bool { return s.temp[name] }
 		options.Created = func(schema, name string) bool { return s.created[schema+"."+name] }
+		options.Behind = func(resource string) []sql.Access { return s.behind[resource] }
 	}
 	analyzed, err := sql.Analyze(text, cat.Catalog, options)
 	if err != nil {
@@ -182,7 +196,13 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.parsed != nil && p.catalog == cat.Catalog && p.generation == s.generation && p.parsed.Runs() == nil {
+	if p.parsed == nil || !p.parsed.Pathless {
+		if err := s.settleNames(ctx, cat); err != nil {
+			return nil, nil, err
+		}
+	}
+	known := p.parsed != nil && p.catalog == cat.Catalog && p.generation == s.generation
+	if known && (p.pathKey == s.pathKey || p.parsed.Pathless) && p.parsed.Runs() == nil {
 		return p.parsed, cat, nil
 	}
 	statements, cat, err := s.analyze(ctx, p.text)
@@ -199,7 +219,7 @@ func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded
 		}
 		st = newStatement(st.Effects.Prepared)
 	}
-	p.parsed, p.catalog, p.generation = st, cat.Catalog, s.generation
+	p.parsed, p.catalog, p.pathKey, p.generation = st, cat.Catalog, s.pathKey, s.generation
 	return st, cat, nil
 }
 
@@ -232,9 +252,7 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 		ask.Operation.Parameters, ask.Operation.ParametersDigest = p.parameters, p.digest
 		ask.ShowParameters = func() string { return showParameters(p.values) }
 	}
-	if st.Refusal != nil {
-		ask.Refuse = sqlRefusal(st.Refusal)
-	}
+	ask.Refuse = s.never(st)
 	if hold {
 		ask.Hold = s.hold
 	}
@@ -305,6 +323,9 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 	if name := e.DeclaresCursor; name != "" && !slices.Contains(s.cursors[name], st.Statement) {
 		s.cursors[name] = append(s.cursors[name], st.Statement)
 	}
+	if len(e.Behind) > 0 {
+		s.keepBehind(e)
+	}
 	s.moved = s.moved || e.MovesNames
 	var changes []*change
 	if name := e.Prepares; name != "" && e.Prepared != nil {
@@ -326,6 +347,32 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 		changes = append(changes, &change{all: map[string]*prepared{}})
 	}
 	return changes, nil
+}
+
+// keepBehind notes what reading a view reads that is about to be made. It may be
+// made anew, so that what an earlier one read is kept.
+func (s *session) keepBehind(e *sql.Effects) {
+	if s.behind == nil {
+		s.behind = map[string][]sql.Access{}
+	}
+	made := slices.Clone(e.Creates)
+	for _, name := range e.CreatesTemp {
+		made = append(made, catalog.TempSchema+"."+name)
+	}
+	for _, name := range made {
+		s.behind[name] = append(s.behind[name], e.Behind...)
+	}
+}
+
+// never says why no policy can allow a statement in this session, or nil.
+func (s *session) never(st *statement) *access.Refusal {
+	if st.Refusal != nil {
+		return sqlRefusal(st.Refusal)
+	}
+	if role := s.grant.TargetRole(); role != "" && st.Effects.RunsText {
+		return textRefusal(role)
+	}
+	return nil
 }
 
 // full says that the session holds as much as one session may.

@@ -196,7 +196,7 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 		_, err = s.toTarget.Write(emptyQuery)
 		return err
 	}
-	if err := s.writeQuery(text); err != nil {
+	if err := s.writeQuery(e.forwarded(text)); err != nil {
 		return err
 	}
 	for _, op := range e.operations {

@@ -204,6 +204,13 @@ func (s *session) described(e *expected, kind byte, raw []byte) error {
 // row passes a row on, masked where it must be.
 func (s *session) row(ctx context.Context, n int) error {
 	e := s.first()
+	if e != nil && e.kind == awaitInquiry && n <= maxScratch {
+		raw, err := s.fromTarget.take(n)
+		if err != nil {
+			return err
+		}
+		return s.inquired(e, msgDataRow, raw)
+	}
 	if e == nil || e.kind != awaitQuery && e.kind != awaitExecute || e.failed || e.next >= len(e.operations) {
 		return outOfTurn(msgDataRow)
 	}

@@ -39,6 +39,7 @@ type session struct {
 	// path is current_schemas(true) of the session; pathKey is the same as one word.
 	path    []string
 	pathKey string
+	names   names
 	// watched are the settings whose change ends the session.
 	watched map[string]string
 	// ctx ends with the session, with its cause.
@@ -96,6 +97,7 @@ type session struct {
 	verdicts   verdicts
 	temp       map[string]bool
 	created    map[string]bool
+	behind     map[string][]sql.Access // what views read that the session has made, by resource
 	cursors    map[string][]*sql.Statement
 	generation int // counts the changes of temp and created
 	held       []byte

@@ -93,7 +93,7 @@ SHOW search_path;
 	if err != nil {
 		t.Fatalf("psql: %v\n%s", err, out)
 	}
-	for _, want := range []string{"COPY 3\n", "60\n", "41\n", "1\n2\n", "6\n", "hello", "5s\n", `"public"`} {
+	for _, want := range []string{"COPY 3\n", "60\n", "41\n", "1\n2\n", "6\n", "hello", "5s\n", `"$user", public`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("psql printed no %q:\n%s", want, out)
 		}

@@ -6,6 +6,7 @@ package postgres
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
@@ -33,6 +34,8 @@ const (
 	awaitExecute
 	awaitClose
 	awaitSync
+	// awaitInquiry is a question of the proxy's own.
+	awaitInquiry
 	// awaitFailure is the message that must fail in a refused one's place.
 	awaitFailure
 )
@@ -55,6 +58,7 @@ type expected struct {
 	// keep says that a row description is kept for masking.
 	internal, keep bool
 	refusal        *access.Refusal
+	inquiry        *inquiry
 	// failed says that the target reported an error for a Query.
 	failed bool
 }
@@ -69,6 +73,7 @@ type prepared struct {
 	// session's own relations; it belongs to the requests pump.
 	parsed     *statement
 	catalog    *catalog.Catalog
+	pathKey    string
 	generation int
 	gone       bool
 	// inner says that the text is the PREPARE that holds the statement.
@@ -83,6 +88,9 @@ type portal struct {
 	source  *prepared
 	segment uint64
 	settled bool
+
+	// pathKey is the search path that it was bound under.
+	pathKey string
 
 	parameters int
 	digest     string
@@ -164,6 +172,14 @@ func (s *session) undo(c *change) {
 	}
 }
 
+// forwarded is the text of a Query as it goes to the target.
+func (e *expected) forwarded(text string) string {
+	if !slices.ContainsFunc(e.operations, func(op *operation) bool { return op.statement.Effects.Forward != "" }) {
+		return text
+	}
+	return rewritten(text, e.operations)
+}
+
 // push notes that an answer is owed, right before its message is forwarded. It
 // is false where the target skips everything up to the next Sync, so that the
 // message would have no answer and need not be forwarded.
@@ -183,6 +199,7 @@ func (s *session) push(e *expected) bool {
 	for _, op := range e.operations {
 		s.touched = s.touched || op.touched
 		s.ddl = s.ddl || op.statement.changesCatalog()
+		s.names.forwarded(op.statement.Statement, s.grant.TargetRole())
 	}
 	s.queue = append(s.queue, e)
 	return true

@@ -42,11 +42,15 @@ var enforced = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// takeOver reads the search path and takes a proven connection from pgconn.
+// takeOver asks for the role and the search path (queryNames), and takes a proven connection from pgconn.
 func takeOver(ctx context.Context, conn *pgconn.PgConn) (*upstream, []string, error) {
-	path, err := schemas(ctx, conn, true)
+	rows, err := queryText(ctx, conn, queryNames)
 	if err != nil {
 		return nil, nil, err
+	}
+	names := make([]string, 0, len(rows))
+	for _, row := range rows {
+		names = append(names, row[0])
 	}
 	if err := conn.SyncConn(ctx); err != nil {
 		return nil, nil, err
@@ -76,21 +80,7 @@ func takeOver(ctx context.Context, conn *pgconn.PgConn) (*upstream, []string, er
 	}
 	return &upstream{
 		conn: hijacked.Conn, pid: hijacked.PID, secret: slices.Clone(hijacked.SecretKey), status: hijacked.ParameterStatuses,
-	}, path, nil
-}
-
-// schemas reads the effective search path.
-func schemas(ctx context.Context, conn *pgconn.PgConn, implicit bool) ([]string, error) {
-	rows, err := queryText(ctx, conn, fmt.Sprintf(
-		"SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(%t)) WITH ORDINALITY AS u(s, n) ORDER BY n", implicit))
-	if err != nil {
-		return nil, err
-	}
-	path := make([]string, 0, len(rows))
-	for _, row := range rows {
-		path = append(path, row[0])
-	}
-	return path, nil
+	}, names, nil
 }
 
 // queryText runs one statement over the simple protocol, NULL as "".

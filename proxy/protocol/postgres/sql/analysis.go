@@ -4,6 +4,7 @@
 package sql
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -27,9 +28,13 @@ type analysis struct {
 	err    error
 	depth  int
 
+	configures bool // set_config is called
+
 	accesses  []Access
 	relations []uint32
 	seen      map[*ast.ColumnRef]bool
+	uses      []*columnUse
+	items     int // members of all FROM lists
 }
 
 // fail stops the analysis.
@@ -88,7 +93,11 @@ func (a *analysis) finish() {
 	if len(a.accesses) == 0 {
 		a.accesses = []Access{{Action: ActionEvaluate}}
 	}
+	a.settled()
 	s.Accesses = mergeAccesses(a.accesses)
+	if s.Kind == "CREATE VIEW" {
+		s.Effects.Behind = behind(s.Accesses)
+	}
 	s.Properties = sortedUnique(s.Properties)
 	slices.Sort(a.relations)
 	s.Relations = slices.Compact(a.relations)
@@ -97,21 +106,21 @@ func (a *analysis) finish() {
 }
 
 // mergeAccesses sorts, and joins the columns of equal accesses. Where one of
-// them names no columns, the joined one names none either.
+// them names no columns, the joined one names none either. What the statement
+// names is not indirect as well.
 func mergeAccesses(in []Access) []Access {
 	slices.SortStableFunc(in, func(x, y Access) int {
-		if c := strings.Compare(x.Action, y.Action); c != 0 {
-			return c
-		}
-		return strings.Compare(x.Resource, y.Resource)
+		return cmp.Or(strings.Compare(x.Action, y.Action), strings.Compare(x.Resource, y.Resource), boolToInt(x.Indirect)-boolToInt(y.Indirect))
 	})
 	var out []Access
 	for _, next := range in {
 		if n := len(out); n > 0 && out[n-1].Action == next.Action && out[n-1].Resource == next.Resource {
 			last := &out[n-1]
-			if last.Columns == nil || next.Columns == nil {
+			switch {
+			case next.Indirect && !last.Indirect:
+			case last.Columns == nil || next.Columns == nil:
 				last.Columns = nil
-			} else {
+			default:
 				last.Columns = append(last.Columns, next.Columns...)
 			}
 			continue
@@ -123,6 +132,13 @@ func mergeAccesses(in []Access) []Access {
 		out[i].Columns = sortedUnique(out[i].Columns)
 	}
 	return out
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // searchPath makes the implicit head of the path explicit.

@@ -36,6 +36,15 @@ type Options struct {
 	// transaction that the catalog snapshot cannot see yet (Effects.Creates).
 	// Nil means that there is none.
 	Created func(schema, name string) bool
+	// Behind tells what reading a view that the session has made reads, by its
+	// resource (Effects.Behind). Nil means that there is none.
+	Behind func(resource string) []Access
+	// Unsettled says that the search path was changed in the transaction, so that
+	// its end may bring back another.
+	Unsettled bool
+	// PathAfter says what current_schemas(true) is once search_path is set to a
+	// list of names. Nil means that it cannot be told.
+	PathAfter func(names []string) ([]string, error)
 }
 
 // Analyze parses a text of one or more statements and says what each of them
@@ -69,7 +78,11 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 			"text cannot be cut into its statements: %d parsed", len(trees))
 	}
 	moved := false
+	var next following
 	for i, tree := range trees {
+		if err := next.prepare(tree, &opt); err != nil {
+			return nil, err
+		}
 		s, err := analyzeOne(tree, text, parts[i], cat, opt, len(trees) > 1)
 		if err != nil {
 			return nil, err
@@ -81,6 +94,7 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 		moved = moved || s.Effects.MovesNames
 		out = append(out, *s)
 		opt = opt.after(s)
+		next.follow(s, opt.Unsettled)
 	}
 	return out, nil
 }
@@ -115,6 +129,42 @@ func (o Options) after(s *Statement) Options {
 	return o
 }
 
+// following is what a text does to its own search path, statement by statement.
+type following struct {
+	names   []string // set by the text, and not yet looked up
+	changed bool
+	unknown bool
+}
+
+// prepare sees to the path that a statement of the text is read under.
+func (f *following) prepare(tree ast.Node, opt *Options) error {
+	if pathless(tree) || !f.unknown && f.names == nil {
+		return nil
+	}
+	if !f.unknown && opt.PathAfter != nil {
+		path, err := opt.PathAfter(f.names)
+		if err == nil {
+			opt.SearchPath, f.names = path, nil
+		}
+		return err
+	}
+	return refuse(StateFeatureNotSupported, "Send the statements one by one.",
+		"names cannot be resolved after another statement of the text has changed the search path")
+}
+
+// follow notes what a statement does to the path of those after it.
+func (f *following) follow(s *Statement, unsettled bool) {
+	e := &s.Effects
+	switch p := e.SetsParameter; {
+	case e.ChangesPath && p != nil && p.Name == parameterPath && !p.Reset && p.Values != nil:
+		f.names, f.changed = p.Values, true
+	case e.ChangesPath:
+		f.changed, f.unknown = true, true
+	case e.Transaction.restoresSettings():
+		f.unknown = f.unknown || f.changed || unsettled
+	}
+}
+
 func trimSemicolons(tokens []token) []token {
 	for len(tokens) > 0 && tokens[0].kind == ';' {
 		tokens = tokens[1:]
@@ -128,8 +178,7 @@ func trimSemicolons(tokens []token) []token {
 func analyzeOne(tree ast.Stmt, text string, part []token, cat *catalog.Catalog, opt Options, many bool) (*Statement, error) {
 	a := &analysis{cat: cat, opt: opt, firsts: threePart(part), seen: map[*ast.ColumnRef]bool{}}
 	a.path = searchPath(opt.SearchPath)
-	a.facts.tokens = nameCounts(part)
-	s := &Statement{Text: source(text, part), Normalized: normalize(part), cat: cat}
+	s := &Statement{Text: source(text, part), Start: part[0].pos, Normalized: normalize(part), Pathless: pathless(tree), cat: cat}
 	a.out = s
 	if many {
 		a.property(PropertyMultiStatement)
@@ -145,6 +194,7 @@ func analyzeOne(tree ast.Stmt, text string, part []token, cat *catalog.Catalog, 
 // run walks the statement; the first refusal that stops the analysis is kept
 // in a.err, since the walk is recursive.
 func (a *analysis) run(tree ast.Node) error {
+	a.facts.tree = tree
 	a.statement(tree, nil, true)
 	if a.err == nil {
 		a.attributeCalls()
@@ -162,11 +212,11 @@ func (a *analysis) run(tree ast.Node) error {
 // unknownNode records a node kind that the analysis does not know: no policy
 // allows it by accident.
 func (a *analysis) unknownNode(n ast.Node) {
-	a.access(ActionUnknown, typeName(n), nil)
+	a.access(ActionUnknown, nodeName(n), nil)
 	a.out.Effects.ReadOnly = false
 }
 
-func typeName(n ast.Node) string {
+func nodeName(n ast.Node) string {
 	name := fmt.Sprintf("%T", n)
 	const prefix = "*ast."
 	if len(name) > len(prefix) && name[:len(prefix)] == prefix {

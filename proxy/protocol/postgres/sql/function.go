@@ -4,6 +4,8 @@
 package sql
 
 import (
+	"strings"
+
 	"github.com/multigres/multigres/go/common/parser/ast"
 
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
@@ -46,6 +48,11 @@ func (a *analysis) funcCall(f *ast.FuncCall) {
 	if f.AggWithinGroup && f.AggOrder != nil {
 		count += len(f.AggOrder.Items)
 	}
+	if name == "set_config" && (schema == "" || schema == catalog.SystemSchema) {
+		// The built-in one comes first unless the path says otherwise: then both may
+		// be meant.
+		a.setConfig(f)
+	}
 	a.call(schema, name, count)
 }
 
@@ -81,9 +88,14 @@ func (a *analysis) functions(schema, name string, count int) (found []*catalog.F
 
 func (a *analysis) callOne(f *catalog.Function) {
 	if f.Schema == catalog.SystemSchema && f.Name == "set_config" {
-		a.refuse(refuse(StateInsufficientPrivilege, "Use SET with a parameter that the policy allows.",
-			"set_config is not forwarded: it can change the role or the search path"))
+		if !a.configures {
+			a.refuseSetConfig() // not in function notation, or refused already
+		}
+		a.out.Effects.ReadOnly = false
+		return
 	}
+	a.out.Effects.RunsText = a.out.Effects.RunsText || f.Schema == catalog.SystemSchema && runsText[f.Name]
+	a.out.Effects.RunsCode = a.out.Effects.RunsCode || !f.Compiled
 	if harmless(f) {
 		if f.Volatility == 'v' || writes(f) {
 			a.out.Effects.ReadOnly = false
@@ -98,6 +110,9 @@ func (a *analysis) callOne(f *catalog.Function) {
 
 func (a *analysis) execute(resource string) {
 	a.access(ActionExecute, resource, nil)
+	if strings.HasPrefix(resource, "operator:") || strings.HasPrefix(resource, "cast:") {
+		a.out.Effects.RunsCode = true // which function that is, is not looked up
+	}
 	a.facts.executes = append(a.facts.executes, resource)
 }
 
@@ -106,7 +121,7 @@ func (a *analysis) execute(resource string) {
 func (a *analysis) callUnknown(schema, name string, count int) {
 	if isTempSchema(schema) {
 		a.execute(catalog.TempSchema + "." + name)
-		a.out.Effects.MayChangeCatalog = true
+		a.out.Effects.MayChangeCatalog, a.out.Effects.RunsCode = true, true
 		return
 	}
 	if count == 1 {

@@ -64,6 +64,9 @@ var readsData = set(
 	"pg_logical_slot_peek_binary_changes", "pg_logical_slot_get_binary_changes",
 )
 
+// runsText are built-in functions that run a text as a query in the session.
+var runsText = set("query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "ts_stat", "ts_rewrite")
+
 func set(names ...string) map[string]bool {
 	out := make(map[string]bool, len(names))
 	for _, n := range names {

@@ -83,6 +83,7 @@ func fingerprint(s *Statement) string {
 	for _, a := range s.Accesses {
 		field(a.Action)
 		field(a.Resource)
+		field(strconv.FormatBool(a.Indirect))
 		field(strconv.Itoa(len(a.Columns)))
 		for _, c := range a.Columns {
 			field(c)

@@ -15,7 +15,6 @@ func (a *analysis) change(n ast.Node) {
 	switch s := n.(type) {
 	case *ast.DropStmt:
 		a.ddl("DROP "+s.RemoveType.String(), true)
-		a.facts.opaque = ""
 		a.dropMoves(s)
 		a.cascade(s.Behavior)
 		a.eachObject(s.Objects, ActionDrop, s.RemoveType, s.MissingOk)
@@ -162,6 +161,7 @@ func (a *analysis) server(n ast.Node) {
 		a.createFunction(s)
 	case *ast.AlterFunctionStmt:
 		a.ddl("ALTER "+s.ObjType.String(), false)
+		a.out.Effects.RunsText = true
 		a.object(ActionAlter, s.ObjType, s.Func, false)
 	case *ast.DefineStmt:
 		list("CREATE "+s.Kind.String(), ActionCreate, kindName(s.Kind), s.DefNames)
@@ -254,6 +254,7 @@ func (a *analysis) createFunction(s *ast.CreateFunctionStmt) {
 		kind = "procedure"
 	}
 	a.ddl("CREATE "+strings.ToUpper(kind), false)
+	a.out.Effects.RunsText = true
 	if schema, name, ok := names(s.FuncName); ok {
 		a.access(ActionCreate, kind+":"+a.creation(schema, name), nil)
 	} else {

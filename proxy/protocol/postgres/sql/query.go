@@ -28,8 +28,6 @@ func (a *analysis) with(w *ast.WithClause, parent *scope) *scope {
 			a.unknownNode(n)
 			continue
 		}
-		a.facts.labels = append(a.facts.labels, c.Ctename)
-		a.labelList(c.Aliascolnames)
 		switch c.Ctequery.(type) {
 		case *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt, *ast.MergeStmt:
 			a.property(PropertyWritableCTE)
@@ -46,114 +44,32 @@ func (a *analysis) with(w *ast.WithClause, parent *scope) *scope {
 	return s
 }
 
-// selectStmt walks one query level. top is the level whose output the caller
-// sees.
-func (a *analysis) selectStmt(s *ast.SelectStmt, parent *scope, top bool) {
+// selectStmt walks one query level.
+func (a *analysis) selectStmt(s *ast.SelectStmt, parent *scope) {
 	if s == nil || !a.enter() {
 		return
 	}
 	defer a.leave()
 	first := len(a.accesses)
 	outer := a.with(s.WithClause, parent)
-	level := &scope{parent: outer, top: top && s.Op == ast.SETOP_NONE && s.IntoClause == nil}
-	if level.top {
-		a.facts.top = level
-	}
+	level := &scope{parent: outer}
 	if s.Op != ast.SETOP_NONE {
-		a.selectStmt(s.Larg, outer, false)
-		a.selectStmt(s.Rarg, outer, false)
+		a.selectStmt(s.Larg, outer)
+		a.selectStmt(s.Rarg, outer)
 	}
 	a.into(s.IntoClause, outer)
 	a.fromList(s.FromClause, level)
-	if s.TargetList != nil {
-		for _, n := range s.TargetList.Items {
-			a.selectTarget(n, level)
-		}
-	}
-	a.sortList(s.DistinctClause, level)
-	if level.top && s.DistinctClause != nil {
-		a.facts.distinct = true
-	}
+	a.list(s.TargetList, level)
+	a.list(s.DistinctClause, level)
 	a.expr(s.WhereClause, level)
-	a.sortList(s.GroupClause, level)
+	a.list(s.GroupClause, level)
 	a.expr(s.HavingClause, level)
 	a.list(s.WindowClause, level)
 	a.list(s.ValuesLists, level)
-	a.sortList(s.SortClause, level)
+	a.list(s.SortClause, level)
 	a.expr(s.LimitOffset, level)
 	a.expr(s.LimitCount, level)
 	a.locking(s.LockingClause, level, first)
-}
-
-// selectTarget walks one member of a SELECT list.
-func (a *analysis) selectTarget(n ast.Node, level *scope) {
-	t, ok := n.(*ast.ResTarget)
-	if !ok {
-		a.expr(n, level)
-		return
-	}
-	if t.Name != "" {
-		a.facts.labels = append(a.facts.labels, t.Name)
-	}
-	ref, plain := t.Val.(*ast.ColumnRef)
-	if !level.top {
-		a.expr(t.Val, level)
-	} else if plain {
-		u := a.columnRef(ref, level, useOutput)
-		if u == nil || u.use != useOutput { // a subscript makes it an expression
-			u = nil
-		} else {
-			u.label = t.Name
-		}
-		a.facts.outputs = append(a.facts.outputs, output{column: u})
-	} else {
-		a.expr(t.Val, level)
-		a.facts.outputs = append(a.facts.outputs, output{})
-	}
-	a.list(t.Indirection, level)
-}
-
-// sortList walks ORDER BY, GROUP BY and DISTINCT ON, where a bare integer means
-// an output column and a bare name may.
-func (a *analysis) sortList(l *ast.NodeList, level *scope) {
-	if l == nil {
-		return
-	}
-	for _, n := range l.Items {
-		a.sortItem(n, level)
-	}
-}
-
-func (a *analysis) sortItem(n ast.Node, level *scope) {
-	if isNilNode(n) || !a.enter() {
-		return
-	}
-	defer a.leave()
-	switch n := n.(type) {
-	case *ast.SortBy:
-		a.operator(n.UseOp)
-		a.sortItem(n.Node, level)
-	case *ast.ParenExpr:
-		a.sortItem(n.Expr, level)
-	case *ast.GroupingSet:
-		a.sortList(n.Content, level)
-	case *ast.RowExpr:
-		a.sortList(n.Args, level)
-	case *ast.NodeList:
-		a.sortList(n, level)
-	case *ast.ColumnRef:
-		u := useOther
-		if level.top {
-			u = useSort
-		}
-		a.columnRef(n, level, u)
-	case *ast.A_Const:
-		if i, ok := n.Val.(*ast.Integer); ok && level.top {
-			a.facts.positions = append(a.facts.positions, i.IVal)
-		}
-	default:
-		a.expr(n, level)
-	}
 }
 
 // fromList walks FROM or USING.
@@ -215,7 +131,6 @@ func (a *analysis) from(n ast.Node, level *scope) []*fromItem {
 
 func (a *analysis) fromRelation(v *ast.RangeVar, level *scope) []*fromItem {
 	if v.SchemaName == "" && v.CatalogName == "" && !a.firsts[v.RelName] && level.cte(v.RelName) {
-		a.facts.labels = append(a.facts.labels, v.RelName)
 		item := &fromItem{alias: v.RelName}
 		a.alias(v.Alias, item)
 		a.add(level, item)
@@ -231,9 +146,7 @@ func (a *analysis) fromRelation(v *ast.RangeVar, level *scope) []*fromItem {
 
 // item adds a relation to a level.
 func (a *analysis) item(v *ast.RangeVar, t target, level *scope) *fromItem {
-	a.facts.labels = append(a.facts.labels, v.RelName)
 	if v.SchemaName != "" {
-		a.facts.labels = append(a.facts.labels, v.SchemaName)
 	}
 	item := &fromItem{alias: v.RelName, rel: t.rel}
 	a.alias(v.Alias, item)
@@ -246,13 +159,13 @@ func (a *analysis) item(v *ast.RangeVar, t target, level *scope) *fromItem {
 const maxItems = 1000
 
 func (a *analysis) add(level *scope, item *fromItem) {
-	if len(a.facts.items) >= maxItems {
+	if a.items >= maxItems {
 		a.fail(refuse(StateTooComplex, "Split the statement.",
 			"statement has too many relations, subqueries and functions in FROM: more than %d", maxItems))
 		return
 	}
 	level.items = append(level.items, item)
-	a.facts.items = append(a.facts.items, item)
+	a.items++
 }
 
 func (a *analysis) alias(alias *ast.Alias, item *fromItem) {
@@ -261,22 +174,9 @@ func (a *analysis) alias(alias *ast.Alias, item *fromItem) {
 	}
 	if alias.AliasName != "" {
 		item.alias = alias.AliasName
-		a.facts.labels = append(a.facts.labels, alias.AliasName)
 	}
 	if alias.ColNames != nil && len(alias.ColNames.Items) > 0 {
 		item.aliased = true
-		a.labelList(alias.ColNames)
-	}
-}
-
-func (a *analysis) labelList(l *ast.NodeList) {
-	if l == nil {
-		return
-	}
-	for _, n := range l.Items {
-		if s, ok := n.(*ast.String); ok {
-			a.facts.labels = append(a.facts.labels, s.SVal)
-		}
 	}
 }
 
@@ -292,16 +192,10 @@ func (a *analysis) join(j *ast.JoinExpr, level *scope) []*fromItem {
 	items := a.from(j.Larg, level)
 	items = append(items, a.from(j.Rarg, level)...)
 	if j.IsNatural {
-		for _, i := range items {
-			i.natural = true
-		}
-	}
-	if j.IsNatural {
 		a.operatorName("", "=")
 	}
 	if j.UsingClause != nil && len(j.UsingClause.Items) > 0 {
 		a.operatorName("", "=")
-		level.merged = true
 	}
 	a.expr(j.Quals, level)
 	if j.JoinUsingAlias != nil {
@@ -310,7 +204,7 @@ func (a *analysis) join(j *ast.JoinExpr, level *scope) []*fromItem {
 		a.add(level, item)
 	}
 	if j.Alias != nil {
-		item := &fromItem{members: items}
+		item := &fromItem{}
 		a.alias(j.Alias, item)
 		a.add(level, item)
 	}
@@ -341,7 +235,11 @@ func (a *analysis) locking(l *ast.NodeList, level *scope, first int) {
 	}
 	locked := map[string]bool{}
 	for _, x := range a.accesses[first:] {
-		if x.Action == ActionSelect && !locked[x.Resource] {
+		switch {
+		case x.Action != ActionSelect:
+		case x.Indirect:
+			a.accesses = append(a.accesses, Access{Action: ActionLock, Resource: x.Resource, Indirect: true})
+		case !locked[x.Resource]:
 			locked[x.Resource] = true
 			a.access(ActionLock, x.Resource, nil)
 		}
@@ -357,7 +255,6 @@ func (a *analysis) lockNamed(rels *ast.NodeList, level *scope) bool {
 		if !ok {
 			return false
 		}
-		a.facts.labels = append(a.facts.labels, v.RelName)
 		var match *fromItem
 		for _, i := range level.items {
 			if i.alias == v.RelName && i.rel != nil {

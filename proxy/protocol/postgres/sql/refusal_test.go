@@ -87,28 +87,17 @@ func TestRefusals(t *testing.T) {
 func TestHardRefusals(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ reason, text string }{
-		"SearchPath":           {"checklist 12: names would mean other objects", "SET search_path = secret"},
-		"SearchPathSchema":     {"another spelling of it", "SET SCHEMA 'secret'"},
-		"SearchPathLocal":      {"", "SET LOCAL search_path TO secret"},
-		"SearchPathReset":      {"", "RESET search_path"},
-		"SearchPathCase":       {"", `SET "Search_Path" = secret`},
 		"Role":                 {"checklist 12", "SET ROLE postgres"},
 		"RoleNone":             {"", "SET ROLE NONE"},
-		"ResetRole":            {"", "RESET ROLE"},
 		"RoleParameter":        {"", "SET role = postgres"},
 		"SessionAuthorization": {"checklist 12", "SET SESSION AUTHORIZATION postgres"},
-		"SessionAuthDefault":   {"", "SET SESSION AUTHORIZATION DEFAULT"},
 		"SessionAuthParameter": {"", "SET session_authorization = postgres"},
 		"SetConfig":            {"checklist 12: set_config('role')", "SELECT set_config('role', 'postgres', false)"},
-		"SetConfigQualified":   {"", "SELECT pg_catalog.set_config('a.b', 'c', false)"},
-		"SetConfigHidden":      {"", "SELECT * FROM orders WHERE id = (SELECT length(set_config('a', 'b', true)))"},
-		"ApplicationName":      {"it names the actor", "SET application_name = 'x'"},
+		"SetConfigQualified":   {"a name that is not plain to see", "SELECT pg_catalog.set_config('ro' || 'le', 'c', false)"},
+		"SetConfigHidden":      {"", "SELECT * FROM orders WHERE id = (SELECT length(set_config('role', 'b', true)))"},
 		"Strings":              {"checklist 11: standard_conforming_strings", "SET standard_conforming_strings = off"},
-		"StringsOn":            {"", "SET standard_conforming_strings = on"},
-		"BackslashQuote":       {"", "SET backslash_quote = on"},
 		"Encoding":             {"checklist 11: client_encoding", "SET client_encoding = 'SJIS'"},
 		"Names":                {"checklist 11", "SET NAMES 'GBK'"},
-		"EncodingReset":        {"", "RESET client_encoding"},
 		"Authid":               {"", "SELECT * FROM pg_authid"},
 		"Shadow":               {"", "SELECT passwd FROM pg_catalog.pg_shadow"},
 		"UserMapping":          {"", "SELECT * FROM pg_user_mappings"},
@@ -118,7 +107,19 @@ func TestHardRefusals(t *testing.T) {
 		"AuthidView":           {"a user's view over it", "SELECT * FROM via_auth"},
 		"AuthidCopy":           {"", "COPY pg_authid TO STDOUT"},
 		"PreparedRefusal":      {"PREPARE takes over the refusal", "PREPARE x AS SELECT * FROM pg_authid"},
-		"ExplainRefusal":       {"", "EXPLAIN ANALYZE SELECT set_config('a', 'b', false)"},
+		"ExplainRefusal":       {"", "EXPLAIN ANALYZE SELECT set_config('role', 'b', false)"},
+		"SetConfigValue":       {"a path that is not plain to see", "SELECT set_config('search_path', $1, false)"},
+		"SetConfigName":        {"checklist 12", "SELECT set_config($1, 'x', false)"},
+		"SetConfigNamed":       {"", "SELECT set_config(setting_name => 'role', new_value => 'x', is_local => false)"},
+		"SetConfigActor":       {"the actor in the target's log", "SELECT set_config('application_name', 'x', false)"},
+		"SetConfigStrings":     {"checklist 11", "SELECT set_config('Standard_Conforming_Strings', 'off', false)"},
+		"SetConfigAuth":        {"checklist 12", "SELECT set_config('session_authorization', 'x', false)"},
+		"SetConfigLater":       {"it would run with the view", "CREATE VIEW v AS SELECT set_config('a.b', 'c', false)"},
+		"SetConfigCursor":      {"it would run with FETCH", "DECLARE c CURSOR FOR SELECT set_config('search_path', 'c', false)"},
+		"SetConfigDefault":     {"it would run with INSERT", "CREATE TABLE t (a text DEFAULT set_config('search_path', 'c', false))"},
+		"SetConfigCopy":        {"", "COPY (SELECT set_config('search_path', 'c', false)) TO STDOUT"},
+		"SetConfigInto":        {"", "SELECT set_config('search_path', 'c', false) AS a INTO t"},
+		"Triggers":             {"", "SET session_replication_role = replica"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +136,10 @@ func TestHardRefusals(t *testing.T) {
 	allowed := []string{
 		"SET client_encoding = 'UTF8'", "SET NAMES 'utf-8'", "SET TimeZone = 'UTC'", "SELECT * FROM pg_roles",
 		"SET TIME ZONE 'UTC'", "SET statement_timeout TO 0", "SELECT current_setting('search_path')", "RESET ALL", "SELECT * FROM pg_user",
+		"SET search_path = secret", "SET SCHEMA 'secret'", "SET LOCAL search_path TO secret", "RESET search_path", `SET "Search_Path" = secret`,
+		"RESET ROLE", "SET SESSION AUTHORIZATION DEFAULT", "SET standard_conforming_strings = on", "SET standard_conforming_strings TO true",
+		"SET backslash_quote = on", "RESET client_encoding", "SET application_name = 'x'", "SET session_replication_role TO origin",
+		"SELECT set_config('a.b', $1, true)", "SELECT pg_catalog.set_config('search_path', '', false)", "SELECT set_config('search_path'::text, 'a, b'::text, true)",
 	}
 	for _, text := range allowed {
 		if s, err := one(t, text, options()); err != nil || s.Refusal != nil {

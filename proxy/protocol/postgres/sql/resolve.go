@@ -17,6 +17,7 @@ import (
 type target struct {
 	rel     *catalog.Relation
 	session []string // resource names of relations outside the catalog snapshot
+	behind  []Access // what those read that are views
 }
 
 func (t target) found() bool { return t.rel != nil || len(t.session) > 0 }
@@ -84,7 +85,21 @@ func (a *analysis) relation(v *ast.RangeVar) (target, bool) {
 	if v == nil || !a.checkRangeVar(v) {
 		return target{}, false
 	}
-	return a.named(v.SchemaName, v.RelName)
+	t, ok := a.named(v.SchemaName, v.RelName)
+	if ok {
+		a.facts.note(v, a.views(t))
+	}
+	return t, ok
+}
+
+// views adds what is read behind the relations that the session has made.
+func (a *analysis) views(t target) target {
+	if a.opt.Behind != nil {
+		for _, r := range t.session {
+			t.behind = append(t.behind, a.opt.Behind(r)...)
+		}
+	}
+	return t
 }
 
 func (a *analysis) named(schema, name string) (target, bool) {
@@ -108,6 +123,9 @@ func (a *analysis) named(schema, name string) (target, bool) {
 func (a *analysis) touch(t target) {
 	if len(t.session) > 0 {
 		// What the session made, the catalog does not show: it may be a view.
+		a.out.Effects.ReadOnly, a.facts.calls = false, true
+	}
+	if t.rel != nil && a.cat.HasCode(t.rel.OID) {
 		a.out.Effects.ReadOnly, a.facts.calls = false, true
 	}
 	if t.rel == nil || slices.Contains(a.facts.touched, t.rel.OID) {
@@ -138,6 +156,7 @@ func (a *analysis) readOnly(oid uint32) {
 		if f.OID >= catalog.FirstUserOID || writes(f) || f.Volatility == 'v' && !harmlessVolatile[f.Name] {
 			a.out.Effects.ReadOnly, a.facts.calls = false, true
 		}
+		a.out.Effects.RunsCode = a.out.Effects.RunsCode || !f.Compiled || f.Name == "set_config"
 	}
 }
 
@@ -185,11 +204,4 @@ func (a *analysis) creation(schema, name string) string {
 		}
 	}
 	return name
-}
-
-// eachAccess adds one access per possible meaning.
-func (a *analysis) eachAccess(action string, t target, columns []string) {
-	for _, r := range t.resources() {
-		a.access(action, r, columns)
-	}
 }

@@ -3,7 +3,14 @@
 
 package sql
 
-import "github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+import (
+	"slices"
+
+	"github.com/multigres/multigres/go/common/parser"
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
 
 // Access is one thing a statement does to one resource. Resource is empty where
 // the action has none. Columns names the columns where the statement tells them
@@ -12,6 +19,9 @@ type Access struct {
 	Action   string
 	Resource string
 	Columns  []string
+	// Indirect says that the statement does not name the resource: it is reached
+	// through a view, a rule, inheritance, partitions or a foreign key.
+	Indirect bool
 }
 
 // Statement says what one SQL statement does. It is immutable and may be
@@ -41,6 +51,10 @@ type Statement struct {
 	Effects Effects
 	// Refusal is set where no policy can allow the statement.
 	Refusal *Error
+	// Start is where the statement begins in its text, in bytes.
+	Start int
+	// Pathless says that the statement means the same under any search path.
+	Pathless bool
 
 	cat   *catalog.Catalog
 	facts maskFacts
@@ -68,13 +82,28 @@ const (
 	discardSequences, discardTemp                 = "sequences", "temp"
 )
 
+// restoresSettings says whether settings may go back to what they were.
+func (k TransactionKind) restoresSettings() bool {
+	switch k { //nolint:exhaustive // the others end nothing
+	case TransactionCommit, TransactionRollback, TransactionRollbackTo, TransactionPrepare:
+		return true
+	}
+	return false
+}
+
+// RestoresSettings says whether settings may be others afterwards, where they
+// were changed in the transaction.
+func (s *Statement) RestoresSettings() bool { return s.Effects.Transaction.restoresSettings() }
+
 // Parameter is a run-time parameter that a statement sets. Reset means that it
 // goes back to its default; Name "all" with Reset is RESET ALL.
 type Parameter struct {
 	Name  string
 	Value string
-	Local bool
-	Reset bool
+	// Values are the members of a list; nil for set_config.
+	Values []string
+	Local  bool
+	Reset  bool
 }
 
 // Effects is what a statement changes in the session, for the wire layer.
@@ -122,6 +151,21 @@ type Effects struct {
 	Fetches          string
 	ClosesCursor     string
 	ClosesAllCursors bool
+	// ChangesPath says that the search path may be another afterwards, as it also
+	// may when the transaction ends.
+	ChangesPath bool
+	// ResetsRole is RESET ROLE, SET SESSION AUTHORIZATION DEFAULT and the like.
+	ResetsRole bool
+	// RunsCode says that functions of users in other languages than C are called,
+	// or blocks: what they set in the session is not seen.
+	RunsCode bool
+	// RunsText says that text is run as statements, now or by what is defined, so
+	// that it could leave the session's role: DO, CREATE FUNCTION, query_to_xml.
+	RunsText bool
+	// Forward is what must be forwarded in the statement's place; empty for nearly all.
+	Forward string
+	// Behind is what reading a view that the statement creates reads.
+	Behind []Access
 	// ReadOnly says that the statement writes nothing, takes no row or table
 	// lock stronger than a read's, and calls no function outside the immutable
 	// and stable built-in ones that are known to be harmless.
@@ -132,6 +176,24 @@ type Effects struct {
 // text, behind what it reads or through values. The server runs those that count
 // as immutable when it plans, and the checks of domains when it takes parameters.
 func (s *Statement) CallsWhenPlanned() bool { return s.facts.calls || len(s.facts.executes) > 0 }
+
+// Pathless says whether all statements of a text mean the same under any search
+// path. It is false for what cannot be parsed.
+func Pathless(text string) (yes bool) {
+	defer func() {
+		if recover() != nil {
+			yes = false
+		}
+	}()
+	if checkText(text, 0) != nil {
+		return false
+	}
+	trees, err := parser.ParseSQL(text)
+	return err == nil && !slices.ContainsFunc(trees, func(t ast.Stmt) bool { return !pathless(t) })
+}
+
+// CallsUnknown says whether a function outside the list of harmless ones is called.
+func (s *Statement) CallsUnknown() bool { return len(s.facts.executes) > 0 }
 
 // Runs is the prepared statement behind an EXECUTE, also one within EXPLAIN or
 // CREATE TABLE AS; nil where there is none. What was found out about the

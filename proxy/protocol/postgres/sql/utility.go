@@ -30,7 +30,7 @@ func (a *analysis) dispatch(n ast.Node, parent *scope, top bool) {
 		if s.IntoClause != nil {
 			a.out.Kind = "SELECT INTO"
 		}
-		a.selectStmt(s, parent, top)
+		a.selectStmt(s, parent)
 	case *ast.InsertStmt:
 		a.out.Kind = "INSERT"
 		a.insert(s, parent)
@@ -75,7 +75,6 @@ func (a *analysis) utility(n ast.Node, top bool) {
 	case *ast.DeclareCursorStmt:
 		a.out.Kind = "DECLARE CURSOR"
 		a.property(PropertyCursor)
-		a.facts.opaque = "a cursor"
 		a.out.Effects.DeclaresCursor = s.PortalName
 		a.statement(s.Query, nil, false)
 		a.out.Effects.ReadOnly = false
@@ -109,7 +108,7 @@ func (a *analysis) utility(n ast.Node, top bool) {
 		a.out.Effects.Transaction = TransactionDeferConstraints
 	case *ast.CallStmt:
 		a.out.Kind = "CALL"
-		a.out.Effects.MayChangeCatalog = true
+		a.out.Effects.MayChangeCatalog, a.out.Effects.RunsCode = true, true
 		a.callProcedure(s)
 	case *ast.DoStmt:
 		a.do(s)
@@ -193,7 +192,7 @@ func (a *analysis) callProcedure(s *ast.CallStmt) {
 func (a *analysis) do(s *ast.DoStmt) {
 	a.out.Kind = "DO"
 	a.facts.kind = "DO"
-	a.out.Effects.MayChangeCatalog = true
+	a.out.Effects.MayChangeCatalog, a.out.Effects.RunsCode, a.out.Effects.RunsText = true, true, true
 	language := "plpgsql"
 	if s.Args != nil {
 		for _, n := range s.Args.Items {
@@ -229,7 +228,6 @@ func (a *analysis) copy(s *ast.CopyStmt) {
 		a.out.Effects.CopyOut = true
 	}
 	if !s.IsFrom {
-		a.facts.opaque = "COPY TO"
 	}
 	if s.Relation == nil {
 		a.statement(s.Query, nil, false)
@@ -243,7 +241,6 @@ func (a *analysis) copy(s *ast.CopyStmt) {
 	a.item(s.Relation, t, level)
 	if s.IsFrom {
 		a.eachAccess(ActionInsert, t, columns)
-		a.facts.writes = append(a.facts.writes, columns...)
 	} else {
 		a.eachAccess(ActionSelect, t, columns)
 	}
