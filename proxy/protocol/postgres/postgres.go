@@ -44,6 +44,7 @@ func (postgres) Vocabulary() policy.Vocabulary {
 	v := policy.Vocabulary{
 		Resource: "schema.relation, or kind:name for other objects",
 		Field:    "schema.relation.column",
+		Role:     "a role that the credential's user is a member of",
 	}
 	for _, a := range sql.Actions {
 		v.Actions = append(v.Actions, policy.Term{Name: a.Name, Doc: a.Description + " Resource: " + a.Resource + "."})
