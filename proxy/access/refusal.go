@@ -61,6 +61,9 @@ type Refusal struct {
 	Rules []policy.RuleRef
 	// Code is the protocol's own code where the protocol refused; may be empty.
 	Code string
+	// Position is where in the operation's text it went wrong, in characters from
+	// 1; 0 where that cannot be told.
+	Position int
 	// cause is for the operator's log, not for the caller.
 	cause error
 }

@@ -62,7 +62,7 @@ func codeOf(r *access.Refusal) string {
 func errorResponse(severity string, refusal *access.Refusal) *pgproto3.ErrorResponse {
 	return &pgproto3.ErrorResponse{
 		Severity: severity, SeverityUnlocalized: severity, Code: codeOf(refusal),
-		Message: oneLine(refusal.Message), Detail: refusal.Detail(), Hint: refusal.Hint,
+		Message: oneLine(refusal.Message), Detail: refusal.Detail(), Hint: refusal.Hint, Position: int32(refusal.Position), //nolint:gosec // at most MaxStatement
 	}
 }
 
@@ -98,7 +98,7 @@ func fromSQL(err error) *access.Refusal {
 }
 
 func sqlRefusal(e *sql.Error) *access.Refusal {
-	return &access.Refusal{Reason: access.ReasonProtocol, Code: e.SQLSTATE, Message: e.Message, Hint: e.Hint}
+	return &access.Refusal{Reason: access.ReasonProtocol, Code: e.SQLSTATE, Message: e.Message, Hint: e.Hint, Position: e.Position}
 }
 
 // violation is a breach of the protocol; it ends the session.

@@ -67,7 +67,7 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 	}
 	trees, perr := parser.ParseSQL(text)
 	if perr != nil {
-		return nil, syntaxError()
+		return nil, unparsed(text, tokens, perr)
 	}
 	parts, reliable := split(tokens)
 	if len(trees) == 1 && !reliable {
@@ -85,6 +85,7 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 		}
 		s, err := analyzeOne(tree, text, parts[i], cat, opt, len(trees) > 1)
 		if err != nil {
+			locate(err, text, parts[i])
 			return nil, err
 		}
 		if moved && len(s.Relations) > 0 {

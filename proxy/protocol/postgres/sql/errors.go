@@ -10,6 +10,7 @@ const (
 	StateSyntaxError           = "42601"
 	StateInsufficientPrivilege = "42501"
 	StateUndefinedTable        = "42P01"
+	StateUndefinedColumn       = "42703"
 	StateUndefinedFunction     = "42883"
 	StateUndefinedStatement    = "26000"
 	StateFeatureNotSupported   = "0A000"
@@ -26,6 +27,9 @@ type Error struct {
 	SQLSTATE string
 	Message  string
 	Hint     string
+	// Position is where in the text it went wrong, in characters from 1; 0 where
+	// that cannot be told.
+	Position int
 }
 
 // Error implements error.

@@ -141,7 +141,7 @@ func (a *analysis) callUnknown(schema, name string, count int) {
 	}
 	a.fail(&UnknownRelationError{Schema: schema, Name: name, Refusal: refuse(StateUndefinedFunction,
 		"Check the name, the schema and the number of arguments.",
-		"function does not exist, or cannot be seen: %q", full)})
+		"function %s does not exist", full)})
 }
 
 // rowCall notes the functions that attribute notation may call.

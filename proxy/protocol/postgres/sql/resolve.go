@@ -109,9 +109,7 @@ func (a *analysis) named(schema, name string) (target, bool) {
 		if schema != "" {
 			full = schema + "." + name
 		}
-		a.fail(&UnknownRelationError{Schema: schema, Name: name, Refusal: refuse(StateUndefinedTable,
-			"Check the name and the schema; unqualified names are looked up in the search path of the session's start.",
-			"relation does not exist, or cannot be seen: %q", full)})
+		a.fail(&UnknownRelationError{Schema: schema, Name: name, Refusal: refuse(StateUndefinedTable, "", `relation "%s" does not exist`, full)})
 		return t, false
 	}
 	a.touch(t)

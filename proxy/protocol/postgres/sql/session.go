@@ -101,7 +101,7 @@ func (a *analysis) executePrepared(s *ast.ExecuteStmt) {
 	}
 	if !ok {
 		a.fail(refuse(StateUndefinedStatement, "PREPARE it in this session first.",
-			"prepared statement does not exist: %q", s.Name))
+			`prepared statement "%s" does not exist`, s.Name))
 		return
 	}
 	a.adopt(inner)

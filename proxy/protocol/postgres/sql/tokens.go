@@ -49,7 +49,7 @@ func scan(text string) ([]token, *Error) {
 	for {
 		t := lexer.NextToken()
 		if lexer.HasErrors() || t != nil && t.Type == parser.INVALID {
-			return nil, syntaxError()
+			return nil, unscanned(text, out)
 		}
 		if t == nil || t.Type == parser.EOF {
 			return out, nil
