@@ -58,14 +58,15 @@ type guard struct {
 	// there is one to send.
 	verified, password bool
 
-	ready   []byte // what pgconn has not taken yet
-	open    bool   // past the first ReadyForQuery
-	turn    []uint32
-	proven  bool
-	keyed   bool
-	count   int
-	total   int
-	failure error
+	ready []byte // what pgconn has not taken yet
+	open  bool   // past the first ReadyForQuery
+	// turn are the kinds of AuthenticationRequest that may come now.
+	turn []uint32
+	// begun says that there was one, proven that it let the proxy in, keyed that
+	// there was a cancel key.
+	begun, proven, keyed bool
+	count, total         int // messages, and bytes of their bodies
+	failure              error
 }
 
 func newGuard(r io.Reader, verified, password bool) *guard {
@@ -169,7 +170,7 @@ func (g *guard) authentication(body []byte) error {
 		switch {
 		case kind == authOK:
 			return errors.New("it lets the proxy in before it has proven itself")
-		case g.proven || len(g.turn) == 1 && g.turn[0] != authOK:
+		case g.proven || g.begun:
 			return fmt.Errorf("it asks for authentication (%s) out of turn", name)
 		case !g.password:
 			return fmt.Errorf("it asks for authentication (%s), and the credential has no password", name)
@@ -179,6 +180,7 @@ func (g *guard) authentication(body []byte) error {
 			return fmt.Errorf("it asks for authentication (%s), which is not supported", name)
 		}
 	}
+	g.begun = true
 	switch kind {
 	case authOK:
 		g.proven, g.turn = true, nil
