@@ -62,15 +62,15 @@ func (k *keyed) text(dst []byte, m policy.Method, value []byte) []byte {
 	return append(dst, redacted...) // Redact, and whatever a newer manager may send
 }
 
-// tokenLength is the length of a hashed text: 128 bits, so that among 2^32
-// values two with the same token are less likely than one in 2^64.
-const tokenLength = 22
+// tokenBytes is what a hashed text has of its digest, 22 characters: 128 bits, so
+// that two of 2^32 values have the same token with a chance below one in 2^64.
+const tokenBytes = 16
 
 // token appends the hash of a text.
 func (k *keyed) token(dst, value []byte) []byte {
 	s := k.take()
 	defer k.give(s)
-	return base64.RawURLEncoding.AppendEncode(dst, s.digest(forText, value)[:16])
+	return base64.RawURLEncoding.AppendEncode(dst, s.digest(forText, value)[:tokenBytes])
 }
 
 // json masks a JSON value by a JSON string. Digits and KeepLast redact: what

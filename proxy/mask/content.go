@@ -92,7 +92,7 @@ func (r Rules) AppendContent(dst []byte, k Kind, binary bool, value []byte) (out
 // findAny looks into a value that is no text, in the form that people write.
 func findAny(set *detect.Set, k Kind, binary bool, value []byte) (rule int, found bool) {
 	switch {
-	case k == Bool || k >= Date && k <= Interval || k == Float4 || k == Float8:
+	case k == Bool || k == UUID || k >= Date && k <= Interval || k == Float4 || k == Float8:
 		return 0, false // no detector's findings have these shapes
 	case k == Bytes && !binary && len(value) >= 2 && value[0] == '\\' && value[1] == 'x':
 		s := findPool.Get().(*findScratch) //nolint:forcetypeassert,errcheck // the pool's own New

@@ -40,16 +40,16 @@ func (d *stream) next() byte {
 // as it is, so it is redacted, as is what has numbers that are no digits (such as
 // superscripts) or is not UTF-8.
 func (k *keyed) digits(dst, value []byte) []byte {
-	any := false
+	found := false
 	for rest := value; len(rest) > 0; {
 		r, size := utf8.DecodeRune(rest)
 		if r == utf8.RuneError && size <= 1 || r >= utf8.RuneSelf && unicode.Is(unicode.No, r) || unicode.Is(unicode.Nl, r) {
 			return append(dst, redacted...)
 		}
-		any = any || '0' <= r && r <= '9' || r >= utf8.RuneSelf && unicode.IsDigit(r)
+		found = found || '0' <= r && r <= '9' || r >= utf8.RuneSelf && unicode.IsDigit(r)
 		rest = rest[size:]
 	}
-	if !any {
+	if !found {
 		return append(dst, redacted...)
 	}
 	s := k.take()

@@ -156,9 +156,9 @@ func decodeInt(kind Kind, inBinary bool, value []byte) (n int64, ok bool) {
 	}
 	limit := uint64(1) << (8*width - 1)
 	if negative {
-		return -int64(u), u <= limit //nolint:gosec // 19 digits; -2^63 is its own negative
+		return -int64(u), u <= limit
 	}
-	return int64(u), u < limit //nolint:gosec // checked
+	return int64(u), u < limit
 }
 
 func appendInt(dst []byte, kind Kind, inBinary bool, n int64) []byte {

@@ -38,7 +38,7 @@ func (r Rules) textOf(t *testing.T, m policy.Method, k Kind, value string) strin
 	return string(out)
 }
 
-func int64Bytes(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) } //nolint:gosec // the same bits
+func int64Bytes(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
 func TestKinds(t *testing.T) {
 	r := withKey(1)
@@ -152,7 +152,7 @@ func TestJoins(t *testing.T) {
 		for _, m := range []policy.Method{hashed, digit} {
 			want := r.textOf(t, m, Int8, text)
 			out, null := r.Append(nil, m, Int8, true, int64Bytes(n))
-			if null || strconv.FormatInt(int64(binary.BigEndian.Uint64(out)), 10) != want { //nolint:gosec // the same bits
+			if null || strconv.FormatInt(int64(binary.BigEndian.Uint64(out)), 10) != want {
 				t.Fatalf("%s of %d: text %s, binary %x", m.Type, n, want, out)
 			}
 			if got := r.textOf(t, m, Numeric, text); got != want {

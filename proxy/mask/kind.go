@@ -47,7 +47,7 @@ const (
 
 // width is the size in bytes of an integer kind, 0 for every other.
 func (k Kind) width() int {
-	switch k { //nolint:exhaustive // the others are no integers
+	switch k {
 	case Int2:
 		return 2
 	case Int4:

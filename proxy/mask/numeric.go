@@ -60,7 +60,7 @@ func (k *keyed) hashNumeric(dst []byte, negative bool, whole, fraction []byte) [
 		s.text = append(append(s.text, '.'), fraction...)
 	}
 	u := binary.BigEndian.Uint64(s.digest(forNumeric, s.text)) % 900_000_000_000_000_000
-	return appendInt(dst, Int8, false, int64(u)+100_000_000_000_000_000) //nolint:gosec // 18 digits
+	return appendInt(dst, Int8, false, int64(u)+100_000_000_000_000_000)
 }
 
 // digitsNumeric appends a number of the same form with other digits, as text.

@@ -68,7 +68,7 @@ func appendGroup(dst []byte, group int, first bool) []byte {
 			continue
 		}
 		first = false
-		dst = append(dst, byte('0'+group/unit%10)) //nolint:gosec // a digit
+		dst = append(dst, byte('0'+group/unit%10))
 	}
 	return dst
 }
@@ -120,7 +120,7 @@ func appendNumericBinary(dst, text []byte) []byte {
 	} else if negative {
 		sign = numericNegative
 	}
-	binary.BigEndian.PutUint16(dst[head:], uint16(kept))     //nolint:gosec // as many as came
+	binary.BigEndian.PutUint16(dst[head:], uint16(kept))
 	binary.BigEndian.PutUint16(dst[head+2:], uint16(weight)) //nolint:gosec // signed by definition
 	binary.BigEndian.PutUint16(dst[head+4:], sign)
 	binary.BigEndian.PutUint16(dst[head+6:], uint16(len(fraction))) //nolint:gosec // the value's own scale

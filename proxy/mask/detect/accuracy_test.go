@@ -160,7 +160,7 @@ func TestAccuracy(t *testing.T) {
 		if !*update {
 			t.Fatalf("%s says something else than what is measured; run go test ./proxy/mask/detect -run TestAccuracy -update: -page +measured:\n%s", page, diff)
 		}
-		if err := os.WriteFile(page, []byte(before+tableBegins+table.String()+tableEnds+after), 0o644); err != nil { //nolint:gosec // a page of the documentation
+		if err := os.WriteFile(page, []byte(before+tableBegins+table.String()+tableEnds+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -79,9 +79,10 @@ func (c corpus) card() string {
 	}
 	sep := c.pick("", "", "", " ", " ", "-")
 	sizes := []int{4, 4, 4, 4, 4}
-	if length == 15 {
+	switch length {
+	case 15:
 		sizes = []int{4, 6, 5}
-	} else if length == 14 {
+	case 14:
 		sizes = []int{4, 6, 4}
 	}
 	return grouped(string(number), sep, sizes...)
@@ -104,7 +105,7 @@ func (c corpus) iban() string {
 	form := c.pick("DE n18", "GB a4n14", "FR n10c11n2", "NL a4n10", "ES n20", "IT a1n10c12", "CH n5c12", "PL n24", "SE n20", "NO n11", "BE n12", "AT n16", "MT a4n5c18", "PT n21", "TR n5n1c16", "SA n2c18")
 	country, structure, _ := strings.Cut(form, " ")
 	body := ""
-	for len(structure) > 0 {
+	for structure != "" {
 		end := 1
 		for end < len(structure) && structure[end] >= '0' && structure[end] <= '9' {
 			end++
@@ -138,7 +139,7 @@ func (c corpus) ssn() string {
 
 func (c corpus) jwt() string {
 	header := c.pick(`{"alg":"HS256","typ":"JWT"}`, `{"typ":"JWT","alg":"RS256","kid":"`+c.run(lower, 8)+`"}`, `{"alg":"none"}`, `{"kid":"1","alg":"ES384"}`)
-	body := fmt.Sprintf(`{"sub":"%s","exp":%s,"scope":"%s"}`, c.run(lower, 8), c.number(10), c.run(lower+" ", c.IntN(200)))
+	body := fmt.Sprintf(`{"sub":%q,"exp":%s,"scope":%q}`, c.run(lower, 8), c.number(10), c.run(lower+" ", c.IntN(200)))
 	return encode(header) + "." + encode(body) + "." + c.run(upper+lower+decimal+"-_", 43)
 }
 
@@ -157,7 +158,7 @@ func (c corpus) privateKey() string {
 	text := base64.StdEncoding.EncodeToString([]byte(c.run(upper+lower+decimal, 100+c.IntN(1500))))
 	end := c.pick("\n", "\n", "\r\n", `\n`)
 	var lines strings.Builder
-	for len(text) > 0 {
+	for text != "" {
 		size := min(64, len(text))
 		lines.WriteString(text[:size] + end)
 		text = text[size:]
@@ -181,7 +182,7 @@ func (c corpus) negatives() []func() string {
 	hexRun := func(n int) string {
 		b := make([]byte, n)
 		for i := range b {
-			b[i] = byte(c.IntN(256)) //nolint:gosec // a byte
+			b[i] = byte(c.IntN(256))
 		}
 		return hex.EncodeToString(b)
 	}

@@ -37,7 +37,7 @@ var (
 var found = map[string][]string{
 	"Email": {
 		"<Email:alice@example.com>", "to: <Email:a.b+c@mail.example.co.uk>.", "x=<Email:bob@example.org>;", "(<Email:a@xn--bcher-kva.example>)",
-		"'<Email:o'brien@example.com>'", "mailto:<Email:a@b.de>?subject=x", "<Email:alice%40example.com>", "<Email:änne@bücher.example>",
+		"'<Email:o'brien@example.com>'", "mailto:<Email:a@b.de>?subject=x", "<Email:alice%40example.com>", "<Email:änne@bücher.example>", "\xe4\xff<Email:nne@example.com>\xff", "a@\xff.com",
 		"{<Email:a@example.com>,<Email:b@example.com>}", "<Email:a@example.com>@b", "https://<Email:u@example.com>/x",
 		"a@b", "@example.com", "a@.com", "a.@example.com", "icon@2x.png", "pkg@1.2.3", "a@b.c", "100% 40", "x@-a.com",
 	},

@@ -38,8 +38,17 @@ func email(v view, i, size int) (m match, verdict verdict) {
 	for start > v.floor && i-start < maxLocal && local[v.v[start-1]] {
 		start--
 	}
-	for start < i && (!alnum[v.v[start]] || v.v[start] >= utf8.RuneSelf && !utf8.RuneStart(v.v[start])) {
+	for start < i && (!alnum[v.v[start]] || !utf8.RuneStart(v.v[start])) {
 		start++
+	}
+	if !utf8.Valid(v.v[start:i]) {
+		// Another encoding, or no text at all: only what is ASCII counts.
+		for start = i; start > v.floor && i-start < maxLocal && local[v.v[start-1]] && v.v[start-1] < utf8.RuneSelf; {
+			start--
+		}
+		for start < i && !alnum[v.v[start]] {
+			start++
+		}
 	}
 	if start == i || v.v[i-1] == '.' {
 		return m, no
@@ -52,6 +61,9 @@ func email(v view, i, size int) (m match, verdict verdict) {
 	name := v.v[begin:end]
 	if len(name) > maxDomain {
 		return m, no
+	}
+	if !utf8.Valid(name) {
+		name = name[:asciiPrefix(name)]
 	}
 	// What follows a domain, such as the stop of a sentence, may look like it.
 	for {
@@ -67,6 +79,16 @@ func email(v view, i, size int) (m match, verdict verdict) {
 	}
 }
 
+// asciiPrefix is how many bytes are ASCII at the beginning of a text.
+func asciiPrefix(text []byte) int {
+	for i, c := range text {
+		if c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // labels says whether all labels of a name are well formed.
 func labels(name []byte) bool {
 	length := 0
@@ -78,7 +100,8 @@ func labels(name []byte) bool {
 			length = 0
 			continue
 		}
-		if length++; length > maxLabel || !label[c] || length == 1 && c == '-' {
+		length++
+		if length > maxLabel || !label[c] || length == 1 && c == '-' {
 			return false
 		}
 	}

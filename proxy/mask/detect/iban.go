@@ -85,7 +85,8 @@ func iban(v view, i int) (m match, verdict verdict) {
 		c := v.v[at]
 		if n > 0 && n%4 == 0 && (c == ' ' || c == '-') && (n == 4 || c == separator) {
 			separator = c
-			if at++; at >= len(v.v) {
+			at++
+			if at >= len(v.v) {
 				return m, v.ended()
 			}
 			c = v.v[at]

@@ -3,9 +3,7 @@
 
 package detect
 
-var (
-	ipv6Bytes = charsOf(decimal, "abcdefABCDEF:.")
-)
+var ipv6Bytes = charsOf(decimal, "abcdefABCDEF:.")
 
 // maxIPv6 is the length of the longest form (RFC 4291 section 2.2).
 const maxIPv6 = 45
@@ -52,7 +50,8 @@ func isIPv6(text []byte) bool {
 				return false
 			}
 			double = true
-			if i++; i < len(text) && i == 1 {
+			i++
+			if i < len(text) && i == 1 {
 				i++
 			}
 			continue
@@ -70,7 +69,8 @@ func isIPv6(text []byte) bool {
 		}
 		groups++
 		if i < len(text) {
-			if i++; i == len(text) {
+			i++
+			if i == len(text) {
 				return false
 			}
 		}

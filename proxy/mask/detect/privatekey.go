@@ -74,7 +74,10 @@ func keyMaterial(text []byte) bool {
 	for _, c := range text {
 		if !base64std[c] {
 			run = 0
-		} else if run++; run >= shortestKey {
+			continue
+		}
+		run++
+		if run >= shortestKey {
 			return true
 		}
 	}
