@@ -226,7 +226,7 @@ func (g *Grant) refuse(ctx context.Context, st *state, id uint64, ask *Ask, refu
 func (g *Grant) event(kind record.Type, st *state, id uint64, op *record.Operation) record.Event {
 	event := record.Event{
 		Type: kind, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
-		Actor: &g.principal, ClientAddress: g.client, OperationID: id, Operation: op,
+		Actor: &g.principal, ClientAddress: g.client, OperationID: id, Operation: op, Memo: &g.memo,
 	}
 	if st != nil {
 		event.Revision = st.snapshot.Revision

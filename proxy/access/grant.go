@@ -44,6 +44,9 @@ type Grant struct {
 	// role is the role at the target, for the whole session.
 	role string
 
+	// memo is how the session's records were encoded before.
+	memo record.Memo
+
 	// hash, part and sum are what digest works with, which is called by the one
 	// goroutine that decides.
 	hash      hash.Hash
@@ -204,7 +207,7 @@ func (g *Grant) Close(reason string) {
 	_ = g.gate.config.Log.AppendLater(record.Event{
 		Type: record.SessionEnd, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
 		Revision: g.gate.Revision(), Actor: &g.principal, ClientAddress: g.client, Reason: reason,
-		Result: &record.Result{Outcome: "Ended", Duration: time.Since(g.started)},
+		Result: &record.Result{Outcome: "Ended", Duration: time.Since(g.started)}, Memo: &g.memo,
 	})
 }
 

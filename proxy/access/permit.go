@@ -101,6 +101,7 @@ func (p *Permit) finish(result record.Result, reason string) {
 	if err := g.gate.config.Log.AppendLater(record.Event{
 		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
 		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &result, Reason: reason,
+		Memo: &g.memo,
 	}); err != nil {
 		// The caller learns that, not why: the cause names the inside of the proxy.
 		refusal := g.gate.unrecorded(ErrRecord.Error(), fmt.Errorf("%w: %w", ErrRecord, err))

@@ -192,8 +192,13 @@ func (l *Log) enqueue(ctx context.Context, event *record.Event, m manner) (*entr
 	l.accepted.Store(l.next)
 	l.queue = append(l.queue, e)
 	l.queued += e.size
-	wake := m.waited && !l.urgent || l.queued > queueBytes/2
-	l.urgent = l.urgent || m.waited
+	if m.waited {
+		l.waiting++
+	}
+	wake := m.waited && l.waiting == l.enough || l.queued > queueBytes/2
+	if m.waited && l.waiting == 1 && l.asleep && !wake {
+		l.lateTimer.Reset(l.patience)
+	}
 	if !m.waited && !l.armed {
 		l.armed = true
 		l.timer.Reset(laterDelay)

@@ -5,8 +5,13 @@
 
 package spool
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 func allocate(*os.File, int64) error { return nil }
 
 func datasync(file *os.File) error { return file.Sync() }
+
+func goPastCache(*os.File) error { return errors.ErrUnsupported }

@@ -26,6 +26,10 @@ type underWay struct {
 	Actor      *record.ActorDocument `json:"actor,omitempty"`
 	Started    bool                  `json:"started"`
 	Operations []uint64              `json:"operations,omitempty"`
+
+	// seen is the crowd's: the number of the last group that the session waited
+	// for, from 1.
+	seen uint64
 }
 
 // mark is what the ledger needs of an event.

@@ -116,6 +116,9 @@ type segment struct {
 	// size is the file's size, used what of it holds frames.
 	size, used int64
 	file       Segment
+	// block is what writes must begin and end at a multiple of, in the one
+	// segment that is written.
+	block int
 	// newest is the time of the newest record, once it was asked for; guarded by places.
 	newest time.Time
 }
@@ -144,7 +147,11 @@ type Log struct {
 	mu       sync.Mutex // guards what follows
 	queue    []*entry
 	queued   int
-	urgent   bool // something in the queue is waited for
+	waiting  int  // how much in the queue is waited for
+	enough   int  // how much of that makes a group
+	late     bool // it has waited for others long enough
+	asleep   bool // the writer waits
+	patience time.Duration
 	due      bool // what is in the queue has been there for laterDelay
 	armed    bool // the timer runs
 	next     int64
@@ -170,21 +177,26 @@ type Log struct {
 	notarised  chan struct{} // closed when the notary has ended
 	finished   chan struct{} // closed when Finish has ended
 
-	timer *time.Timer
-	wake  chan struct{}
-	keep  chan struct{}
-	done  chan struct{} // closed when the writer has ended
-	stop  context.CancelFunc
-	group sync.WaitGroup
+	recent    recent
+	timer     *time.Timer
+	lateTimer *time.Timer
+	wake      chan struct{}
+	keep      chan struct{}
+	done      chan struct{} // closed when the writer has ended
+	stop      context.CancelFunc
+	group     sync.WaitGroup
 
 	// The writer's own.
 	active *segment
 	ledger ledger
-	buffer []byte
+	// chunk is where groups are made, ends where the last one's frames end in it.
+	chunk *chunk
+	ends  []int
 	// tail is the hash of the last record.
 	tail   record.Hash
 	growth growth
 	pace   pace
+	crowd  crowd
 	// final says that Finish had been called when the last group was taken.
 	final bool
 }
@@ -246,6 +258,7 @@ func (l *Log) Close() error {
 	<-l.done
 	l.stop()
 	l.timer.Stop()
+	l.lateTimer.Stop()
 	l.signTimer.Stop()
 	l.group.Wait()
 

@@ -83,6 +83,9 @@ func open(ctx context.Context, options Options, lock *os.File) (*Log, error) {
 	l.stop = stop
 	l.timer = time.AfterFunc(time.Hour, l.laterDue)
 	l.timer.Stop()
+	l.lateTimer = time.AfterFunc(time.Hour, l.waitedEnough)
+	l.lateTimer.Stop()
+	l.enough = 1
 	l.group.Add(1)
 	notarising, stopNotary := context.WithCancel(context.WithoutCancel(ctx))
 	l.stopNotary = stopNotary
@@ -158,7 +161,7 @@ func begin(options Options) (identity, error) {
 	return id, writeFile(filepath.Join(options.Dir, keyFile), k.text)
 }
 
-// openActive opens the last segment for writing and zeroes its torn tail.
+// openActive opens the last segment for writing, without its torn tail.
 func (l *Log) openActive(torn bool) error {
 	l.active = l.segments[len(l.segments)-1]
 	file, err := l.options.Disk.Open(l.active.path)
@@ -166,9 +169,41 @@ func (l *Log) openActive(torn bool) error {
 		return err
 	}
 	l.active.file = file
-	if !torn {
-		return nil
+	if torn {
+		if err := l.cutTorn(); err != nil {
+			return errors.Join(err, file.Close())
+		}
 	}
+	before, err := l.beginWriting(l.active)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	l.chunk = newChunk(l.active, before, 0)
+	return nil
+}
+
+// beginWriting prepares a segment for groups, and returns what stands in it
+// from the last multiple of its block on.
+func (l *Log) beginWriting(s *segment) ([]byte, error) {
+	s.block = 1
+	if s.size%directBlock == 0 {
+		s.block = s.file.Align()
+	}
+	before := make([]byte, s.used%int64(s.block))
+	if len(before) == 0 {
+		return nil, nil
+	}
+	file, err := os.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	_, err = file.ReadAt(before, s.used-int64(len(before)))
+	return before, errors.Join(err, file.Close())
+}
+
+// cutTorn zeroes the torn tail of the segment that is written.
+func (l *Log) cutTorn() (err error) {
+	file := l.active.file
 	zeros := make([]byte, min(256<<10, l.active.size-l.active.used))
 	for at := l.active.used; at < l.active.size; at += int64(len(zeros)) {
 		if _, err = file.WriteAt(zeros[:min(int64(len(zeros)), l.active.size-at)], at); err != nil {
@@ -179,7 +214,7 @@ func (l *Log) openActive(torn bool) error {
 		err = file.Datasync()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot cut the torn tail: segment %q: %w", l.active.path, err), file.Close())
+		return fmt.Errorf("cannot cut the torn tail: segment %q: %w", l.active.path, err)
 	}
 	return nil
 }

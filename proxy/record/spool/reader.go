@@ -20,7 +20,7 @@ import (
 // for one goroutine.
 type Reader struct {
 	log    *Log
-	next   int64
+	place  place
 	notify chan struct{}
 
 	file *os.File
@@ -38,13 +38,15 @@ func (l *Log) NewReader(from int64) (*Reader, error) {
 	if from < 0 {
 		return nil, fmt.Errorf("cannot read records: negative index: %d", from)
 	}
-	r := &Reader{log: l, next: from, notify: make(chan struct{}, 1)}
+	r := &Reader{log: l, notify: make(chan struct{}, 1)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.readers == nil {
 		return nil, ErrClosed
 	}
+	r.place.next.Store(from)
 	l.readers[r] = struct{}{}
+	l.recent.enter(&r.place)
 	return r, nil
 }
 
@@ -53,6 +55,7 @@ func (r *Reader) Close() error {
 	r.log.mu.Lock()
 	delete(r.log.readers, r)
 	r.log.mu.Unlock()
+	r.log.recent.leave(&r.place)
 	return r.shut()
 }
 
@@ -71,13 +74,13 @@ func (r *Reader) shut() error {
 // ErrGone where the record asked for was deleted.
 func (r *Reader) Next(ctx context.Context, count, size int) ([]record.Record, error) {
 	for {
-		if r.log.durable.Load() > r.next {
+		if r.log.durable.Load() > r.place.next.Load() {
 			return r.read(count, size)
 		}
 		select {
 		case <-r.notify:
 		case <-r.log.done:
-			if r.log.durable.Load() <= r.next {
+			if r.log.durable.Load() <= r.place.next.Load() {
 				return nil, io.EOF
 			}
 		case <-ctx.Done():
@@ -90,8 +93,16 @@ func (r *Reader) Next(ctx context.Context, count, size int) ([]record.Record, er
 const usualRecord = 1280
 
 func (r *Reader) read(count, size int) ([]record.Record, error) {
+	if records, path, offset := r.log.recent.read(&r.place, r.log.identity.id, count, size); len(records) > 0 {
+		if r.file != nil && r.file.Name() == path {
+			r.at, r.offset = r.place.next.Load(), offset
+		}
+		return records, nil
+	}
+	next := r.place.next.Load()
+	defer func() { r.place.next.Store(next) }()
 	durable := r.log.durable.Load()
-	if err := r.seek(); err != nil {
+	if err := r.seek(next); err != nil {
 		return nil, err
 	}
 	if r.end >= 0 {
@@ -119,9 +130,9 @@ func (r *Reader) read(count, size int) ([]record.Record, error) {
 			if !r.begins(payload) {
 				return nil, corrupt(r.file.Name(), r.offset, "not record "+want.ID())
 			}
-			if r.at >= r.next {
+			if r.at >= next {
 				records = append(records, record.Record{Position: want, JSON: payload})
-				r.next++
+				next++
 			}
 			r.at++
 			r.offset += int64(frameHeader + len(payload))
@@ -146,14 +157,14 @@ func (r *Reader) begins(payload []byte) bool {
 	return bytes.HasPrefix(payload, r.head)
 }
 
-// seek opens the segment of the next record.
-func (r *Reader) seek() error {
+// seek opens the segment of a record.
+func (r *Reader) seek(next int64) error {
 	l := r.log
 	l.mu.Lock()
 	var at *segment
 	end := int64(-1)
 	for _, s := range l.segments {
-		if s.first > r.next {
+		if s.first > next {
 			end = s.first
 			break
 		}
@@ -162,7 +173,7 @@ func (r *Reader) seek() error {
 	if at == nil {
 		first := l.segments[0].first
 		l.mu.Unlock()
-		return fmt.Errorf("%w: record %d: the oldest kept is %d", ErrGone, r.next, first)
+		return fmt.Errorf("%w: record %d: the oldest kept is %d", ErrGone, next, first)
 	}
 	path, first := at.path, at.first
 	l.mu.Unlock()

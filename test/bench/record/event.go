@@ -6,7 +6,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -34,28 +33,36 @@ func event() *record.Event {
 	}
 }
 
-// session makes the records of one session.
+// session makes the records of one session. It is for one goroutine.
 type session struct {
-	name string
-	last atomic.Uint64
+	decided, done record.Event
 }
 
 func newSessions(n int) []*session {
 	all := make([]*session, n)
 	for i := range all {
-		all[i] = &session{name: fmt.Sprintf("s-%016x", i)}
+		decided := *event()
+		decided.Session, decided.OperationID, decided.Memo = fmt.Sprintf("s-%016x", i), 0, new(record.Memo)
+		done := decided
+		done.Type, done.Operation, done.Decision = record.OperationResult, nil, nil
+		done.Result = &record.Result{Outcome: "Succeeded", Rows: 1, Bytes: 14, Duration: 300 * time.Microsecond}
+		all[i] = &session{decided: decided, done: done}
 	}
 	return all
 }
 
+// start makes the first record.
+func (s *session) start() record.Event {
+	begun := s.done
+	begun.Type, begun.Result = record.SessionStart, nil
+	return begun
+}
+
 // next makes the two records of the next operation.
 func (s *session) next() (decided, done record.Event) {
-	decided = *event()
-	decided.Session, decided.OperationID = s.name, s.last.Add(1)
-	done = decided
-	done.Type, done.Operation, done.Decision = record.OperationResult, nil, nil
-	done.Result = &record.Result{Outcome: "Succeeded", Rows: 1, Bytes: 14, Duration: 300 * time.Microsecond}
-	return decided, done
+	s.decided.OperationID++
+	s.done.OperationID++
+	return s.decided, s.done
 }
 
 // recordSize is the size of the event's record in bytes.

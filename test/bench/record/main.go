@@ -35,6 +35,8 @@ type settings struct {
 	pause    time.Duration
 	rounds   int
 	peers    string
+	// only is what the names of the kinds of run that are made begin with.
+	only string
 }
 
 func main() {
@@ -48,6 +50,7 @@ func main() {
 	flag.StringVar(&writers, "writers", "1,16,256", "numbers of concurrent writers")
 	flag.DurationVar(&s.pause, "pause", 10*time.Millisecond, "what each writer of the paced run waits between records, as for its target's answer; no such run where 0")
 	flag.StringVar(&s.peers, "peers", "", "program that runs other libraries, built of test/bench/record/peers; none where empty")
+	flag.StringVar(&s.only, "only", "", "only the kinds of run whose name begins so, such as operations, and the disk")
 	flag.StringVar(&profile, "cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
 	var err error
@@ -98,6 +101,7 @@ func bench(ctx context.Context, s settings) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
 	size := recordSize()
 	rows := kinds(ctx, s, root, size)
+	rows = slices.DeleteFunc(rows, func(r *row) bool { return r.disk != nil && !strings.HasPrefix(r.name, s.only) })
 	before := load1()
 	for round := range s.rounds {
 		for _, r := range rows {

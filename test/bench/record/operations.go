@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/proxy/record"
@@ -23,6 +22,9 @@ import (
 // fileSink is the name of the sink that operations are delivered to.
 const fileSink = "file"
 
+// projection is the name of the reader that shows sessions.
+var projection = spool.ReaderName("show")
+
 // followEvery is how often the projection on AuditSession objects reads.
 const followEvery = 50 * time.Millisecond
 
@@ -34,14 +36,14 @@ func operations(ctx context.Context, root string, s load.Settings) (_ load.Resul
 	dir := filepath.Join(root, "operations")
 	disk := &countingDisk{Disk: spool.OSDisk()}
 	log, err := spool.Open(ctx, spool.Options{
-		Dir: filepath.Join(dir, "log"), MaxBytes: 8 << 30, SegmentBytes: spool.DefaultSegmentBytes, Disk: disk, Sinks: []string{fileSink},
+		Dir: filepath.Join(dir, "log"), MaxBytes: 8 << 30, SegmentBytes: spool.DefaultSegmentBytes, Disk: disk, Sinks: []string{fileSink, projection},
 	})
 	if err != nil {
 		return load.Result{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var group sync.WaitGroup
-	follow, err := log.NewReader(0)
+	follow, err := log.NewFeed(projection)
 	if err != nil {
 		return load.Result{}, errors.Join(err, log.Close())
 	}
@@ -61,10 +63,16 @@ func operations(ctx context.Context, root string, s load.Settings) (_ load.Resul
 	group.Go(func() { followErr = project(ctx, follow) })
 	group.Go(func() { shipErr = shipper.Run(ctx) })
 
-	sessions := newSessions(s.Writers)
-	var turn atomic.Int64
+	free := make(chan *session, s.Writers)
+	for _, session := range newSessions(s.Writers) {
+		if _, err := log.Append(ctx, session.start()); err != nil {
+			return load.Result{}, errors.Join(err, log.Close())
+		}
+		free <- session
+	}
 	result, err := load.Run(s, func() error {
-		session := sessions[turn.Add(1)%int64(len(sessions))]
+		session := <-free
+		defer func() { free <- session }()
 		decided, done := session.next()
 		if _, err := log.Append(ctx, decided); err != nil {
 			return err
@@ -77,11 +85,11 @@ func operations(ctx context.Context, root string, s load.Settings) (_ load.Resul
 }
 
 // project reads as the projection does, to the log's end.
-func project(ctx context.Context, reader *spool.Reader) error {
+func project(ctx context.Context, feed *spool.Feed) error {
 	const count = 1024
 	var brief record.Brief
 	for {
-		records, err := reader.Next(ctx, count, 1<<20)
+		records, err := feed.Next(ctx, count, 1<<20)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -92,6 +100,9 @@ func project(ctx context.Context, reader *spool.Reader) error {
 			if _, err := brief.Decode(r.JSON); err != nil {
 				return err
 			}
+		}
+		if err := feed.Acknowledge(records[len(records)-1].Position.Index + 1); err != nil {
+			return err
 		}
 		if len(records) < count {
 			<-time.After(followEvery)
