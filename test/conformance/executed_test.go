@@ -23,11 +23,13 @@ var (
 	statement = regexp.MustCompile(`(?s)^(?:statement|execute (?:fetch from )?[^:]*): (.*)$`)
 )
 
-// What the proxy itself sends in a session, before the caller is in: for the
-// search path, and a comment to see whether the target has said something unasked.
+// What the proxy itself sends in a session: before the caller is in, for the
+// role and the search path, and a comment to see whether the target has said
+// something unasked; later, its own questions under a name that is kept from clients.
 const (
 	ownPing      = "-- ping"
-	ownStatement = "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, n) ORDER BY n"
+	ownStatement = "SELECT s FROM pg_catalog.unnest(pg_catalog.array_prepend(current_user, pg_catalog.current_schemas(true))) WITH ORDINALITY AS u(s, n) ORDER BY n"
+	ownQuestion  = "execute doorward_refused_names/doorward_refused_names: "
 )
 
 const sessionTail = 16
@@ -56,8 +58,9 @@ func executedBy(log, user string) map[string][]string {
 		if found[session] == nil {
 			found[session] = []string{}
 		}
-		m := statement.FindStringSubmatch(strings.Join(entry, "\n"))
-		if len(m) == 0 || m[1] == ownStatement && len(found[session]) == 0 {
+		text := strings.Join(entry, "\n")
+		m := statement.FindStringSubmatch(text)
+		if len(m) == 0 || strings.HasPrefix(text, ownQuestion) || m[1] == ownStatement && len(found[session]) == 0 {
 			return
 		}
 		found[session] = append(found[session], m[1])
