@@ -144,7 +144,7 @@ func readWorld(t *testing.T, file string) (World, map[string]SinkSecret) {
 
 // maskKey derives a key that is easily found in what must not hold it.
 func maskKey(uid types.UID) (snapshot.MaskKey, error) {
-	return snapshot.NewMaskKey([]byte(fmt.Sprintf("canary%26s", uid))) //nolint:gocritic // padded
+	return snapshot.NewMaskKey([]byte(fmt.Sprintf("canary%26s", uid)))
 }
 
 func readObject(world *World, secrets map[string]SinkSecret, kind string, data []byte) error {

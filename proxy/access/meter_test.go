@@ -166,7 +166,7 @@ func TestExhaustedWindowRefusesBefore(t *testing.T) {
 		}
 		ending.Done(record.Result{Outcome: "Succeeded"})
 		for range 40 { // the gate wants proof of freshness meanwhile
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 			w.gate.Heartbeat(0)
 		}
 		w.permit(g).Done(record.Result{Outcome: "Succeeded"})
@@ -182,13 +182,10 @@ func TestWindowIsOneCallers(t *testing.T) {
 	var taken atomic.Int64
 	var permits []*Permit
 	for range 8 {
-		g := w.authorize()
-		defer g.Close("")
-		permits = append(permits, w.permit(g))
+		permits = append(permits, w.permit(w.authorize()))
 	}
 	var group sync.WaitGroup
 	for _, permit := range permits {
-		defer permit.Done(record.Result{})
 		group.Go(func() {
 			for permit.Meter().Take(1, 10) == nil {
 				taken.Add(1)
@@ -198,6 +195,10 @@ func TestWindowIsOneCallers(t *testing.T) {
 	group.Wait()
 	if got := taken.Load(); got != 1000 {
 		t.Errorf("8 sessions took %d rows, want 1000", got)
+	}
+	for _, permit := range permits {
+		permit.Done(record.Result{})
+		permit.grant.Close("")
 	}
 	for name, change := range map[string]func(*identity.Principal){
 		"Subject": func(p *identity.Principal) { p.Subject = "2" },

@@ -124,7 +124,7 @@ func TestWindowTableIsBounded(t *testing.T) {
 		if table.find(key(0)) != first {
 			t.Fatal("a window in use was lost")
 		}
-		time.Sleep(11 * time.Second) // the bubble's clock
+		<-time.After(11 * time.Second) // the bubble's clock
 		if w := table.find(key(-1)); w == nil {
 			t.Fatal("empty windows did not make room")
 		}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,10 +32,13 @@ func canaryKey(t *testing.T) MaskKey {
 
 // shows says in which form a text holds the canary, or nothing.
 func shows(text string) string {
-	decimal := strings.Trim(fmt.Sprint([]byte(maskCanary)), "[]")
+	var numbers []string
+	for i := range len(maskCanary) {
+		numbers = append(numbers, strconv.Itoa(int(maskCanary[i])))
+	}
 	for form, value := range map[string]string{
 		"bytes": maskCanary, "base64": base64.StdEncoding.EncodeToString([]byte(maskCanary)), "hex": hex.EncodeToString([]byte(maskCanary)),
-		"numbers": decimal, "JSON numbers": strings.ReplaceAll(decimal, " ", ","),
+		"numbers": strings.Join(numbers, " "), "JSON numbers": strings.Join(numbers, ","),
 	} {
 		if strings.Contains(strings.ToLower(text), strings.ToLower(value)) {
 			return form
