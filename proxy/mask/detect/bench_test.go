@@ -5,6 +5,7 @@ package detect
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -36,6 +37,14 @@ func BenchmarkAppend(b *testing.B) {
 				}
 			})
 		}
+		// What the scanner is instead of.
+		b.Run(name+"/regexp-email", func(b *testing.B) {
+			expression := regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}`)
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				expression.FindAllIndex(text, -1)
+			}
+		})
 		set := New(every...)
 		room := make([]byte, 0, 2*len(text))
 		b.Run(name+"/scanner", func(b *testing.B) {
