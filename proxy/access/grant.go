@@ -35,6 +35,7 @@ type Grant struct {
 	ctx    context.Context //nolint:containedctx // the session's own life, ended by End with its cause
 	cancel context.CancelCauseFunc
 	active atomic.Int64 // unix nanoseconds of the last operation
+	awaits atomic.Bool  // what runs waits for the caller
 
 	// masks caches the caller's masks under one state; unmasked are none, of opened.
 	masks    atomic.Pointer[maskState]
@@ -137,25 +138,6 @@ func (g *Grant) bound(st *state) {
 		quiet := time.Since(time.Unix(0, g.active.Load()))
 		g.idleTimer = time.AfterFunc(g.idle-quiet, g.checkIdle)
 	}
-}
-
-// checkIdle ends the session once nothing was decided for the bound while
-// nothing ran. One timer that re-arms itself costs the hot path one store.
-func (g *Grant) checkIdle() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || g.idle <= 0 {
-		return
-	}
-	quiet := time.Since(time.Unix(0, g.active.Load()))
-	if len(g.open) > 0 {
-		quiet = 0
-	}
-	if quiet < g.idle {
-		g.idleTimer.Reset(g.idle - quiet)
-		return
-	}
-	g.End(ErrIdle)
 }
 
 // stopTimers stops both timers. mu is held.

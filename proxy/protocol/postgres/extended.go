@@ -288,6 +288,7 @@ func (s *session) awaitCopy(ctx context.Context, e *expected) error {
 	})
 	if err == nil {
 		s.copyMessage = e
+		s.grant.Awaits(s.copying)
 	}
 	return err
 }
@@ -310,11 +311,13 @@ func (s *session) copyRequest(ctx context.Context, kind byte, raw []byte) error 
 	if ended {
 		// The target gave up the COPY.
 		s.copying, s.copyFailed = false, true
+		s.grant.Awaits(false)
 		return s.request(ctx, kind, raw)
 	}
 	switch kind {
 	case msgCopyData:
 		_, err := s.toTarget.Write(raw)
+		s.grant.Awaits(true)
 		return err
 	case msgCopyDone, msgCopyFail:
 		s.mu.Lock()

@@ -34,7 +34,7 @@ func (s *session) part(cause error) string {
 	case errors.Is(cause, errTarget):
 		refusal = &access.Refusal{Reason: access.ReasonUnavailable, Code: stateProtocolViolation, Message: "the session was ended: " + cause.Error()}
 	case s.grant.Context().Err() != nil, s.ended(cause):
-		refusal = &access.Refusal{Reason: access.ReasonSessionEnded, Message: cause.Error()}
+		refusal = &access.Refusal{Reason: access.ReasonSessionEnded, Code: endCode(cause), Message: cause.Error(), Hint: endHint(cause)}
 	default:
 		var network net.Error
 		if errors.As(cause, &network) {
@@ -44,6 +44,25 @@ func (s *session) part(cause error) string {
 	}
 	s.farewell(refusal)
 	return refusal.Message
+}
+
+// endCode is the SQLSTATE of a session's end; a session that was idle has the
+// server's own.
+func endCode(cause error) string {
+	if errors.Is(cause, access.ErrIdle) {
+		return stateIdleSession
+	}
+	return stateAdminShutdown
+}
+
+func endHint(cause error) string {
+	switch {
+	case errors.Is(cause, access.ErrIdle):
+		return "Connect again. Sessions of this Connection may be silent for as long as its spec.session.idleTimeoutSeconds."
+	case errors.Is(cause, access.ErrExpired):
+		return "Connect again, with a new token where yours has expired. Sessions last as long as the token, and the Connection's spec.session.maxDurationSeconds."
+	}
+	return ""
 }
 
 // ended says whether a cause is the end of the context that Serve was given.
