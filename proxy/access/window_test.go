@@ -31,7 +31,11 @@ func TestWindowHoldsInEverySpan(t *testing.T) {
 		now := time.Duration(random.Int64N(int64(time.Hour)))
 		refused := 0
 		for range 300 {
-			now += time.Duration(random.Int64N(int64(span / 8)))
+			step := span / 8
+			if random.IntN(10) == 0 {
+				step = span * 5 / 4
+			}
+			now += time.Duration(random.Int64N(int64(step)))
 			rows, bytes := random.Int64N(20), random.Int64N(200)
 			switch _, says := w.take(now, limit, rows, bytes); says {
 			case fits:
