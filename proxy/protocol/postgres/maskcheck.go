@@ -13,25 +13,34 @@ import (
 // checkMasks says whether an operation's answer can be masked under the rules,
 // and notes whether masks touch it.
 func (s *session) checkMasks(op *operation, rules mask.Rules) error {
-	op.touched, op.masks = false, nil
+	op.touched, op.masks, op.shows = false, nil, nil
 	if rules.Empty() {
 		return nil
 	}
 	op.masks = s.maskSet(rules, op.catalog)
 	all := []*sql.Statement{op.statement.Statement}
+	rows := 0 // where the statements begin whose rows come
 	if cursor := op.statement.Effects.Fetches; cursor != "" {
 		declared := s.cursors[cursor]
 		if len(declared) == 0 {
 			return fmt.Errorf("cursor %q was not declared by a statement of this session, so its rows cannot be masked", cursor)
 		}
 		all = append(all, declared...)
+		rows = 1
 	}
-	for _, st := range all {
+	for i, st := range all {
 		found := s.verdicts.of(st, op.masks)
 		if found.err != nil {
 			return found.err
 		}
 		op.touched = op.touched || found.touched
+		if i >= rows {
+			op.shows = append(op.shows, found.shows)
+		}
+		if op.statement.Effects.CopyOut && !found.shows.Clear() {
+			return &sql.Error{SQLSTATE: sql.StateInsufficientPrivilege, Message: "copy data has masked columns",
+				Hint: "Select the columns instead, or leave them out."}
+		}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 type verdict struct {
 	err     error
 	touched bool
+	shows   *sql.Disclosure
 }
 
 // verdicts belong to one set of masks.
@@ -35,7 +36,7 @@ func (v *verdicts) of(st *sql.Statement, masks *sql.MaskSet) verdict {
 	}
 	found, ok := v.known[st]
 	if !ok {
-		if found.err = st.CheckMaskSet(masks); found.err == nil {
+		if found.shows, found.err = st.Disclose(masks); found.err == nil {
 			found.touched = touches(st, masks)
 		}
 		v.known[st] = found
@@ -52,6 +53,7 @@ type lastResult struct {
 	// plan is the one for planned under masks; planned is nil where there is none.
 	planned *columns
 	masks   *sql.MaskSet
+	shows   *sql.Disclosure
 	plan    *rowPlan
 }
 
@@ -73,13 +75,13 @@ func (s *session) columnsOf(content []byte) (*columns, error) {
 // catalog knows where all columns come from.
 func (s *session) planOf(ctx context.Context, op *operation, cols *columns) (*rowPlan, error) {
 	last := &s.last
-	if last.planned == cols && last.masks == op.masks {
+	if last.planned == cols && last.masks == op.masks && len(op.shows) == 1 && last.shows == op.shows[0] {
 		return last.plan, nil
 	}
 	plan, err := s.plan(ctx, op, cols)
-	last.planned, last.masks, last.plan = nil, nil, nil
-	if err == nil && op.masks != nil && op.catalog.knows(cols) {
-		last.planned, last.masks, last.plan = cols, op.masks, plan
+	last.planned, last.masks, last.shows, last.plan = nil, nil, nil, nil
+	if err == nil && op.masks != nil && len(op.shows) == 1 && op.catalog.knows(cols) {
+		last.planned, last.masks, last.shows, last.plan = cols, op.masks, op.shows[0], plan
 	}
 	return plan, err
 }

@@ -29,6 +29,9 @@ type operation struct {
 	catalog   *loaded
 	// masks is what the rules come to over the catalog; nil where they are empty.
 	masks *sql.MaskSet
+	// shows is what the rows that come hold of masked columns: one for each
+	// statement that they may be of.
+	shows []*sql.Disclosure
 	// touched says that the statement reaches relations with masked columns,
 	// so that errors and notices may hold masked values.
 	touched bool
@@ -257,11 +260,18 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 		ask.Hold = s.hold
 	}
 	permit, err := s.grant.Decide(s.holdable(ctx), ask)
+	held := s.holding.watching != nil
 	s.release()
 	if err != nil {
 		return nil, err
 	}
 	op.permit, op.rules, op.answer = permit, permit.Masks(), permit.Answer()
+	if held {
+		if err := s.standing(ctx, op); err != nil {
+			op.done(dropped, "")
+			return nil, err
+		}
+	}
 	s.wantColumns = !op.rules.Empty() || op.answer.Room() > 0
 	return op, nil
 }

@@ -65,7 +65,12 @@ type rowPlan struct {
 type method struct {
 	policy.Method
 	text bool
+	// whole values depend on masked ones: each becomes the same, NULL too.
+	whole bool
 }
+
+// maskedWhole stands for what a masked value was computed into.
+const maskedWhole = "[masked]"
 
 // The types whose values are characters, in text and binary format alike
 // (pg_type.dat): bpchar, varchar, text, name, unknown.
@@ -104,19 +109,33 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 		if known {
 			// The mask may be that of a parent, a partition or the column
 			// that this one is computed from.
+			whole := false
 			if from, found := masks.Masked(c.relation, source); found {
-				source, c.relation = from.Column, from.Relation
+				source, c.relation, whole = from.Column, from.Relation, from.Whole
 			}
 			field = cat.name(c.relation, source)
 			var found mask.Field
 			found, masked = op.rules.Field(field)
 			how = found.Method
+			p.methods[i] = &method{Method: how, text: slices.Contains(textTypes, c.typ), whole: whole}
 		}
 		if !masked {
+			p.methods[i] = nil
 			continue
 		}
-		p.methods[i] = &method{Method: how, text: slices.Contains(textTypes, c.typ)}
+		if p.methods[i] == nil {
+			p.methods[i] = &method{Method: how, text: slices.Contains(textTypes, c.typ)}
+		}
 		p.fields = append(p.fields, field)
+	}
+	for _, d := range op.shows {
+		outputs, err := d.Columns(len(cols.list))
+		if err != nil {
+			return nil, err
+		}
+		for i, o := range outputs {
+			p.shown(i, o, cat, cols.list[i])
+		}
 	}
 	if len(p.fields) == 0 {
 		return nil, nil //nolint:nilnil // no plan masks nothing
@@ -124,6 +143,23 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 	slices.Sort(p.fields)
 	p.fields = slices.Compact(p.fields)
 	return p, nil
+}
+
+// shown adds what a statement was found to show in a column, besides what the
+// target says of its origin.
+func (p *rowPlan) shown(i int, o sql.Output, cat *loaded, c column) {
+	if o.Kind == sql.Clear {
+		return
+	}
+	field := cat.name(o.Source.Relation, o.Source.Column)
+	p.fields = append(p.fields, field)
+	found, masked := p.rules.Field(field)
+	switch {
+	case o.Kind == sql.Derived || !masked:
+		p.methods[i] = &method{text: slices.Contains(textTypes, c.typ), whole: true}
+	case p.methods[i] == nil:
+		p.methods[i] = &method{Method: found.Method, text: slices.Contains(textTypes, c.typ)}
+	}
 }
 
 // column finds the name of a column.
@@ -154,8 +190,10 @@ func maskedColumns(rules mask.Rules, cat *loaded) sql.MaskedColumns {
 		var names []sql.MaskedColumn
 		prefix := relation.String() + "."
 		for _, c := range relation.Columns {
-			if _, masked := rules.Field(prefix + c.Name); masked {
-				names = append(names, sql.MaskedColumn{Name: c.Name})
+			if f, masked := rules.Field(prefix + c.Name); masked {
+				names = append(names, sql.MaskedColumn{
+					Name: c.Name, Derived: f.Derived, Predicates: f.Predicates, Method: fmt.Sprint(f.Method),
+				})
 			}
 		}
 		return names
@@ -337,6 +375,14 @@ func (p *rowPlan) mask(content []byte) (row []byte, values int64, err error) {
 			return nil, 0, fmt.Errorf("%w: row: %w", errTarget, b.err)
 		}
 		null := length == -1
+		if how != nil && how.whole {
+			values++
+			if null = !how.text; !null {
+				out = binary.BigEndian.AppendUint32(out, uint32(len(maskedWhole)))
+				out = append(out, maskedWhole...)
+				continue
+			}
+		}
 		if how != nil && !null {
 			values++
 			if !how.text {

@@ -18,7 +18,6 @@ func (a *analysis) ddl(kind string, plain bool) {
 	a.out.Kind = kind
 	a.out.Effects.IsDDL = true
 	a.out.Effects.ReadOnly = false
-	a.facts.opaque = kind
 	if !plain {
 		a.facts.kind = kind
 	}
@@ -40,7 +39,6 @@ func (a *analysis) definition(n ast.Node) {
 	case *ast.ViewStmt:
 		a.ddl("CREATE VIEW", true)
 		a.create(s.View)
-		a.labelList(s.Aliases)
 		a.statement(s.Query, nil, false)
 	case *ast.IndexStmt:
 		a.ddl("CREATE INDEX", true)

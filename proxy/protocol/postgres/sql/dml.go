@@ -30,9 +30,6 @@ func (a *analysis) insert(s *ast.InsertStmt, parent *scope) {
 func (a *analysis) onConflict(c *ast.OnConflictClause, t target, level *scope) {
 	// excluded is the row proposed by the caller; it hides nothing.
 	inner := &scope{parent: level, items: []*fromItem{{alias: "excluded"}}}
-	if c.Infer == nil || c.Infer.Conname != "" {
-		a.facts.arbiter = append(a.facts.arbiter, relOID(t))
-	}
 	if c.Infer != nil {
 		a.list(c.Infer.IndexElems, level)
 		a.expr(c.Infer.WhereClause, level)
@@ -41,13 +38,6 @@ func (a *analysis) onConflict(c *ast.OnConflictClause, t target, level *scope) {
 		a.eachAccess(ActionUpdate, t, a.assigned(c.TargetList, inner))
 	}
 	a.expr(c.WhereClause, inner)
-}
-
-func relOID(t target) uint32 {
-	if t.rel == nil {
-		return 0
-	}
-	return t.rel.OID
 }
 
 func (a *analysis) update(s *ast.UpdateStmt, parent *scope) {
@@ -151,7 +141,6 @@ func (a *analysis) assigned(l *ast.NodeList, level *scope) []string {
 			continue
 		}
 		out = append(out, t.Name)
-		a.facts.writes = append(a.facts.writes, t.Name)
 		a.expr(t.Val, level)
 		a.list(t.Indirection, level)
 	}
@@ -172,9 +161,7 @@ func (a *analysis) into(c *ast.IntoClause, level *scope) {
 	if c == nil {
 		return
 	}
-	a.facts.opaque = "a table made from a query"
 	a.create(c.Rel)
-	a.labelList(c.ColNames)
 	a.list(c.Options, level)
 	if !isNilNode(c.ViewQuery) {
 		a.statement(c.ViewQuery, nil, false)
@@ -187,7 +174,6 @@ func (a *analysis) create(v *ast.RangeVar) {
 		return
 	}
 	a.out.Effects.IsDDL = true
-	a.facts.labels = append(a.facts.labels, v.RelName)
 	if v.RelPersistence == ast.RELPERSISTENCE_TEMP || isTempSchema(v.SchemaName) {
 		a.access(ActionCreate, catalog.TempSchema+"."+v.RelName, nil)
 		a.out.Effects.CreatesTemp = append(a.out.Effects.CreatesTemp, v.RelName)

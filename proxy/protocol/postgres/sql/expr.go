@@ -18,7 +18,7 @@ func (a *analysis) expr(n ast.Node, level *scope) {
 		a.statement(n, level, false)
 		return
 	case *ast.ColumnRef:
-		a.columnRef(n, level, useOther)
+		a.columnRef(n, level)
 		return
 	case *ast.RangeVar:
 		if t, ok := a.relation(n); ok {
@@ -48,10 +48,6 @@ func (a *analysis) expr(n ast.Node, level *scope) {
 		if n.Colno > 1 {
 			return // the source is shared by all columns of the assignment
 		}
-	case *ast.ResTarget:
-		if n.Name != "" {
-			a.facts.labels = append(a.facts.labels, n.Name)
-		}
 	case *ast.Alias:
 		return
 	default:
@@ -72,22 +68,21 @@ func (a *analysis) list(l *ast.NodeList, level *scope) {
 }
 
 // columnRef notes a reference to a column, a row or a star.
-func (a *analysis) columnRef(n *ast.ColumnRef, level *scope, u use) *columnUse {
+func (a *analysis) columnRef(n *ast.ColumnRef, level *scope) {
 	if a.seen[n] {
-		return nil
+		return
 	}
 	a.seen[n] = true
-	c := &columnUse{scope: level, use: u}
+	c := &columnUse{scope: level}
 	if n.Fields != nil {
 		a.fields(n.Fields.Items, c, level)
 	}
 	if parts := len(c.fields); parts > 3 || parts == 3 && c.star {
 		a.fail(refuse(StateFeatureNotSupported, "Write schema.relation.column, or use an alias.",
 			"cross-database references are not forwarded: %q", c.fields[0]))
-		return nil
+		return
 	}
-	a.facts.uses = append(a.facts.uses, c)
-	return c
+	a.uses = append(a.uses, c)
 }
 
 // fields reads the parts of a reference. The parser keeps subscripts in the
@@ -105,7 +100,7 @@ func (a *analysis) fields(items []ast.Node, c *columnUse, level *scope) {
 		case *ast.A_Star:
 			c.star = !subscript
 		case *ast.A_Indices:
-			subscript, c.use = true, useOther
+			subscript = true
 			a.expr(f, level)
 		default:
 			a.unknownNode(f)
@@ -116,7 +111,7 @@ func (a *analysis) fields(items []ast.Node, c *columnUse, level *scope) {
 // attributeCalls finds functions called in attribute notation: t.f means f(t)
 // where t has no column f. It runs after the walk, when all levels are known.
 func (a *analysis) attributeCalls() {
-	for _, u := range a.facts.uses {
+	for _, u := range a.uses {
 		if u.star || len(u.fields) < 2 {
 			continue
 		}

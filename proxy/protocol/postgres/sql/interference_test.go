@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
 
 // generator makes random queries over the shop, most of them valid, many of
@@ -222,12 +224,13 @@ func TestMaskedValuesDoNotInterfere(t *testing.T) {
 	for range 4000 {
 		text := g.statement()
 		s, err := one(t, text, options())
-		if err != nil || s.CheckMaskSet(m) != nil || !s.TouchesMasked(m) {
+		if err != nil || !s.TouchesMasked(m) {
 			continue
 		}
-		// Object identifiers differ in the twin: the first run tells what is
-		// masked.
-		hidden := map[int]bool{}
+		d, err := s.Disclose(m)
+		if err != nil {
+			continue
+		}
 		accepted++
 		if accepted > 400 {
 			break
@@ -244,12 +247,16 @@ func TestMaskedValuesDoNotInterfere(t *testing.T) {
 			valid++
 			var b strings.Builder
 			for _, r := range results {
+				if len(r.FieldDescriptions) == 0 {
+					continue
+				}
+				outputs, err := d.Columns(len(r.FieldDescriptions))
+				if err != nil {
+					t.Errorf("%q: %v", text, err)
+				}
 				for _, row := range r.Rows {
-					for i, f := range r.FieldDescriptions {
-						if masked(t, m, f.TableOID, f.TableAttributeNumber) {
-							hidden[i] = true
-						}
-						if hidden[i] {
+					for i, o := range outputs {
+						if o.Kind != sql.Clear {
 							continue
 						}
 						if strings.Contains(string(row[i]), canary) {

@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
@@ -30,7 +33,9 @@ func maskSet(tb testing.TB) *sql.MaskSet {
 	return sql.NewMaskSet(shopCatalog(tb), masks(tb))
 }
 
-func TestChecklist18Evasions(t *testing.T) {
+// TestChecklist18Refusals: with masks that allow nothing, a masked value may
+// reach the caller through plain output columns only.
+func TestChecklist18Refusals(t *testing.T) {
 	t.Parallel()
 	if len(evasions) < 80 {
 		t.Fatalf("only %d evasions", len(evasions))
@@ -45,16 +50,16 @@ func TestChecklist18Evasions(t *testing.T) {
 			}
 			continue
 		}
-		err = s.CheckMaskSet(m)
+		err = undisclosed(s, m)
 		var refusal *sql.Error
 		if !errors.As(err, &refusal) {
 			t.Errorf("%q: got %v, want a refusal", text, err)
 			continue
 		}
-		if refusal.Hint == "" || refusal.SQLSTATE != sql.StateInsufficientPrivilege {
+		if refusal.Hint == "" || refusal.SQLSTATE != sql.StateInsufficientPrivilege && refusal.SQLSTATE != sql.StateUndefinedColumn {
 			t.Errorf("%q: refusal without remedy or with another state: %+v", text, refusal)
 		}
-		if strings.Contains(text, "customers") && s.CheckMasks(nil) != nil {
+		if strings.Contains(text, "customers") && undisclosed(s, sql.NewMaskSet(shopCatalog(t), nil)) != nil {
 			t.Errorf("%q: refused without any mask", text)
 		}
 	}
@@ -72,73 +77,104 @@ func TestHonestQueriesRunUnderMasks(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if err := s.CheckMaskSet(m); err != nil {
+		if err := undisclosed(s, m); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
 
-// TestAcceptedStatementsShowNoMaskedValue runs what is accepted on the real
-// server, masks by the origin it reports, and looks for values that must not
-// be seen.
-func TestAcceptedStatementsShowNoMaskedValue(t *testing.T) {
-	m := maskSet(t)
+// stances are what masks may allow.
+var stances = map[string]struct{ derived, predicates bool }{
+	"Neither": {}, "Derived": {derived: true}, "Predicates": {predicates: true}, "Both": {true, true},
+}
+
+// TestChecklist18Evasions runs on the real server whatever is accepted, under
+// masks of every stance, and looks for masked values in columns that are clear.
+func TestChecklist18Evasions(t *testing.T) {
 	conn := connect(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	unmasked := 0
-	for _, text := range append(append([]string{}, honest...), evasions...) {
-		s, err := one(t, text, options())
-		if err != nil || s.Effects.CopyOut || s.Effects.CopyIn {
-			continue
-		}
-		accepted := s.CheckMaskSet(m) == nil
-		if _, err := conn.Exec(ctx, "BEGIN").ReadAll(); err != nil {
-			t.Fatal(err)
-		}
-		results, err := conn.Exec(ctx, text).ReadAll()
-		if _, end := conn.Exec(ctx, "ROLLBACK").ReadAll(); end != nil {
-			t.Fatal(end)
-		}
-		if err != nil && accepted {
-			t.Errorf("%q: accepted, but the server says: %v", text, err)
-		}
-		if err != nil || !accepted {
-			if err == nil {
-				unmasked++
+	all := slices.Concat(honest, masked, evasions)
+	for stance, allow := range stances {
+		m := sql.NewMaskSet(shopCatalog(t), masksOf(t, allow.derived, allow.predicates))
+		ran := 0
+		for _, text := range all {
+			s, err := one(t, text, options())
+			if err != nil || s.Effects.CopyIn {
+				continue
 			}
-			continue
-		}
-		for _, r := range results {
-			for i, f := range r.FieldDescriptions {
-				if masked(t, m, f.TableOID, f.TableAttributeNumber) {
-					continue
-				}
-				for _, row := range r.Rows {
-					if strings.Contains(string(row[i]), canary) {
-						t.Errorf("%q: column %d shows a masked value: %q", text, i, row[i])
-					}
-				}
+			d, err := s.Disclose(m)
+			if err != nil {
+				continue
+			}
+			rows, err := shownBy(ctx, conn, d, s, text)
+			if err != nil {
+				t.Errorf("%s: %q: %v", stance, text, err)
+			}
+			if rows >= 0 {
+				ran++
 			}
 		}
-	}
-	if unmasked < 50 {
-		t.Errorf("only %d of the evasions are valid SQL on the server", unmasked)
+		if ran < 100 {
+			t.Errorf("%s: only %d statements ran", stance, ran)
+		}
 	}
 }
 
-func masked(tb testing.TB, m *sql.MaskSet, table uint32, number uint16) bool {
-	tb.Helper()
-	rel, ok := shopCatalog(tb).Relation(table)
-	if !ok {
-		return false
+// shownBy runs a statement in a transaction that is undone, and says how many
+// rows came, -1 where the server refuses it. The error names a masked value in
+// a column that should hold none.
+func shownBy(ctx context.Context, conn *pgconn.PgConn, d *sql.Disclosure, s *sql.Statement, text string) (int, error) {
+	if _, err := conn.Exec(ctx, "BEGIN").ReadAll(); err != nil {
+		return 0, err
 	}
-	column, ok := rel.ColumnByNumber(int16(number))
-	if !ok {
-		return false
+	defer func() { _, _ = conn.Exec(ctx, "ROLLBACK; DEALLOCATE ALL").ReadAll() }()
+	if s.Effects.CopyOut {
+		var b strings.Builder
+		if _, err := conn.CopyTo(ctx, &b, text); err != nil {
+			return -1, nil //nolint:nilerr // the server's own refusal
+		}
+		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		for _, line := range lines {
+			fields := strings.Split(line, "\t")
+			if err := clearFields(d, len(fields), func(i int) string { return fields[i] }); err != nil {
+				return 0, err
+			}
+		}
+		return len(lines), nil
 	}
-	_, yes := m.Masked(table, column.Name)
-	return yes
+	results, err := conn.Exec(ctx, text).ReadAll()
+	if err != nil {
+		return -1, nil //nolint:nilerr // the server's own refusal
+	}
+	rows := 0
+	for _, r := range results {
+		if n := len(r.FieldDescriptions); n > 0 {
+			if _, err := d.Columns(n); err != nil {
+				return 0, err
+			}
+		}
+		for _, row := range r.Rows {
+			rows++
+			if err := clearFields(d, len(row), func(i int) string { return string(row[i]) }); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return rows, nil
+}
+
+func clearFields(d *sql.Disclosure, n int, field func(int) string) error {
+	outputs, err := d.Columns(n)
+	if err != nil {
+		return err
+	}
+	for i, o := range outputs {
+		if o.Kind == sql.Clear && strings.Contains(field(i), canary) {
+			return fmt.Errorf("column %d shows a masked value: %q", i, field(i))
+		}
+	}
+	return nil
 }
 
 // TestMaskedContexts puts a masked column into every place of a statement that
@@ -154,13 +190,13 @@ func TestMaskedContexts(t *testing.T) {
 		"SELECT sum(1) OVER (PARTITION BY %s) FROM customers c", "SELECT sum(1) OVER (ORDER BY c.id RANGE length(%s) PRECEDING) FROM customers c",
 		"SELECT string_agg('x', '' ORDER BY %s) FROM customers c", "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY %s) FROM customers c",
 		"SELECT c.id FROM customers c, LATERAL generate_series(1, length(%s)) g",
-		"SELECT c.id FROM customers c, LATERAL (SELECT %s AS z) g", "SELECT ARRAY[1, length(%s)] FROM customers c",
+		"SELECT ARRAY[1, length(%s)] FROM customers c",
 		"SELECT (ARRAY[1])[length(%s)] FROM customers c", "SELECT (ARRAY[1])[1:length(%s)] FROM customers c",
 		"SELECT CASE %s WHEN '' THEN 1 END FROM customers c", "SELECT CASE WHEN true THEN %s END FROM customers c",
 		"SELECT * FROM orders o WHERE o.status = (SELECT %s FROM customers c)", "UPDATE customers c SET name = %s",
 		"DELETE FROM customers c WHERE %s = ''", "UPDATE orders SET status = %s FROM customers c",
 		"SELECT xmlelement(name a, xmlattributes(%s AS z)) FROM customers c", "SELECT xmlparse(document %s) FROM customers c",
-		"SELECT grouping(%s) FROM customers c", "SELECT c.id FROM customers c WHERE %s IN ('a')",
+		"SELECT c.id FROM customers c WHERE %s IN ('a')",
 		"SELECT c.id FROM customers c WHERE 'a' IN (%s)", "SELECT c.id FROM customers c WHERE %s SIMILAR TO 'a'",
 		"SELECT overlay(%s placing 'a' from 1) FROM customers c", "SELECT collation for (%s) FROM customers c",
 	}
@@ -172,7 +208,7 @@ func TestMaskedContexts(t *testing.T) {
 				t.Errorf("%q: %v", text, err)
 				continue
 			}
-			if s.CheckMaskSet(m) == nil {
+			if undisclosed(s, m) == nil {
 				t.Errorf("%q: accepted", text)
 			}
 		}
@@ -202,7 +238,7 @@ func TestMaskOnView(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CheckMaskSet(m); (err == nil) != accepted {
+		if err := undisclosed(s, m); (err == nil) != accepted {
 			t.Errorf("%q: got %v, want accepted %v", text, err, accepted)
 		}
 		results, err := conn.Exec(ctx, text).ReadAll()

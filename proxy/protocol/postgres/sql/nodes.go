@@ -13,7 +13,7 @@ func knownNode(n ast.Node) bool {
 		*ast.Boolean, *ast.BooleanTest, *ast.CTECycleClause, *ast.CTESearchClause, *ast.CaseWhen, *ast.CoalesceExpr,
 		*ast.CollateClause, *ast.CollateExpr, *ast.CurrentOfExpr, *ast.Float, *ast.GroupingFunc, *ast.GroupingSet,
 		*ast.IndexElem, *ast.InferClause, *ast.Integer, *ast.MinMaxExpr, *ast.NamedArgExpr, *ast.NodeList, *ast.Null,
-		*ast.NullTest, *ast.ParamRef, *ast.ParenExpr, *ast.RowExpr, *ast.SQLValueFunction, *ast.SetToDefault,
+		*ast.NullTest, *ast.ParamRef, *ast.ParenExpr, *ast.ResTarget, *ast.RowExpr, *ast.SQLValueFunction, *ast.SetToDefault,
 		*ast.String, *ast.TypeName, *ast.WindowDef, *ast.MergeSupportFunc:
 		return true
 	case *ast.XmlExpr, *ast.XmlSerialize, *ast.RangeTableFuncCol,

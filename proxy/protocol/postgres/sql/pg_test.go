@@ -246,17 +246,27 @@ func flat(s *sql.Statement) []string {
 // masks of customers and of the partitioned people.
 func masks(tb testing.TB) sql.MaskedColumns {
 	tb.Helper()
+	return masksOf(tb, false, false)
+}
+
+// masksOf are masks that allow what is said.
+func masksOf(tb testing.TB, derived, predicates bool) sql.MaskedColumns {
+	tb.Helper()
 	c := shopCatalog(tb)
 	customers, _ := c.Lookup("public", "customers")
 	people, _ := c.Lookup("public", "people")
 	return func(oid uint32) []sql.MaskedColumn {
+		var out []sql.MaskedColumn
 		switch oid {
 		case customers.OID:
-			return maskedColumns("email", "card", "phone")
+			out = maskedColumns("email", "card", "phone")
 		case people.OID:
-			return maskedColumns("email")
+			out = maskedColumns("email")
 		}
-		return nil
+		for i := range out {
+			out[i].Derived, out[i].Predicates = derived, predicates
+		}
+		return out
 	}
 }
 
@@ -267,4 +277,10 @@ func maskedColumns(names ...string) []sql.MaskedColumn {
 		out = append(out, sql.MaskedColumn{Name: n})
 	}
 	return out
+}
+
+// undisclosed says why a statement is not to run under the masks.
+func undisclosed(s *sql.Statement, m *sql.MaskSet) error {
+	_, err := s.Disclose(m)
+	return err
 }

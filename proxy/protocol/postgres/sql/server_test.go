@@ -94,7 +94,7 @@ func TestStockClientQueries(t *testing.T) {
 			if s.Refusal != nil {
 				t.Errorf("psql %s: refused: %v\n%s", command, s.Refusal, text)
 			}
-			if err := s.CheckMaskSet(m); err != nil {
+			if err := undisclosed(s, m); err != nil {
 				t.Errorf("psql %s: masks: %v\n%s", command, err, text)
 			}
 		}
