@@ -25,7 +25,8 @@ func Pair(ctx context.Context, a, b Pump) error {
 	defer cancel(nil)
 	first, second := make(chan error, 1), make(chan error, 1)
 	go run(ctx, cancel, a, first)
-	go run(ctx, cancel, b, second)
+	// The other runs here, so that a pair costs one goroutine and not two.
+	run(ctx, cancel, b, second)
 
 	var err error
 	for range 2 {

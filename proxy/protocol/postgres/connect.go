@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/relay"
 )
 
 const (
@@ -76,7 +77,7 @@ func prove(ctx context.Context, grant *access.Grant, up access.Upstream, o optio
 		config.RuntimeParams[name] = value
 	}
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{up.Target.Host}, nil }
-	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return up.Conn, nil }
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return relay.NewLine(up.Conn), nil }
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err

@@ -4,13 +4,13 @@
 package postgres
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/relay"
 )
 
 // Bounds on what either side may send, in bytes of the message's body.
@@ -39,29 +39,98 @@ const headerLength = 5
 // errFraming says that a peer broke the framing; the stream cannot be resumed.
 var errFraming = errors.New("malformed message framing")
 
-// wireReader cuts a byte stream into messages.
+// smallRead is how many bytes are read while nothing is there, so that a
+// session that does nothing holds no buffer: enough for a small message or two.
+const smallRead = 128
+
+// wireReader cuts a byte stream into messages. It holds a buffer only while it
+// has read part of a message, or more than a few small ones.
 type wireReader struct {
-	br *bufio.Reader
+	r io.Reader
+	// limit is the largest message that is held in a buffer of the pool.
+	limit int
+	pool  *relay.Pool
+	// window is where what was read is: small, or the buffer. What is not yet
+	// consumed is between begin and end.
+	window     []byte
+	begin, end int
+	buffer     *[]byte // nil where none is held
+	small      [smallRead]byte
 	// scratch holds a message that does not fit the buffer.
 	scratch []byte
 }
 
-func newWireReader(r io.Reader, size int) *wireReader {
-	return &wireReader{br: bufio.NewReaderSize(r, size)}
+func newWireReader(r io.Reader, limit int) *wireReader {
+	pool := relay.SmallBuffers
+	if limit > pool.Size() {
+		pool = relay.Buffers
+	}
+	return &wireReader{r: r, limit: min(limit, pool.Size()), pool: pool}
 }
+
+// buffered is how many bytes were read and not consumed.
+func (r *wireReader) buffered() int { return r.end - r.begin }
+
+// need reads until n bytes are there, which is not more than the limit.
+func (r *wireReader) need(n int) error {
+	for r.buffered() < n {
+		if r.buffered() == 0 {
+			r.drop()
+		}
+		if err := r.more(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop gives the buffer back. Nothing may refer to what was read.
+func (r *wireReader) drop() {
+	if r.buffer != nil {
+		r.pool.Put(r.buffer)
+		r.buffer = nil
+	}
+	r.window, r.begin, r.end = r.small[:], 0, 0
+}
+
+// more reads once, where need be into a buffer that has room for n bytes from
+// the first that is not consumed. What was read before may move.
+func (r *wireReader) more(n int) error {
+	if len(r.window)-r.begin < n || r.end == len(r.window) {
+		rest := r.window[r.begin:r.end]
+		if r.buffer == nil {
+			r.buffer = r.pool.Get()
+			r.window = (*r.buffer)[:max(r.limit, smallRead)]
+		}
+		r.begin, r.end = 0, copy(r.window, rest)
+	}
+	for range emptyReads {
+		read, err := r.r.Read(r.window[r.end:])
+		r.end += read
+		if read > 0 {
+			return nil // an error comes again
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// emptyReads is how often a reader may say that it read nothing.
+const emptyReads = 100
 
 // peek waits for the next header and returns the message's type and the length
 // of its body. It consumes nothing. The end of the stream before a message is
 // io.EOF, within one io.ErrUnexpectedEOF.
 func (r *wireReader) peek(limit func(kind byte) int) (kind byte, body int, err error) {
-	header, err := r.br.Peek(headerLength)
-	if err != nil {
-		if errors.Is(err, io.EOF) && len(header) > 0 {
+	if err := r.need(headerLength); err != nil {
+		if errors.Is(err, io.EOF) && r.buffered() > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, 0, err
 	}
-	return parseHeader(header, limit)
+	return parseHeader(r.window[r.begin:r.end], limit)
 }
 
 // parseHeader checks a header against the bound of its kind.
@@ -82,12 +151,12 @@ func parseHeader(header []byte, limit func(kind byte) int) (kind byte, body int,
 // header included. They are valid until the next call.
 func (r *wireReader) take(body int) ([]byte, error) {
 	total := headerLength + body
-	if total <= r.br.Size() {
-		raw, err := r.br.Peek(total)
-		if err != nil {
+	if total <= r.limit {
+		if err := r.need(total); err != nil {
 			return nil, unexpected(err)
 		}
-		_, _ = r.br.Discard(total) // what was peeked can be discarded
+		raw := r.window[r.begin : r.begin+total : r.begin+total]
+		r.begin += total
 		return raw, nil
 	}
 	if cap(r.scratch) < total {
@@ -97,7 +166,9 @@ func (r *wireReader) take(body int) ([]byte, error) {
 	if total > maxScratch {
 		r.scratch = nil // a rare giant is not kept for the session's life
 	}
-	if _, err := io.ReadFull(r.br, raw); err != nil {
+	n := copy(raw, r.window[r.begin:r.end])
+	r.begin += n
+	if _, err := io.ReadFull(r.r, raw[n:]); err != nil {
 		return nil, unexpected(err)
 	}
 	return raw, nil
@@ -109,19 +180,18 @@ const maxScratch = 256 << 10
 // copyTo consumes the message that peek announced and writes it to w piece by
 // piece; the answer, which may be nil, takes the pieces too. The error says on
 // which side it failed.
-func (r *wireReader) copyTo(w *bufio.Writer, body int, answer *access.Answer) (readErr, writeErr error) {
+func (r *wireReader) copyTo(w *wireWriter, body int, answer *access.Answer) (readErr, writeErr error) {
 	for left := headerLength + body; left > 0; {
-		n := min(left, max(r.br.Buffered(), 1))
-		piece, err := r.br.Peek(n)
-		if err != nil {
+		if err := r.need(1); err != nil {
 			return unexpected(err), nil
 		}
+		piece := r.window[r.begin:min(r.end, r.begin+left)]
 		if _, err := w.Write(piece); err != nil {
 			return nil, err
 		}
 		answer.Content(piece)
-		_, _ = r.br.Discard(n)
-		left -= n
+		r.begin += len(piece)
+		left -= len(piece)
 	}
 	return nil, nil
 }

@@ -69,13 +69,9 @@ func (s *session) hold(notice access.Notice) {
 // sends meanwhile is buffered and not consumed; once the buffer is full, only
 // the end of the session ends the watch.
 func (s *session) watchClient() {
-	br := s.fromClient.br
-	for {
-		next := br.Buffered() + 1
-		if next > br.Size() {
-			return
-		}
-		if _, err := br.Peek(next); err != nil {
+	r := s.fromClient
+	for r.buffered() < r.limit {
+		if err := r.more(r.buffered() + 1); err != nil {
 			s.cancelHold()
 			return
 		}

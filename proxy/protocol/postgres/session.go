@@ -4,7 +4,6 @@
 package postgres
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -22,10 +21,10 @@ import (
 	"github.com/doorward/doorward/proxy/relay"
 )
 
-// Sizes of the buffers of a session, in bytes.
+// The largest messages that are held in the buffers of a session, in bytes.
 const (
 	clientBuffer = 16 << 10
-	targetBuffer = 32 << 10
+	targetBuffer = 64 << 10
 )
 
 // session is one client's session with the target.
@@ -53,12 +52,12 @@ type session struct {
 
 	fromClient, fromTarget *wireReader
 	// toTarget belongs to the requests pump.
-	toTarget *bufio.Writer
+	toTarget *wireWriter
 
 	// clientMu guards what is written to the client: whole messages, by both
 	// pumps. broken says that a message was cut short.
 	clientMu sync.Mutex
-	toClient *bufio.Writer
+	toClient *wireWriter
 	broken   bool
 
 	// mu guards the state of the protocol that both pumps share.
@@ -115,6 +114,7 @@ type session struct {
 
 // Serve implements protocol.Handler.
 func (h *handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {
+	conn = relay.NewLine(conn)
 	_ = conn.SetDeadline(time.Now().Add(startupBound))
 	// The end of the context ends whatever is read until the session begins.
 	release := relay.Interrupt(ctx, conn)
@@ -175,10 +175,9 @@ func (s *session) run(ctx context.Context) string {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.ctx = ctx
-	s.toTarget = bufio.NewWriterSize(s.target.conn, targetBuffer)
-	s.toClient = bufio.NewWriterSize(s.client, targetBuffer)
-	s.fromClient = newWireReader(flushing{s.client, func() error { return s.toTarget.Flush() }}, clientBuffer)
-	s.fromTarget = newWireReader(flushing{s.target.conn, s.flushClient}, targetBuffer)
+	s.toTarget, s.toClient = newWireWriter(s.target.conn), newWireWriter(s.client)
+	s.fromClient = newWireReader(flushing(s.client, s.toTarget.Flush), clientBuffer)
+	s.fromTarget = newWireReader(flushing(s.target.conn, s.flushClient), targetBuffer)
 
 	err := s.tell(s.greeting())
 	if err == nil {
@@ -197,13 +196,22 @@ func (s *session) interrupted(pump relay.Pump) relay.Pump {
 	}
 }
 
-// flushing flushes what was gathered for the other side before it waits for more.
-type flushing struct {
+// flushing has what was gathered for the other side flushed before more is
+// waited for: where that cannot be told, before more is read.
+func flushing(conn net.Conn, flush func() error) io.Reader {
+	if line := relay.LineOf(conn); line != nil {
+		line.BeforeWait(flush)
+		return conn
+	}
+	return flushingReader{conn, flush}
+}
+
+type flushingReader struct {
 	net.Conn
 	flush func() error
 }
 
-func (f flushing) Read(p []byte) (int, error) {
+func (f flushingReader) Read(p []byte) (int, error) {
 	if err := f.flush(); err != nil {
 		return 0, err
 	}

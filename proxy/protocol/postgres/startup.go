@@ -148,6 +148,9 @@ type prefixed struct {
 	prefix []byte
 }
 
+// NetConn is the connection that the bytes came from.
+func (p *prefixed) NetConn() net.Conn { return p.Conn }
+
 func (p *prefixed) Read(b []byte) (int, error) {
 	if len(p.prefix) > 0 {
 		n := copy(b, p.prefix)

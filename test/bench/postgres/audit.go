@@ -72,7 +72,7 @@ func auditBench(ctx context.Context, rounds int, duration time.Duration, scale i
 	if err := a.compare(ctx, append(paths, more...)); err != nil {
 		return err
 	}
-	if err := profileLayers(ctx, s.Postgres.BinDir, paths[2], s.Proxy().PprofAddress, max(duration, profileAtLeast)); err != nil {
+	if err := profileLayers(ctx, s.Postgres.BinDir, paths[2], s.Proxy().PprofAddress, settings{duration: duration}); err != nil {
 		return err
 	}
 
@@ -102,14 +102,11 @@ func auditBench(ctx context.Context, rounds int, duration time.Duration, scale i
 	if err := a.compare(ctx, append([]path{none, a.proxied(local, s.Proxy())}, remote...)); err != nil {
 		return err
 	}
-	if err := profileLayers(ctx, s.Postgres.BinDir, remote[0], a.last.PprofAddress, max(duration, profileAtLeast)); err != nil {
+	if err := profileLayers(ctx, s.Postgres.BinDir, remote[0], a.last.PprofAddress, settings{duration: duration}); err != nil {
 		return err
 	}
 	return environment(s.Proxy().Spool)
 }
-
-// profileAtLeast is how long a CPU profile is taken, so that small layers show.
-const profileAtLeast = 5 * time.Second
 
 // auditRun is what the parts of the comparison share.
 type auditRun struct {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
@@ -62,7 +61,7 @@ func benchPeers(ctx context.Context, s settings, p *place, st *stack.Stack) (err
 			}
 		}
 	}
-	return profileLayers(ctx, p.postgres.BinDir, proxy, proxy.telling, max(s.duration, profileAtLeast))
+	return profileLayers(ctx, p.postgres.BinDir, proxy, proxy.telling, s)
 }
 
 // benchLayers compares the layers of the proxy with the plain relay.
@@ -71,13 +70,21 @@ func benchLayers(ctx context.Context, s settings, p *place) error {
 	if err != nil {
 		return err
 	}
-	layers, err := p.layers(ctx)
+	paths := []path{p.direct(), relay}
+	layers, err := p.layers(ctx, s.only)
 	if err != nil {
 		return err
 	}
-	paths := []path{p.direct(), relay}
-	for _, l := range layers {
-		if strings.Contains(l.name, s.only) {
+	paths = append(paths, layers...)
+	if s.rival != "" {
+		p.build = s.rival
+		layers, err := p.layers(ctx, s.only)
+		p.build = ""
+		if err != nil {
+			return err
+		}
+		for _, l := range layers {
+			l.name = "rival: " + l.name
 			paths = append(paths, l)
 		}
 	}
@@ -88,7 +95,7 @@ func benchLayers(ctx context.Context, s settings, p *place) error {
 	}
 	for _, l := range paths {
 		if l.name == layerMask || l.name == layerDisk {
-			if err := profileLayers(ctx, p.postgres.BinDir, l, l.telling, max(s.duration, profileAtLeast)); err != nil {
+			if err := profileLayers(ctx, p.postgres.BinDir, l, l.telling, s); err != nil {
 				return err
 			}
 		}

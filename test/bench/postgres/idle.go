@@ -149,4 +149,3 @@ func hasPrefix(sample *profile.Sample, prefix string) bool {
 	}
 	return false
 }
-

@@ -63,6 +63,10 @@ type settings struct {
 	sessions int
 	// only limits the layers to those whose names hold this text.
 	only string
+	// rival is another build of this command whose layers take turns with these.
+	rival string
+	// profiles is a folder that CPU profiles are kept in; none where empty.
+	profiles string
 }
 
 func main() {
@@ -78,6 +82,8 @@ func main() {
 	flag.IntVar(&s.scale, "scale", 10, "pgbench scale factor")
 	flag.IntVar(&s.sessions, "sessions", 5000, "idle sessions")
 	flag.StringVar(&s.only, "layer", "", "measure only the layers whose names hold this text")
+	flag.StringVar(&s.rival, "rival", "", "another build of this command, whose layers and streams take turns with this one's")
+	flag.StringVar(&s.profiles, "profiles", "", "a folder to keep CPU profiles in")
 	audit := flag.Bool("audit", false, "compare settings of spec.audit instead of other programs")
 	relayTo := flag.String("relay-to", "", "serve as the plain relay to this address (used by the command itself)")
 	tlsRelayOf := flag.String("tls-relay", "", "serve as the relay that this file describes (used by the command itself)")

@@ -37,6 +37,7 @@ func measure(ctx context.Context, binDir string, paths []path, w workload, t tur
 			if err != nil {
 				return nil, err
 			}
+			fmt.Fprintf(os.Stderr, "sample\t%s\t%.0f\t%s\n", p.name, got.tps, got.cpu)
 			if round > 0 {
 				results[p.name] = append(results[p.name], got)
 			}

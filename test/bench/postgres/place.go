@@ -33,6 +33,8 @@ type place struct {
 	// certificates is the folder of the pair that helpers show; ca trusts it.
 	certificates, ca string
 
+	// build is the program that helpers are started from; this one where empty.
+	build   string
 	helpers []*helper
 	made    int
 }
@@ -152,29 +154,35 @@ const (
 
 // layers are the paths of all layers. The mask is on a column of the table that
 // pgbench reads: every answer is looked at.
-func (p *place) layers(ctx context.Context) ([]path, error) {
+func (p *place) layers(ctx context.Context, only string) ([]path, error) {
 	masks := []policy.Mask{mask("filler", "public.pgbench_accounts.filler")}
 	all := []layer{
 		{name: layerParse, spec: partialSpec{Log: logNothing, AllowAll: true}},
 		{name: layerDecide, spec: partialSpec{Log: logNothing}},
 		{name: layerMask, spec: partialSpec{Log: logNothing}, masks: masks},
 		{name: layerEncode, spec: partialSpec{Log: logEncode}, masks: masks},
-		{name: layerDisk, spec: partialSpec{Log: logSpool, Spool: filepath.Join(p.dir, "spool")}, masks: masks},
+		{name: layerDisk, spec: partialSpec{Log: logSpool, Spool: filepath.Join(p.dir, fmt.Sprintf("spool-%d", p.made))}, masks: masks},
 	}
-	if _, err := os.Stat(tmpfs); err == nil {
+	if _, err := os.Stat(tmpfs); err == nil && strings.Contains(layerMemory, only) {
 		dir, err := os.MkdirTemp(tmpfs, "doorward-bench-")
 		if err != nil {
 			return nil, fmt.Errorf("cannot keep a log in memory: %w", err)
 		}
-		defer context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
+		context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
 		all = append(all, layer{name: layerMemory, spec: partialSpec{Log: logSpool, Spool: dir}, masks: masks})
 	}
-	opened, err := p.tlsRelay(ctx)
-	if err != nil {
-		return nil, err
+	var paths []path
+	if strings.Contains(layerTLS, only) {
+		opened, err := p.tlsRelay(ctx)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, opened)
 	}
-	paths := []path{opened}
 	for _, l := range all {
+		if !strings.Contains(l.name, only) {
+			continue
+		}
 		made, err := p.partial(ctx, l)
 		if err != nil {
 			return nil, err
@@ -284,11 +292,15 @@ func (h *helper) stop() {
 
 // start starts a helper. It says its addresses on its first line.
 func (p *place) start(ctx context.Context, argument string) (*helper, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("cannot start %q: %w", argument, err)
+	build := p.build
+	if build == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("cannot start %q: %w", argument, err)
+		}
+		build = self
 	}
-	command := exec.CommandContext(ctx, self, argument)
+	command := exec.CommandContext(ctx, build, argument)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -42,8 +44,12 @@ var allLayers = []profiled{
 	{"scheduler, garbage", []string{"runtime.", "internal/runtime/"}},
 }
 
+// profileAtLeast is how long a CPU profile is taken, so that small layers show.
+const profileAtLeast = 5 * time.Second
+
 // profileLayers runs pgbench once more while the proxy takes a CPU profile of itself.
-func profileLayers(ctx context.Context, binDir string, p path, pprofAddress string, duration time.Duration) error {
+func profileLayers(ctx context.Context, binDir string, p path, pprofAddress string, s settings) error {
+	duration := max(s.duration, profileAtLeast)
 	type taken struct {
 		profile *profile.Profile
 		err     error
@@ -59,18 +65,41 @@ func profileLayers(ctx context.Context, binDir string, p path, pprofAddress stri
 	if err := errors.Join(err, got.err); err != nil {
 		return err
 	}
-	total, shares := split(got.profile)
+	return printProfile(s, got.profile, strings.ReplaceAll(strings.Trim(p.name, "+ "), " ", "-"),
+		fmt.Sprintf("%s, select-only, 16 clients (%.0f tps)", p.name, run.tps), "transaction", run.cpu)
+}
+
+// printProfile prints a profile by layer, and keeps it where that is asked for.
+func printProfile(s settings, p *profile.Profile, file, what, unit string, cpu time.Duration) error {
+	if s.profiles != "" {
+		if err := keepProfile(p, filepath.Join(s.profiles, file+".pprof")); err != nil {
+			return err
+		}
+	}
+	total, shares := split(p)
 	if total == 0 {
 		return errors.New("the profile is empty")
 	}
-	fmt.Printf("CPU of %s by layer, select-only, 16 clients (%.0f tps, %s for each transaction)\n\n", p.name, run.tps, run.cpu.Round(100*time.Nanosecond))
-	fmt.Printf("| layer | share | for each transaction |\n|---|---:|---:|\n")
+	fmt.Printf("CPU of %s by layer, %s for each %s\n\n", what, cpu.Round(100*time.Nanosecond), unit)
+	fmt.Printf("| layer | share | for each %s |\n|---|---:|---:|\n", unit)
 	for _, l := range append(allLayers, profiled{name: others}) {
+		if shares[l.name] == 0 {
+			continue
+		}
 		share := float64(shares[l.name]) / float64(total)
-		fmt.Printf("| %s | %.1f %% | %s |\n", l.name, 100*share, time.Duration(share*float64(run.cpu)).Round(100*time.Nanosecond))
+		fmt.Printf("| %s | %.1f %% | %s |\n", l.name, 100*share, time.Duration(share*float64(cpu)).Round(100*time.Nanosecond))
 	}
 	fmt.Println()
 	return nil
+}
+
+func keepProfile(p *profile.Profile, name string) (err error) {
+	file, err := os.Create(filepath.Clean(name))
+	if err != nil {
+		return fmt.Errorf("cannot keep a profile: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return p.Write(file)
 }
 
 func fetchProfile(ctx context.Context, address string, duration time.Duration) (*profile.Profile, error) {

@@ -9,9 +9,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/google/pprof/profile"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -60,6 +62,15 @@ func benchStream(ctx context.Context, s settings, p *place) error {
 	}
 	// What the proxy refuses need not be read on the other paths.
 	paths := []path{proxy, p.direct(), relay, opened}
+	if s.rival != "" {
+		p.build = s.rival
+		rival, err := p.partial(ctx, layer{name: "rival: " + doorward, spec: partialSpec{Log: logEncode}, masks: masks})
+		p.build = ""
+		if err != nil {
+			return err
+		}
+		paths = append(paths, rival)
+	}
 	times := max(s.size/(wideRows*wideRow), 1)
 	for _, t := range streamed {
 		for _, kind := range []string{"SELECT", "COPY"} {
@@ -67,8 +78,15 @@ func benchStream(ctx context.Context, s settings, p *place) error {
 			if kind == "COPY" {
 				text = "COPY (" + text + ") TO STDOUT"
 			}
-			if err := streamAll(ctx, s, paths, fmt.Sprintf("%s, %d masked", kind, t.masked), text); err != nil {
+			what := fmt.Sprintf("%s, %d masked", kind, t.masked)
+			took, err := streamAll(ctx, s, paths, what, text)
+			if err != nil {
 				return err
+			}
+			if took > 0 && kind == "SELECT" {
+				if err := profileStream(ctx, s, proxy, what, text, took); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -100,8 +118,9 @@ type flow struct {
 	took, cpu time.Duration
 }
 
-// streamAll lets the paths take turns at one result, and prints what came of it.
-func streamAll(ctx context.Context, s settings, paths []path, what, text string) error {
+// streamAll lets the paths take turns at one result, and prints what came of
+// it. It returns how long the proxy took, 0 where it refuses.
+func streamAll(ctx context.Context, s settings, paths []path, what, text string) (time.Duration, error) {
 	best := map[string]flow{}
 	for range max(s.rounds/2, 1) {
 		for _, p := range paths {
@@ -109,11 +128,12 @@ func streamAll(ctx context.Context, s settings, paths []path, what, text string)
 			var refused *pgconn.PgError
 			if errors.As(err, &refused) {
 				fmt.Printf("%s: refused through %s: %s\n\n", what, p.name, refused.Message)
-				return nil
+				return 0, nil
 			}
 			if err != nil {
-				return fmt.Errorf("%s through %s: %w", what, p.name, err)
+				return 0, fmt.Errorf("%s through %s: %w", what, p.name, err)
 			}
+			fmt.Fprintf(os.Stderr, "sample\t%s, %s\t%.0f\t%s\n", what, p.name, float64(f.bytes)/1e6/f.took.Seconds(), f.cpu*1e6/time.Duration(f.bytes))
 			if b, ok := best[p.name]; !ok || f.took < b.took {
 				best[p.name] = f
 			}
@@ -140,7 +160,27 @@ func streamAll(ctx context.Context, s settings, paths []path, what, text string)
 		fmt.Printf(" %.0f | %.2f |\n", core, core/perSecond(bytes, best[layerTLS].cpu))
 	}
 	fmt.Println()
-	return nil
+	return best[doorward].took, nil
+}
+
+// profileStream splits the proxy's CPU time for each MB of a result into layers.
+func profileStream(ctx context.Context, s settings, p path, what, text string, took time.Duration) error {
+	type taken struct {
+		profile *profile.Profile
+		err     error
+	}
+	result := make(chan taken, 1)
+	go func() {
+		var t taken
+		t.profile, t.err = fetchProfile(ctx, p.telling, took+time.Second)
+		result <- t
+	}()
+	f, err := stream(ctx, p, text)
+	got := <-result
+	if err := errors.Join(err, got.err); err != nil {
+		return err
+	}
+	return printProfile(s, got.profile, strings.NewReplacer(" ", "-", ",", "").Replace(what), fmt.Sprintf("%s of %s", p.name, what), "MB", f.cpu*1e6/time.Duration(f.bytes))
 }
 
 // stream reads one result and throws it away.
@@ -226,4 +266,3 @@ var libpqKeys = map[string]string{
 	"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname", "PGPASSWORD": "password",
 	"PGSSLMODE": "sslmode", "PGSSLROOTCERT": "sslrootcert", "PGCHANNELBINDING": "channel_binding",
 }
-
