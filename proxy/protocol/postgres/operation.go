@@ -261,18 +261,11 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 	}
 	permit, err := s.grant.Decide(s.holdable(ctx), ask)
 	held := s.holding.watching != nil
-	held := s.holding.watching != nil
 	s.release()
 	if err != nil {
 		return nil, err
 	}
 	op.permit, op.rules, op.answer = permit, permit.Masks(), permit.Answer()
-	if held {
-		if err := s.standing(ctx, op); err != nil {
-			op.done(dropped, "")
-			return nil, err
-		}
-	}
 	if held {
 		if err := s.standing(ctx, op); err != nil {
 			op.done(dropped, "")
