@@ -80,10 +80,16 @@ func (s *Set) next(v view, i int) (m match, verdict verdict) {
 			}
 		case plus:
 			m, verdict = phone(v, i)
-		case dash:
-			m, verdict = pem(v, i)
-		case colon:
-			m, verdict = ipv6(v, i)
+		case dash, colon:
+			// Both come twice where something begins.
+			switch {
+			case i+1 < len(text) && text[i+1] != text[i]:
+				verdict = no
+			case text[i] == '-':
+				m, verdict = pem(v, i)
+			default:
+				m, verdict = ipv6(v, i)
+			}
 		}
 		if verdict == no {
 			i++
