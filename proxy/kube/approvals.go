@@ -206,9 +206,7 @@ func (a *Approvals) request(q access.Question) (*v1alpha1.ApprovalRequest, error
 		ExpiresAt: metav1.NewTime(q.ExpiresAt.UTC().Truncate(time.Second)),
 		Decisions: []v1alpha1.Decision{},
 	}
-	for _, access := range shown.Operation.Accesses {
-		spec.Operation.Accesses = append(spec.Operation.Accesses, v1alpha1.Access{Action: access.Action, Resource: access.Resource})
-	}
+	spec.Operation.Accesses = shownAccesses(shown.Operation.Accesses)
 	for _, rule := range q.Rules {
 		spec.Binding.Policies = append(spec.Binding.Policies, v1alpha1.BoundRule{
 			Name: rule.Policy, UID: rule.UID, Generation: rule.Generation, Rule: rule.Rule,
@@ -221,6 +219,24 @@ func (a *Approvals) request(q access.Question) (*v1alpha1.ApprovalRequest, error
 		},
 		Spec: spec,
 	}, nil
+}
+
+// maxAccesses is the number of accesses that a request may hold.
+const maxAccesses = 256
+
+// shownAccesses are what approvers see of the accesses: all that the caller
+// named, then what these reach, as far as there is room. A table of many
+// partitions can be asked for, and what is named says what is reached.
+func shownAccesses(all []record.AccessDocument) []v1alpha1.Access {
+	var shown []v1alpha1.Access
+	for _, indirect := range []bool{false, true} {
+		for _, access := range all {
+			if access.Indirect == indirect && (!indirect || len(shown) < maxAccesses) {
+				shown = append(shown, v1alpha1.Access{Action: access.Action, Resource: access.Resource})
+			}
+		}
+	}
+	return shown
 }
 
 // shownAt is the position of records that are made only to be read by people.
