@@ -40,9 +40,12 @@ func TestStartup(t *testing.T) {
 		"3.9999 and an option":  {reason: "as clients try out what servers make of it", packet: startupPacket(196608+9999, append(good, "_pq_.test_protocol_negotiation", "")...), want: []string{"NegotiateProtocolVersion 196610 [_pq_.test_protocol_negotiation]", "AuthenticationCleartextPassword"}},
 		"protocol option":       {reason: "unknown protocol options are named", packet: startupPacket(196608, append(good, "_pq_.x", "1")...), want: []string{"NegotiateProtocolVersion 196608 [_pq_.x]", "AuthenticationCleartextPassword"}},
 		"2.0":                   {reason: "the old protocol", packet: startupPacket(131072, good...), want: []string{"FATAL 0A000", "end"}},
-		"options":               {reason: "checklist 15", packet: startupPacket(196608, append(good, "options", "-c search_path=x")...), want: []string{"FATAL 0A000", "end"}},
-		"search_path":           {reason: "checklist 15", packet: startupPacket(196608, append(good, "search_path", "x")...), want: []string{"FATAL 0A000", "end"}},
-		"Search_Path":           {reason: "checklist 15: the server does not mind the case", packet: startupPacket(196608, append(good, "Search_Path", "x")...), want: []string{"FATAL 0A000", "end"}},
+		"options":               {reason: "checklist 15: what may not come by itself may not come in options", packet: startupPacket(196608, append(good, "options", "-c role=postgres")...), want: []string{"FATAL 0A000", "end"}},
+		"options in capitals":   {reason: "checklist 15: the server does not mind the case", packet: startupPacket(196608, append(good, "options", "-c SESSION_AUTHORIZATION=postgres")...), want: []string{"FATAL 0A000", "end"}},
+		"options with dashes":   {reason: "checklist 15: the server reads them as underscores", packet: startupPacket(196608, append(good, "options", "--session-replication-role=replica")...), want: []string{"FATAL 0A000", "end"}},
+		"other options":         {reason: "checklist 15: the server's command line has more", packet: startupPacket(196608, append(good, "options", "-d5")...), want: []string{"FATAL 0A000", "end"}},
+		"honest options":        {reason: "as PGOPTIONS has them", packet: startupPacket(196608, append(good, "options", "-c statement_timeout=5s -c search_path=x --jit=off")...), want: []string{"AuthenticationCleartextPassword"}},
+		"search_path":           {reason: "the session follows it", packet: startupPacket(196608, append(good, "search_path", "x")...), want: []string{"AuthenticationCleartextPassword"}},
 		"replication":           {reason: "checklist 15", packet: startupPacket(196608, append(good, "replication", "database")...), want: []string{"FATAL 0A000", "end"}},
 		"replication false":     {reason: "checklist 15", packet: startupPacket(196608, append(good, "replication", "false")...), want: []string{"FATAL 0A000", "end"}},
 		"role":                  {reason: "checklist 15", packet: startupPacket(196608, append(good, "role", "postgres")...), want: []string{"FATAL 0A000", "end"}},
@@ -279,5 +282,53 @@ func TestCanary(t *testing.T) {
 	}
 	if testing.Verbose() {
 		_, _ = os.Stderr.Write(written.Bytes())
+	}
+}
+
+// TestStartupSettings: what the client asks for at the start holds at the
+// target, and the search path decides what names mean, there and here.
+func TestStartupSettings(t *testing.T) {
+	r, s := road(t)
+	if err := server.Exec(deadline(t), `ALTER ROLE `+service+` IN DATABASE shop RESET ALL`); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := pgx.Connect(deadline(t), server.DSN(service, canary, "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close(context.Background())
+	if _, err := owner.Exec(deadline(t), "CREATE SCHEMA IF NOT EXISTS aside; CREATE TABLE IF NOT EXISTS aside.secrets (id int, word text); INSERT INTO aside.secrets VALUES (1, 'aside')"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = owner.Exec(context.Background(), "DROP SCHEMA aside CASCADE") }()
+	conn := client(t, r, s, func(c *pgx.ConnConfig) {
+		c.RuntimeParams["search_path"] = "aside, public"
+		c.RuntimeParams["options"] = "-c statement_timeout=7s -c default-transaction-read-only=on"
+	})
+	for query, want := range map[string]string{
+		"SELECT word FROM secrets":           "aside",
+		"SHOW statement_timeout":             "7s",
+		"SHOW default_transaction_read_only": "on",
+		"SHOW standard_conforming_strings":   "on",
+		"SHOW client_encoding":               "UTF8",
+	} {
+		var got string
+		if err := conn.QueryRow(deadline(t), query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", query, got, err, want)
+		}
+	}
+	r.Log.Await(deadline(t), t, "the decision", func(e record.Event) bool {
+		return e.Type == record.OperationDecided && len(e.Operation.Accesses) == 1 && e.Operation.Accesses[0].Resource == "aside.secrets"
+	})
+	// A target that does not know a parameter says so to the client.
+	config, err := pgx.ParseConfig(dsn(t, r, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RuntimeParams["transaction_timeout"] = "1s" // new in PostgreSQL 17
+	if conn, err := pgx.ConnectConfig(deadline(t), config); err == nil {
+		_ = conn.Close(context.Background())
+	} else if !strings.Contains(err.Error(), "transaction_timeout") {
+		t.Errorf("the client is told %v", err)
 	}
 }

@@ -99,6 +99,8 @@ var passedOn = map[string]func(value string) bool{
 	"statement_timeout": nil, "lock_timeout": nil, "idle_in_transaction_session_timeout": nil, "idle_session_timeout": nil, "transaction_timeout": nil,
 	"default_transaction_isolation": nil, "default_transaction_deferrable": nil,
 	"geqo": nil, "jit": nil,
+	// The session follows it, as it follows SET search_path.
+	"search_path": nil,
 	// What the target is to tell of its own doings stays where it is.
 	"client_min_messages": oneOf("notice", "warning", "error"),
 	// A role that is read-only by default stays so.
@@ -112,7 +114,7 @@ func oneOf(words ...string) func(string) bool {
 }
 
 // maxParameter bounds the value of a startup parameter, in bytes.
-const maxParameter = 256
+const maxParameter = 1024
 
 // parameterAuthentication is the proxy's own parameter: how the client wants to
 // be asked for its token, oauth or password.
@@ -149,10 +151,7 @@ func (s *startup) setting(name, value string) error {
 	case passes && len(value) <= maxParameter && oneLine(value) == value && (allowed == nil || allowed(value)):
 		s.passed[lower] = value
 	case passes, lower == parameterAuthentication, lower == "standard_conforming_strings":
-		return reject(stateInvalidParameter, "Connect without it, or with another value.", "value of startup parameter %q is not accepted: %.*q", name, maxParameter, value)
-	case lower == "search_path":
-		return reject(stateFeatureNotSupported, "Connect without search_path, and qualify names in statements.",
-			"startup parameter %q is not accepted: it would change what statements mean", name)
+		return reject(stateInvalidParameter, "Connect without it, or with another value.", "value of startup parameter %q is not accepted: %.64q", name, value)
 	default:
 		return reject(stateFeatureNotSupported, "Accepted are application_name, client_encoding, "+strings.Join(slices.Sorted(maps.Keys(passedOn)), ", ")+".",
 			"startup parameter %q is not accepted", name)
