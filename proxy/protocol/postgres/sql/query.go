@@ -146,8 +146,6 @@ func (a *analysis) fromRelation(v *ast.RangeVar, level *scope) []*fromItem {
 
 // item adds a relation to a level.
 func (a *analysis) item(v *ast.RangeVar, t target, level *scope) *fromItem {
-	if v.SchemaName != "" {
-	}
 	item := &fromItem{alias: v.RelName, rel: t.rel}
 	a.alias(v.Alias, item)
 	a.add(level, item)

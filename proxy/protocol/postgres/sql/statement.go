@@ -145,6 +145,8 @@ type Effects struct {
 	CreatesTemp []string
 	// CopyIn and CopyOut say that the copy sub-protocol follows.
 	CopyIn, CopyOut bool
+	// Copy is how the data of COPY is written; nil for other statements.
+	Copy *CopyFormat
 	// DeclaresCursor, Fetches and ClosesCursor name cursors. ClosesAllCursors
 	// is CLOSE ALL.
 	DeclaresCursor   string

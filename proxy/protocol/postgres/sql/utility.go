@@ -209,6 +209,7 @@ func (a *analysis) do(s *ast.DoStmt) {
 func (a *analysis) copy(s *ast.CopyStmt) {
 	a.out.Kind = "COPY"
 	a.property(PropertyCopy)
+	a.out.Effects.Copy = copyFormat(s.Options)
 	var columns []string
 	if s.Attlist != nil {
 		for _, n := range s.Attlist.Items {
@@ -226,8 +227,6 @@ func (a *analysis) copy(s *ast.CopyStmt) {
 		a.out.Effects.CopyIn = true
 	default:
 		a.out.Effects.CopyOut = true
-	}
-	if !s.IsFrom {
 	}
 	if s.Relation == nil {
 		a.statement(s.Query, nil, false)

@@ -1,0 +1,56 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sql_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+)
+
+func TestCopyFormat(t *testing.T) {
+	t.Parallel()
+	text := sql.CopyFormat{Delimiter: "\t", Null: `\N`}
+	csv := sql.CopyFormat{CSV: true, Delimiter: ",", Quote: `"`, Escape: `"`}
+	with := func(f sql.CopyFormat, change func(*sql.CopyFormat)) *sql.CopyFormat {
+		change(&f)
+		return &f
+	}
+	for name, tc := range map[string]struct {
+		reason, options string
+		want            *sql.CopyFormat
+	}{
+		"Default":    {"the text format", "", &text},
+		"Binary":     {"", "(FORMAT binary)", with(text, func(f *sql.CopyFormat) { f.Binary = true })},
+		"BinaryOld":  {"syntax of PostgreSQL 8", "WITH BINARY", with(text, func(f *sql.CopyFormat) { f.Binary = true })},
+		"CSV":        {"", "(FORMAT csv)", &csv},
+		"CSVOld":     {"", "WITH CSV HEADER DELIMITER ';'", with(csv, func(f *sql.CopyFormat) { f.Header, f.Delimiter = true, ";" })},
+		"Header":     {"an option without a value is true", "(FORMAT csv, HEADER)", with(csv, func(f *sql.CopyFormat) { f.Header = true })},
+		"HeaderOff":  {"", "(HEADER off)", &text},
+		"HeaderOn":   {"", "(HEADER 1)", with(text, func(f *sql.CopyFormat) { f.Header = true })},
+		"Quote":      {"escape is the quote unless it is given", "(FORMAT csv, QUOTE '|')", with(csv, func(f *sql.CopyFormat) { f.Quote, f.Escape = "|", "|" })},
+		"Escape":     {"", `(FORMAT csv, ESCAPE '\')`, with(csv, func(f *sql.CopyFormat) { f.Escape = `\` })},
+		"Null":       {"", "(NULL 'nix')", with(text, func(f *sql.CopyFormat) { f.Null = "nix" })},
+		"Order":      {"the format may come last", "(NULL 'x', FORMAT csv)", with(csv, func(f *sql.CopyFormat) { f.Null = "x" })},
+		"ForceQuote": {"", "(FORMAT csv, FORCE_QUOTE (id))", with(csv, func(f *sql.CopyFormat) { f.ForceQuote = []string{"id"} })},
+		"ForceAll":   {"", "(FORMAT csv, FORCE_QUOTE *)", with(csv, func(f *sql.CopyFormat) { f.ForceQuoteAll = true })},
+		"Encoding":   {"", "(ENCODING 'LATIN1')", with(text, func(f *sql.CopyFormat) { f.Encoding = "LATIN1" })},
+		"Unknown":    {"an option that may change the data", "(COMPRESSION 'x')", with(text, func(f *sql.CopyFormat) { f.Unknown = true })},
+		"Format":     {"a format of later servers", "(FORMAT 'json')", with(text, func(f *sql.CopyFormat) { f.Unknown = true })},
+		"NoFormat":   {"what is not understood", "(FORMAT 1)", with(text, func(f *sql.CopyFormat) { f.Unknown = true })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := one(t, "COPY orders TO STDOUT "+tc.options, options())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, s.Effects.Copy); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
