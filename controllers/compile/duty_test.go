@@ -32,13 +32,16 @@ func TestDetectorsAgree(t *testing.T) {
 // order they stand.
 func TestCompileLimits(t *testing.T) {
 	limits := []v1alpha1.Limit{
-		{Type: v1alpha1.LimitRowsPerStatement, Maximum: 9}, {Type: v1alpha1.LimitRowsPerStatement, Maximum: 7},
+		{Type: v1alpha1.LimitRowsPerStatement, Maximum: 9},
+		{Type: v1alpha1.LimitRowsPerStatement, Maximum: 7},
 		{Type: v1alpha1.LimitBytesPerStatement, Maximum: 5},
-		{Type: v1alpha1.LimitRowsPerWindow, Maximum: 4, WindowSeconds: 60}, {Type: v1alpha1.LimitBytesPerWindow, Maximum: 3, WindowSeconds: 60},
-		{Type: v1alpha1.LimitRowsPerWindow, Maximum: 40, WindowSeconds: 10}, {Type: v1alpha1.LimitRowsPerWindow, Maximum: 6, WindowSeconds: 60},
+		{Type: v1alpha1.LimitRowsPerWindow, Maximum: 4, WindowSeconds: 60},
+		{Type: v1alpha1.LimitBytesPerWindow, Maximum: 3, WindowSeconds: 60},
+		{Type: v1alpha1.LimitRowsPerWindow, Maximum: 40, WindowSeconds: 10},
+		{Type: v1alpha1.LimitRowsPerWindow, Maximum: 6, WindowSeconds: 60},
 	}
 	want := &policy.Limits{RowsPerStatement: 7, BytesPerStatement: 5, Windows: []policy.Window{{Seconds: 10, Rows: 40}, {Seconds: 60, Rows: 4, Bytes: 3}}}
-	for range len(limits) {
+	for range limits {
 		if diff := cmp.Diff(want, compileLimits(limits)); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}

@@ -27,7 +27,7 @@ func TestWayToTheProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := snapshot.Open(data, key.Public().(ed25519.PublicKey)) //nolint:errcheck,forcetypeassert // it is one
+	opened, err := snapshot.Open(data, key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // it is one
 	if err != nil {
 		t.Fatal(err)
 	}
