@@ -5,6 +5,7 @@ package sql_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -283,4 +284,13 @@ func maskedColumns(names ...string) []sql.MaskedColumn {
 func undisclosed(s *sql.Statement, m *sql.MaskSet) error {
 	_, err := s.Disclose(m)
 	return err
+}
+
+// sqlState is the code of an error of the server.
+func sqlState(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return ""
 }

@@ -158,8 +158,6 @@ var totalOperators = signatures(`
 	^@(text, text) bool
 	->(jsonb, constant) jsonb
 	->(jsonb, small) jsonb
-	->(json, constant) json
-	->(json, small) json
 	->>(jsonb, constant) text
 	->>(jsonb, small) text
 	@>(jsonb, jsonb) bool
