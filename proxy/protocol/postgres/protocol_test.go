@@ -28,7 +28,7 @@ func TestProtocol(t *testing.T) {
 			"length zero":               {0, 0, 0, 0},
 			"HTTP":                      []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 			"SSH":                       []byte("SSH-2.0-OpenSSH_9.6\r\n"),
-			"direct TLS":                {0x16, 3, 1, 2, 0, 1},
+			"direct TLS, malformed":     {0x16, 3, 1, 0, 5, 0xff, 0xff, 0xff, 0xff, 0xff},
 			"startup in the clear":      startupPacket(196608, "user", "alice"),
 			"startup of 10,001 bytes":   append([]byte{0, 0, 0x27, 0x11, 0, 3, 0, 0}, bytes.Repeat([]byte{'x'}, 9993)...),
 			"unknown cancel key":        {0, 0, 0, 16, 4, 0xd2, 0x16, 0x2e, 1, 2, 3, 4, 5, 6, 7, 8},
