@@ -15,7 +15,7 @@ import (
 )
 
 // DefaultMaxBytes bounds the size of a text that is analysed.
-const DefaultMaxBytes = 256 << 10
+const DefaultMaxBytes = 8 << 20
 
 // Options is what the meaning of a text depends on besides the catalog.
 type Options struct {

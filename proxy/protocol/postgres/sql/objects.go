@@ -19,7 +19,7 @@ func (a *analysis) change(n ast.Node) {
 		a.cascade(s.Behavior)
 		a.eachObject(s.Objects, ActionDrop, s.RemoveType, s.MissingOk)
 	case *ast.RenameStmt:
-		a.ddl("ALTER "+s.RenameType.String(), false)
+		a.ddl("ALTER "+renamedKind(s), false)
 		a.out.Effects.MovesNames = true
 		switch {
 		case s.Relation != nil:
@@ -74,6 +74,22 @@ func (a *analysis) change(n ast.Node) {
 	default:
 		a.server(n)
 	}
+}
+
+// renamedKind is the kind of object that the command tag names: that of the
+// relation where a part of it is renamed (AlterObjectTypeCommandTag).
+func renamedKind(s *ast.RenameStmt) string {
+	switch s.RenameType { //nolint:exhaustive // the others are named themselves
+	case ast.OBJECT_COLUMN:
+		return s.RelationType.String()
+	case ast.OBJECT_TABCONSTRAINT:
+		return ast.OBJECT_TABLE.String()
+	case ast.OBJECT_DOMCONSTRAINT:
+		return ast.OBJECT_DOMAIN.String()
+	case ast.OBJECT_ATTRIBUTE:
+		return ast.OBJECT_TYPE.String()
+	}
+	return s.RenameType.String()
 }
 
 // dropMoves finds out whether a name falls through to another object when the

@@ -95,17 +95,6 @@ func connect(tb testing.TB) *pgconn.PgConn {
 	return connectTo(tb, dsn)
 }
 
-// connectTwin opens a connection to the shop with other masked values.
-func connectTwin(tb testing.TB) *pgconn.PgConn {
-	tb.Helper()
-	shopCatalog(tb)
-	dsn, err := server()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return connectTo(tb, twinDSN(dsn))
-}
-
 func connectTo(tb testing.TB, dsn string) *pgconn.PgConn {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -186,24 +175,11 @@ var shop = sync.OnceValues(func() (*catalog.Catalog, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, "CREATE DATABASE twin").ReadAll(); err != nil {
+	if _, err := conn.Exec(ctx, "SET client_min_messages = error; "+shopSchema+canaryRows).ReadAll(); err != nil {
 		return nil, err
-	}
-	twin, err := pgconn.Connect(ctx, twinDSN(dsn))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = twin.Close(ctx) }()
-	for c, rows := range map[*pgconn.PgConn]string{conn: canaryRows, twin: otherRows} {
-		if _, err := c.Exec(ctx, "SET client_min_messages = error; "+shopSchema+rows).ReadAll(); err != nil {
-			return nil, err
-		}
 	}
 	return catalog.Load(ctx, querier(conn))
 })
-
-// twinDSN is the database whose masked values differ.
-func twinDSN(dsn string) string { return strings.Replace(dsn, "dbname=postgres", "dbname=twin", 1) }
 
 func shopCatalog(tb testing.TB) *catalog.Catalog {
 	tb.Helper()

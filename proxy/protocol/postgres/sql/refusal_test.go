@@ -49,6 +49,8 @@ func TestRefusals(t *testing.T) {
 		"ControlUnicode":      {"trap 4", `SELECT 1 AS U&"a\000Db"`, sql.StateInvalidName},
 		"LongIdentifier":      {"the server cuts names, so that two become one", "SELECT 1 AS " + strings.Repeat("a", 64), sql.StateInvalidName},
 		"TooLarge":            {"", "SELECT '" + strings.Repeat("x", sql.DefaultMaxBytes) + "'", sql.StateProgramLimitExceeded},
+		"TooManyComments":     {"the lexer goes a level deeper with each, and a stack that is used up ends the process", strings.Repeat("/**/", 30_000) + "SELECT 1", sql.StateTooComplex},
+		"TooManyWords":        {"the tree takes some hundred bytes for each", "SELECT 1" + strings.Repeat(",1", 300_000), sql.StateTooComplex},
 		"TooDeep":             {"", "SELECT " + strings.Repeat("(", 20_000) + "1" + strings.Repeat(")", 20_000), sql.StateTooComplex},
 		"TooManyItems":        {"the check of masks is items times references", "SELECT 1 FROM orders" + strings.Repeat(",orders", 1000), sql.StateTooComplex},
 		"TooDeepOperators":    {"", "SELECT 1" + strings.Repeat("+1", 20_000), sql.StateTooComplex},

@@ -39,8 +39,19 @@ func checkText(text string, limit int) *Error {
 	if !utf8.ValidString(text) {
 		return refuse(StateInvalidEncoding, "Set client_encoding to UTF8 and send UTF-8.", "statement is not valid UTF-8")
 	}
+	// Counted wherever they stand: what is a comment only the lexer could tell.
+	if n := strings.Count(text, "--") + strings.Count(text, "/*"); n > maxComments {
+		return refuse(StateTooComplex, "Remove comments.", "statement may hold too many comments: %d, at most %d are allowed", n, maxComments)
+	}
 	return nil
 }
+
+// Bounds on what a text is made of. The parser's tree takes some hundred bytes
+// for each token, and its lexer a level of the stack for each comment of a row.
+const (
+	maxTokens   = 500_000
+	maxComments = 20_000
+)
 
 // scan turns the text into tokens with the parser's own lexer.
 func scan(text string) ([]token, *Error) {
@@ -53,6 +64,10 @@ func scan(text string) ([]token, *Error) {
 		}
 		if t == nil || t.Type == parser.EOF {
 			return out, nil
+		}
+		if len(out) >= maxTokens {
+			return nil, refuse(StateTooComplex, "Send fewer rows in one statement, or load them with COPY.",
+				"statement is made of too many words: at most %d are allowed", maxTokens)
 		}
 		k := token{kind: t.Type, text: t.Text, pos: t.Position}
 		switch {
