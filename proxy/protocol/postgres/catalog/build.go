@@ -31,6 +31,7 @@ func newBuilder() *builder {
 
 		children: map[uint32][]uint32{}, parents: map[uint32][]uint32{}, written: map[uint32][]uint32{},
 		references: map[uint32][]reference{}, code: map[uint32]bool{},
+		forms: map[uint32]Form{}, triggers: map[uint32]bool{},
 	}}
 }
 

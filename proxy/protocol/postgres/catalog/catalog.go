@@ -159,6 +159,9 @@ type Catalog struct {
 
 	locking map[uint32]bool // rule owners that lock the rows they read
 	hidden  bool
+
+	forms    map[uint32]Form // types of users whose values are known, and domains
+	triggers map[uint32]bool // relations with triggers of users
 }
 
 // Database is the name of the database the snapshot was taken from.

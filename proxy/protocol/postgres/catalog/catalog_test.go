@@ -44,6 +44,8 @@ func answers() [][][]string {
 		{{"20005", "20002"}},
 		{{"20000", "20005", "c", "a"}},
 		{{"20000"}},
+		{{"22000", "22001", "f", "f"}, {"22001", "25", "f", "f"}, {"22002", "0", "t", "t"}, {"22003", "0", "t", "f"}},
+		{{"20005"}},
 		nil, nil,
 		{{"20002", " SELECT email FROM public.base;"}},
 		nil,
@@ -98,6 +100,16 @@ func TestLoad(t *testing.T) {
 				t.Errorf("%s: Kin: -want +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+	for oid, want := range map[uint32]catalog.Form{
+		22000: {Type: 25}, 22002: {Type: 22002, Text: true, Binary: true}, 22003: {Type: 22003, Text: true}, 23: {Type: 23},
+	} {
+		if got := c.Form(oid); got != want {
+			t.Errorf("form of type %d: got %+v, want %+v", oid, got, want)
+		}
+	}
+	if !c.HasTriggers(20005) || c.HasTriggers(20000) {
+		t.Error("triggers: 20005 has some, 20000 has none")
 	}
 	base, ok := c.Lookup("public", "base")
 	if !ok || base.String() != "public.base" || base.RowSecurity {
@@ -197,7 +209,7 @@ func TestLoadFails(t *testing.T) {
 }
 
 // viewStep is the query of Load for the definitions of views.
-const viewStep = 21
+const viewStep = 23
 
 // TestViewsCannotBeRead: a lock that the definitions wait for too long leaves
 // the rest of the catalog as it is.

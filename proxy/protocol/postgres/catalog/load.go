@@ -64,6 +64,8 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"rules for writes", queryWritten, 2, b.addWritten},
 		{"foreign keys", queryReferences, 4, b.addReference},
 		{"code of relations", queryCode, 1, b.addCode},
+		{"forms of types", queryForms, 4, b.addForm},
+		{"triggers", queryTriggers, 1, b.addTriggers},
 	}
 	for _, s := range steps {
 		rows, err := q.Query(ctx, s.query)
