@@ -23,6 +23,7 @@ func (g *deep) from(depth int, outer []deepMember) (string, []deepMember) {
 			}
 			q, columns := g.query(depth-1, seen, nil)
 			if g.chance(3) {
+				columns = slices.Clone(columns)
 				for i := range columns {
 					columns[i].name = fmt.Sprintf("c%d", i)
 				}
@@ -41,17 +42,17 @@ func (g *deep) from(depth int, outer []deepMember) (string, []deepMember) {
 		}
 	case 6:
 		return "(VALUES (" + g.expr("int", 1, outer, false) + ", " + g.expr("text", 1, outer, false) + "), (2, 'v')) AS " + name + "(k, s)",
-			[]deepMember{{name, []deepColumn{{"k", "int"}, {"s", "text"}}}}
+			[]deepMember{{name, []deepColumn{{name: "k", typ: "int"}, {name: "s", typ: "text"}}}}
 	case 7:
 		switch g.n(4) {
 		case 0:
-			return "generate_series(1, " + g.expr("int", 1, outer, true) + ") AS " + name + "(g)", []deepMember{{name, []deepColumn{{"g", "int"}}}}
+			return "generate_series(1, " + g.expr("int", 1, outer, true) + ") AS " + name + "(g)", []deepMember{{name, []deepColumn{{name: "g", typ: "int"}}}}
 		case 1:
-			return "unnest(ARRAY[" + g.expr("text", 1, outer, true) + ", 'u']) AS " + name + "(u)", []deepMember{{name, []deepColumn{{"u", "text"}}}}
+			return "unnest(ARRAY[" + g.expr("text", 1, outer, true) + ", 'u']) AS " + name + "(u)", []deepMember{{name, []deepColumn{{name: "u", typ: "text"}}}}
 		case 2:
-			return "jsonb_each_text(" + g.expr("json", 0, outer, true) + ") AS " + name, []deepMember{{name, []deepColumn{{"key", "text"}, {"value", "text"}}}}
+			return "jsonb_each_text(" + g.expr("json", 0, outer, true) + ") AS " + name, []deepMember{{name, []deepColumn{{name: "key", typ: "text"}, {name: "value", typ: "text"}}}}
 		}
-		return "lower(" + g.expr("text", 1, outer, true) + ") AS " + name + "(f)", []deepMember{{name, []deepColumn{{"f", "text"}}}}
+		return "lower(" + g.expr("text", 1, outer, true) + ") AS " + name + "(f)", []deepMember{{name, []deepColumn{{name: "f", typ: "text"}}}}
 	}
 	tables := slices.Sorted(maps.Keys(deepTables))
 	table := g.pick("a", "a", "a", "b", "v", tables[g.n(len(tables))])
@@ -80,7 +81,7 @@ func (g *deep) join(depth int, outer []deepMember) (string, []deepMember) {
 	case 1:
 		return left + " " + kind + " " + right + " USING (" + g.pick("id", "id", "id", "email", "level") + ")", all
 	case 2:
-		return left + " JOIN " + right + " USING (id) AS u", append(all, deepMember{"u", []deepColumn{{"id", "int"}}})
+		return left + " JOIN " + right + " USING (id) AS u", append(all, deepMember{"u", []deepColumn{{name: "id", typ: "int"}}})
 	case 3:
 		return "(" + left + " JOIN " + right + " ON true) AS j", []deepMember{{"j", slices.Concat(x[0].columns, y[0].columns)}}
 	}
@@ -115,7 +116,8 @@ func (g *deep) query(depth int, outer []deepMember, types []string) (string, []d
 		tail = " GROUP BY " + g.pick(key, key, "GROUPING SETS (("+key+"), ())", "ROLLUP ("+key+")")
 	}
 	for i, t := range types {
-		e := ""
+		e, before := "", g.used
+		g.used = false
 		switch {
 		case group:
 			e = g.aggregate(t, depth, visible)
@@ -128,7 +130,8 @@ func (g *deep) query(depth int, outer []deepMember, types []string) (string, []d
 		if g.chance(6) {
 			name = g.pick("id", "email", "level")
 		}
-		targets, columns = append(targets, e+" AS "+name), append(columns, deepColumn{name, t})
+		targets, columns = append(targets, e+" AS "+name), append(columns, deepColumn{name, t, g.used})
+		g.used = g.used || before
 	}
 	if types == nil {
 		m := in[g.n(len(in))]
@@ -197,7 +200,7 @@ func (g *deep) windowed(t string, depth int, in []deepMember) string {
 
 // statement makes a whole statement.
 func (g *deep) statement() string {
-	g.next, g.ctes, g.careful = 0, nil, 7+g.n(4)
+	g.next, g.ctes, g.careful, g.total = 0, nil, 7+g.n(4), g.pickInt(6, 9, 10)
 	with := ""
 	if g.chance(3) {
 		q, columns := g.query(1+g.n(2), nil, nil)
@@ -206,7 +209,7 @@ func (g *deep) statement() string {
 	}
 	switch g.n(20) {
 	case 0:
-		step := g.column("text", []deepMember{{"r", []deepColumn{{"s", "text"}}}, {"a", deepTables["a"]}}, false)
+		step := g.column("text", []deepMember{{"r", []deepColumn{{name: "s", typ: "text"}}}, {"a", deepTables["a"]}}, false)
 		return "WITH RECURSIVE r(n, s) AS (SELECT 1, " + g.pick("''::text", "(SELECT email FROM a WHERE id = 1)", "(SELECT name FROM a WHERE id = 1)") +
 			g.pick(" UNION ALL ", " UNION ") + "SELECT r.n + 1, " + step + " FROM r JOIN a ON a.id = r.n" + g.pick("", " AND a.level > 0") + " WHERE r.n < " +
 			g.pick("3", "length(r.s)") + ") SELECT " + g.pick("*", "n", "count(*)", "s", "max(s)") + " FROM r"
@@ -219,6 +222,8 @@ func (g *deep) statement() string {
 	q, _ := g.query(1+g.n(3), nil, nil)
 	return with + q
 }
+
+func (g *deep) pickInt(of ...int) int { return of[g.n(len(of))] }
 
 // write makes an INSERT, UPDATE, DELETE or MERGE with RETURNING.
 func (g *deep) write() string {

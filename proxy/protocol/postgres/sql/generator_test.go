@@ -46,17 +46,36 @@ var deepMasks = map[string][]string{
 	"a": {"email", "salary", "born", "data", "vip", "level"}, "p": {"email"},
 }
 
-type deepColumn struct{ name, typ string }
+// deepColumn is a column; masked says that it may depend on masked ones.
+type deepColumn struct {
+	name, typ string
+	masked    bool
+}
+
+func plainColumns(pairs ...string) (out []deepColumn) {
+	for i := 0; i < len(pairs); i += 2 {
+		out = append(out, deepColumn{name: pairs[i], typ: pairs[i+1]})
+	}
+	return out
+}
+
+func maskedOnes(columns []deepColumn, names ...string) []deepColumn {
+	for i := range columns {
+		columns[i].masked = slices.Contains(names, columns[i].name)
+	}
+	return columns
+}
 
 var deepTables = map[string][]deepColumn{
-	"a": {
-		{"id", "int"}, {"name", "text"}, {"email", "text"}, {"salary", "num"}, {"born", "date"}, {"data", "json"},
-		{"vip", "bool"}, {"level", "int"}, {"low", "text"}, {"grp", "int"},
-	},
-	"b": {{"id", "int"}, {"a_id", "int"}, {"email", "text"}, {"note", "text"}, {"amount", "num"}, {"level", "int"}},
-	"p": {{"id", "int"}, {"email", "text"}, {"region", "text"}}, "p1": {{"id", "int"}, {"email", "text"}, {"region", "text"}},
-	"v": {{"id", "int"}, {"mail", "text"}, {"name", "text"}, {"next", "int"}, {"note", "text"}},
-	"w": {{"id", "int"}, {"mail", "text"}, {"note", "text"}}, "x": {{"id", "int"}, {"grp", "int"}, {"n", "int"}}, "y": {{"id", "int"}},
+	"a": maskedOnes(plainColumns("id", "int", "name", "text", "email", "text", "salary", "num", "born", "date", "data", "json", "vip", "bool",
+		"level", "int", "low", "text", "grp", "int"), "email", "salary", "born", "data", "vip", "level", "low"),
+	"b":  plainColumns("id", "int", "a_id", "int", "email", "text", "note", "text", "amount", "num", "level", "int"),
+	"p":  maskedOnes(plainColumns("id", "int", "email", "text", "region", "text"), "email"),
+	"p1": maskedOnes(plainColumns("id", "int", "email", "text", "region", "text"), "email"),
+	"v":  maskedOnes(plainColumns("id", "int", "mail", "text", "name", "text", "next", "int", "note", "text"), "mail", "next"),
+	"w":  maskedOnes(plainColumns("id", "int", "mail", "text", "note", "text"), "mail"),
+	"x":  plainColumns("id", "int", "grp", "int", "n", "int"),
+	"y":  plainColumns("id", "int"),
 }
 
 // deepMember is a member of FROM.
@@ -72,7 +91,11 @@ type deep struct {
 	// careful is how many in ten references avoid masked columns where rows
 	// are decided.
 	careful int
-	ctes    []deepMember
+	// total is how many in ten functions cannot fail.
+	total int
+	ctes  []deepMember
+	// used says that a masked column was chosen since it was last cleared.
+	used bool
 }
 
 func (g *deep) n(n int) int              { return g.r.IntN(n) }
@@ -87,30 +110,39 @@ func (g *deep) name() string {
 	return fmt.Sprintf("t%d", g.next)
 }
 
-// maskedName says whether a column may be a masked one by its name.
-func maskedName(name string) bool {
-	return slices.Contains([]string{"email", "salary", "born", "data", "vip", "level", "low", "mail", "next"}, name)
-}
-
 // column is a reference to a column of the type; decides says that rows depend
 // on it.
 func (g *deep) column(typ string, in []deepMember, decides bool) string {
-	var found []string
+	type choice struct {
+		text   string
+		masked bool
+	}
+	var found []choice
 	for _, m := range in {
 		for _, c := range m.columns {
-			if c.typ != typ || decides && maskedName(c.name) && g.n(10) < g.careful {
+			if c.typ != typ || decides && c.masked && g.n(10) < g.careful {
 				continue
 			}
-			found = append(found, m.name+"."+c.name)
-			if g.chance(4) {
-				found = append(found, c.name, "("+m.name+")."+c.name)
+			found = append(found, choice{m.name + "." + c.name, c.masked})
+			if g.chance(6) {
+				found = append(found, choice{c.name, true}, choice{"(" + m.name + ")." + c.name, c.masked})
 			}
 		}
 	}
 	if len(found) == 0 {
 		return g.constant(typ)
 	}
-	return found[g.n(len(found))]
+	c := found[g.n(len(found))]
+	g.used = g.used || c.masked
+	return c.text
+}
+
+// mostly picks one of those that cannot fail, or now and then of the rest.
+func (g *deep) mostly(total []string, rest ...string) string {
+	if g.n(10) < g.total {
+		return g.pick(total...)
+	}
+	return g.pick(rest...)
 }
 
 func (g *deep) constant(typ string) string {
@@ -149,7 +181,7 @@ func (g *deep) expr(typ string, depth int, in []deepMember, decides bool) string
 		return "nullif(" + e(typ) + ", " + e(typ) + ")"
 	case 3:
 		q, _ := g.query(depth-1, in, []string{typ})
-		return "(" + q + " LIMIT 1)"
+		return "(SELECT * FROM (" + q + ") s LIMIT 1)"
 	case 4:
 		if typ != "json" && typ != "bool" {
 			return g.pick("greatest", "least") + "(" + e(typ) + ", " + e(typ) + ")"
@@ -157,34 +189,35 @@ func (g *deep) expr(typ string, depth int, in []deepMember, decides bool) string
 	}
 	switch typ {
 	case "int":
-		return g.pick(
-			"length("+e("text")+")", e("int")+" + "+e("int"), e("int")+" / "+e("int"), e("int")+" % nullif("+e("int")+", 0)",
-			"octet_length("+e("text")+")", e("text")+"::int", e("num")+"::int", "strpos("+e("text")+", "+e("text")+")", "num_nulls("+e("text")+", "+e("int")+")",
-			"jsonb_array_length("+e("json")+")", "ascii("+e("text")+")", e("bool")+"::int", "(-"+e("int")+")", "extract(year FROM "+e("date")+")::int",
-		)
+		return g.mostly([]string{
+			"length(" + e("text") + ")", "octet_length(" + e("text") + ")", "strpos(" + e("text") + ", " + e("text") + ")",
+			"num_nulls(" + e("text") + ", " + e("int") + ")", e("bool") + "::int",
+		}, e("int")+" + "+e("int"), e("int")+" / "+e("int"), e("int")+" % nullif("+e("int")+", 0)", e("text")+"::int", e("num")+"::int",
+			"jsonb_array_length("+e("json")+")", "ascii("+e("text")+")", "(-"+e("int")+")", "extract(year FROM "+e("date")+")::int",
+			"(SELECT g FROM generate_series(1, "+e("int")+") g LIMIT 1)", "pg_sleep(0)::text::int")
 	case "text":
-		return g.pick(
-			"lower("+e("text")+")", "upper("+e("text")+")", e("text")+" || "+e("text"), e("int")+"::text", e("num")+"::text", e("json")+"::text", e("date")+"::text",
-			e("bool")+"::text", "concat("+e("text")+", "+e("int")+", "+e("num")+")", "left("+e("text")+", "+e("int")+")", "md5("+e("text")+")",
-			"substring("+e("text")+", 1, 2)", "substring("+e("text")+", 1, "+e("int")+")", "split_part("+e("text")+", '@', 1)", "split_part("+e("text")+", '@', "+e("int")+")",
-			"replace("+e("text")+", 'a', 'b')", "repeat("+e("text")+", 2)", "("+e("json")+" ->> 'a')", "to_char("+e("num")+", '999.9')", "chr("+e("int")+")",
-			"concat_ws('-', "+e("text")+", "+e("text")+")", "regexp_replace("+e("text")+", "+e("text")+", '')", g.row(in), "format('%s', "+e("text")+")",
-			e("text")+"::varchar(2)", e("text")+"::varchar", "("+e("text")+" COLLATE \"C\")", "quote_literal("+e("text")+")", "convert_from("+e("text")+"::bytea, 'UTF8')",
-		)
+		return g.mostly([]string{
+			"lower(" + e("text") + ")", "upper(" + e("text") + ")", e("text") + " || " + e("text"), e("int") + "::text", e("num") + "::text",
+			e("json") + "::text", e("date") + "::text", e("bool") + "::text", "concat(" + e("text") + ", " + e("int") + ", " + e("num") + ")",
+			"left(" + e("text") + ", " + e("int") + ")", "md5(" + e("text") + ")", "substring(" + e("text") + ", 1, 2)",
+			"split_part(" + e("text") + ", '@', 1)", "replace(" + e("text") + ", 'a', 'b')", "(" + e("json") + " ->> 'a')", g.row(in),
+			"concat_ws('-', " + e("text") + ", " + e("text") + ")", e("text") + "::varchar(2)", e("text") + "::varchar", "quote_literal(" + e("text") + ")",
+		}, "substring("+e("text")+", 1, "+e("int")+")", "split_part("+e("text")+", '@', "+e("int")+")", "repeat("+e("text")+", 2)",
+			"to_char("+e("num")+", '999.9')", "chr("+e("int")+")", "regexp_replace("+e("text")+", "+e("text")+", '')", "format('%s', "+e("text")+")",
+			"("+e("text")+" COLLATE \"C\")", "convert_from("+e("text")+"::bytea, 'UTF8')", "set_config('x.y', "+e("text")+", false)", "lpad("+e("text")+", "+e("int")+")")
 	case "num":
-		return g.pick(
-			e("num")+" + "+e("num"), e("num")+" / "+e("num"), e("num")+" * "+e("num"), e("int")+"::numeric", e("text")+"::numeric", "round("+e("num")+")", "(-"+e("num")+")",
-			"sqrt("+e("num")+")", "ln("+e("num")+")", "extract(epoch FROM "+e("date")+")",
-		)
+		return g.mostly([]string{e("int") + "::numeric", "(-" + e("num") + ")", e("num")}, e("num")+" + "+e("num"), e("num")+" / "+e("num"),
+			e("num")+" * "+e("num"), e("text")+"::numeric", "round("+e("num")+")", "sqrt("+e("num")+")", "ln("+e("num")+")", "extract(epoch FROM "+e("date")+")")
 	case "bool":
 		return g.boolean(depth, in, decides)
 	case "date":
-		return g.pick(e("date")+" + "+e("int"), e("text")+"::date", "("+e("date")+"::timestamp)::date", "make_date(2000, "+e("int")+", 1)")
+		return g.mostly([]string{e("date")}, e("date")+" + "+e("int"), e("text")+"::date", "("+e("date")+"::timestamp)::date", "make_date(2000, "+e("int")+", 1)")
 	}
-	return g.pick(
-		"to_jsonb("+e("text")+")", "jsonb_build_object('a', "+e("text")+", 'b', "+e("int")+")", "jsonb_build_array("+e("num")+", "+e("date")+")", "("+e("json")+" -> 'a')",
-		e("json")+" || "+e("json"), e("text")+"::jsonb", "to_jsonb("+g.row(in)+")", "jsonb_set("+e("json")+", '{a}', "+e("json")+")", "("+e("json")+" -> "+e("int")+")",
-	)
+	return g.mostly([]string{
+		"to_jsonb(" + e("text") + ")", "jsonb_build_array(" + e("num") + ", " + e("date") + ")", "(" + e("json") + " -> 'a')", "to_jsonb(" + g.row(in) + ")",
+		"jsonb_strip_nulls(" + e("json") + ")",
+	}, "jsonb_build_object('a', "+e("text")+", 'b', "+e("int")+")", e("json")+" || "+e("json"), e("text")+"::jsonb",
+		"jsonb_set("+e("json")+", '{a}', "+e("json")+")", "("+e("json")+" -> "+e("int")+")")
 }
 
 // row is a whole row as text.
@@ -193,6 +226,7 @@ func (g *deep) row(in []deepMember) string {
 		return "''"
 	}
 	m := in[g.n(len(in))].name
+	g.used = true
 	return fmt.Sprintf(g.pick("%s::text", "row_to_json(%s)::text", "to_jsonb(%s)::text", "row(%s)::text", "(%s.*)::text", "row(%s.*)::text"), m)
 }
 
@@ -207,7 +241,7 @@ func (g *deep) boolean(depth int, in []deepMember, decides bool) string {
 	case 2:
 		return "(" + e(t) + " IS " + g.pick("", "NOT ") + "NULL)"
 	case 3:
-		return "(" + e("text") + g.pick(" LIKE ", " ILIKE ", " ~ ", " NOT LIKE ") + g.pick("'a%'", "'%x'", e("text")) + ")"
+		return "(" + e("text") + g.mostly([]string{" LIKE 'a%'", " ILIKE '%x'", " NOT LIKE '7'"}, " ~ 'a'", " LIKE "+e("text"), ` LIKE 'a\'`) + ")"
 	case 4:
 		q, _ := g.query(depth-1, in, nil)
 		return "EXISTS (" + q + ")"

@@ -19,6 +19,10 @@ type lineage struct {
 	err     *Error
 	depth   int
 	work    int
+	// nesting counts the levels of SELECT around; ofView says that the query is
+	// that of a view.
+	nesting int
+	ofView  bool
 	// seen are the references to columns and relations that were followed.
 	seen map[ast.Node]bool
 }
@@ -109,9 +113,9 @@ func (l *lineage) write(t taint, where string) {
 }
 
 // settle checks a value that is complete: what computing it may say besides the
-// value itself.
+// value itself. Columns of a view are computed where they are used only.
 func (l *lineage) settle(v value) value {
-	if v.on() && !v.total {
+	if v.on() && !v.total && !(l.ofView && l.nesting <= 1) {
 		l.predicate(v.taint, "an expression that may fail or take long")
 	}
 	return v

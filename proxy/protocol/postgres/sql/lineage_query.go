@@ -94,6 +94,8 @@ func (l *lineage) lockedRelations(list *ast.NodeList) {
 }
 
 func (l *lineage) selectLevel(s *ast.SelectStmt, at *level) []column {
+	l.nesting++
+	defer func() { l.nesting-- }()
 	l.from(s.FromClause, at)
 	columns := l.targets(s.TargetList, at)
 	l.condition(s.WhereClause, at, "WHERE")
@@ -283,6 +285,8 @@ func (l *lineage) evaluate(c *cte) {
 		return
 	}
 	c.state = cteRunning
+	l.nesting++ // its columns may be computed whether they are used or not
+	defer func() { l.nesting-- }()
 	s, union := c.node.Ctequery.(*ast.SelectStmt)
 	if c.recursive && union && s.Op == ast.SETOP_UNION {
 		l.fixpoint(c, s)

@@ -82,7 +82,7 @@ func (l *lineage) knownView(oid uint32) *viewLineage {
 // followView never fails but with a reason to refuse the view: what cannot be
 // followed may hold anything that is reached.
 func (l *lineage) followView(r *catalog.Relation) *viewLineage {
-	inner := &lineage{m: l.m, cat: l.cat, resolve: l.byName, depth: l.depth, work: l.work, seen: map[ast.Node]bool{}}
+	inner := &lineage{m: l.m, cat: l.cat, resolve: l.byName, depth: l.depth, work: l.work, ofView: true, seen: map[ast.Node]bool{}}
 	columns, followed := inner.definition(r)
 	l.work = inner.work
 	if !followed {
@@ -98,6 +98,9 @@ func (l *lineage) followView(r *catalog.Relation) *viewLineage {
 	for i, c := range r.Columns {
 		v := columns[i].value
 		v.typ, v.null = columnType(c), false
+		if r.Kind == catalog.KindMaterializedView {
+			v.total, v.nested = true, false // computed before
+		}
 		if mask := l.m.mask(l.cat, r, c); mask != nil {
 			v = own(v, mask)
 		}
@@ -121,8 +124,11 @@ func (l *lineage) definition(r *catalog.Relation) (columns []column, ok bool) {
 		return nil, false
 	}
 	columns = l.query(trees[0], nil)
+	if l.err != nil && l.err.SQLSTATE == StateInsufficientPrivilege {
+		return make([]column, len(r.Columns)), true
+	}
 	if l.err != nil {
-		return columns, l.err.SQLSTATE == StateInsufficientPrivilege && len(columns) == len(r.Columns)
+		return nil, false
 	}
 	if len(columns) != len(r.Columns) || !l.complete(trees[0]) {
 		return nil, false
