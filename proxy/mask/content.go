@@ -38,7 +38,7 @@ func (c *compiled) compileDetectors(masks []policy.Mask) {
 	for i, name := range names {
 		rules[i] = detect.Rule{Detector: detect.Detector(name), Null: c.methods[i].Type == policy.Null, Replace: c.replacer(c.methods[i])}
 	}
-	c.set = detect.New(rules...)
+	c.detectors, c.set = names, detect.New(rules...)
 }
 
 func (c *compiled) replacer(method policy.Method) func(dst, finding []byte) []byte {

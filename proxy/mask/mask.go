@@ -6,6 +6,8 @@
 package mask
 
 import (
+	"slices"
+
 	"github.com/doorward/doorward/proxy/mask/detect"
 	"github.com/doorward/doorward/proxy/policy"
 )
@@ -21,8 +23,9 @@ type compiled struct {
 	keyed *keyed
 	// set finds content, methods say how each of its rules replaces it. set is
 	// nil where no mask has detectors.
-	set     *detect.Set
-	methods []policy.Method
+	set       *detect.Set
+	methods   []policy.Method
+	detectors []string
 }
 
 type rule struct {
@@ -141,4 +144,37 @@ func rank(method string) int {
 	default: // Redact, and whatever a newer manager may send
 		return 1
 	}
+}
+
+// Stricter is the one of two methods that shows less.
+func Stricter(a, b policy.Method) policy.Method {
+	if stricter(b, a) {
+		return b
+	}
+	return a
+}
+
+// Alike says whether two Rules mask the same fields and content in the same ways,
+// whatever masks they were compiled from.
+func (r Rules) Alike(other Rules) bool {
+	if r.Same(other) {
+		return true
+	}
+	if r.Empty() || other.Empty() || len(r.rules) != len(other.rules) {
+		return false
+	}
+	for i, rule := range r.rules {
+		if rule.field != other.rules[i].field || !slices.Equal(rule.fields, other.rules[i].fields) {
+			return false
+		}
+	}
+	return slices.Equal(r.detectors, other.detectors) && slices.Equal(r.methods, other.methods)
+}
+
+// Detectors are the names of the content detectors of the masks, each once.
+func (r Rules) Detectors() []string {
+	if r.Empty() {
+		return nil
+	}
+	return r.detectors
 }
