@@ -5,6 +5,7 @@ package kube
 
 import (
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -31,6 +32,10 @@ type projection struct {
 	// dirty says that the object does not show all of it yet, urgent that it
 	// should soon.
 	dirty, urgent bool
+	// from is the index of the first record that the object does not show,
+	// where it is dirty; counted is when its counts were last written.
+	from    int64
+	counted time.Time
 	// gone says that there is no object and will be none.
 	gone bool
 }
@@ -74,7 +79,9 @@ func (p *projection) apply(d *record.Document) {
 		p.status.Log = &v1alpha1.LogPosition{ID: d.Log, FirstRecord: d.Index}
 	}
 	p.status.Log.LastRecord = d.Index
-	p.dirty = true
+	if !p.dirty {
+		p.dirty, p.from = true, d.Index
+	}
 	if d.Revision > 0 {
 		p.status.SnapshotRevision = d.Revision
 	}
@@ -113,6 +120,12 @@ func (p *projection) apply(d *record.Document) {
 func (p *projection) active(d *record.Document) {
 	at := metav1.NewTime(d.Time)
 	p.status.LastActivityAt = &at
+}
+
+// due says whether the object should be written now: at once where the session
+// began or ended, else once its counts are old.
+func (p *projection) due(now time.Time) bool {
+	return p.urgent || now.Sub(p.counted) >= countEvery
 }
 
 func (p *projection) ended() bool { return p.status.Phase == v1alpha1.SessionEnded }

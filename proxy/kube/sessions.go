@@ -50,9 +50,12 @@ type Sessions struct {
 }
 
 // The rhythm of writing, and the number of sessions that may wait for it: when
-// more do, the log is not read further until the API server takes some.
+// more do, the log is not read further until the API server takes some. The
+// counts of a session that goes on are not written anew each second: a write
+// costs the API server ten milliseconds of CPU time.
 const (
 	showEvery   = time.Second
+	countEvery  = 5 * time.Second
 	showSoonest = 50 * time.Millisecond
 	maxWaiting  = 10_000
 	feedEvery   = 50 * time.Millisecond
@@ -185,32 +188,38 @@ func (s *Sessions) show(ctx context.Context, ended <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.flush(ctx, false)
+			s.flush(ctx, due)
 		case <-s.urgent:
 			if !sleep(ctx, showSoonest) {
 				return
 			}
-			s.flush(ctx, true)
+			s.flush(ctx, urgent)
 		case <-ended:
-			s.flush(ctx, false)
+			s.flush(ctx, whole)
 			return
 		}
 	}
 }
 
-// flush writes the sessions that changed. What was read before is acknowledged
-// once all of it is shown.
-func (s *Sessions) flush(ctx context.Context, urgentOnly bool) {
+// urgency says which of the sessions that changed are written: those that began
+// or ended, also those whose counts are old, or all.
+type urgency int
+
+const (
+	urgent urgency = iota
+	due
+	whole
+)
+
+// flush writes sessions that changed. What is shown of all sessions is
+// acknowledged.
+func (s *Sessions) flush(ctx context.Context, which urgency) {
+	now := time.Now()
 	s.mu.Lock()
-	read, behind := s.read, s.behind
+	behind := s.behind
 	var todo []*projection
-	complete := true
 	for _, p := range s.sessions {
-		switch {
-		case !p.dirty:
-		case urgentOnly && !p.urgent:
-			complete = false
-		default:
+		if p.dirty && (p.urgent || which == whole || which == due && p.due(now)) {
 			todo = append(todo, p)
 		}
 	}
@@ -234,21 +243,25 @@ func (s *Sessions) flush(ctx context.Context, urgentOnly bool) {
 			continue
 		}
 		s.Log.V(1).Info("Cannot show a session yet", "session", p.name, "reason", err.Error())
-		complete = false
 		// Without an answer the others would fare no better.
 		if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
 			break
 		}
 	}
-	if !complete {
-		return
+	s.mu.Lock()
+	read, complete := s.read, true
+	for _, p := range s.sessions {
+		if p.dirty {
+			read, complete = min(read, p.from), false
+		}
 	}
+	s.mu.Unlock()
 	if err := s.Feed.Acknowledge(read); err != nil {
 		s.Log.Error(err, "Cannot acknowledge records")
 		return
 	}
 	s.mu.Lock()
-	if s.read == read {
+	if complete && s.read == read {
 		s.behind = false
 	}
 	s.mu.Unlock()
@@ -259,6 +272,10 @@ func (s *Sessions) flush(ctx context.Context, urgentOnly bool) {
 func (s *Sessions) write(ctx context.Context, p *projection) error {
 	s.mu.Lock()
 	// What comes while this is written makes it dirty again.
+	if !p.urgent {
+		p.counted = time.Now()
+	}
+	from := p.from
 	p.dirty, p.urgent = false, false
 	status, ended, create := p.shown(), p.ended(), !p.created
 	s.mu.Unlock()
@@ -271,7 +288,8 @@ func (s *Sessions) write(ctx context.Context, p *projection) error {
 	case err == nil:
 	case errors.Is(err, errDeleted) && p.start != nil:
 		// Somebody deleted what the log still tells.
-		p.created, p.dirty = false, true
+		p.created, p.dirty, p.from = false, true, from
+		p.counted = time.Time{}
 		return err
 	case apierrors.IsNotFound(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err),
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
@@ -280,7 +298,7 @@ func (s *Sessions) write(ctx context.Context, p *projection) error {
 			return nil
 		}
 	default:
-		p.dirty = true
+		p.dirty, p.from, p.counted = true, from, time.Time{}
 		return err
 	}
 	delete(s.sessions, p.name)

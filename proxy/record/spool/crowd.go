@@ -6,20 +6,20 @@ package spool
 import "time"
 
 // crowdGroups is the number of groups that a session is remembered for.
-const crowdGroups = 4
+const crowdGroups = 8
 
-// The bounds of how long a group waits for more to join, which is as long as a
-// sync takes.
+// The bounds of how long a group waits for more to join, which is twice as long
+// as a sync takes.
 const (
 	leastPatience = 50 * time.Microsecond
 	mostPatience  = 500 * time.Microsecond
 )
 
 // crowd knows how many sessions wait for records again and again, so that
-// enough of them share a sync: each sync takes the same CPU time, however many
-// records it is for. Half of them is enough, so that the others get on while it
-// lasts. One session alone never waits for others, nor do two or three. It is
-// the writer's own.
+// enough of them share a sync: each takes the same CPU time, however many records
+// it is for. Two thirds of them are enough, so that the others get on while it
+// lasts. One session alone never waits for others, nor do two. It is the
+// writer's own.
 type crowd struct {
 	// group numbers the groups, last holds how many sessions were seen last in
 	// each of the latest ones.
@@ -50,12 +50,12 @@ func (c *crowd) next() (enough int) {
 	}
 	c.group++
 	c.last[c.group%crowdGroups] = 0
-	return max(1, active/2)
+	return max(1, active*2/3)
 }
 
 // patience takes the time of a sync, and says how long the next group waits
 // for more at most.
 func (c *crowd) patience(took time.Duration) time.Duration {
 	c.usual += (took - c.usual) / 8
-	return min(max(c.usual, leastPatience), mostPatience)
+	return min(max(2*c.usual, leastPatience), mostPatience)
 }
