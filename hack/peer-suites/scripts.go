@@ -47,7 +47,7 @@ func psycopgSuite(ctx context.Context, s settings) (*suite, error) {
 			report := filepath.Join(os.TempDir(), fmt.Sprintf("doorward-psycopg-%d.xml", p.port))
 			defer os.Remove(report)
 			args := []string{
-				"-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=" + report, "-o", "junit_family=xunit1",
+				"-B", "-m", "pytest", "-q", "--junit-xml=" + report, "-o", "junit_family=xunit1",
 				"-o", "asyncio_mode=auto", "-m", "not slow and not mypy and not timing", "--ignore=tests/crdb", "--ignore=tests/pool", "tests",
 			}
 			if s.run != "" {

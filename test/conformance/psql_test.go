@@ -137,14 +137,14 @@ SELECT json_agg(p) FROM lab.people p;
 			want: []string{`ERROR:  rows of a relation with masked columns cannot go through a cursor`, `HINT`},
 		},
 		"LongStatement": {
-			reason: "200 kB of statement", group: "analysts",
-			stdin:  "SELECT length('" + strings.Repeat("0123456789", 20_000) + "');\n",
-			want:   []string{`200000`},
+			reason: "2 MB of statement", group: "analysts",
+			stdin:  "SELECT length('" + strings.Repeat("0123456789", 200_000) + "');\n",
+			want:   []string{`2000000`},
 			counts: &v1alpha1.OperationCounts{Total: 1, Allowed: 1},
 		},
 		"TooLongStatement": {
 			reason: "beyond the bound it is refused with a remedy, and the session goes on", group: "analysts",
-			stdin:  "SELECT length('" + strings.Repeat("0123456789", 40_000) + "');\nSELECT 'still ' || 'here';\n",
+			stdin:  "SELECT length('" + strings.Repeat("0123456789", 900_000) + "');\nSELECT 'still ' || 'here';\n",
 			want:   []string{`ERROR:  the statement has \d+ bytes; at most \d+ are taken`, `COPY`, `still here`},
 			counts: &v1alpha1.OperationCounts{Total: 2, Allowed: 1, Denied: 1},
 		},

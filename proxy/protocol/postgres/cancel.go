@@ -39,7 +39,10 @@ const (
 	cancelBound = 5 * time.Second
 )
 
-// remember gives a session its key.
+// remember gives a session its key. The process is the target's own where no
+// other session here has the same: clients compare it with pg_backend_pid() and
+// with the sender of a notification, and end sessions by it. The secret is the
+// proxy's own in any case.
 func (h *handler) remember(s *session, long bool) {
 	s.key.secret = make([]byte, shortSecret)
 	if long {
@@ -49,14 +52,14 @@ func (h *handler) remember(s *session, long bool) {
 	_, _ = rand.Read(s.key.secret)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for {
-		var random [4]byte
-		_, _ = rand.Read(random[:])
-		s.key.process = binary.BigEndian.Uint32(random[:]) &^ (1 << 31)
+	for s.key.process = s.target.pid; ; {
 		if _, taken := h.sessions[s.key.process]; !taken && s.key.process != 0 {
 			h.sessions[s.key.process] = s
 			return
 		}
+		var random [4]byte
+		_, _ = rand.Read(random[:])
+		s.key.process = binary.BigEndian.Uint32(random[:]) &^ (1 << 31)
 	}
 }
 

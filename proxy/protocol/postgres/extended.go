@@ -80,11 +80,8 @@ func (s *session) parse(ctx context.Context, m parseMessage, raw []byte) error {
 		if _, err := s.lookup(ctx, m.name); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		full := len(s.prepared) >= maxPrepared
-		s.mu.Unlock()
-		if full {
-			return s.refuseText(ctx, "Parse", m.text, limitRefusal)
+		if refusal := s.room(m.text); refusal != nil {
+			return s.refuseText(ctx, "Parse", m.text, refusal)
 		}
 	}
 	return s.forward(&expected{kind: awaitParse, changes: [][]*change{{{name: m.name, after: p}}}}, raw)

@@ -23,7 +23,7 @@ const (
 	// MaxFrontendMessage bounds every later message of a client.
 	MaxFrontendMessage = 16 << 20
 	// MaxStatement bounds the text of a statement.
-	MaxStatement = 256 << 10
+	MaxStatement = 8 << 20
 	// maxBackendStreamed bounds rows and copy data of the target; they are
 	// streamed. It is the server's own bound on a message.
 	maxBackendStreamed = 1 << 30

@@ -141,7 +141,7 @@ func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]
 			return nil, err
 		}
 	}
-	private := len(s.temp) > 0 || len(s.created) > 0
+	private := len(s.temp) > 0 || len(s.created) > 0 || len(text) >= largeStatement
 	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, unsettled: s.names.unsettled, text: text}
 	if !private {
 		if found, ok := s.handler.cache.get(key); ok {
@@ -165,6 +165,11 @@ func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]
 		options.Created = func(schema, name string) bool { return s.created[schema+"."+name] }
 		options.Behind = func(resource string) []sql.Access { return s.behind[resource] }
 	}
+	done, err := s.analyzing(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	analyzed, err := sql.Analyze(text, cat.Catalog, options)
 	if err != nil {
 		return nil, err
@@ -387,11 +392,8 @@ func (s *session) never(st *statement) *access.Refusal {
 
 // full says that the session holds as much as one session may.
 func (s *session) full(st *statement) *access.Refusal {
-	s.mu.Lock()
-	names := len(s.prepared)
-	s.mu.Unlock()
 	switch {
-	case st.Effects.Prepares != "" && names >= maxPrepared,
+	case st.Effects.Prepares != "" && s.room(st.Text) != nil,
 		len(st.Effects.CreatesTemp) > 0 && len(s.temp) >= maxTemp,
 		len(st.Effects.Creates) > 0 && len(s.created) >= maxTemp,
 		st.Effects.DeclaresCursor != "" && len(s.cursors) >= maxPortals:

@@ -63,6 +63,7 @@ func (postgres) NewHandler() protocol.Handler {
 		catalogs: map[place]*database{},
 		changes:  map[string]*atomic.Uint64{},
 		cache:    newCache(cachedStatements, cachedBytes),
+		large:    make(chan struct{}, 1),
 	}
 }
 
@@ -86,4 +87,6 @@ type handler struct {
 	withoutStandby atomic.Int64
 
 	cache *cache
+	// large is held by who analyses a large text.
+	large chan struct{}
 }

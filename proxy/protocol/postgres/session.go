@@ -80,6 +80,7 @@ type session struct {
 	wake  chan struct{}
 
 	// What follows belongs to the requests pump.
+	large       bool   // it analyses a large text
 	segment     uint64 // counts the segments that Sync and Query end
 	open        bool   // extended messages since the last Sync
 	executed    bool   // an Execute among them
