@@ -42,7 +42,7 @@ func TestAlike(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := mask.Compile(tc.a, nil).Alike(mask.Compile(tc.b, nil)); got != tc.want {
+			if got := mask.Compile(tc.a, mask.Key{}).Alike(mask.Compile(tc.b, mask.Key{})); got != tc.want {
 				t.Errorf("%s: got %v, want %v", tc.reason, got, tc.want)
 			}
 		})
