@@ -139,6 +139,9 @@ func (l *lineage) targets(list *ast.NodeList, at *level) []column {
 			return nil
 		}
 		if spread, ok := l.starTarget(t.Val, at); ok {
+			for _, c := range spread {
+				l.settle(c.value)
+			}
 			out = append(out, spread...)
 		} else {
 			name := t.Name

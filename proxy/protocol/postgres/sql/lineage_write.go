@@ -189,7 +189,7 @@ func (l *lineage) copied(s *ast.CopyStmt) []column {
 	if len(listOf(s.Attlist)) > 0 {
 		for _, n := range listOf(s.Attlist) {
 			if name, ok := n.(*ast.String); ok {
-				out = append(out, column{name: name.SVal, value: l.qualified(i, name.SVal)})
+				out = append(out, column{name: name.SVal, value: l.settle(l.qualified(i, name.SVal))})
 			}
 		}
 		return out
