@@ -29,19 +29,22 @@ func TestIndirectNeverWidens(t *testing.T) {
 	narrowed := map[policy.Effect]int{}
 	for range 60 {
 		e := engine(t, randomSet(random))
-		for range 60 {
+		for range 40 {
 			who := identity.Principal{
 				Provider: pick(random, "corp", "partner", ""), UserName: pick(random, "alice", "bob", "both", "eve"),
 				Groups: some(random, 0, "alice", "both", "leads"),
 			}
 			before := randomOperation(random)
-			after := before
-			more := policy.Access{Action: pick(random, "select", "update", "unknown"), Resource: pick(random, "", "a.x", "b.y"), Indirect: true}
-			after.Accesses = slices.Insert(slices.Clone(before.Accesses), random.IntN(len(before.Accesses)+1), more)
 			was, err := e.Decide(t.Context(), who, before)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if was.Effect == policy.Deny && random.IntN(4) > 0 {
+				continue // most are, and few of them tell anything
+			}
+			after := before
+			more := policy.Access{Action: pick(random, "select", "update", "unknown"), Resource: pick(random, "", "a.x", "b.y"), Indirect: true}
+			after.Accesses = slices.Insert(slices.Clone(before.Accesses), random.IntN(len(before.Accesses)+1), more)
 			is, err := e.Decide(t.Context(), who, after)
 			if err != nil {
 				t.Fatal(err)
@@ -54,7 +57,7 @@ func TestIndirectNeverWidens(t *testing.T) {
 			}
 		}
 	}
-	if narrowed[policy.Deny] < 20 || narrowed[policy.RequireApproval] < 3 {
+	if narrowed[policy.Deny] < 10 || narrowed[policy.RequireApproval] < 1 {
 		t.Errorf("the sample is one-sided: %v", narrowed)
 	}
 }
