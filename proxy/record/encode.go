@@ -6,7 +6,6 @@ package record
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -201,50 +200,6 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 	return closeObject(dst, o)
 }
 
-func appendOperation(dst []byte, op *Operation) []byte {
-	o := len(dst)
-	dst = appendOperationHead(dst, op)
-	if op.Digest == "" && op.Statement != "" {
-		dst = appendDigest(dst, op.Statement)
-	} else {
-		dst = appendMember(dst, `,"digest":`, op.Digest)
-	}
-	dst = appendOperationMiddle(dst, op)
-	dst = appendParameters(dst, op)
-	return closeObject(dst, o)
-}
-
-func appendOperationHead(dst []byte, op *Operation) []byte {
-	dst = appendMember(dst, `,"protocol":`, op.Protocol)
-	dst = appendMember(dst, `,"kind":`, op.Kind)
-	return appendText(dst, `,"statement":`, `,"truncated":`, op.Statement)
-}
-
-func appendOperationMiddle(dst []byte, op *Operation) []byte {
-	dst = appendText(dst, `,"normalized":`, `,"normalizedTruncated":`, op.Normalized)
-	if len(op.Accesses) > 0 {
-		dst = append(dst, `,"accesses":[`...)
-		for i, a := range op.Accesses {
-			dst = separate(dst, i)
-			o := len(dst)
-			dst = appendMember(dst, `,"action":`, a.Action)
-			dst = appendMember(dst, `,"resource":`, a.Resource)
-			if a.Indirect {
-				dst = append(dst, `,"indirect":true`...)
-			}
-			dst = closeObject(dst, o)
-		}
-		dst = append(dst, ']')
-	}
-	return appendList(dst, `,"properties":[`, op.Properties)
-}
-
-func appendParameters(dst []byte, op *Operation) []byte {
-	dst = appendInt(dst, `,"parameters":`, int64(op.Parameters))
-	dst = appendMember(dst, `,"parametersDigest":`, op.ParametersDigest)
-	return appendText(dst, `,"parameterText":`, `,"parameterTextTruncated":`, op.ParameterText)
-}
-
 func appendDecision(dst []byte, d *Decision) []byte {
 	o := len(dst)
 	dst = appendMember(dst, `,"effect":`, string(d.Effect))
@@ -329,19 +284,6 @@ func appendText(dst []byte, name, truncated, s string) []byte {
 		dst = appendInt(dst, truncated, int64(len(s)))
 	}
 	return dst
-}
-
-func appendDigest(dst []byte, s string) []byte {
-	h := sha256.New()
-	var part [1 << 10]byte // hashes without a copy of the whole
-	for s != "" {
-		n := copy(part[:], s)
-		h.Write(part[:n])
-		s = s[n:]
-	}
-	dst = append(dst, `,"digest":"sha256:`...)
-	dst = hex.AppendEncode(dst, h.Sum(part[:0]))
-	return append(dst, '"')
 }
 
 // appendMember appends a member of one line; nothing where s is empty.
