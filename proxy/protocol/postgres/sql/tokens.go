@@ -4,6 +4,7 @@
 package sql
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -149,12 +150,15 @@ func split(tokens []token) (parts [][]token, ok bool) {
 	return parts, ok
 }
 
+var uescape = regexp.MustCompile(`^(?is)(?:\s|--[^\r\n]*[\r\n]|/\*.*?\*/)*uescape(?:\s|--[^\r\n]*[\r\n]|/\*.*?\*/)*'[^']'`)
+
 // source is the statement's part of the text.
 func source(text string, part []token) string {
 	last := part[len(part)-1]
-	end := last.pos + len(last.text)
-	if end > len(text) {
-		end = len(text)
+	end := min(last.pos+len(last.text), len(text))
+	if len(last.text) > 1 && last.text[1] == '&' {
+		// The lexer makes one token of U&'...' UESCAPE '!', and tells the first part.
+		end += len(uescape.FindString(text[end:]))
 	}
 	return text[part[0].pos:end]
 }
