@@ -272,7 +272,9 @@ func (a *analysis) createFunction(s *ast.CreateFunctionStmt) {
 	a.ddl("CREATE "+strings.ToUpper(kind), false)
 	a.out.Effects.RunsText = true
 	if schema, name, ok := names(s.FuncName); ok {
-		a.access(ActionCreate, kind+":"+a.creation(schema, name), nil)
+		made := a.creation(schema, name)
+		a.access(ActionCreate, kind+":"+made, nil)
+		a.out.Effects.Creates = append(a.out.Effects.Creates, createdFunction+made)
 	} else {
 		a.access(ActionCreate, kind+":", nil)
 	}

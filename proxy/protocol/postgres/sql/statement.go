@@ -136,7 +136,7 @@ type Effects struct {
 	// (ALTER ... RENAME, SET SCHEMA, a DROP that uncovers another). Inside a transaction no catalog
 	// snapshot can see that: refuse what follows until it has ended.
 	MovesNames bool
-	// Creates names relations (schema.name) that come into being: answer for
+	// Creates names relations (schema.name) and functions (function:schema.name) that come into being: answer for
 	// them in Options.Created until the catalog was loaded after the end of
 	// the transaction.
 	Creates []string
