@@ -13,7 +13,7 @@ import (
 )
 
 // ddl notes a statement that changes the catalog. plain says that it runs no
-// code for the caller and moves no data of other relations.
+// code for the caller and moves no data but of the relations it names.
 func (a *analysis) ddl(kind string, plain bool) {
 	a.out.Kind = kind
 	a.out.Effects.IsDDL = true
@@ -55,7 +55,7 @@ func (a *analysis) definition(n ast.Node) {
 		a.alterRelation(s.Sequence, s.MissingOk)
 		a.list(s.Options, nil)
 	case *ast.AlterTableStmt:
-		a.ddl("ALTER "+s.Objtype.String(), false)
+		a.ddl("ALTER "+s.Objtype.String(), ofRelation(s.Objtype))
 		if s.Objtype == ast.OBJECT_TYPE && s.Relation != nil && a.checkRangeVar(s.Relation) {
 			a.access(ActionAlter, "type:"+a.creation(s.Relation.SchemaName, s.Relation.RelName), nil)
 		} else {
@@ -180,6 +180,12 @@ var relationKinds = []ast.ObjectType{
 // the object's, those before it the relation's.
 var onRelation = []ast.ObjectType{
 	ast.OBJECT_COLUMN, ast.OBJECT_TABCONSTRAINT, ast.OBJECT_TRIGGER, ast.OBJECT_RULE, ast.OBJECT_POLICY,
+}
+
+// ofRelation says whether a change of such an object concerns the relation
+// alone that it names.
+func ofRelation(kind ast.ObjectType) bool {
+	return slices.Contains(relationKinds, kind) || kind == ast.OBJECT_COLUMN || kind == ast.OBJECT_TABCONSTRAINT
 }
 
 // kindName writes an object kind as resources do: "foreignServer".

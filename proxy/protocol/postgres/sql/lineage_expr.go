@@ -23,7 +23,8 @@ func (l *lineage) expr(n ast.Node, at *level) value {
 	case *ast.A_Const:
 		return constant(n)
 	case *ast.ParamRef:
-		return unmasked(typeLiteral)
+		// Of whatever type the caller gives it, which decides about the operators.
+		return unmasked(typeOther)
 	case *ast.ParenExpr:
 		return l.expr(n.Expr, at)
 	case *ast.A_Indirection:
@@ -230,7 +231,7 @@ func (l *lineage) cast(n *ast.TypeCast, at *level) value {
 		v = derived(v.typ, v, l.expr(t, at))
 	}
 	switch {
-	case v.typ == typeLiteral && given(n.Arg) && to != typeOther && (bare || to == typeText):
+	case v.typ == typeLiteral && given(n.Arg) && to != typeOther && (bare || to == typeText), to == typeText && parameter(n.Arg):
 		return derived(to, v)
 	case v.typ == to && to == typeText:
 		v.plain = v.plain && bare
@@ -252,15 +253,20 @@ func (l *lineage) cast(n *ast.TypeCast, at *level) value {
 	return out
 }
 
-// given says that a value stands in the text, or is a parameter.
+// given says that a value stands in the text.
 func given(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.ParenExpr:
 		return given(n.Expr)
-	case *ast.A_Const, *ast.ParamRef:
+	case *ast.A_Const:
 		return true
 	}
 	return false
+}
+
+func parameter(n ast.Node) bool {
+	_, ok := n.(*ast.ParamRef)
+	return ok
 }
 
 // subquery follows a query within an expression.

@@ -82,30 +82,3 @@ func (l *lineage) copyStatement(s *ast.CopyStmt) []column {
 	}
 	return out
 }
-
-// definitionStatement decides about what is no query: it shows no rows.
-func (l *lineage) definitionStatement(n ast.Node) []column {
-	switch s := n.(type) {
-	case *ast.DropStmt, *ast.TruncateStmt, *ast.LockStmt, *ast.VacuumStmt, *ast.ReindexStmt, *ast.RefreshMatViewStmt,
-		*ast.CommentStmt, *ast.FetchStmt:
-		return nil
-	case *ast.CreateStmt:
-		if len(listOf(s.InhRelations)) == 0 && !refersTo(s) {
-			return nil
-		}
-	}
-	l.refuse(refuse(StateInsufficientPrivilege, hintWrite,
-		"definition of, or from, a relation with masked columns: %s", nodeName(n)))
-	return nil
-}
-
-// refersTo says whether a definition has foreign keys: rows that are refused
-// tell what the other relation holds.
-func refersTo(n ast.Node) bool {
-	if c, ok := n.(*ast.Constraint); ok && c.Pktable != nil {
-		return true
-	}
-	found := false
-	children(n, func(c ast.Node) { found = found || refersTo(c) })
-	return found
-}

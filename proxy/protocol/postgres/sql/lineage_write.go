@@ -4,6 +4,8 @@
 package sql
 
 import (
+	"slices"
+
 	"github.com/multigres/multigres/go/common/parser/ast"
 
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
@@ -21,6 +23,7 @@ func (l *lineage) written(v *ast.RangeVar) (*item, target) {
 	if t.rel != nil && t.rel.WriteRules {
 		// What RETURNING shows is the rule's own.
 		from := l.reach(t.rel.OID)
+		i.columns = slices.Clone(i.columns)
 		for k := range i.columns {
 			i.columns[k].value = partial(value{taint: i.columns[k].with(from)})
 		}
@@ -162,8 +165,9 @@ func (l *lineage) delete(s *ast.DeleteStmt, parent *level) []column {
 func (l *lineage) merge(s *ast.MergeStmt, parent *level) []column {
 	outer := l.with(s.WithClause, parent)
 	i, _ := l.written(s.Relation)
-	at := &level{parent: outer, items: []*item{i}}
-	at.items = append(at.items, l.source(s.SourceRelation, &level{parent: outer}).items...)
+	// RETURNING * lists the source before the target.
+	source := l.source(s.SourceRelation, &level{parent: outer})
+	at := &level{parent: outer, items: append(slices.Clone(source.items), i)}
 	l.condition(s.JoinCondition, at, "MERGE ON")
 	for _, n := range listOf(s.MergeWhenClauses) {
 		w, ok := n.(*ast.MergeWhenClause)

@@ -25,6 +25,9 @@ func (a *analysis) maintenance(n ast.Node) {
 		a.vacuum(s)
 	case *ast.ClusterStmt:
 		a.out.Kind = "CLUSTER"
+		if s.Relation == nil {
+			a.facts.kind = a.out.Kind // rows of any relation get another order
+		}
 		a.maintainOne(s.Relation)
 	case *ast.ReindexStmt:
 		a.out.Kind = "REINDEX"

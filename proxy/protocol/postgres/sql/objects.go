@@ -19,7 +19,7 @@ func (a *analysis) change(n ast.Node) {
 		a.cascade(s.Behavior)
 		a.eachObject(s.Objects, ActionDrop, s.RemoveType, s.MissingOk)
 	case *ast.RenameStmt:
-		a.ddl("ALTER "+renamedKind(s), false)
+		a.ddl("ALTER "+renamedKind(s), s.Relation != nil && ofRelation(s.RenameType))
 		a.out.Effects.MovesNames = true
 		switch {
 		case s.Relation != nil:
@@ -30,7 +30,7 @@ func (a *analysis) change(n ast.Node) {
 			a.access(ActionAlter, kindName(s.RenameType)+":"+s.Subname, nil)
 		}
 	case *ast.AlterObjectSchemaStmt:
-		a.ddl("ALTER "+s.ObjectType.String(), false)
+		a.ddl("ALTER "+s.ObjectType.String(), s.Relation != nil && ofRelation(s.ObjectType))
 		a.out.Effects.MovesNames = true
 		a.access(ActionAlter, "schema:"+s.NewSchema, nil)
 		a.alterAny(s.Relation, s.ObjectType, s.Object, s.MissingOk)

@@ -18,8 +18,8 @@ type typ uint64
 // enumerations, text with a collation of its own.
 const (
 	typeOther typ = iota
-	// typeLiteral is a constant or parameter that takes the type it is used as:
-	// whether it can is found out before any row is read.
+	// typeLiteral is a constant that takes the type it is used as: whether it
+	// can is found out before any row is read.
 	typeLiteral
 	typeText // text, varchar, char(n), name, with the default collation
 	typeBool
