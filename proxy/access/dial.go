@@ -37,6 +37,7 @@ func (g *Grant) Dial(ctx context.Context, accept Accept) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(g.ctx, func() { cancel(context.Cause(g.ctx)) })()
+	defer g.dialing()()
 
 	targets := g.opened.snapshot.Targets
 	var failed error
@@ -154,11 +155,16 @@ func (g *Grant) Options() json.RawMessage { return g.opened.snapshot.Options }
 // serving is the configuration that clients' handshakes are taken with.
 func (g *Gate) serving(protocols []string) *tls.Config {
 	key := strings.Join(protocols, ",")
-	if found, ok := g.tls.Load(key); ok {
-		return found.(*tls.Config) //nolint:forcetypeassert // only this function stores
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	config := g.tls[key]
+	if config == nil {
+		config = g.config.TLS.Clone()
+		config.NextProtos = protocols
+		if g.tls == nil {
+			g.tls = map[string]*tls.Config{}
+		}
+		g.tls[key] = config
 	}
-	fresh := g.config.TLS.Clone()
-	fresh.NextProtos = protocols
-	stored, _ := g.tls.LoadOrStore(key, fresh)
-	return stored.(*tls.Config) //nolint:forcetypeassert // only this function stores
+	return config
 }

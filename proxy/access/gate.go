@@ -57,9 +57,6 @@ type Gate struct {
 	windows *windowTable
 	// targets remembers which targets were of no use.
 	targets targets
-	// tls are the serving configurations by the protocols they name: one each,
-	// since a copy for each client would forget the keys of its session tickets.
-	tls sync.Map
 
 	// applying makes one snapshot follow the other.
 	applying sync.Mutex
@@ -67,6 +64,9 @@ type Gate struct {
 	// mu guards the fields below.
 	mu       sync.Mutex
 	sessions map[string]*Grant
+	// tls are the serving configurations by the protocols they name: one each,
+	// since a copy for each client would forget the keys of its session tickets.
+	tls map[string]*tls.Config
 	// proof is when the snapshot in force was last proven to be the current one.
 	proof time.Time
 	timer *time.Timer

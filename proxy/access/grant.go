@@ -36,6 +36,7 @@ type Grant struct {
 	cancel context.CancelCauseFunc
 	active atomic.Int64 // unix nanoseconds of the last operation
 	awaits atomic.Bool  // what runs waits for the caller
+	dials  atomic.Int32 // that go on
 
 	// masks caches the caller's masks under one state; unmasked are none, of opened.
 	masks    atomic.Pointer[maskState]

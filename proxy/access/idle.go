@@ -14,6 +14,16 @@ func (g *Grant) Awaits(caller bool) {
 	g.awaits.Store(caller)
 }
 
+// dialing says that the session waits for its target, which is not the caller's
+// silence. What it returns says that it no longer does.
+func (g *Grant) dialing() (done func()) {
+	g.dials.Add(1)
+	return func() {
+		g.active.Store(time.Now().UnixNano())
+		g.dials.Add(-1)
+	}
+}
+
 // checkIdle ends the session once nothing was decided for the bound while
 // nothing ran, or what ran waited for the caller. What is held for approval
 // runs. One timer that re-arms itself costs the hot path one store.
@@ -24,7 +34,7 @@ func (g *Grant) checkIdle() {
 		return
 	}
 	quiet := time.Since(time.Unix(0, g.active.Load()))
-	if len(g.open) > 0 && !g.awaits.Load() {
+	if g.dials.Load() > 0 || len(g.open) > 0 && !g.awaits.Load() {
 		quiet = 0
 	}
 	if quiet < g.idle {

@@ -27,7 +27,7 @@ func said(messages ...pgproto3.BackendMessage) []byte {
 // ready: only what comes in its turn, is asked for rightly and has bounds.
 func TestGuard(t *testing.T) {
 	ok, ready := &pgproto3.AuthenticationOk{}, &pgproto3.ReadyForQuery{TxStatus: 'I'}
-	clear, md5 := &pgproto3.AuthenticationCleartextPassword{}, &pgproto3.AuthenticationMD5Password{}
+	cleartext, md5 := &pgproto3.AuthenticationCleartextPassword{}, &pgproto3.AuthenticationMD5Password{}
 	sasl := &pgproto3.AuthenticationSASL{AuthMechanisms: []string{"SCRAM-SHA-256"}}
 	first := func(i string) *pgproto3.AuthenticationSASLContinue {
 		return &pgproto3.AuthenticationSASLContinue{Data: []byte("r=abc,s=c2FsdA==" + i)}
@@ -49,14 +49,14 @@ func TestGuard(t *testing.T) {
 	}{
 		"SCRAM":                         {tls, said(sasl, first(",i=4096"), final, ok, status, key(4), ready), ""},
 		"SCRAM without TLS":             {plain, said(sasl, first(",i=4096"), final, ok, ready), ""},
-		"clear text inside TLS":         {tls, said(clear, ok, ready), ""},
+		"clear text inside TLS":         {tls, said(cleartext, ok, ready), ""},
 		"MD5 inside TLS":                {tls, said(md5, ok, ready), ""},
 		"nothing":                       {tls, said(notice, ok, status, notice, ready), ""},
 		"certificate":                   {certOnly, said(ok, ready), ""},
 		"an error":                      {tls, said(&pgproto3.ErrorResponse{Code: "28P01"}), ""},
-		"checklist 14: clear text":      {plain, said(clear), "without verified TLS"},
+		"checklist 14: clear text":      {plain, said(cleartext), "without verified TLS"},
 		"checklist 14: MD5":             {plain, said(md5), "without verified TLS"},
-		"password, and there is none":   {certOnly, said(clear), "has no password"},
+		"password, and there is none":   {certOnly, said(cleartext), "has no password"},
 		"SCRAM, and there is none":      {certOnly, said(sasl), "has no password"},
 		"GSSAPI":                        {tls, said(&pgproto3.AuthenticationGSS{}), "GSSAPI"},
 		"SSPI":                          {tls, []byte("R\x00\x00\x00\x08\x00\x00\x00\x09"), "SSPI"},
@@ -64,13 +64,13 @@ func TestGuard(t *testing.T) {
 		"SCM credential":                {tls, []byte("R\x00\x00\x00\x08\x00\x00\x00\x06"), "SCM"},
 		"unknown kind":                  {tls, []byte("R\x00\x00\x00\x08\x00\x00\x00\x63"), "(99)"},
 		"no kind":                       {tls, []byte("R\x00\x00\x00\x06\x00\x00"), "no kind"},
-		"endless requests":              {tls, said(clear, clear), "out of turn"},
-		"SCRAM, then clear text":        {tls, said(sasl, clear), "out of turn"},
+		"endless requests":              {tls, said(cleartext, cleartext), "out of turn"},
+		"SCRAM, then clear text":        {tls, said(sasl, cleartext), "out of turn"},
 		"SCRAM twice":                   {tls, said(sasl, first(",i=4096"), sasl), "out of turn"},
 		"SCRAM not finished":            {tls, said(sasl, first(",i=4096"), ok), "before it has proven"},
 		"SCRAM not begun":               {tls, said(first(",i=4096")), "not supported"},
 		"in before the password":        {tls, said(sasl, ok), "before it has proven"},
-		"asks again afterwards":         {tls, said(ok, clear), "out of turn"},
+		"asks again afterwards":         {tls, said(ok, cleartext), "out of turn"},
 		"ready before it let us in":     {tls, said(ready), "out of turn"},
 		"settings before it let us in":  {tls, said(status), "out of turn"},
 		"cancel key before it let us":   {tls, said(key(4)), "out of turn"},

@@ -114,7 +114,7 @@ func decodeSASLInitial(raw []byte) ([]byte, error) {
 	case length < 0:
 		return nil, errors.New("it has no initial response")
 	}
-	data := b.bytes(int(length), "response")
+	data := b.bytes(length, "response")
 	if err := b.done(); err != nil {
 		return nil, err
 	}

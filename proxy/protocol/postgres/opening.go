@@ -56,7 +56,8 @@ func (h *handler) session(ctx context.Context, client *tls.Conn, start startup, 
 	if err != nil {
 		reason = "the session could not be opened: " + access.AsRefusal(err).Message
 		if ctx.Err() != nil {
-			err = &access.Refusal{Reason: access.ReasonSessionEnded, Message: context.Cause(ctx).Error()}
+			cause := context.Cause(ctx)
+			err = &access.Refusal{Reason: access.ReasonSessionEnded, Code: endCode(cause), Message: cause.Error(), Hint: endHint(cause)}
 		}
 		return err
 	}

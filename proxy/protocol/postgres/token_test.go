@@ -212,7 +212,8 @@ func TestDirectTLS(t *testing.T) {
 	handshake := func(t *testing.T, conn net.Conn, protocols ...string) (*tls.Conn, error) {
 		t.Helper()
 		secured := tls.Client(conn, &tls.Config{RootCAs: r.RootCAs, ServerName: "localhost", MinVersion: tls.VersionTLS12, NextProtos: protocols})
-		return secured, secured.HandshakeContext(deadline(t))
+		err := secured.HandshakeContext(deadline(t))
+		return secured, err
 	}
 	t.Run("pgx", func(t *testing.T) {
 		conn := client(t, r, s, func(c *pgx.ConnConfig) {
