@@ -307,7 +307,7 @@ func (s *session) copyRequest(ctx context.Context, kind byte, raw []byte) error 
 	s.mu.Unlock()
 	if ended {
 		// The target gave up the COPY.
-		s.copying, s.copyFailed = false, true
+		s.copying = false
 		s.grant.Awaits(false)
 		return s.request(ctx, kind, raw)
 	}

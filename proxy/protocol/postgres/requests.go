@@ -124,12 +124,9 @@ func (s *session) request(ctx context.Context, kind byte, raw []byte) error {
 		}
 		return s.sync()
 	case msgCopyData, msgCopyDone, msgCopyFail:
-		// What a client still sends after its COPY has failed or was refused is
-		// dropped, as the server drops it: some send without waiting to be asked.
-		if s.copyFailed || s.skipping {
-			return nil
-		}
-		return s.breach(ctx, "CopyData", violation("copy data arrived while no COPY FROM STDIN runs"))
+		// Dropped, as the server drops it: some clients send without waiting to be
+		// asked, or still send after their COPY has failed, was refused, or went out.
+		return nil
 	case msgPassword:
 		return s.breach(ctx, "PasswordMessage", violation("a password or SASL message arrived after the session had started"))
 	default:
@@ -142,14 +139,13 @@ func (s *session) sync() error {
 	s.dropAllEarly()
 	s.push(&expected{kind: awaitSync})
 	s.segment++
-	s.open, s.executed, s.skipping, s.copyFailed = false, false, false, false
+	s.open, s.executed, s.skipping = false, false, false
 	_, err := s.toTarget.Write(syncMessage)
 	return err
 }
 
 // simple handles Query and FunctionCall, which are their own segment.
 func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
-	s.copyFailed = false
 	s.dropAllEarly()
 	if s.open {
 		// A Query without a Sync before it: whether the target skips it hangs
@@ -176,10 +172,7 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	}
 	e, err := s.query(ctx, text)
 	if err != nil {
-		err = s.refuseSimple(ctx, err)
-		// It may have been a COPY, also where it was not understood.
-		s.copyFailed = true
-		return err
+		return s.refuseSimple(ctx, err)
 	}
 	// A simple query ends the life of the unnamed statement.
 	s.mu.Lock()

@@ -86,7 +86,6 @@ type session struct {
 	executed    bool   // an Execute among them
 	skipping    bool   // the client's messages are skipped up to the next Sync
 	copying     bool   // the client sends copy data
-	copyFailed  bool   // ... and may still, though the COPY has failed
 	copyMessage *expected
 	wantColumns bool // where rows come from, or how they read, had to be known for the last operation
 	masks       struct {
