@@ -73,6 +73,14 @@ func (s *session) settleNames(ctx context.Context, cat *loaded) error {
 	return nil
 }
 
+// between says that the session is between two transactions: there the question
+// takes nobody's snapshot, so that it is asked early.
+func (s *session) between() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status == 'I' && !s.open && !s.owed()
+}
+
 // beginNames takes what the target told when the session began.
 func (s *session) beginNames(found []string, cat *loaded) error {
 	role := s.grant.TargetRole()

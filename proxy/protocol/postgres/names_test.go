@@ -171,6 +171,14 @@ func TestSearchPath(t *testing.T) {
 			q("SET search_path = fresh, pa", "BEGIN", "CREATE SCHEMA fresh", "CREATE TABLE t (v text)", "INSERT INTO t VALUES ('fresh')", "SELECT v FROM fresh.t", "ROLLBACK", read),
 			set + "done BEGIN, ready T, done CREATE SCHEMA, ready T, done CREATE TABLE, ready T, done INSERT 0 1, ready T, row fresh, done SELECT 1, ready T, done ROLLBACK, ready I, " + a,
 		},
+		"isolation level": {
+			"the question is asked before the transaction, whose first statement this must be", q("SET search_path = pa", "BEGIN", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", read, "COMMIT"),
+			set + "done BEGIN, ready T, done SET, ready T, row a, done SELECT 1, ready T, done COMMIT, ready I",
+		},
+		"isolation level, path within": {
+			"nor before it is needed", q("BEGIN", "SET LOCAL search_path = pa", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", read, "COMMIT"),
+			"done BEGIN, ready T, done SET, ready T, done SET, ready T, row a, done SELECT 1, ready T, done COMMIT, ready I",
+		},
 		"unnamed statement survives": {"the proxy's own question takes nothing of the client's away", also([]pgproto3.FrontendMessage{parse("", read)}, q("SET search_path = pa")[:0], []pgproto3.FrontendMessage{syncNow}), none},
 		"view":                       {"a view does not lead round a denied relation", q("SELECT v FROM pa.over_b"), b},
 		"view made within": {

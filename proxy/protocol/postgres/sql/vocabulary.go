@@ -69,7 +69,7 @@ var Actions = []ActionDoc{
 	{ActionLock, relationResource, "LOCK TABLE; SELECT ... FOR UPDATE, NO KEY UPDATE, SHARE or KEY SHARE adds it to the select of each relation that is locked."},
 	{ActionListen, "the channel", "LISTEN, UNLISTEN."},
 	{ActionNotify, "the channel", "NOTIFY."},
-	{ActionSet, "the parameter, all for RESET ALL", "SET, RESET."},
+	{ActionSet, "the parameter, all for RESET ALL", "SET, RESET, set_config with a constant name."},
 	{ActionShow, "the parameter, or all", "SHOW."},
 	{ActionTransaction, "", "BEGIN, COMMIT, ROLLBACK, savepoints, SET TRANSACTION, SET CONSTRAINTS, two-phase commit."},
 	{ActionSession, "", "DEALLOCATE, DISCARD, CLOSE, FETCH, MOVE: what the session holds of its own. The query of a cursor is decided when it is declared."},
