@@ -240,22 +240,20 @@ const keptPart = 16 << 10
 // digest names exactly this operation by this caller on this Connection: each
 // part is preceded by its length, so that no two operations share a form.
 func (g *Grant) digest(op *record.Operation) string {
-	hash := g.hash
-	hash.Reset()
+	all := g.part[:0]
 	for _, part := range [...]string{
 		"doorward.dev/operation/v1", g.opened.snapshot.Connection.UID, g.principal.Issuer, g.principal.Subject,
 		op.Protocol, op.Statement, op.ParametersDigest,
 	} {
-		g.part = append(binary.BigEndian.AppendUint64(g.part[:0], uint64(len(part))), part...)
-		hash.Write(g.part)
+		all = append(binary.BigEndian.AppendUint64(all, uint64(len(part))), part...)
 	}
-	if cap(g.part) > keptPart {
+	sum := sha256.Sum256(all)
+	if g.part = all; cap(all) > keptPart {
 		g.part = nil
 	}
-	g.sum = hash.Sum(g.sum[:0])
 	const name = "sha256:"
 	var text [len(name) + 2*sha256.Size]byte
-	return string(hex.AppendEncode(append(text[:0], name...), g.sum))
+	return string(hex.AppendEncode(append(text[:0], name...), sum[:]))
 }
 
 // register gives a permit its number and the state it is decided under, or

@@ -6,9 +6,7 @@ package access
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"hash"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -49,10 +47,9 @@ type Grant struct {
 	// memo is how the session's records were encoded before.
 	memo record.Memo
 
-	// hash, part and sum are what digest works with, which is called by the one
+	// part is what digest works with, which is called by the one
 	// goroutine that decides.
-	hash      hash.Hash
-	part, sum []byte
+	part []byte
 
 	// mu guards the fields below.
 	mu     sync.Mutex
@@ -80,7 +77,7 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	g := &Grant{
 		gate: gate, id: newSessionID(gate.config.Connection.Name), principal: c.principal, client: c.entry.client,
-		started: now, opened: st, ctx: ctx, cancel: cancel, unmasked: &maskState{state: st}, hash: sha256.New(),
+		started: now, opened: st, ctx: ctx, cancel: cancel, unmasked: &maskState{state: st},
 	}
 	g.active.Store(now.UnixNano())
 	g.limits.Store(g.limitsUnder(st))
