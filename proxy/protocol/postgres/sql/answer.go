@@ -54,36 +54,42 @@ func (s *Statement) HoldsCursor() bool {
 	return ok && d.Options&cursorHold != 0
 }
 
-// CopiedTypes are the types of the columns of COPY relation TO, in order; nil
-// where they cannot be told, as those of COPY (query) TO.
-func (s *Statement) CopiedTypes() []uint32 {
+// CopiedColumn is a column of COPY relation TO.
+type CopiedColumn struct {
+	Name string
+	// Type is the OID of its type.
+	Type uint32
+}
+
+// Copied are the relation and the columns of COPY relation TO, in order; nil where
+// they cannot be told, as those of COPY (query) TO.
+func (s *Statement) Copied() (relation uint32, columns []CopiedColumn) {
 	c, ok := s.facts.tree.(*ast.CopyStmt)
 	if !ok || c.IsFrom || c.Relation == nil {
-		return nil
+		return 0, nil
 	}
 	t, ok := s.resolved(c.Relation)
 	if !ok || t.rel == nil || len(t.session) > 0 {
-		return nil
+		return 0, nil
 	}
-	var out []uint32
-	if names := listOf(c.Attlist); len(names) > 0 {
-		for _, n := range names {
-			name, ok := n.(*ast.String)
-			if !ok {
-				return nil
-			}
-			column, ok := t.rel.Column(name.SVal)
-			if !ok {
-				return nil
-			}
-			out = append(out, column.Type)
+	names := listOf(c.Attlist)
+	for _, n := range names {
+		name, ok := n.(*ast.String)
+		if !ok {
+			return 0, nil
 		}
-		return out
+		column, ok := t.rel.Column(name.SVal)
+		if !ok {
+			return 0, nil
+		}
+		columns = append(columns, CopiedColumn{column.Name, column.Type})
 	}
-	for _, column := range t.rel.Columns {
-		if !column.Generated {
-			out = append(out, column.Type)
+	if len(names) == 0 {
+		for _, column := range t.rel.Columns {
+			if !column.Generated {
+				columns = append(columns, CopiedColumn{column.Name, column.Type})
+			}
 		}
 	}
-	return out
+	return t.rel.OID, columns
 }

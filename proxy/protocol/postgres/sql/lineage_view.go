@@ -31,7 +31,7 @@ func (l *lineage) relationColumns(r *catalog.Relation) []column {
 			v.total, v.nested = false, true
 		}
 		if hidden(c.Name) {
-			v.taint, v.plain = taintOf(l.m.system), true
+			v.taint, v.plain, v.total, v.nested = taintOf(l.m.system), true, true, false
 		}
 		if mask := l.m.mask(l.cat, r, c); mask != nil {
 			v = own(v, mask)
