@@ -168,7 +168,7 @@ func TestLineStaysBroken(t *testing.T) {
 
 func TestLineOf(t *testing.T) {
 	line := relay.NewLine(&counting{})
-	if got := relay.LineOf(tls.Client(line, &tls.Config{ServerName: "a"})); got != line { //nolint:gosec // never used
+	if got := relay.LineOf(tls.Client(line, &tls.Config{ServerName: "a"})); got != line {
 		t.Errorf("LineOf(TLS) = %v, want the line", got)
 	}
 	if got := relay.LineOf(&counting{}); got != nil {

@@ -18,7 +18,7 @@ const rawReads = true
 // attempt reads once; false where the caller is to wait and try again.
 func (l *Line) attempt(fd uintptr) bool {
 	for {
-		n, err := syscall.Read(int(fd), l.into) //nolint:gosec // descriptors are ints
+		n, err := syscall.Read(int(fd), l.into)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
