@@ -21,24 +21,51 @@
 //
 // # Masks
 //
-// A masked column may only be a plain output column of the outermost SELECT,
-// taken from the masked relation itself; the server then reports its origin
-// and the wire layer masks the values. Everything else is refused: the rule is
-// that nothing but those columns may depend on masked values, neither rows nor
-// their number or order. Two independent checks have to agree: the walk over
-// the parse tree, and a count of the masked names among the tokens of the text.
-// As soon as anything is masked for a caller, functions that are not known to
-// be harmless, anonymous blocks, and definitions that could move, rename or copy
-// masked data are refused as well.
+// [Statement.Disclose] follows the values of masked columns through a statement,
+// level by level: relations, views by their stored queries, subqueries, LATERAL,
+// queries of WITH (recursive ones to a fixpoint), VALUES, set operations, joins,
+// functions in FROM, whole rows, RETURNING. It says of each output column whether
+// it is clear, plain (the unchanged value of one masked column, to be masked by
+// its method) or derived from masked ones (to be masked as a whole, where the
+// mask allows that at all).
+//
+// A masked value may flow into output columns and nowhere else:
+//
+//   - Whatever else depends on one is a predicate: rows, their number and order,
+//     errors, the time taken. That is WHERE, joins, grouping, sorting, DISTINCT, set
+//     operations but UNION ALL, LIMIT, windows, rows made by functions, ON CONFLICT,
+//     and every expression over it in which something is not total, that is, may
+//     fail or take unbounded time (total.go): CASE and the like would turn an error
+//     elsewhere in the expression into an answer. The mask denies predicates, or
+//     allows them.
+//   - Nothing may store one or pass it on: INSERT ... SELECT, SET, CREATE TABLE AS,
+//     views, COPY to a file, set_config. So what a session has made holds none,
+//     and the columns of such relations, which are not known, are clear.
+//   - Functions that are not known to be harmless, anonymous blocks, and definitions
+//     that could move masked data are refused while anything is masked.
+//
+// Columns of the system catalogs that hold values, or statements of others, are
+// masked as a whole (systemvalues.go). What is not understood, such as a view
+// whose query cannot be followed, depends on all that it may reach. A second look
+// makes sure that no reference to a column or relation was passed over, and the
+// wire layer masks by the origin that the server reports as well.
+//
+// That Disclose is right is tested on a real server: random statements run over
+// two databases that differ in masked values only, and must show the same.
 //
 // # What is not seen
 //
 // Code that administrators have attached to relations runs unseen: triggers,
-// column defaults, row security, check constraints, and functions behind
-// implicit casts and index expressions. A table that such code fills with
-// masked values needs masks of its own; a view that calls functions is refused
-// where masks apply. Who may write a masked column with a unique constraint can
-// find out whether a value exists, and error details may quote whole rows: the
-// wire layer leaves them out (see [Statement.TouchesMasked]). Operators and casts
-// of extensions count as built-in.
+// column defaults, row security, and functions behind implicit casts and index
+// expressions. A table that such code fills with masked values needs masks of its
+// own; a view that calls functions of users is refused where masks apply.
+// Constraints decide by what they compare: who may write a masked relation can
+// find out by errors whether a value of a unique column exists, and by a CHECK that
+// compares columns how a masked one stands to what he writes. Error details may
+// quote whole rows: the wire layer leaves them out ([Disclosure.Touched]). A
+// partition's name tells what its key may be. EXPLAIN shows the average width of
+// columns, and the sizes of relations are no secret. The limit of 1 GB on a value
+// is left out of account: concatenating a masked value with one of almost that
+// size tells something about its length. Operators and casts of extensions count as
+// built-in.
 package sql
