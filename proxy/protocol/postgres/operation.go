@@ -32,12 +32,9 @@ type operation struct {
 	// shows is what the rows that come hold of masked columns: one for each
 	// statement that they may be of.
 	shows []*sql.Disclosure
-	// reveals is what errors and notices may hold while it runs.
-	reveals reveals
-	// own says that it names relations that the session has made.
-	own bool
-	// meter counts what is returned; nil where no limit holds.
-	meter *access.Meter
+	// touched says that the statement reaches relations with masked columns,
+	// so that errors and notices may hold masked values.
+	touched bool
 
 	// What follows is the answers pump's.
 	durable bool
@@ -48,20 +45,14 @@ type operation struct {
 	planned bool
 	copyOut bool
 	// copyBinary says that the copy data is in binary format.
-	copyBinary  bool
-	copied      bool    // some of the copy data came
-	copier      *copier // masks the copy data; nil where nothing in it is masked
-	rows, bytes int64
-	masked      tally
+	copyBinary          bool
+	rows, bytes, masked int64
 }
 
 func (o *operation) done(outcome, code string) {
 	result := record.Result{Outcome: outcome, ErrorCode: code, Rows: o.rows, Bytes: o.bytes}
 	if o.plan != nil {
-		result.MaskedFields, result.MaskedValues = o.plan.names, o.masked.values
-		if o.masked.found != 0 {
-			result.MaskedFields = slices.Concat(o.plan.names, o.masked.names(o.rules))
-		}
+		result.MaskedFields, result.MaskedValues = o.plan.fields, o.masked
 	}
 	o.permit.Done(result)
 }
@@ -262,7 +253,7 @@ func (s *session) changing() bool {
 func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, overlap, hold bool) (*operation, error) {
 	op := &operation{statement: st, catalog: cat}
 	ask := access.Ask{
-		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap, Unmetered: !st.ReturnsRows(),
+		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap,
 		CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) },
 	}
 	if p != nil {
@@ -279,7 +270,7 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 	if err != nil {
 		return nil, err
 	}
-	op.permit, op.rules, op.answer, op.meter = permit, permit.Masks(), permit.Answer(), permit.Meter()
+	op.permit, op.rules, op.answer = permit, permit.Masks(), permit.Answer()
 	if held {
 		if err := s.standing(ctx, op); err != nil {
 			op.done(dropped, "")
@@ -344,6 +335,9 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 			s.generation++
 		}
 	}
+	if name := e.DeclaresCursor; name != "" && !slices.Contains(s.cursors[name], st.Statement) {
+		s.cursors[name] = append(s.cursors[name], st.Statement)
+	}
 	if len(e.Behind) > 0 {
 		s.keepBehind(e)
 	}
@@ -402,7 +396,7 @@ func (s *session) full(st *statement) *access.Refusal {
 	case st.Effects.Prepares != "" && s.room(st.Text) != nil,
 		len(st.Effects.CreatesTemp) > 0 && len(s.temp) >= maxTemp,
 		len(st.Effects.Creates) > 0 && len(s.created) >= maxTemp,
-		st.Effects.DeclaresCursor != "" && s.cursors.full():
+		st.Effects.DeclaresCursor != "" && len(s.cursors) >= maxPortals:
 		return limitRefusal
 	}
 	return nil
