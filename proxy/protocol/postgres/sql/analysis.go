@@ -28,7 +28,8 @@ type analysis struct {
 	err    error
 	depth  int
 
-	configures bool // set_config is called
+	configures bool                     // set_config is called
+	settingOf  map[*ast.FuncCall]string // what calls of it set, where a row of pg_settings says so
 
 	accesses  []Access
 	relations []uint32

@@ -195,6 +195,7 @@ func analyzeOne(tree ast.Stmt, text string, part []token, cat *catalog.Catalog, 
 // run walks the statement; the first refusal that stops the analysis is kept
 // in a.err, since the walk is recursive.
 func (a *analysis) run(tree ast.Node) error {
+	a.settingsQuery(tree)
 	a.facts.tree = tree
 	a.statement(tree, nil, true)
 	if a.err == nil {

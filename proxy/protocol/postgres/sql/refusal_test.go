@@ -116,6 +116,11 @@ func TestHardRefusals(t *testing.T) {
 		"SetConfigActor":       {"the actor in the target's log", "SELECT set_config('application_name', 'x', false)"},
 		"SetConfigStrings":     {"checklist 11", "SELECT set_config('Standard_Conforming_Strings', 'off', false)"},
 		"SetConfigAuth":        {"checklist 12", "SELECT set_config('session_authorization', 'x', false)"},
+		"SetConfigRow":         {"the row of a parameter that must not change", "SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'role'"},
+		"SetConfigRows":        {"", "SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem' OR true"},
+		"SetConfigOther":       {"name is another's", "SELECT (SELECT set_config(name, 'x', false) FROM (VALUES ('role')) AS v (name)) FROM pg_settings WHERE name = 'work_mem'"},
+		"SetConfigOperator":    {"", "SELECT set_config(name, 'x', false) FROM pg_settings WHERE name <> 'work_mem'"},
+		"SetConfigOffsetRow":   {"", "SELECT set_config(name || '', 'x', false) FROM pg_settings WHERE name = 'work_mem'"},
 		"SetConfigLater":       {"it would run with the view", "CREATE VIEW v AS SELECT set_config('a.b', 'c', false)"},
 		"SetConfigCursor":      {"it would run with FETCH", "DECLARE c CURSOR FOR SELECT set_config('search_path', 'c', false)"},
 		"SetConfigDefault":     {"it would run with INSERT", "CREATE TABLE t (a text DEFAULT set_config('search_path', 'c', false))"},
@@ -141,7 +146,7 @@ func TestHardRefusals(t *testing.T) {
 		"SET search_path = secret", "SET SCHEMA 'secret'", "SET LOCAL search_path TO secret", "RESET search_path", `SET "Search_Path" = secret`,
 		"RESET ROLE", "SET SESSION AUTHORIZATION DEFAULT", "SET standard_conforming_strings = on", "SET standard_conforming_strings TO true",
 		"SET backslash_quote = on", "RESET client_encoding", "SET application_name = 'x'", "SET session_replication_role TO origin",
-		"SELECT set_config('a.b', $1, true)", "SELECT pg_catalog.set_config('search_path', '', false)", "SELECT set_config('search_path'::text, 'a, b'::text, true)",
+		"SELECT set_config('a.b', $1, true)", "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'", "SELECT pg_catalog.set_config('search_path', '', false)", "SELECT set_config('search_path'::text, 'a, b'::text, true)",
 	}
 	for _, text := range allowed {
 		if s, err := one(t, text, options()); err != nil || s.Refusal != nil {

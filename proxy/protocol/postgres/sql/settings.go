@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 )
 
 // The parameters that the proxy follows or holds, in lower case. Any other one
@@ -150,7 +152,10 @@ func (a *analysis) setConfig(f *ast.FuncCall) {
 		a.refuseSetConfig()
 		return
 	}
-	name, ok := constantText(f.Args.Items[0])
+	name, ok := a.settingOf[f]
+	if !ok {
+		name, ok = constantText(f.Args.Items[0])
+	}
 	if !ok {
 		a.refuseSetConfig()
 		return
@@ -165,6 +170,50 @@ func (a *analysis) setConfig(f *ast.FuncCall) {
 	}
 	a.configures = true
 	a.setting(p)
+}
+
+// settingsQuery finds calls of set_config whose name is the one row of pg_settings
+// that the query reads, as pg_dump sends them since its release of August 2024:
+// SELECT set_config(name, 'value', false) FROM pg_settings WHERE name = 'parameter'.
+func (a *analysis) settingsQuery(tree ast.Node) {
+	s, ok := tree.(*ast.SelectStmt)
+	if !ok || s.WithClause != nil || s.Op != ast.SETOP_NONE || s.FromClause == nil || len(s.FromClause.Items) != 1 || s.TargetList == nil {
+		return
+	}
+	from, ok := s.FromClause.Items[0].(*ast.RangeVar)
+	if !ok || from.Alias != nil || from.CatalogName != "" || from.RelName != "pg_settings" || a.firsts[from.RelName] {
+		return
+	}
+	t := a.lookup(from.SchemaName, from.RelName)
+	where, ok := s.WhereClause.(*ast.A_Expr)
+	if !ok || len(t.session) > 0 || t.rel == nil || t.rel.Schema != catalog.SystemSchema || where.Kind != ast.AEXPR_OP || !isNameColumn(where.Lexpr) {
+		return
+	}
+	schema, operator, ok := names(where.Name)
+	if !ok || schema != "" || operator != "=" || slices.ContainsFunc(a.path, func(s string) bool { return a.cat.HasUserOperator(s, "=") }) {
+		return
+	}
+	name, ok := constantText(where.Rexpr)
+	if !ok {
+		return
+	}
+	a.settingOf = map[*ast.FuncCall]string{}
+	for _, n := range s.TargetList.Items {
+		if target, ok := n.(*ast.ResTarget); ok {
+			if f, ok := target.Val.(*ast.FuncCall); ok && f.Args != nil && len(f.Args.Items) > 0 && isNameColumn(f.Args.Items[0]) {
+				a.settingOf[f] = name
+			}
+		}
+	}
+}
+
+func isNameColumn(n ast.Node) bool {
+	c, ok := n.(*ast.ColumnRef)
+	if !ok || c.Fields == nil || len(c.Fields.Items) != 1 {
+		return false
+	}
+	field, ok := c.Fields.Items[0].(*ast.String)
+	return ok && field.SVal == "name"
 }
 
 func (a *analysis) refuseSetConfig() {
@@ -186,7 +235,7 @@ func (a *analysis) settled() {
 func constantText(n ast.Node) (string, bool) {
 	if c, ok := n.(*ast.TypeCast); ok && c.TypeName != nil {
 		schema, name, ok := names(c.TypeName.Names)
-		if !ok || name != "text" || schema != "" && schema != "pg_catalog" {
+		if !ok || name != "text" || schema != "" && schema != catalog.SystemSchema {
 			return "", false
 		}
 		n = c.Arg
