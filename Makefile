@@ -83,9 +83,9 @@ resilience: install-deps ## Take the API server, the manager and the proxy away 
 	@DOORWARD_OUTAGE=$${DOORWARD_OUTAGE:-1m} DOORWARD_LONG=1 $(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
 .PHONY: bench
-bench: ## Compare with a direct connection, pgbouncer and a plain relay; prints ratios.
+bench: ## Compare with peers, in layers, streaming, idle; prints tables; 15 minutes (BENCH="-parts layers -clients 16" for parts).
 	@hack/install-deps.sh build database bench
-	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench/postgres
+	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench/postgres $(BENCH)
 
 .PHONY: bench-record
 bench-record: ## Measure the log beside the disk and other libraries, then what settings of spec.audit cost; five minutes.

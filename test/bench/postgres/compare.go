@@ -50,12 +50,16 @@ func benchPeers(ctx context.Context, s settings, p *place, st *stack.Stack) (err
 	if memory != nil {
 		// Its log goes with it, so it must have ended.
 		defer func() { err = errors.Join(err, memory.Stop(), os.RemoveAll(memory.Spool)) }()
-		paths = append(paths, path{name: inMemory, env: target(portOf(memory.Address), token, st.CAPath), pid: memory.PID()})
 	}
 	for _, script := range []string{selectOnly, tpcbLike} {
 		for _, mode := range s.modes {
 			for _, clients := range s.clients {
-				if err := compare(ctx, s, p, paths, workload{script: script, mode: mode, clients: clients}); err != nil {
+				taking := paths
+				if memory != nil && script == selectOnly && mode == prepared {
+					taking = append(taking[:len(taking):len(taking)],
+						path{name: inMemory, env: target(portOf(memory.Address), token, st.CAPath), pid: memory.PID()})
+				}
+				if err := compare(ctx, s, p, taking, workload{script: script, mode: mode, clients: clients}); err != nil {
 					return err
 				}
 			}

@@ -47,7 +47,7 @@ func benchIdle(ctx context.Context, s settings, p *place) (err error) {
 		return fmt.Errorf("cannot read the authority: %w", err)
 	}
 	proxy, err := p.serve(ctx, doorward, partialSpec{
-		Snapshot: p.snapshot(snapshot.Target{Host: "127.0.0.1", Port: int32(port)}, string(authority), nil), Log: logEncode, //nolint:gosec // a port
+		Snapshot: p.snapshot(snapshot.Target{Host: "127.0.0.1", Port: int32(port)}, string(authority), nil), Log: logEncode,
 	})
 	if err != nil {
 		return err

@@ -210,7 +210,7 @@ func (p *place) tlsRelay(ctx context.Context) (path, error) {
 
 // partial starts a layer of the proxy.
 func (p *place) partial(ctx context.Context, l layer) (path, error) {
-	l.spec.Snapshot = p.snapshot(snapshot.Target{Host: p.postgres.Host, Port: int32(p.postgres.Port)}, string(p.postgres.CAPEM), l.masks) //nolint:gosec // a port
+	l.spec.Snapshot = p.snapshot(snapshot.Target{Host: p.postgres.Host, Port: int32(p.postgres.Port)}, string(p.postgres.CAPEM), l.masks)
 	return p.serve(ctx, l.name, l.spec)
 }
 

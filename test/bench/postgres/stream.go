@@ -202,7 +202,7 @@ func stream(ctx context.Context, p path, text string) (flow, error) {
 		return flow{}, err
 	}
 	began := time.Now()
-	query := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(text)+1)) //nolint:gosec // a short text
+	query := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(text)+1))
 	if _, err := raw.Conn.Write(append(append(query, text...), 0)); err != nil {
 		return flow{}, err
 	}

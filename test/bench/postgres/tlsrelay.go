@@ -73,7 +73,7 @@ func serveTLSRelay(ctx context.Context, specPath string) error {
 func tlsRelay(ctx context.Context, client net.Conn, target string, down, up *tls.Config) error {
 	var request [8]byte
 	if _, err := io.ReadFull(client, request[:]); err != nil || [8]byte(sslRequest) != request {
-		return nil //nolint:nilerr // a client without TLS, or one that left, is turned away
+		return nil // a client without TLS, or one that left, is turned away
 	}
 	if _, err := client.Write([]byte{'S'}); err != nil {
 		return err
