@@ -29,6 +29,8 @@ type analysis struct {
 	depth  int
 
 	configures bool                     // set_config is called
+	subscribes bool                     // pg_subscription is read
+	conninfo   bool                     // the text names its column that holds passwords
 	settingOf  map[*ast.FuncCall]string // what calls of it set, where a row of pg_settings says so
 
 	accesses  []Access

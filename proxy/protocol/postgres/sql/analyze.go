@@ -179,6 +179,7 @@ func trimSemicolons(tokens []token) []token {
 func analyzeOne(tree ast.Stmt, text string, part []token, cat *catalog.Catalog, opt Options, many bool) (*Statement, error) {
 	a := &analysis{cat: cat, opt: opt, firsts: threePart(part), seen: map[*ast.ColumnRef]bool{}}
 	a.path = searchPath(opt.SearchPath)
+	a.conninfo = slices.ContainsFunc(part, func(t token) bool { return t.isName && t.name == "subconninfo" })
 	s := &Statement{Text: source(text, part), Start: part[0].pos, Normalized: normalize(part), Pathless: pathless(tree), cat: cat}
 	a.out = s
 	if many {

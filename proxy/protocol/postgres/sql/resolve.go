@@ -132,7 +132,15 @@ func (a *analysis) touch(t target) {
 	a.relations = append(a.relations, a.cat.BaseRelations(t.rel.OID)...)
 	a.facts.touched = append(a.facts.touched, t.rel.OID)
 	a.readOnly(t.rel.OID)
-	if name := a.credentialRelation(t.rel, map[uint32]bool{}); name != "" {
+	switch name := a.credentialRelation(t.rel, map[uint32]bool{}); name {
+	case "":
+	case t.rel.String():
+		if name == subscriptions {
+			a.subscribes = true
+			return
+		}
+		fallthrough
+	default:
 		a.refuse(refuse(StateInsufficientPrivilege, "Use pg_roles, or ask an administrator.",
 			"relation holds credentials and cannot be read through the proxy: %q", name))
 	}

@@ -81,7 +81,7 @@ func (a *analysis) prepare(s *ast.PrepareStmt) {
 	a.list(s.Argtypes, nil)
 	inner := &Statement{Text: a.out.Text, Normalized: a.out.Normalized, cat: a.cat}
 	inner.Effects.ReadOnly = true
-	b := &analysis{cat: a.cat, opt: a.opt, path: a.path, firsts: a.firsts, out: inner, seen: a.seen}
+	b := &analysis{conninfo: a.conninfo, cat: a.cat, opt: a.opt, path: a.path, firsts: a.firsts, out: inner, seen: a.seen}
 	if err := b.run(s.Query); err != nil {
 		a.fail(err)
 		return

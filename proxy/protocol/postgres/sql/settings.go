@@ -224,6 +224,10 @@ func (a *analysis) refuseSetConfig() {
 // settled refuses set_config where it would run later, or as part of anything
 // but a query that the caller runs himself.
 func (a *analysis) settled() {
+	if a.subscribes && !a.showsNoConninfo() {
+		a.refuse(refuse(StateInsufficientPrivilege, "Name the columns that you need, but for subconninfo.",
+			"relation holds credentials and cannot be read through the proxy: %q", subscriptions))
+	}
 	switch {
 	case !a.configures, a.out.Kind == "SELECT", a.out.Kind == "EXPLAIN", a.out.Kind == "PREPARE", a.out.Kind == "EXECUTE":
 	default:
