@@ -60,6 +60,9 @@ func codeOf(r *access.Refusal) string {
 // errorResponse says a refusal in the protocol's words. Severity is ERROR
 // where the session goes on and FATAL where it ends.
 func errorResponse(severity string, refusal *access.Refusal) *pgproto3.ErrorResponse {
+	if severity == "FATAL" {
+		refusal = ending(refusal)
+	}
 	return &pgproto3.ErrorResponse{
 		Severity: severity, SeverityUnlocalized: severity, Code: codeOf(refusal),
 		Message: oneLine(refusal.Message), Detail: refusal.Detail(), Hint: refusal.Hint, Position: int32(refusal.Position), //nolint:gosec // at most MaxStatement

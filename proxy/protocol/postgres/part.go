@@ -46,6 +46,16 @@ func (s *session) part(cause error) string {
 	return refusal.Message
 }
 
+// ending gives the end of a session its code and hint, wherever it was met.
+func ending(refusal *access.Refusal) *access.Refusal {
+	if refusal.Reason != access.ReasonSessionEnded || refusal.Code != "" || refusal.Hint != "" {
+		return refusal
+	}
+	told := *refusal
+	told.Code, told.Hint = endCode(refusal), endHint(refusal)
+	return &told
+}
+
 // endCode is the SQLSTATE of a session's end; a session that was idle has the
 // server's own.
 func endCode(cause error) string {
