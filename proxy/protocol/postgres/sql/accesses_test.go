@@ -186,3 +186,45 @@ func TestAccesses(t *testing.T) {
 		})
 	}
 }
+
+// TestColumnsRead: accesses tell the columns that are read and written, where
+// the statement tells them; nil is all of them.
+func TestColumnsRead(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		reason, text string
+		want         map[string][]string
+	}{
+		"Named":      {"", "SELECT c.email, name FROM customers c WHERE id = 1", map[string][]string{"select public.customers": {"email", "id", "name"}}},
+		"Star":       {"", "SELECT * FROM customers", map[string][]string{"select public.customers": nil}},
+		"Row":        {"", "SELECT c FROM customers c", map[string][]string{"select public.customers": nil}},
+		"Attribute":  {"t.f may be f(t)", "SELECT c.row_to_json FROM customers c", map[string][]string{"select public.customers": nil}},
+		"Two":        {"a name that both have", "SELECT status, c.id FROM customers c, orders o ORDER BY o.at", map[string][]string{"select public.customers": {"id"}, "select public.orders": {"at", "status"}}},
+		"Outer":      {"the column of an outer level", "SELECT (SELECT max(total) FROM orders WHERE customer_id = phone::int) FROM customers", map[string][]string{"select public.customers": {"phone"}, "select public.orders": {"customer_id", "total"}}},
+		"Using":      {"", "SELECT total FROM orders JOIN customers USING (id)", map[string][]string{"select public.customers": {"id"}, "select public.orders": {"id", "total"}}},
+		"Natural":    {"", "SELECT total FROM orders NATURAL JOIN notes", map[string][]string{"select public.notes": nil, "select public.orders": nil}},
+		"Renamed":    {"", "SELECT a FROM notes AS n(a)", map[string][]string{"select public.notes": nil}},
+		"Subquery":   {"an outer name of an unknown column may be it", "SELECT body, x.total FROM notes, (SELECT total FROM orders) x", map[string][]string{"select public.notes": {"body"}, "select public.orders": {"total"}}},
+		"Update":     {"", "UPDATE orders SET status = n.body FROM notes n WHERE n.id = orders.id", map[string][]string{"select public.notes": {"body", "id"}, "update public.orders": {"status"}}},
+		"Insert":     {"", "INSERT INTO notes (body) SELECT status FROM orders", map[string][]string{"insert public.notes": {"body"}, "select public.orders": {"status"}}},
+		"Twice":      {"all of it once", "SELECT o.id FROM orders o, LATERAL (SELECT * FROM orders) p", map[string][]string{"select public.orders": nil}},
+		"CopyColumn": {"", "COPY orders (id, total) TO STDOUT", map[string][]string{"select public.orders": {"id", "total"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := one(t, tc.text, options())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string][]string{}
+			for _, a := range s.Accesses {
+				if !a.Indirect {
+					got[a.Action+" "+a.Resource] = a.Columns
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s: %q: -want +got:\n%s", tc.reason, tc.text, diff)
+			}
+		})
+	}
+}

@@ -37,6 +37,7 @@ type analysis struct {
 	relations []uint32
 	seen      map[*ast.ColumnRef]bool
 	uses      []*columnUse
+	read      []*readColumns
 	items     int // members of all FROM lists
 }
 

@@ -200,7 +200,7 @@ func (a *analysis) run(tree ast.Node) error {
 	a.facts.tree = tree
 	a.statement(tree, nil, true)
 	if a.err == nil {
-		a.attributeCalls()
+		a.references()
 	}
 	if a.err == nil {
 		return nil

@@ -108,38 +108,6 @@ func (a *analysis) fields(items []ast.Node, c *columnUse, level *scope) {
 	}
 }
 
-// attributeCalls finds functions called in attribute notation: t.f means f(t)
-// where t has no column f. It runs after the walk, when all levels are known.
-func (a *analysis) attributeCalls() {
-	for _, u := range a.uses {
-		if u.star || len(u.fields) < 2 {
-			continue
-		}
-		last := u.fields[len(u.fields)-1]
-		if a.isColumn(u, last) {
-			continue
-		}
-		a.rowCall(last)
-	}
-}
-
-// isColumn says whether every item that the qualifier can mean has the column.
-func (a *analysis) isColumn(u *columnUse, column string) bool {
-	items := u.candidates()
-	if len(items) == 0 {
-		return false
-	}
-	for _, i := range items {
-		if i.rel == nil {
-			return false
-		}
-		if _, ok := i.rel.Column(column); (!ok && !systemColumns[column]) || i.aliased {
-			return false
-		}
-	}
-	return true
-}
-
 // systemColumns exist in every table (PostgreSQL manual, 5.5).
 var systemColumns = map[string]bool{
 	"tableoid": true, "xmin": true, "cmin": true, "xmax": true, "cmax": true, "ctid": true,

@@ -32,6 +32,7 @@ type fromItem struct {
 	alias   string
 	rel     *catalog.Relation // nil: subquery, function, CTE, session relation
 	aliased bool              // columns are renamed: AS t(a, b)
+	read    *readColumns      // nil where which columns are read is not told
 }
 
 // columnUse is one reference to a column, a row or a star. A single field may

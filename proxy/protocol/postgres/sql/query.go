@@ -140,8 +140,13 @@ func (a *analysis) fromRelation(v *ast.RangeVar, level *scope) []*fromItem {
 	if !ok {
 		return nil
 	}
+	first := len(a.accesses)
 	a.eachAccess(ActionSelect, t, nil)
-	return []*fromItem{a.item(v, t, level)}
+	item := a.item(v, t, level)
+	if len(t.session) == 0 {
+		a.readsColumns(item, first)
+	}
+	return []*fromItem{item}
 }
 
 // item adds a relation to a level.
@@ -191,6 +196,16 @@ func (a *analysis) join(j *ast.JoinExpr, level *scope) []*fromItem {
 	items = append(items, a.from(j.Rarg, level)...)
 	if j.IsNatural {
 		a.operatorName("", "=")
+		for _, i := range items {
+			i.readAll()
+		}
+	}
+	for _, n := range listOf(j.UsingClause) {
+		if s, ok := n.(*ast.String); ok {
+			for _, i := range items {
+				i.reads(s.SVal)
+			}
+		}
 	}
 	if j.UsingClause != nil && len(j.UsingClause.Items) > 0 {
 		a.operatorName("", "=")

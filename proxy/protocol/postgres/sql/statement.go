@@ -13,8 +13,8 @@ import (
 )
 
 // Access is one thing a statement does to one resource. Resource is empty where
-// the action has none. Columns names the columns where the statement tells them
-// (COPY and INSERT lists, UPDATE targets); nil means all or not told.
+// the action has none. Columns names the columns that are read or written; nil
+// means all of them, or that the statement does not tell.
 type Access struct {
 	Action   string
 	Resource string
