@@ -17,8 +17,8 @@ const (
 
 // crowd knows how many sessions wait for records again and again, so that
 // enough of them share a sync: each takes the same CPU time, however many records
-// it is for. Two thirds of them are enough, so that the others get on while it
-// lasts. One session alone never waits for others, nor do two. It is the
+// it is for. Not all of them must come, so that a slow one holds up nobody. One
+// session alone never waits for others, nor do two. It is the
 // writer's own.
 type crowd struct {
 	// group numbers the groups, last holds how many sessions were seen last in
@@ -50,7 +50,7 @@ func (c *crowd) next() (enough int) {
 	}
 	c.group++
 	c.last[c.group%crowdGroups] = 0
-	return max(1, active*2/3)
+	return max(1, active*7/8-1)
 }
 
 // patience takes the time of a sync, and says how long the next group waits

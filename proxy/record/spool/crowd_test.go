@@ -24,7 +24,7 @@ func TestCrowd(t *testing.T) {
 		"Nobody": {reason: "records that nobody waits for make no crowd", groups: [][]int{{}}, want: 1},
 		"One":    {reason: "a lone session never waits for others", groups: [][]int{{1}, {1}, {1}}, want: 1},
 		"Two":    {reason: "nor do two", groups: [][]int{{1}, {2}, {1}, {2}}, want: 1},
-		"Crowd":  {reason: "two thirds of those seen of late", groups: [][]int{{1, 2, 3}, {4, 5, 6}, {1, 2, 3}, {4, 5, 6}}, want: 4},
+		"Crowd":  {reason: "most of those seen of late", groups: [][]int{{1, 2, 3}, {4, 5, 6}, {1, 2, 3}, {4, 5, 6}}, want: 4},
 		"Gone": {
 			reason: "who does not come back is forgotten", want: 1,
 			groups: [][]int{{1, 2, 3, 4, 5, 6}, {1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}},
