@@ -74,6 +74,10 @@ test: install-deps $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) ## R
 conformance: install-deps ## Run stock clients through the proxy.
 	@$(MAKE) test PACKAGES=./test/conformance/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
+.PHONY: conformance-oracle
+conformance-oracle: ## Hold the records against the server's log over all of PostgreSQL's regression statements; hours.
+	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 12h $(TESTFLAGS) ./test/conformance/oracle
+
 .PHONY: conformance-verify
 conformance-verify: ## Tamper with 100,000 records, verify 1,000,000; holds the verifier to its time and memory.
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance/verify ./proxy/record/verify/...

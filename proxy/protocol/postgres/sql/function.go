@@ -61,6 +61,10 @@ func (a *analysis) funcCall(f *ast.FuncCall) {
 // that is not known to be harmless.
 func (a *analysis) call(schema, name string, count int) {
 	found := a.functions(schema, name, count)
+	if len(found) == 0 && name == "unnest" && count > 1 {
+		// In FROM it stands for as many calls with one argument each.
+		found = a.functions(schema, name, 1)
+	}
 	// Which of all these the server chooses hangs on the types of the arguments.
 	if created := a.callCreated(schema, name); !created && len(found) == 0 {
 		a.callUnknown(schema, name, count)
