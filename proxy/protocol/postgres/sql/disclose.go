@@ -118,6 +118,10 @@ func (s *Statement) Disclose(m *MaskSet) (d *Disclosure, err error) {
 	if !touched && !s.facts.views {
 		return &Disclosure{clear: true}, nil
 	}
+	if name, lost := s.lostName(m); lost {
+		return nil, refuse(StateInsufficientPrivilege, "Write the statement in another way, or ask for access to the masked columns.",
+			"masked column is named where it cannot be followed: %q", name)
+	}
 	l := &lineage{m: m, cat: s.cat, resolve: s.resolved, seen: map[ast.Node]bool{}}
 	outputs := l.statement(s.facts.tree)
 	if l.err == nil {

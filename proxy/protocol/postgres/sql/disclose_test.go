@@ -271,3 +271,23 @@ func TestDiscloseDefinitions(t *testing.T) {
 		}
 	}
 }
+
+// TestDiscloseLostNames: a masked name in the text that is not in the tree is
+// not passed over.
+func TestDiscloseLostNames(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) *sql.Statement {
+		s, err := one(t, text, options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	whole, part := parse("SELECT id FROM customers WHERE email = 'a'"), parse("SELECT id FROM customers")
+	if err := undisclosed(part, maskSet(t)); err != nil {
+		t.Fatal(err)
+	}
+	if undisclosed(sql.WithTreeOf(whole, part), maskSet(t)) == nil {
+		t.Error("a condition that the parser lost is accepted")
+	}
+}

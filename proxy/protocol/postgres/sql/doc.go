@@ -46,9 +46,10 @@
 //
 // Columns of the system catalogs that hold values, or statements of others, are
 // masked as a whole (systemvalues.go). What is not understood, such as a view
-// whose query cannot be followed, depends on all that it may reach. A second look
-// makes sure that no reference to a column or relation was passed over, and the
-// wire layer masks by the origin that the server reports as well.
+// whose query cannot be followed, depends on all that it may reach. Other looks
+// make sure that no reference in the tree was passed over, and that no name of a
+// masked column in the text is missing from the tree; and the wire layer masks by
+// the origin that the server reports as well.
 //
 // That Disclose is right is tested on a real server: random statements run over
 // two databases that differ in masked values only, and must show the same.

@@ -216,3 +216,11 @@ func choices(word string) []string {
 	}
 	return out
 }
+
+// WithTreeOf is a statement whose tree is that of another one, as if the parser
+// had lost the rest of the text.
+func WithTreeOf(s, other *Statement) *Statement {
+	lossy := *s
+	lossy.facts.tree, lossy.facts.resolved = other.facts.tree, other.facts.resolved
+	return &lossy
+}

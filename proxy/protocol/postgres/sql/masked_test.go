@@ -54,4 +54,6 @@ var masked = []string{
 	"SELECT * FROM (SELECT * FROM people_eu) x",
 	"WITH d AS (DELETE FROM customers WHERE id = 99 RETURNING *) SELECT * FROM d",
 	"WITH u AS (UPDATE customers SET name = 'z' WHERE id = 99 RETURNING email) SELECT email FROM u",
+	"SELECT most_common_vals FROM pg_catalog.pg_stats",
+	"SELECT query FROM pg_stat_activity",
 }
