@@ -63,7 +63,7 @@ func (s *session) answers(ctx context.Context) error {
 		case msgDataRow:
 			err = s.row(ctx, n)
 		case msgCopyData:
-			err = s.copyOut(n)
+			err = s.copyOut(ctx, n)
 		default:
 			var raw []byte
 			if raw, err = s.fromTarget.take(n); err == nil {
@@ -116,11 +116,14 @@ func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
 		return s.pass(raw)
 	case msgParameterStatus:
 		return s.parameterStatus(raw)
-	case msgError:
-		return s.failure(raw)
 	}
 	e := s.first()
-	if e == nil {
+	switch {
+	case e != nil && e.broken:
+		return s.drain(ctx, e, kind, raw)
+	case kind == msgError:
+		return s.failure(raw)
+	case e == nil:
 		return outOfTurn(kind)
 	}
 	switch {
@@ -147,7 +150,7 @@ func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
 	op := e.operations[e.next]
 	switch {
 	case kind == msgRowDescription && e.kind == awaitQuery:
-		return s.rowsFollow(ctx, op, raw)
+		return s.rowsFollow(ctx, e, op, raw)
 	case kind == msgCommandComplete, kind == msgPortalSuspended && e.kind == awaitExecute:
 		return s.finished(e, op, kind, raw)
 	case kind == msgCopyIn && op.statement.Effects.CopyIn:
@@ -157,11 +160,9 @@ func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
 		s.mu.Unlock()
 		return s.pass(raw)
 	case kind == msgCopyOut && op.statement.Effects.CopyOut:
-		op.copyOut, op.copyBinary = true, len(raw) > headerLength && raw[headerLength] != 0
-		return s.pass(raw)
+		return s.copyFollows(ctx, e, op, raw)
 	case kind == msgCopyDone && op.copyOut:
-		op.copyOut = false
-		return s.pass(raw)
+		return s.copyDone(ctx, e, op, raw)
 	}
 	return outOfTurn(kind)
 }
@@ -186,8 +187,10 @@ func (s *session) tell(raw []byte) error {
 
 // complete passes the one answer of a message and settles what hung on it.
 func (s *session) complete(e *expected, raw []byte) error {
-	if err := s.pass(raw); err != nil {
-		return err
+	if !e.internal {
+		if err := s.pass(raw); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,6 +223,7 @@ func (s *session) finished(e *expected, op *operation, kind byte, raw []byte) er
 	op.done(succeeded, "")
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cursors.settle(op.statement.Statement)
 	if e.next < len(e.changes) {
 		for _, c := range e.changes[e.next] {
 			s.settle(c)
@@ -254,6 +258,7 @@ func (s *session) failure(raw []byte) error {
 	case e != nil && e.kind == awaitInquiry && e.inquiry.synced:
 		e.inquiry.code = code
 		return nil // nobody but the proxy has asked; ReadyForQuery follows
+	case e != nil && e.kind == awaitPoison:
 	case e != nil && e.kind == awaitFailure:
 		if err := s.pass(encode(nil, errorResponse("ERROR", e.refusal))); err != nil {
 			return err
@@ -353,11 +358,12 @@ func (s *session) ready(e *expected, raw []byte) error {
 		if s.ddl {
 			s.database.changed()
 		}
-		s.ddl, s.touched = false, false
+		s.ddl, s.reveals = false, revealsNothing
+		s.cursors.ended()
 		s.names.ended()
 		for _, later := range s.queue[s.head+1:] {
 			for _, op := range later.operations {
-				s.touched = s.touched || op.touched
+				s.reveals = max(s.reveals, op.reveals)
 				s.ddl = s.ddl || op.statement.changesCatalog()
 				s.names.forwarded(op.statement.Statement, s.grant.TargetRole())
 			}

@@ -222,6 +222,7 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	}
 	e.one[0] = op
 	e.operations = e.one[:]
+	e.waited = e.counted()
 	if len(changes) > 0 {
 		e.changes = [][]*change{changes}
 	}
@@ -241,6 +242,14 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	}
 	s.executed = true
 	if _, err := s.toTarget.Write(raw); err != nil {
+		return err
+	}
+	if e.waited {
+		if _, err := s.toTarget.Write(flushMessage); err != nil {
+			return err
+		}
+		err := s.awaitAnswer(ctx, e)
+		s.skipping = s.skipping || err == nil && e.broken
 		return err
 	}
 	if st.Effects.CopyIn {

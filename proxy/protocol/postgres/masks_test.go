@@ -163,7 +163,7 @@ func TestMaskedErrors(t *testing.T) {
 	c := enter(t, r, s)
 	c.send(query("UPDATE public.customers SET id = 2 WHERE id = 1"))
 	m, ok := c.receive().(*pgproto3.ErrorResponse)
-	if !ok || m.Code != "23505" || m.Detail != "" || strings.Contains(m.Message, "customers_pkey") {
+	if !ok || m.Code != "23505" || m.Detail != "" || m.ConstraintName != "customers_pkey" {
 		t.Errorf("error: %+v", m)
 	}
 	c.until(1)

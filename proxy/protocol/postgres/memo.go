@@ -16,7 +16,7 @@ import (
 // verdict is what masks mean for a statement.
 type verdict struct {
 	err     error
-	touched bool
+	reveals reveals
 	shows   *sql.Disclosure
 }
 
@@ -30,14 +30,14 @@ type verdicts struct {
 const keptVerdicts = 256
 
 // of finds out what masks mean for a statement.
-func (v *verdicts) of(st *sql.Statement, masks *sql.MaskSet) verdict {
+func (v *verdicts) of(st *sql.Statement, masks *sql.MaskSet, cat *loaded) verdict {
 	if v.masks != masks || len(v.known) >= keptVerdicts {
 		v.masks, v.known = masks, map[*sql.Statement]verdict{}
 	}
 	found, ok := v.known[st]
 	if !ok {
 		if found.shows, found.err = st.Disclose(masks); found.err == nil {
-			found.touched = touches(st, masks)
+			found.reveals = revealsOf(st, masks, cat)
 		}
 		v.known[st] = found
 	}
@@ -54,6 +54,7 @@ type lastResult struct {
 	planned *columns
 	masks   *sql.MaskSet
 	shows   *sql.Disclosure
+	own     bool
 	plan    *rowPlan
 }
 
@@ -75,13 +76,13 @@ func (s *session) columnsOf(content []byte) (*columns, error) {
 // catalog knows where all columns come from.
 func (s *session) planOf(ctx context.Context, op *operation, cols *columns) (*rowPlan, error) {
 	last := &s.last
-	if last.planned == cols && last.masks == op.masks && len(op.shows) == 1 && last.shows == op.shows[0] {
+	if last.planned == cols && last.masks == op.masks && len(op.shows) == 1 && last.shows == op.shows[0] && last.own == op.own {
 		return last.plan, nil
 	}
 	plan, err := s.plan(ctx, op, cols)
 	last.planned, last.masks, last.shows, last.plan = nil, nil, nil, nil
 	if err == nil && op.masks != nil && len(op.shows) == 1 && op.catalog.knows(cols) {
-		last.planned, last.masks, last.shows, last.plan = cols, op.masks, op.shows[0], plan
+		last.planned, last.masks, last.shows, last.own, last.plan = cols, op.masks, op.shows[0], op.own, plan
 	}
 	return plan, err
 }

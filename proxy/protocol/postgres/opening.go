@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/access"
-	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
 
 // enter proves the caller, opens the session and runs it. An error means that
@@ -86,7 +85,7 @@ func (h *handler) open(ctx context.Context, client *tls.Conn, start startup, gra
 	s := &session{
 		handler: h, grant: grant, client: client,
 		prepared: map[string]*prepared{}, portals: map[string]*portal{}, bound: map[string]*portal{}, wake: make(chan struct{}, 1),
-		temp: map[string]bool{}, created: map[string]bool{}, cursors: map[string][]*sql.Statement{}, early: map[string]early{},
+		temp: map[string]bool{}, created: map[string]bool{}, cursors: cursors{}, early: map[string]early{},
 		foreign: map[uint32]bool{}, status: 'I',
 	}
 	if err := s.reach(ctx, start, opts); err != nil {

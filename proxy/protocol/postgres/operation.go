@@ -32,9 +32,12 @@ type operation struct {
 	// shows is what the rows that come hold of masked columns: one for each
 	// statement that they may be of.
 	shows []*sql.Disclosure
-	// touched says that the statement reaches relations with masked columns,
-	// so that errors and notices may hold masked values.
-	touched bool
+	// reveals is what errors and notices may hold while it runs.
+	reveals reveals
+	// own says that it names relations that the session has made.
+	own bool
+	// meter counts what is returned; nil where no limit holds.
+	meter *access.Meter
 
 	// What follows is the answers pump's.
 	durable bool
@@ -45,14 +48,20 @@ type operation struct {
 	planned bool
 	copyOut bool
 	// copyBinary says that the copy data is in binary format.
-	copyBinary          bool
-	rows, bytes, masked int64
+	copyBinary  bool
+	copied      bool    // some of the copy data came
+	copier      *copier // masks the copy data; nil where nothing in it is masked
+	rows, bytes int64
+	masked      tally
 }
 
 func (o *operation) done(outcome, code string) {
 	result := record.Result{Outcome: outcome, ErrorCode: code, Rows: o.rows, Bytes: o.bytes}
 	if o.plan != nil {
-		result.MaskedFields, result.MaskedValues = o.plan.fields, o.masked
+		result.MaskedFields, result.MaskedValues = o.plan.names, o.masked.values
+		if o.masked.found != 0 {
+			result.MaskedFields = slices.Concat(o.plan.names, o.masked.names(o.rules))
+		}
 	}
 	o.permit.Done(result)
 }
@@ -253,7 +262,7 @@ func (s *session) changing() bool {
 func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, overlap, hold bool) (*operation, error) {
 	op := &operation{statement: st, catalog: cat}
 	ask := access.Ask{
-		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap,
+		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap, Unmetered: !st.ReturnsRows(),
 		CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) },
 	}
 	if p != nil {
@@ -270,7 +279,7 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 	if err != nil {
 		return nil, err
 	}
-	op.permit, op.rules, op.answer = permit, permit.Masks(), permit.Answer()
+	op.permit, op.rules, op.answer, op.meter = permit, permit.Masks(), permit.Answer(), permit.Meter()
 	if held {
 		if err := s.standing(ctx, op); err != nil {
 			op.done(dropped, "")
@@ -335,9 +344,6 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 			s.generation++
 		}
 	}
-	if name := e.DeclaresCursor; name != "" && !slices.Contains(s.cursors[name], st.Statement) {
-		s.cursors[name] = append(s.cursors[name], st.Statement)
-	}
 	if len(e.Behind) > 0 {
 		s.keepBehind(e)
 	}
@@ -396,7 +402,7 @@ func (s *session) full(st *statement) *access.Refusal {
 	case st.Effects.Prepares != "" && s.room(st.Text) != nil,
 		len(st.Effects.CreatesTemp) > 0 && len(s.temp) >= maxTemp,
 		len(st.Effects.Creates) > 0 && len(s.created) >= maxTemp,
-		st.Effects.DeclaresCursor != "" && len(s.cursors) >= maxPortals:
+		st.Effects.DeclaresCursor != "" && s.cursorsFull():
 		return limitRefusal
 	}
 	return nil

@@ -92,10 +92,10 @@ func (s *session) fetchable(ctx context.Context, st *statement) error {
 		defer s.mu.Unlock()
 		return s.bound[st.Effects.Fetches] != nil
 	}
-	if st.Effects.Fetches == "" || !bound() {
+	if st.Effects.Fetches == "" {
 		return nil
 	}
-	// The answers that are owed may end its transaction.
+	// The answers that are owed may end its transaction, and tell what cursor it is.
 	if err := s.idle(ctx); err != nil {
 		return err
 	}

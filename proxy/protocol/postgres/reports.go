@@ -5,31 +5,62 @@ package postgres
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// report passes an error or a notice on. While masked values may take part in
-// what runs, only its code and what the code stands for are left.
+// report passes an error or a notice on. While masked values may take part in what
+// runs, its code is left, what the code stands for, and names.
 func (s *session) report(raw []byte, isError bool) error {
 	s.mu.Lock()
-	touched := s.touched
+	reveals := s.reveals
 	s.mu.Unlock()
-	if !touched {
+	if reveals == revealsNothing {
 		return s.pass(raw)
 	}
 	fields := errorFields(raw[headerLength:])
 	if fields == nil {
 		return fmt.Errorf("%w: malformed error", errTarget)
 	}
-	text := fields['M']
-	if !messageIsSafe(fields['C']) {
-		text = "the target's message is withheld, since masked values may be in it"
+	if !isError && isDebug(fields['V']) {
+		return nil // plans, parameters and whatever else the server logs
+	}
+	if reveals == revealsMasks {
+		return s.pass(raw)
+	}
+	// The place in the caller's own text is a number.
+	position, _ := strconv.ParseInt(fields['P'], 10, 32)
+	out := pgproto3.ErrorResponse{
+		Severity: fields['S'], SeverityUnlocalized: fields['V'], Code: fields['C'], Position: int32(position),
+		Message: "the target's message is withheld, since masked values may be in it",
+	}
+	if reveals == revealsValues {
+		out.SchemaName, out.TableName, out.ColumnName = fields['s'], fields['t'], fields['c']
+		out.DataTypeName, out.ConstraintName = fields['d'], fields['n']
+	}
+	if messageIsSafe(fields['C']) || reveals == revealsValues && namesConstraint(fields['C']) {
+		out.Message = fields['M']
 	}
 	if isError {
-		return s.pass(encode(nil, &pgproto3.ErrorResponse{Severity: fields['S'], SeverityUnlocalized: fields['V'], Code: fields['C'], Message: text}))
+		return s.pass(encode(nil, &out))
 	}
-	return s.pass(encode(nil, &pgproto3.NoticeResponse{Severity: fields['S'], SeverityUnlocalized: fields['V'], Code: fields['C'], Message: text}))
+	return s.pass(encode(nil, (*pgproto3.NoticeResponse)(&out)))
+}
+
+// isDebug says whether a notice is meant for the server's log.
+func isDebug(severity string) bool { return severity == "LOG" || strings.HasPrefix(severity, "DEBUG") }
+
+// namesConstraint says whether the server's own messages of a SQLSTATE name
+// relations, columns and constraints and hold no values: what is violated, and
+// what would be null.
+func namesConstraint(code string) bool {
+	switch code {
+	case "23502", "23503", "23505", "23514", "23P01":
+		return true
+	}
+	return false
 }
 
 // messageIsSafe says whether the messages of a SQLSTATE hold names and no

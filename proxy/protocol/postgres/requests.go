@@ -137,6 +137,9 @@ func (s *session) request(ctx context.Context, kind byte, raw []byte) error {
 // sync ends a segment.
 func (s *session) sync() error {
 	s.dropAllEarly()
+	if err := s.poison(); err != nil {
+		return err
+	}
 	s.push(&expected{kind: awaitSync})
 	s.segment++
 	s.open, s.executed, s.skipping = false, false, false
@@ -178,6 +181,9 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	s.mu.Lock()
 	delete(s.prepared, "")
 	s.mu.Unlock()
+	if e.counted() {
+		return s.countedQuery(ctx, e, text)
+	}
 	if !s.push(e) {
 		e.drop("")
 		return nil
@@ -221,6 +227,8 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 	}
 	e := &expected{kind: awaitQuery}
 	moved, overlap := s.moved, s.readsOnly(statements...)
+	clear(s.inText)
+	defer clear(s.inText)
 	for _, st := range statements {
 		refusal := s.full(st)
 		if moved && !st.endsTransaction() {
@@ -240,6 +248,12 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 			break
 		}
 		e.operations = append(e.operations, op)
+		s.noteInText(st.Statement)
+	}
+	if err == nil {
+		if err = s.undoable(ctx, e); err != nil {
+			err = s.refuseText(ctx, "Query", text, err)
+		}
 	}
 	if err == nil {
 		for _, st := range statements {

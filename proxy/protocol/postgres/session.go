@@ -64,11 +64,13 @@ type session struct {
 	mu       sync.Mutex
 	queue    []*expected
 	head     int
-	status   byte // the target's transaction status
-	skipped  bool // the target skips up to the next Sync
-	copyIn   bool // the target takes copy data
-	ddl      bool // a change of the catalog is not yet committed
-	touched  bool // masked values may be in errors and notices
+	status   byte    // the target's transaction status
+	skipped  bool    // the target skips up to the next Sync
+	copyIn   bool    // the target takes copy data
+	ddl      bool    // a change of the catalog is not yet committed
+	reveals  reveals // what may be in errors and notices
+	poisoned bool    // the target's transaction is to fail: an answer was broken off
+	cursors  cursors
 	waiting  bool // the requests pump waits for wake
 	prepared map[string]*prepared
 	portals  map[string]*portal
@@ -93,11 +95,17 @@ type session struct {
 		catalog *catalog.Catalog
 		set     *sql.MaskSet
 	}
-	verdicts   verdicts
-	temp       map[string]bool
-	created    map[string]bool
-	behind     map[string][]sql.Access // what views read that the session has made, by resource
-	cursors    map[string][]*sql.Statement
+	verdicts verdicts
+	temp     map[string]bool
+	created  map[string]bool
+	behind   map[string][]sql.Access // what views read that the session has made, by resource
+	// inText are the cursors that statements before the one at hand declare, or
+	// close where nil, in the same text.
+	inText map[string]*sql.Statement
+	// madeUnder are the masks under which temporary relations were made; outgrown
+	// says that since then others held.
+	madeUnder  mask.Rules
+	outgrown   bool
 	generation int // counts the changes of temp and created
 	held       []byte
 	early      map[string]early // by portal

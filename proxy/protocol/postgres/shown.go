@@ -5,7 +5,6 @@ package postgres
 
 import (
 	"encoding/hex"
-	"slices"
 )
 
 // The record shows rows in the text format of COPY (PostgreSQL manual, COPY,
@@ -67,7 +66,7 @@ func (o *operation) showRow(content []byte) {
 }
 
 // unreadable says that the values are bytes and no text.
-func (c column) unreadable() bool { return c.binary && !slices.Contains(textTypes, c.typ) }
+func (c column) unreadable() bool { return c.binary && !isText(kinds[c.typ]) }
 
 // appendCopyText appends a value with the escapes of COPY's text format.
 func appendCopyText(dst, value []byte) []byte {

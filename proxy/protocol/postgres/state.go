@@ -38,6 +38,8 @@ const (
 	awaitInquiry
 	// awaitFailure is the message that must fail in a refused one's place.
 	awaitFailure
+	// awaitPoison is the message that must fail so that the transaction does.
+	awaitPoison
 )
 
 // expected is one message whose answer the target owes.
@@ -61,6 +63,14 @@ type expected struct {
 	inquiry        *inquiry
 	// failed says that the target reported an error for a Query.
 	failed bool
+	// simple says that the client asked with a Query.
+	simple bool
+
+	// waited says that nothing is forwarded before the answer. broken says that
+	// the answer was broken off, canceled is closed once the target has been asked
+	// to cancel; targetFailed says that it reported an error since.
+	waited, broken, targetFailed bool
+	canceled                     chan struct{}
 }
 
 // prepared is a prepared statement, as the target will know it if everything
@@ -197,7 +207,7 @@ func (s *session) push(e *expected) bool {
 		}
 	}
 	for _, op := range e.operations {
-		s.touched = s.touched || op.touched
+		s.reveals = max(s.reveals, op.reveals)
 		s.ddl = s.ddl || op.statement.changesCatalog()
 		s.names.forwarded(op.statement.Statement, s.grant.TargetRole())
 	}
