@@ -197,7 +197,11 @@ func (l *Log) enqueue(ctx context.Context, event *record.Event, m manner) (*entr
 	}
 	wake := m.waited && l.waiting == l.enough || l.queued > queueBytes/2
 	if m.waited && l.waiting == 1 && l.asleep && !wake {
-		l.lateTimer.Reset(l.patience)
+		// After a rest there is no crowd to wait for.
+		if l.late = time.Since(l.rested) > l.patience; !l.late {
+			l.lateTimer.Reset(l.patience)
+		}
+		wake = l.late
 	}
 	if !m.waited && !l.armed {
 		l.armed = true

@@ -18,8 +18,8 @@ const (
 // crowd knows how many sessions wait for records again and again, so that
 // enough of them share a sync: each takes the same CPU time, however many records
 // it is for. Not all of them must come, so that a slow one holds up nobody. One
-// session alone never waits for others, nor do two. It is the
-// writer's own.
+// session alone never waits for others, nor do two, nor any after the log has
+// rested for as long as they would wait. It is the writer's own.
 type crowd struct {
 	// group numbers the groups, last holds how many sessions were seen last in
 	// each of the latest ones.

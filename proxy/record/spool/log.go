@@ -147,10 +147,11 @@ type Log struct {
 	mu       sync.Mutex // guards what follows
 	queue    []*entry
 	queued   int
-	waiting  int  // how much in the queue is waited for
-	enough   int  // how much of that makes a group
-	late     bool // it has waited for others long enough
-	asleep   bool // the writer waits
+	waiting  int       // how much in the queue is waited for
+	enough   int       // how much of that makes a group
+	late     bool      // it has waited for others long enough
+	asleep   bool      // the writer waits
+	rested   time.Time // when the last group was on disk
 	patience time.Duration
 	due      bool // what is in the queue has been there for laterDelay
 	armed    bool // the timer runs

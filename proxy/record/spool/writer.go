@@ -122,7 +122,7 @@ func (l *Log) commit(batch []*entry) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.enough, l.patience = enough, l.crowd.patience(took)
+	l.enough, l.patience, l.rested = enough, l.crowd.patience(took), began.Add(took)
 	if err != nil {
 		return
 	}

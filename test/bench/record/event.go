@@ -58,6 +58,14 @@ func (s *session) start() record.Event {
 	return begun
 }
 
+// refusal makes the one record of an operation that is refused.
+func (s *session) refusal() record.Event {
+	decided, _ := s.next()
+	refused := *decided.Decision
+	refused.Effect, decided.Decision = policy.Deny, &refused
+	return decided
+}
+
 // next makes the two records of the next operation.
 func (s *session) next() (decided, done record.Event) {
 	s.decided.OperationID++

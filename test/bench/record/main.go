@@ -171,9 +171,14 @@ func appends(ctx context.Context, root string, s load.Settings) (load.Result, er
 	if err != nil {
 		return load.Result{}, err
 	}
-	decided := event()
+	free, err := freeSessions(ctx, log, s.Writers)
+	if err != nil {
+		return load.Result{}, errors.Join(err, log.Close())
+	}
 	result, err := load.Run(s, func() error {
-		_, err := log.Append(ctx, *decided)
+		session := <-free
+		_, err := log.Append(ctx, session.refusal())
+		free <- session
 		return err
 	}, disk.count)
 	return result, errors.Join(err, log.Close(), os.RemoveAll(dir))

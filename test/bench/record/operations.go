@@ -63,12 +63,9 @@ func operations(ctx context.Context, root string, s load.Settings) (_ load.Resul
 	group.Go(func() { followErr = project(ctx, follow) })
 	group.Go(func() { shipErr = shipper.Run(ctx) })
 
-	free := make(chan *session, s.Writers)
-	for _, session := range newSessions(s.Writers) {
-		if _, err := log.Append(ctx, session.start()); err != nil {
-			return load.Result{}, errors.Join(err, log.Close())
-		}
-		free <- session
+	free, err := freeSessions(ctx, log, s.Writers)
+	if err != nil {
+		return load.Result{}, errors.Join(err, log.Close())
 	}
 	result, err := load.Run(s, func() error {
 		session := <-free
@@ -82,6 +79,18 @@ func operations(ctx context.Context, root string, s load.Settings) (_ load.Resul
 	err = errors.Join(err, log.Close())
 	group.Wait()
 	return result, errors.Join(err, followErr, shipErr, feed.Close(), follow.Close(), files.Close())
+}
+
+// freeSessions are sessions that have begun, for as many writers.
+func freeSessions(ctx context.Context, log *spool.Log, writers int) (chan *session, error) {
+	free := make(chan *session, writers)
+	for _, session := range newSessions(writers) {
+		if _, err := log.Append(ctx, session.start()); err != nil {
+			return nil, err
+		}
+		free <- session
+	}
+	return free, nil
 }
 
 // project reads as the projection does, to the log's end.

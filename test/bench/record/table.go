@@ -34,12 +34,20 @@ func report(rows []*row) {
 		if disk == nil {
 			disk = r
 		}
-		fmt.Printf("| %s | %.0f | %s | %s | %s | %.1f | %.1f | %d | %.1f | %.1f |\n", r.name, r.result.Rate(),
+		fmt.Printf("| %s | %.0f | %s | %s | %s | %.1f | %s | %d | %.1f | %.1f |\n", r.name, r.result.Rate(),
 			milliseconds(r.result.Time(0.5)), milliseconds(p99), milliseconds(r.result.Time(1)), r.result.PerSync(),
-			float64(r.result.Cost().Nanoseconds())/1000, r.result.Waited(0.99),
+			cost(r.result.Cost()), r.result.Waited(0.99),
 			float64(p99)/float64(disk.result.Time(0.5)), float64(p99)/float64(disk.result.Time(0.99)))
 	}
 	fmt.Println()
+}
+
+// cost is empty where it was not measured.
+func cost(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", d.Seconds()*1e6)
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1000) }
