@@ -108,7 +108,7 @@ func (s *Statement) Disclose(m *MaskSet) (d *Disclosure, err error) {
 	if m.Empty() {
 		return &Disclosure{clear: true}, nil
 	}
-	if e := s.undisclosed(m); e != nil {
+	if e := s.undisclosed(); e != nil {
 		return nil, e
 	}
 	if s.facts.inner != nil {
@@ -185,7 +185,7 @@ func (l *lineage) shown(d *Disclosure) {
 
 // undisclosed refuses what could move masked data out of sight, whatever
 // relations the statement reaches.
-func (s *Statement) undisclosed(m *MaskSet) *Error {
+func (s *Statement) undisclosed() *Error {
 	f := &s.facts
 	const hint = "Ask for access to the masked columns, or leave it out."
 	if f.kind != "" {

@@ -56,7 +56,7 @@ var classes = map[string]struct {
 	"small":    {constants: []string{`0`, `1`, `10000`}},
 	"positive": {constants: []string{`1`, `2147483647`}},
 	"encoding": {constants: []string{`'hex'`, `'base64'`, `'escape'`}},
-	"pattern":  {constants: []string{`''`, `'%%'`, `'x%%'`}},
+	"pattern":  {constants: []string{`''`, `'%%'`, `'x%%'`, `'%s'`, `'%L-%s%%'`}},
 	"like":     {constants: []string{`''`, `'%'`, `'_%a%_'`, `E'\\\\%'`, `E'\\%'`}},
 }
 
@@ -124,7 +124,7 @@ func TotalCalls() (out []TotalCall) {
 	}
 	for x, left := range byType {
 		for y, right := range byType {
-			if comparable(unmasked(x), unmasked(y)) {
+			if compares(unmasked(x), unmasked(y)) {
 				for _, op := range comparisons {
 					out = append(out, TotalCall{op, "c_" + left + " " + op + " d_" + right})
 				}
@@ -163,9 +163,6 @@ func arguments(s signature) [][]string {
 		words = append(words, words[len(words)-1], words[len(words)-1])
 		if words[0] == "pair" {
 			words = []string{"pair", "pair", "pair", "pair"}
-		}
-		if words[0] == "pattern" {
-			words = words[:1]
 		}
 	}
 	var lists [][]string

@@ -115,7 +115,7 @@ func (l *lineage) write(t taint, where string) {
 // settle checks a value that is complete: what computing it may say besides the
 // value itself. Columns of a view are computed where they are used only.
 func (l *lineage) settle(v value) value {
-	if v.on() && !v.total && !(l.ofView && l.nesting <= 1) {
+	if v.on() && !v.total && (!l.ofView || l.nesting > 1) {
 		l.predicate(v.taint, "an expression that may fail or take long")
 	}
 	return v

@@ -165,7 +165,7 @@ func (l *lineage) caseExpr(n *ast.CaseExpr, at *level) value {
 			return l.unknown()
 		}
 		when := l.expr(w.Expr, at)
-		fails = fails || simple && !comparable(arg, when)
+		fails = fails || simple && !compares(arg, when)
 		then := l.expr(w.Result, at)
 		parts, results = append(parts, when, then), append(results, then)
 	}

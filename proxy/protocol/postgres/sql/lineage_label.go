@@ -96,7 +96,7 @@ func figure(n ast.Node, depth int) (name string, strength int) {
 }
 
 func figureSubquery(n *ast.SubLink, depth int) (string, int) {
-	switch n.SubLinkType {
+	switch n.SubLinkType { //nolint:exhaustive // the others have no name
 	case ast.EXISTS_SUBLINK:
 		return "exists", 2
 	case ast.ARRAY_SUBLINK:

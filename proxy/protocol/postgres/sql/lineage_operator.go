@@ -9,8 +9,8 @@ import (
 	"github.com/multigres/multigres/go/common/parser/ast"
 )
 
-// comparable says whether two values can be compared, whatever they are.
-func comparable(x, y value) bool {
+// compares says whether two values can be compared, whatever they are.
+func compares(x, y value) bool {
 	t, ok := common(x.typ, y.typ)
 	return ok && sortable(t)
 }
@@ -18,7 +18,7 @@ func comparable(x, y value) bool {
 // operation follows operators and what is written like them.
 func (l *lineage) operation(e *ast.A_Expr, at *level) value {
 	_, op, _ := names(e.Name)
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the others may fail
 	case ast.AEXPR_OP, ast.AEXPR_LIKE, ast.AEXPR_ILIKE:
 		return l.binary(op, e, at)
 	case ast.AEXPR_IN, ast.AEXPR_BETWEEN, ast.AEXPR_NOT_BETWEEN, ast.AEXPR_BETWEEN_SYM, ast.AEXPR_NOT_BETWEEN_SYM:
@@ -27,7 +27,7 @@ func (l *lineage) operation(e *ast.A_Expr, at *level) value {
 		total := true
 		for _, n := range listOf(nodeList(e.Rexpr)) {
 			y := l.expr(n, at)
-			total = total && comparable(x, y)
+			total = total && compares(x, y)
 			parts = append(parts, y)
 		}
 		out := lazy(derived(typeBool, parts...), parts)
@@ -43,7 +43,7 @@ func (l *lineage) operation(e *ast.A_Expr, at *level) value {
 			}
 		}
 		out := derived(settledType(t), x, y)
-		out.total = out.total && comparable(x, y)
+		out.total = out.total && compares(x, y)
 		return out
 	}
 	return partial(l.expr(e.Lexpr, at), l.expr(e.Rexpr, at))
@@ -63,7 +63,7 @@ func (l *lineage) binary(op string, e *ast.A_Expr, at *level) value {
 	x, y := l.expr(e.Lexpr, at), l.expr(e.Rexpr, at)
 	if slices.Contains(comparisons, op) {
 		out := derived(typeBool, x, y)
-		out.total = out.total && comparable(x, y)
+		out.total = out.total && compares(x, y)
 		return out
 	}
 	args := []value{x, y}

@@ -43,7 +43,7 @@ func (l *lineage) relationColumns(r *catalog.Relation) []column {
 
 // own is a column with a mask of its own, on top of what it depends on.
 func own(v value, mask *masking) value {
-	if v.on() && !(v.plain && alike(v.source, mask)) {
+	if v.on() && (!v.plain || !alike(v.source, mask)) {
 		// Two masks that are no one mask: neither method will do.
 		both := *mask
 		both.Whole = true

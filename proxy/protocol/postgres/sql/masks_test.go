@@ -132,7 +132,7 @@ func shownBy(ctx context.Context, conn *pgconn.PgConn, d *sql.Disclosure, s *sql
 	if s.Effects.CopyOut {
 		var b strings.Builder
 		if _, err := conn.CopyTo(ctx, &b, text); err != nil {
-			return -1, nil //nolint:nilerr // the server's own refusal
+			return -1, nil // the server's own refusal
 		}
 		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 		for _, line := range lines {
@@ -145,7 +145,7 @@ func shownBy(ctx context.Context, conn *pgconn.PgConn, d *sql.Disclosure, s *sql
 	}
 	results, err := conn.Exec(ctx, text).ReadAll()
 	if err != nil {
-		return -1, nil //nolint:nilerr // the server's own refusal
+		return -1, nil // the server's own refusal
 	}
 	rows := 0
 	for _, r := range results {

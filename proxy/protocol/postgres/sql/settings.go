@@ -105,8 +105,7 @@ func (a *analysis) setting(p *Parameter) {
 
 // isOn says whether the server reads a value as true (parse_bool).
 func isOn(value string) bool {
-	v := strings.ToLower(value)
-	return v == "on" || v == "1" || v != "" && (strings.HasPrefix("true", v) || strings.HasPrefix("yes", v))
+	return slices.Contains([]string{"on", "1", "t", "tr", "tru", "true", "y", "ye", "yes"}, strings.ToLower(value))
 }
 
 func isUTF8(value string) bool {

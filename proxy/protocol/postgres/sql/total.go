@@ -142,7 +142,6 @@ var totalClasses = map[string]func(v value, n ast.Node) bool{
 		s, ok := literalText(n)
 		return ok && slices.Contains([]string{"hex", "base64", "escape"}, s)
 	},
-	"pattern": func(_ value, n ast.Node) bool { s, ok := literalText(n); return ok && plainFormat(s) },
 }
 
 // totalOperators are the binary operators of which more has to be known than
@@ -168,8 +167,15 @@ var totalOperators = signatures(`
 // totalCasts are the casts that always succeed, besides those of a type to
 // itself, of numbers to larger ones, and of anything printable to text.
 var totalCasts = [][2]typ{
-	{typeBool, typeInt4}, {typeInt4, typeBool}, {typeJSONB, typeJSON}, {typeTimestamp, typeDate}, {typeTimestamp, typeTime},
-	{typeTime, typeInterval}, {typeFloat4, typeFloat8}, {typeRow, typeText}, {typeRowJSON, typeText},
+	{typeBool, typeInt4},
+	{typeInt4, typeBool},
+	{typeJSONB, typeJSON},
+	{typeTimestamp, typeDate},
+	{typeTimestamp, typeTime},
+	{typeTime, typeInterval},
+	{typeFloat4, typeFloat8},
+	{typeRow, typeText},
+	{typeRowJSON, typeText},
 }
 
 var comparisons = []string{"=", "<>", "!=", "<", ">", "<=", ">="}
@@ -226,6 +232,12 @@ func (s signature) fits(args []value, nodes []ast.Node) bool {
 		if word == "pair" { // a key, which must not be NULL, and a value
 			word = []string{"constant", "any"}[i%2]
 		}
+		if word == "pattern" {
+			if text, ok := literalText(nodes[i]); !ok || !plainFormat(text, len(args)-1) {
+				return false
+			}
+			continue
+		}
 		if !fitsWord(word, v, nodes[i]) {
 			return false
 		}
@@ -274,27 +286,28 @@ func literalInt(n ast.Node) (int, bool) {
 // plainPattern says whether LIKE takes the pattern whatever it is held against:
 // an escape character at the end of it is an error once a match gets there.
 func plainPattern(pattern string) bool {
-	for i := 0; i < len(pattern); i++ {
-		if pattern[i] == '\\' {
-			if i++; i == len(pattern) {
-				return false
-			}
-		}
+	escaped := false
+	for i := range len(pattern) {
+		escaped = !escaped && pattern[i] == '\\'
 	}
-	return true
+	return !escaped
 }
 
-// plainFormat says whether format takes the text with enough arguments: it
-// holds %s, %L and %% only. Too few arguments are an error of the text's own,
-// but not of its time.
-func plainFormat(pattern string) bool {
-	for i := 0; i < len(pattern); i++ {
-		if pattern[i] != '%' {
-			continue
-		}
-		if i++; i == len(pattern) || pattern[i] != '%' {
+// plainFormat says whether format takes the text with so many arguments: it holds
+// %s, %L and %% only, and not too many of them.
+func plainFormat(pattern string, args int) bool {
+	for {
+		_, rest, found := strings.Cut(pattern, "%")
+		switch {
+		case !found:
+			return args >= 0
+		case rest == "":
+			return false
+		case rest[0] == 's' || rest[0] == 'L':
+			args--
+		case rest[0] != '%':
 			return false
 		}
+		pattern = rest[1:]
 	}
-	return true
 }
