@@ -229,7 +229,8 @@ func (s *session) inquired(e *expected, kind byte, raw []byte) error {
 		q.values = append(q.values, string(b.bytes(b.int32("length"), "value")))
 		return b.done()
 	case msgCloseComplete:
-		if q.closed++; q.closed < 2 || q.synced {
+		q.closed++
+		if q.closed < 2 || q.synced {
 			return nil
 		}
 		s.mu.Lock()

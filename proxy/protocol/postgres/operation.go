@@ -370,32 +370,6 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 	return changes, nil
 }
 
-// keepBehind notes what reading a view reads that is about to be made. It may be
-// made anew, so that what an earlier one read is kept.
-func (s *session) keepBehind(e *sql.Effects) {
-	if s.behind == nil {
-		s.behind = map[string][]sql.Access{}
-	}
-	made := slices.Clone(e.Creates)
-	for _, name := range e.CreatesTemp {
-		made = append(made, catalog.TempSchema+"."+name)
-	}
-	for _, name := range made {
-		s.behind[name] = append(s.behind[name], e.Behind...)
-	}
-}
-
-// never says why no policy can allow a statement in this session, or nil.
-func (s *session) never(st *statement) *access.Refusal {
-	if st.Refusal != nil {
-		return sqlRefusal(st.Refusal)
-	}
-	if role := s.grant.TargetRole(); role != "" && st.Effects.RunsText {
-		return textRefusal(role)
-	}
-	return nil
-}
-
 // full says that the session holds as much as one session may.
 func (s *session) full(st *statement) *access.Refusal {
 	switch {

@@ -5,7 +5,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +203,7 @@ func asSuperuser(t *testing.T, text string) {
 
 // alone runs the side effects as the role that can only read, past the proxy.
 func alone(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for name, tc := range sideEffects {
@@ -214,7 +214,7 @@ func alone(t *testing.T) {
 		_, err = conn.PgConn().Exec(ctx, tc.text).ReadAll()
 		_ = conn.Close(ctx)
 		if (err == nil) != (tc.alone != "") {
-			t.Errorf("%s: the target alone: %v, want it allowed for the reason that %q", name, err, fmt.Sprint(tc.alone))
+			t.Errorf("%s: the target alone: %v, want it allowed for the reason that %q", name, err, tc.alone)
 		}
 	}
 }

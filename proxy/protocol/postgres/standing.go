@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
 
@@ -34,6 +35,32 @@ func (s *session) standing(ctx context.Context, op *operation) error {
 		return context.Cause(ctx)
 	}
 	return s.refuseText(ctx, op.statement.Kind, op.statement.Text, changedRefusal)
+}
+
+// keepBehind notes what reading a view reads that is about to be made. It may be
+// made anew, so that what an earlier one read is kept.
+func (s *session) keepBehind(e *sql.Effects) {
+	if s.behind == nil {
+		s.behind = map[string][]sql.Access{}
+	}
+	made := slices.Clone(e.Creates)
+	for _, name := range e.CreatesTemp {
+		made = append(made, catalog.TempSchema+"."+name)
+	}
+	for _, name := range made {
+		s.behind[name] = append(s.behind[name], e.Behind...)
+	}
+}
+
+// never says why no policy can allow a statement in this session, or nil.
+func (s *session) never(st *statement) *access.Refusal {
+	if st.Refusal != nil {
+		return sqlRefusal(st.Refusal)
+	}
+	if role := s.grant.TargetRole(); role != "" && st.Effects.RunsText {
+		return textRefusal(role)
+	}
+	return nil
 }
 
 // same says whether a statement means what it meant when it was read before. It

@@ -150,7 +150,8 @@ func (s *side) check(t *testing.T) {
 		}
 		const tail = 16
 		for _, problem := range compare(records[session], log[session[max(0, len(session)-tail):]]) {
-			if differences++; differences <= 40 {
+			differences++
+			if differences <= 40 {
 				t.Errorf("%s: %s", source, problem)
 			}
 		}
@@ -300,7 +301,8 @@ func comment(text string) int {
 			i++
 		case strings.HasPrefix(text[i:], "*/"):
 			i++
-			if depth--; depth == 0 {
+			depth--
+			if depth == 0 {
 				return i + 1
 			}
 		}

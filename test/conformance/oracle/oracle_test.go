@@ -123,7 +123,7 @@ func corpus(t *testing.T) []string {
 	if err != nil {
 		t.Skipf("the SQL parser's module is not in the module cache: %v", err)
 	}
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "go/common/parser/testdata/postgres/*.json"))
+	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "go", "common", "parser", "testdata", "postgres", "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Skipf("the SQL parser's module has no test data: %v", err)
 	}
@@ -182,7 +182,7 @@ func newSide(t *testing.T, name string) *side {
 	}
 	r := protocoltest.New(t, protocoltest.Config{
 		Protocol: postgres.New(), Options: []byte(`{"databases":["` + name + `"]}`),
-		Target:   snapshot.Target{Host: server.Host, Port: int32(server.Port)}, //nolint:gosec // a port
+		Target:   snapshot.Target{Host: server.Host, Port: int32(server.Port)},
 		TLS:      snapshot.TLS{Mode: "VerifyFull", CA: string(server.CAPEM)},
 		Username: pgtest.Superuser, Password: server.Password,
 	})
