@@ -125,7 +125,7 @@ func (s *Statement) Disclose(m *MaskSet) (d *Disclosure, err error) {
 	l := &lineage{m: m, cat: s.cat, resolve: s.resolved, seen: map[ast.Node]bool{}}
 	outputs := l.statement(s.facts.tree)
 	if l.err == nil {
-		d = &Disclosure{Touched: touched, outputs: outputs}
+		d = &Disclosure{Touched: true, outputs: outputs}
 		l.shown(d)
 	}
 	if l.err != nil {

@@ -188,7 +188,12 @@ func (l *lineage) merge(s *ast.MergeStmt, parent *level) []column {
 
 // copied lists the columns of COPY relation TO.
 func (l *lineage) copied(s *ast.CopyStmt) []column {
-	i, t := l.written(s.Relation)
+	t, ok := l.resolve(s.Relation)
+	if !ok {
+		l.refuse(notFollowed(s))
+		return nil
+	}
+	i := l.named(s.Relation.RelName, t)
 	var out []column
 	if len(listOf(s.Attlist)) > 0 {
 		for _, n := range listOf(s.Attlist) {

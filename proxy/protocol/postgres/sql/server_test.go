@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
 
@@ -101,5 +102,42 @@ func TestStockClientQueries(t *testing.T) {
 	}
 	if count < 30 {
 		t.Errorf("only %d queries seen", count)
+	}
+}
+
+// TestCatalogDoesNotWaitForLocks: a session that holds a lock may itself be
+// waiting for the catalog to be read. Views over what is locked are then not
+// known, and depend on all that they reach.
+func TestCatalogDoesNotWaitForLocks(t *testing.T) {
+	locker, reader := connect(t), connect(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := locker.Exec(ctx, "BEGIN; LOCK TABLE customers IN ACCESS EXCLUSIVE MODE").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = locker.Exec(ctx, "ROLLBACK").ReadAll() }()
+	c, err := catalog.Load(ctx, querier(reader))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contact, _ := c.Lookup("public", "contact")
+	open, _ := c.Lookup("public", "open_orders")
+	if contact.Definition != "" || open.Definition == "" {
+		t.Errorf("definitions: %q over what is locked, %q of another", contact.Definition, open.Definition)
+	}
+	all, err := sql.Analyze("SELECT address FROM contact", c, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowAll := sql.NewMaskSet(c, masksOf(t, true, true))
+	if err := undisclosed(&all[0], sql.NewMaskSet(c, masksOf(t, true, false))); err == nil {
+		t.Error("a view that cannot be followed is accepted where predicates are denied")
+	}
+	d, err := all[0].Disclose(allowAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(t, d, 1); got != "*" {
+		t.Errorf("a view that cannot be followed shows %s", got)
 	}
 }
