@@ -39,9 +39,18 @@
 // the log signs a snapshot of what is on disk and queues it as a Checkpoint
 // record, so that nobody waits for a signature.
 //
+// # Memory
+//
+// Groups are made in chunks of memory that are only ever added to. Readers get
+// records from there as long as they keep up, and from the segments otherwise.
+//
 // # Durability
 //
-// Append returns nil after fdatasync of a group that holds the record. All
+// Append returns nil after fdatasync of a group that holds the record. Where the
+// file system can, groups are written past the page cache, from the beginning
+// of the block that the last one ended in: readers through the page cache see
+// what is on disk (open(2), O_DIRECT), and a crash finds what it would find
+// without. All
 // space is allocated, zeroed and synced before a record is accepted for it, so
 // that a full disk is met before acceptance and fdatasync has no metadata to
 // write. After an error of write or fdatasync the log is broken for good: what
