@@ -136,7 +136,7 @@ func shownBy(ctx context.Context, conn *pgconn.PgConn, d *sql.Disclosure, s *sql
 		}
 		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 		for _, line := range lines {
-			fields := strings.Split(line, "\t")
+			fields := strings.Split(line, s.Effects.Copy.Delimiter)
 			if err := clearFields(d, len(fields), func(i int) string { return fields[i] }); err != nil {
 				return 0, err
 			}
