@@ -3,10 +3,11 @@
 
 // Package gateway serves one Connection to PostgreSQL the way the proxy does,
 // without a control plane: the same gate, engine, dialer, server and protocol
-// under a snapshot made by hand. Its policy allows everything, also what the
-// analysis does not know, and masks nothing; it takes every token for one
-// caller, and keeps no record. So whatever differs from a direct connection is
-// the proxy's own doing: the suites of stock clients stand on it.
+// under a snapshot made by hand. Where it is given no policies, it allows
+// everything, also what the analysis does not know, and masks nothing; it takes
+// every token for one caller, and keeps no record. So whatever differs from a
+// direct connection is the proxy's own doing: the suites of stock clients stand
+// on it.
 package gateway
 
 import (
@@ -53,6 +54,9 @@ type Config struct {
 	Log record.Log
 	// Port to listen on; a free one where zero.
 	Port int
+	// Policies are in force, for UserName; nil allows everything. Masks that need
+	// a key have one that is all zeroes.
+	Policies []policy.Policy
 }
 
 // Gateway serves until Stop.
@@ -63,9 +67,11 @@ type Gateway struct {
 	// 127.0.0.1 and localhost.
 	CAPath string
 
-	dir    string
-	cancel context.CancelFunc
-	served chan struct{}
+	dir      string
+	cancel   context.CancelFunc
+	served   chan struct{}
+	gate     *access.Gate
+	snapshot *snapshot.Snapshot
 }
 
 const (
@@ -94,10 +100,11 @@ func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	gate, err := c.gate(ctx, certificate)
+	gate, snap, err := c.gate(ctx, certificate)
 	if err != nil {
 		return nil, err
 	}
+	g.gate, g.snapshot = gate, snap
 	listener, err := server.Listen(ctx, net.JoinHostPort(g.Host, strconv.Itoa(c.Port)))
 	if err != nil {
 		return nil, err
@@ -132,6 +139,14 @@ func (g *Gateway) Stop() error {
 	return os.RemoveAll(g.dir)
 }
 
+// Apply puts other policies in force. It is not for use by several goroutines.
+func (g *Gateway) Apply(ctx context.Context, policies []policy.Policy) error {
+	next := *g.snapshot
+	next.Revision, next.Time, next.Policies = next.Revision+1, time.Now(), policy.Set{Policies: policies}
+	g.snapshot = &next
+	return g.gate.Apply(ctx, &next)
+}
+
 // DSN is a connection string. Any user is taken, and any password but none.
 func (g *Gateway) DSN(database string) string {
 	return fmt.Sprintf("host=%s port=%d user=%s password=token dbname=%s sslmode=verify-full sslrootcert=%s",
@@ -158,11 +173,19 @@ func (g *Gateway) certify() (*tls.Config, error) {
 	return server.TLS(&server.CertificateDir{Path: g.dir}), err
 }
 
-// gate is the road to the target, with everything allowed.
-func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate, error) {
+// gate is the road to the target.
+func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate, *snapshot.Snapshot, error) {
 	options, err := json.Marshal(map[string]any{"databases": c.Databases})
 	if err != nil {
-		return nil, fmt.Errorf("cannot encode the options: %w", err)
+		return nil, nil, fmt.Errorf("cannot encode the options: %w", err)
+	}
+	key, err := snapshot.NewMaskKey(make([]byte, snapshot.MaskKeySize))
+	if err != nil {
+		return nil, nil, err
+	}
+	policies := policy.Set{Policies: c.Policies}
+	if c.Policies == nil {
+		policies = everything()
 	}
 	s := &snapshot.Snapshot{
 		Schema:     snapshot.Schema,
@@ -172,7 +195,7 @@ func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate
 		TLS:     snapshot.TLS{Mode: "VerifyFull", CA: string(c.Target.CAPEM)},
 		Options: options, MaxStalenessSeconds: 3600,
 		IdentityProviders: []snapshot.IdentityProvider{{Name: provider, Type: "OIDC"}},
-		Policies:          everything(),
+		Policies:          policies, MaskKey: key,
 	}
 	keys := upstream.NewKeys(map[string][]byte{
 		"connection": []byte(connection), "addresses": []byte(net.JoinHostPort(c.Target.Host, strconv.Itoa(c.Target.Port))),
@@ -186,9 +209,9 @@ func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate
 		TLS:         certificate,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return gate, gate.Apply(ctx, s)
+	return gate, s, gate.Apply(ctx, s)
 }
 
 // everything allows all of the vocabulary, and what is unknown by name.
