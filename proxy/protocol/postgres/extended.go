@@ -159,6 +159,13 @@ func (s *session) describe(ctx context.Context, m targetMessage, raw []byte) err
 		return err
 	}
 	if p == nil {
+		// A cursor that was declared in SQL is a portal too; to describe it runs nothing.
+		if err := s.idle(ctx); err != nil {
+			return err
+		}
+		if _, err := s.declared(m.name); err == nil {
+			return s.forward(&expected{kind: awaitDescribePortal}, raw)
+		}
 		return s.noPortal(ctx, "Describe", m.name)
 	}
 	p.described = p.described || s.wantColumns
