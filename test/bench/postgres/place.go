@@ -36,6 +36,8 @@ type place struct {
 	// build is the program that helpers are started from; this one where empty.
 	build   string
 	helpers []*helper
+	// folders are elsewhere, and removed with the helpers.
+	folders []string
 	made    int
 }
 
@@ -91,7 +93,10 @@ func (p *place) stop() {
 	for _, h := range p.helpers {
 		h.stop()
 	}
-	p.helpers = nil
+	for _, dir := range p.folders {
+		_ = os.RemoveAll(dir) // a folder that stays costs memory until the next start of the machine
+	}
+	p.helpers, p.folders = nil, nil
 }
 
 // fill makes pgbench's tables.
@@ -168,7 +173,7 @@ func (p *place) layers(ctx context.Context, only string) ([]path, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot keep a log in memory: %w", err)
 		}
-		context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
+		p.folders = append(p.folders, dir)
 		all = append(all, layer{name: layerMemory, spec: partialSpec{Log: logSpool, Spool: dir}, masks: masks})
 	}
 	var paths []path
