@@ -6,6 +6,7 @@ package sql
 import (
 	"strings"
 
+	"github.com/multigres/multigres/go/common/parser"
 	"github.com/multigres/multigres/go/common/parser/ast"
 )
 
@@ -86,6 +87,39 @@ func copyFormat(options *ast.NodeList) *CopyFormat {
 		f.Null = *null
 	}
 	return f
+}
+
+// queryCopyFormat reads the options of COPY (query) TO from its text. In the
+// parser's tree the first of them may be any node of the query, since opt_with
+// in its grammar has no value of its own.
+func queryCopyFormat(text string) *CopyFormat {
+	unknown := &CopyFormat{Unknown: true}
+	tokens, refused := scan(text)
+	if refused != nil || len(tokens) < 2 || tokens[1].kind != '(' {
+		return unknown
+	}
+	depth := 0
+	for _, t := range tokens[1:] {
+		switch t.kind {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth > 0 {
+			continue
+		}
+		trees, err := parser.ParseSQL("COPY t" + text[t.pos+len(t.text):])
+		if err != nil || len(trees) != 1 {
+			return unknown
+		}
+		s, ok := trees[0].(*ast.CopyStmt)
+		if !ok || s.Relation == nil || s.IsFrom {
+			return unknown
+		}
+		return copyFormat(s.Options)
+	}
+	return unknown
 }
 
 func (f *CopyFormat) forceQuote(n ast.Node) {

@@ -44,12 +44,18 @@ func TestCopyFormat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := one(t, "COPY orders TO STDOUT "+tc.options, options())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, s.Effects.Copy); diff != "" {
-				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			// Nothing of a query is taken for an option.
+			for _, source := range []string{
+				"orders", "(SELECT id FROM orders)", "(SELECT id FROM orders WHERE id < 3)", "(SELECT ')' AS \"(\" FROM orders WHERE (id) IN (1, 2) ORDER BY id DESC)",
+				"(TABLE orders)", "(SELECT id AS header FROM orders WHERE true)",
+			} {
+				s, err := one(t, "COPY "+source+" TO STDOUT "+tc.options, options())
+				if err != nil {
+					t.Fatalf("%s: %v", source, err)
+				}
+				if diff := cmp.Diff(tc.want, s.Effects.Copy); diff != "" {
+					t.Errorf("%s: %s: -want +got:\n%s", tc.reason, source, diff)
+				}
 			}
 		})
 	}

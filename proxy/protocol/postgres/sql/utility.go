@@ -210,6 +210,9 @@ func (a *analysis) copy(s *ast.CopyStmt) {
 	a.out.Kind = "COPY"
 	a.property(PropertyCopy)
 	a.out.Effects.Copy = copyFormat(s.Options)
+	if s.Relation == nil {
+		a.out.Effects.Copy = queryCopyFormat(a.out.Text)
+	}
 	var columns []string
 	if s.Attlist != nil {
 		for _, n := range s.Attlist.Items {
