@@ -36,7 +36,13 @@ module() {
 		{ programs+=("rsyslog module $2") packages+=("$1"); }
 }
 
+# file <Debian package> <path>: what is no program.
+file() {
+	[[ -e $2 ]] || { programs+=("file $2") packages+=("$1"); }
+}
+
 group() {
+	local name
 	case $1 in
 	build)
 		need git git
@@ -58,6 +64,9 @@ group() {
 	conformance)
 		need nodejs node
 		need npm npm
+		need default-jdk-headless java javac
+		file libpostgresql-jdbc-java /usr/share/java/postgresql.jar
+		for name in psycopg psycopg2 sqlalchemy; do file "python3-$name" "/usr/lib/python3/dist-packages/$name"; done
 		;;
 	sinks)
 		need rsyslog rsyslogd
