@@ -60,11 +60,11 @@ func run(ctx context.Context) error {
 	}
 	var errs []error
 	for _, name := range strings.Split(*names, ",") {
-		make, known := suites[name]
+		open, known := suites[name]
 		if !known {
 			return fmt.Errorf("no such suite: %q: there are pgx, pq, psycopg and node-postgres", name)
 		}
-		suite, err := make(ctx, s)
+		suite, err := open(ctx, s)
 		if err == nil {
 			err = compare(ctx, suite, s.verbose)
 		}

@@ -117,7 +117,7 @@ func nodeSuite(ctx context.Context, s settings) (*suite, error) {
 	}
 	var files []string
 	for _, pattern := range []string{"integration/*", "integration/*/*"} {
-		found, err := filepath.Glob(filepath.Join(dir, "packages/pg/test", pattern+"-tests.js"))
+		found, err := filepath.Glob(filepath.Join(dir, "packages", "pg", "test", pattern+"-tests.js"))
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the tests: %w", err)
 		}
@@ -125,12 +125,14 @@ func nodeSuite(ctx context.Context, s settings) (*suite, error) {
 	}
 	return &suite{
 		name: "node-postgres", version: version, database: "node_test", settings: map[string]string{},
-		statements: []string{"CREATE TABLE person(id serial, name varchar(10), age integer)",
-			"INSERT INTO person (name, age) SELECT 'Aaron' || i, i FROM generate_series(1, 26) i"},
+		statements: []string{
+			"CREATE TABLE person(id serial, name varchar(10), age integer)",
+			"INSERT INTO person (name, age) SELECT 'Aaron' || i, i FROM generate_series(1, 26) i",
+		},
 		tests: func(ctx context.Context, p place) (outcomes, error) {
 			all := outcomes{}
 			for _, file := range files {
-				name, err := filepath.Rel(filepath.Join(dir, "packages/pg/test"), file)
+				name, err := filepath.Rel(filepath.Join(dir, "packages", "pg", "test"), file)
 				if err != nil {
 					return nil, fmt.Errorf("cannot name a test: %w", err)
 				}
@@ -149,7 +151,7 @@ func nodeFile(ctx context.Context, dir, file string, p place) outcome {
 	ctx, cancel := context.WithTimeout(ctx, fileBound)
 	defer cancel()
 	command := exec.CommandContext(ctx, "node", file, p.url(url.Values{"sslmode": {"verify-full"}, "sslrootcert": {p.ca}}))
-	command.Dir = filepath.Join(dir, "packages/pg")
+	command.Dir = filepath.Join(dir, "packages", "pg")
 	command.Env = append(p.environment(), "NODE_EXTRA_CA_CERTS="+p.ca)
 	output, err := command.CombinedOutput()
 	if err != nil {
