@@ -284,7 +284,9 @@ func (c *copier) feed(data []byte, t *tally) (out []byte, rows int64, err error)
 		data = data[n:]
 		c.scanned, c.quoted = 0, false
 	}
-	c.pending = append(kept(c.pending[:0]), data...)
+	if len(data) < len(c.pending) || !joined {
+		c.pending = append(kept(c.pending), data...) // else all of it goes on
+	}
 	return c.out, rows, nil
 }
 
