@@ -56,8 +56,29 @@ var (
 	countLine   = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
 )
 
-// pgbench runs a script.
-func pgbench(ctx context.Context, binDir string, p path, w workload, duration time.Duration) (sample, error) {
+// pgbench runs a script. Its clock begins before its clients have come in: where
+// it ran out by then, it runs again, twice as long.
+func pgbench(ctx context.Context, binDir string, p path, w workload, duration time.Duration) (got sample, err error) {
+	duration += time.Duration(w.clients/clientsPerSecond) * time.Second
+	for range longerRuns {
+		if got, err = pgbenchOnce(ctx, binDir, p, w, duration); !errors.Is(err, errNothingRan) {
+			return got, err
+		}
+		duration *= 2
+	}
+	return got, err
+}
+
+const (
+	// clientsPerSecond come in at least, on a machine that is not very busy.
+	clientsPerSecond = 64
+	longerRuns       = 4
+)
+
+// errNothingRan says that a run was over before its first transaction.
+var errNothingRan = errors.New("no transaction ran")
+
+func pgbenchOnce(ctx context.Context, binDir string, p path, w workload, duration time.Duration) (sample, error) {
 	command := exec.CommandContext(ctx, filepath.Join(binDir, "pgbench"),
 		"--no-vacuum", "--builtin="+w.script, "--protocol="+w.mode, "--client="+strconv.Itoa(w.clients), "--jobs="+strconv.Itoa(min(w.clients, 2)),
 		"--time="+strconv.Itoa(int(duration.Seconds())))
@@ -78,6 +99,9 @@ func pgbench(ctx context.Context, binDir string, p path, w workload, duration ti
 	after, err := cpuTime(p.pid)
 	if err != nil {
 		return sample{}, err
+	}
+	if count, err := number(countLine, output); err == nil && count == 0 {
+		return sample{}, fmt.Errorf("pgbench through %s: %w: %s", p.name, errNothingRan, output)
 	}
 	tps, err1 := number(tpsLine, output)
 	latency, err2 := number(latencyLine, output)
