@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -61,6 +62,12 @@ func (s *session) settleNames(ctx context.Context, cat *loaded) error {
 	n := &s.names
 	if !s.namesMoved(cat) {
 		return nil
+	}
+	if err := s.idle(ctx); err != nil {
+		return err
+	}
+	if !s.namesMoved(cat) {
+		return nil // the end of a segment was answered, and brought nothing back
 	}
 	rows, err := s.inquire(ctx, queryNames, func() { n.stale = false })
 	if err != nil || rows == nil {
@@ -117,13 +124,20 @@ func roleRefusal(grant *access.Grant, role string, cause error) error {
 	}, cause)
 }
 
-// namesMoved says whether the target must be asked for the search path.
+// namesMoved says whether the target must be asked for the search path: where it
+// may have changed, or where the end of a segment that has not been answered may
+// bring back another one.
 func (s *session) namesMoved(cat *loaded) bool {
 	n := &s.names
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n.unsettled = n.changed
-	return n.stale || n.asked != cat.Catalog
+	return n.stale || n.asked != cat.Catalog || n.changed && s.owesEnd()
+}
+
+// owesEnd says whether the target owes the end of a segment. The session's mu is held.
+func (s *session) owesEnd() bool {
+	return slices.ContainsFunc(s.queue[s.head:], func(e *expected) bool { return e.kind == awaitSync || e.kind == awaitQuery })
 }
 
 // lostRoleRefusal ends a session that acts as another role than it began as.
