@@ -113,7 +113,8 @@ func decodeCopyText(dst, raw []byte, delimiter byte) ([]byte, bool) {
 			dst = append(dst, b)
 			continue
 		}
-		if i++; i == len(raw) {
+		i++
+		if i == len(raw) {
 			return dst, false
 		}
 		if at := bytes.IndexByte([]byte(copyLetters), raw[i]); at >= 0 {

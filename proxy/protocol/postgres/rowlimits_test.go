@@ -31,7 +31,7 @@ func limited(t *testing.T, limits policy.Limits, masks ...policy.Mask) (*protoco
 }
 
 // seeded makes a table of a test's own, with ids from 1 and total 0.
-func seeded(t *testing.T, name string, rows string) *pgx.Conn {
+func seeded(t *testing.T, name, rows string) *pgx.Conn {
 	t.Helper()
 	direct, err := pgx.Connect(deadline(t), server.DSN(service, canary, "shop"))
 	if err != nil {

@@ -222,7 +222,8 @@ func (p *rowPlan) mask(raw []byte, t *tally) ([]byte, error) {
 	if n := b.count("number of fields"); b.err != nil || n != len(p.fields) {
 		return nil, fmt.Errorf("%w: a row has %d fields, %d were described", errTarget, n, len(p.fields))
 	}
-	out := append(p.row[:0], raw[:headerLength]...)
+	out := p.row[:0]
+	out = append(out, raw[:headerLength]...)
 	from := headerLength // what is not copied to out begins here
 	for i := range p.fields {
 		f := &p.fields[i]

@@ -95,7 +95,7 @@ func TestMaskedRowAllocates(t *testing.T) {
 // what is in them; a finding makes the whole value NULL.
 func TestContentWithin(t *testing.T) {
 	t.Parallel()
-	word := func(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(int32(n))) } //nolint:gosec // small
+	word := func(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(int32(n))) }
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	element := func(v string) []byte { return join(word(len(v)), []byte(v)) }
 	array := func(typ int, elements ...[]byte) []byte {
@@ -104,7 +104,7 @@ func TestContentWithin(t *testing.T) {
 	record := func(fields ...[]byte) []byte { return join(word(len(fields)), join(fields...)) }
 	field := func(typ int, v []byte) []byte { return join(word(typ), word(len(v)), v) }
 	cards := mask.Compile([]policy.Mask{{Detect: []string{"PaymentCard", "Email"}, Method: policy.Method{Type: policy.Redact}}}, mask.Key{})
-	const text, int8, other = 25, 20, 99999
+	const text, bigint, other = 25, 20, 99999
 	number := binary.BigEndian.AppendUint64(nil, 4111111111111111)
 	for name, tc := range map[string]struct {
 		reason string
@@ -113,9 +113,9 @@ func TestContentWithin(t *testing.T) {
 	}{
 		"Clean array":      {"nothing is in it", array(text, element("a"), word(-1)), false},
 		"Array of text":    {"", array(text, element("a"), element("ann@example.com")), true},
-		"Array of numbers": {"a number is read as its type says", array(int8, join(word(8), number)), true},
-		"Composite":        {"", record(field(text, []byte("x")), field(int8, number)), true},
-		"Nested":           {"an array in a composite", record(field(other, array(int8, join(word(8), number)))), true},
+		"Array of numbers": {"a number is read as its type says", array(bigint, join(word(8), number)), true},
+		"Composite":        {"", record(field(text, []byte("x")), field(bigint, number)), true},
+		"Nested":           {"an array in a composite", record(field(other, array(bigint, join(word(8), number)))), true},
 		"Bytes":            {"anything else is looked at as it is", []byte("\x01\x00ann@example.com\x00"), true},
 		"Cut off":          {"what cannot be read holds nothing that could be found", array(text, word(100)), false},
 		"Empty":            {"", nil, false},

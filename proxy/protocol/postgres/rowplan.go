@@ -149,7 +149,7 @@ func (p *rowPlan) origin(f *fieldPlan, relation uint32, source string, cat *load
 // shows less.
 func (p *rowPlan) plainly(f *fieldPlan, field string, method policy.Method) {
 	p.names = append(p.names, field)
-	switch f.how { //nolint:exhaustive // the default holds for all others
+	switch f.how {
 	case whole:
 	case plain:
 		f.method = mask.Stricter(f.method, method)
