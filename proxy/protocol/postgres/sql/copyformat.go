@@ -47,8 +47,7 @@ func copyFormat(options *ast.NodeList) *CopyFormat {
 			f.Binary, f.CSV = text == "binary", text == "csv"
 			f.Unknown = f.Unknown || !f.Binary && !f.CSV && text != "text"
 		case "header":
-			// MATCH is for COPY FROM, where a header comes too.
-			f.Header = !isOff(d.Arg)
+			f.header(d.Arg)
 		case "delimiter":
 			delimiter = &text
 		case "null":
@@ -120,6 +119,27 @@ func queryCopyFormat(text string) *CopyFormat {
 		return copyFormat(s.Options)
 	}
 	return unknown
+}
+
+// header reads the value of HEADER as the server does (defGetCopyHeaderChoice in
+// commands/copy.c). A first line that is wrongly taken for names would be shown.
+func (f *CopyFormat) header(n ast.Node) {
+	known := n == nil
+	f.Header = true
+	switch v := n.(type) {
+	case *ast.Boolean:
+		f.Header, known = v.BoolVal, true
+	case *ast.Integer:
+		f.Header, known = v.IVal == 1, v.IVal == 0 || v.IVal == 1
+	case *ast.String:
+		switch foldASCII(v.SVal) {
+		case "true", "on", "match": // MATCH is for COPY FROM
+			known = true
+		case "false", "off":
+			f.Header, known = false, true
+		}
+	}
+	f.Unknown = f.Unknown || !known
 }
 
 func (f *CopyFormat) forceQuote(n ast.Node) {
