@@ -31,9 +31,13 @@ func (s *session) rowsFollow(ctx context.Context, e *expected, op *operation, ra
 }
 
 // unplanned breaks off where the target describes what the statement cannot show.
+// The catalog was changed past the proxy: it is read again for the next try.
 func (s *session) unplanned(ctx context.Context, e *expected, op *operation, err error) error {
 	var refused *sql.Error
 	if !errors.As(err, &refused) {
+		return err
+	}
+	if _, err := s.database.newer(ctx, s.grant, op.catalog); err != nil {
 		return err
 	}
 	return s.breakOff(ctx, e, op, sqlRefusal(refused))
