@@ -122,6 +122,7 @@ type cacheKey struct {
 	catalog   *catalog.Catalog
 	path      string
 	unsettled bool
+	inRole    bool
 	text      string
 }
 

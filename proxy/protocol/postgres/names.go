@@ -29,18 +29,20 @@ type names struct {
 	user      string
 	unsettled bool
 
-	// stale and changed are guarded by the session's mu. stale says that the
-	// target must be asked again, changed that the path may have changed in the
-	// transaction, so that its end may change it again.
-	stale, changed bool
+	// stale, changed and cursors are guarded by the session's mu. stale says that
+	// the target must be asked again, changed that the path may have changed in the
+	// transaction, so that its end may change it again; cursors that one was
+	// declared whose rows may change it.
+	stale, changed, cursors bool
 }
 
 // forwarded notes a statement that goes to the target. The session's mu is held.
 func (n *names) forwarded(st *sql.Statement, role string) {
 	e := &st.Effects
 	switch {
-	case e.ChangesPath, e.RunsCode, role != "" && st.CallsUnknown():
+	case e.ChangesPath, st.MayLeave(role != "", n.cursors):
 		n.stale, n.changed = true, true
+		n.cursors = n.cursors || e.DeclaresCursor != ""
 	case e.IsDDL, e.MayChangeCatalog, n.changed && st.RestoresSettings():
 		// A schema may have come into the path, or gone.
 		n.stale = true
@@ -78,6 +80,13 @@ func (s *session) settleNames(ctx context.Context, cat *loaded) error {
 	}
 	s.foundNames(rows, cat)
 	return nil
+}
+
+// cursorsRun says that a cursor's rows may change the search path or the role.
+func (s *session) cursorsRun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names.cursors
 }
 
 // between says that the session is between two transactions: there the question

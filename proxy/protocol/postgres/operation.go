@@ -145,13 +145,13 @@ func (s *session) analyze(ctx context.Context, text string) ([]*statement, *load
 }
 
 func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]*statement, error) {
-	if s.namesMoved(cat) && (s.between() || !sql.Pathless(text)) {
+	if s.namesMoved(cat) && (s.between() || len(text) >= largeStatement || !sql.Pathless(text)) {
 		if err := s.settleNames(ctx, cat); err != nil {
 			return nil, err
 		}
 	}
-	private := len(s.temp) > 0 || len(s.created) > 0 || len(text) >= largeStatement
-	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, unsettled: s.names.unsettled, text: text}
+	private := len(s.temp) > 0 || len(s.created) > 0 || len(text) >= largeStatement || s.cursorsRun()
+	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, unsettled: s.names.unsettled, inRole: s.grant.TargetRole() != "", text: text}
 	if !private {
 		if found, ok := s.handler.cache.get(key); ok {
 			return found, nil
@@ -163,7 +163,7 @@ func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]
 			private = true
 			return s.preparedStatement(ctx, name)
 		},
-		Unsettled: s.names.unsettled,
+		Unsettled: s.names.unsettled, InRole: s.grant.TargetRole() != "", CursorsRun: s.cursorsRun(),
 		PathAfter: func(list []string) ([]string, error) {
 			private = true
 			return s.pathAfter(ctx, list)

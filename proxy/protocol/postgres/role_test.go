@@ -29,9 +29,12 @@ func withRole(t *testing.T) (*protocoltest.Road, *protocoltest.Server) {
 		CREATE SCHEMA `+reader+` AUTHORIZATION `+service+`; GRANT USAGE ON SCHEMA `+reader+` TO `+reader+`;
 		CREATE VIEW `+reader+`.me AS SELECT 'mine' AS v; GRANT SELECT ON `+reader+`.me TO `+reader+`;
 		CREATE FUNCTION public.leave() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN set_config(''role'', ''none'', false); END';
+		CREATE TABLE public.leaving (i int); GRANT INSERT ON public.leaving TO `+reader+`;
+		CREATE FUNCTION public.leave_too() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM set_config(''role'', ''none'', false); RETURN NEW; END';
+		CREATE TRIGGER leave BEFORE INSERT ON public.leaving FOR EACH ROW EXECUTE FUNCTION public.leave_too();
 		GRANT SELECT ON public.orders TO `+reader)
 	t.Cleanup(func() {
-		past(t, "DROP SCHEMA "+reader+" CASCADE; DROP FUNCTION public.leave(); DROP OWNED BY "+reader+"; REVOKE SELECT ON public.orders FROM "+reader)
+		past(t, "DROP SCHEMA "+reader+" CASCADE; DROP FUNCTION public.leave(); DROP TABLE public.leaving; DROP FUNCTION public.leave_too(); DROP OWNED BY "+reader+"; REVOKE SELECT ON public.orders FROM "+reader)
 		ctx := context.WithoutCancel(t.Context())
 		if err := server.Exec(ctx, "DROP ROLE "+reader); err != nil {
 			t.Error(err)
@@ -91,6 +94,26 @@ func TestTargetRole(t *testing.T) {
 		},
 		"a function that leaves it, pipelined": {
 			"", append(pipeline("SELECT public.leave()", secret), syncNow), "row none, done SELECT 1, FATAL 42501, end",
+		},
+		"a function that leaves it, in one text": {
+			"nothing else of the text may run", []pgproto3.FrontendMessage{query("SELECT public.leave(); " + secret), query(who)}, "ERROR 0A000, ready I, " + mine,
+		},
+		"a function that leaves it, prepared": {
+			"", []pgproto3.FrontendMessage{query("PREPARE l AS SELECT public.leave()"), query("EXECUTE l; " + secret)}, "done PREPARE, ready I, ERROR 0A000, ready I",
+		},
+		"a cursor that leaves it": {
+			"FETCH runs it", []pgproto3.FrontendMessage{query("BEGIN"), query("DECLARE c CURSOR FOR SELECT public.leave()"), query(who), query("FETCH c"), query(secret)},
+			"done BEGIN, ready T, done DECLARE CURSOR, ready T, row " + reader + ", done SELECT 1, ready T, row none, done FETCH 1, ready T, FATAL 42501, end",
+		},
+		"a cursor that leaves it, in one text": {
+			"", []pgproto3.FrontendMessage{query("BEGIN"), query("DECLARE c CURSOR FOR SELECT public.leave()"), query("FETCH c; " + secret)},
+			"done BEGIN, ready T, done DECLARE CURSOR, ready T, ERROR 0A000, ready E",
+		},
+		"a trigger that leaves it": {
+			"", []pgproto3.FrontendMessage{query("INSERT INTO public.leaving VALUES (1)"), query(secret)}, "done INSERT 0 1, ready I, FATAL 42501, end",
+		},
+		"a trigger that leaves it, in one text": {
+			"", []pgproto3.FrontendMessage{query("INSERT INTO public.leaving VALUES (1); " + secret)}, "ERROR 0A000, ready I",
 		},
 		"a function that leaves it, in a transaction": {
 			"", []pgproto3.FrontendMessage{query("BEGIN"), query("SELECT public.leave()"), query(secret)}, "done BEGIN, ready T, row none, done SELECT 1, ready T, FATAL 42501, end",

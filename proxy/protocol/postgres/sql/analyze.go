@@ -42,6 +42,9 @@ type Options struct {
 	// Unsettled says that the search path was changed in the transaction, so that
 	// its end may bring back another.
 	Unsettled bool
+	// InRole says that the session is kept within a role, and CursorsRun that a cursor
+	// of it may run code: see Statement.MayLeave.
+	InRole, CursorsRun bool
 	// PathAfter says what current_schemas(true) is once search_path is set to a
 	// list of names. Nil means that it cannot be told.
 	PathAfter func(names []string) ([]string, error)
@@ -58,24 +61,9 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 				"statement cannot be analysed")
 		}
 	}()
-	if e := checkText(text, opt.MaxBytes); e != nil {
-		return nil, e
-	}
-	tokens, e := scan(text)
+	trees, parts, e := parse(text, opt.MaxBytes)
 	if e != nil {
 		return nil, e
-	}
-	trees, perr := parser.ParseSQL(text)
-	if perr != nil {
-		return nil, unparsed(text, tokens, perr)
-	}
-	parts, reliable := split(tokens)
-	if len(trees) == 1 && !reliable {
-		parts = [][]token{trimSemicolons(tokens)}
-	}
-	if len(parts) != len(trees) || !reliable && len(trees) > 1 {
-		return nil, refuse(StateSyntaxError, "Send each statement by itself.",
-			"text cannot be cut into its statements: %d parsed", len(trees))
 	}
 	moved := false
 	var next following
@@ -95,9 +83,33 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 		moved = moved || s.Effects.MovesNames
 		out = append(out, *s)
 		opt = opt.after(s)
-		next.follow(s, opt.Unsettled)
+		next.follow(s, &opt)
 	}
 	return out, nil
+}
+
+// parse turns a text into the trees of its statements, and the tokens of each.
+func parse(text string, limit int) ([]ast.Stmt, [][]token, *Error) {
+	if e := checkText(text, limit); e != nil {
+		return nil, nil, e
+	}
+	tokens, e := scan(text)
+	if e != nil {
+		return nil, nil, e
+	}
+	trees, perr := parser.ParseSQL(text)
+	if perr != nil {
+		return nil, nil, unparsed(text, tokens, perr)
+	}
+	parts, reliable := split(tokens)
+	if len(trees) == 1 && !reliable {
+		parts = [][]token{trimSemicolons(tokens)}
+	}
+	if len(parts) != len(trees) || !reliable && len(trees) > 1 {
+		return nil, nil, refuse(StateSyntaxError, "Send each statement by itself.",
+			"text cannot be cut into its statements: %d parsed", len(trees))
+	}
+	return trees, parts, nil
 }
 
 // after is what the next statement of the same text finds.
@@ -154,15 +166,20 @@ func (f *following) prepare(tree ast.Node, opt *Options) error {
 }
 
 // follow notes what a statement does to the path of those after it.
-func (f *following) follow(s *Statement, unsettled bool) {
+func (f *following) follow(s *Statement, opt *Options) {
 	e := &s.Effects
+	if opt.InRole && s.MayLeave(true, opt.CursorsRun) {
+		// It may have left the role, in which nothing else of the text may run.
+		f.changed, f.unknown = true, true
+	}
+	opt.CursorsRun = opt.CursorsRun || e.DeclaresCursor != "" && s.MayLeave(opt.InRole, false)
 	switch p := e.SetsParameter; {
 	case e.ChangesPath && p != nil && p.Name == parameterPath && !p.Reset && p.Values != nil:
 		f.names, f.changed = p.Values, true
 	case e.ChangesPath:
 		f.changed, f.unknown = true, true
 	case e.Transaction.restoresSettings():
-		f.unknown = f.unknown || f.changed || unsettled
+		f.unknown = f.unknown || f.changed || opt.Unsettled
 	}
 }
 

@@ -29,6 +29,8 @@ func TestHostileSizesStayCheap(t *testing.T) {
 		"Or":         "DELETE FROM customers WHERE id = 1" + strings.Repeat(" OR id = 1", 2_000),
 		"In":         "SELECT id FROM customers WHERE id IN (1" + strings.Repeat(",1", 100_000) + ")",
 		"CTEs":       "WITH a AS (SELECT 1)" + strings.Repeat(", a AS (TABLE a)", 900) + " SELECT 1 FROM customers",
+		"Operators":  "SELECT 1 " + strings.Repeat("+", 8_000_000) + " 1",
+		"Pieces":     "SELECT 'abc'" + strings.Repeat("\n'abc'", 1_000_000),
 		"Statements": strings.Repeat("SELECT 1;", 20_000),
 	} {
 		begin := cpuTime(t)

@@ -31,6 +31,7 @@ func (a *analysis) eachAccess(action string, t target, columns []string) {
 		return
 	}
 	if t.rel != nil {
+		a.facts.triggers = a.facts.triggers || deed != catalog.Read && a.cat.HasTriggers(t.rel.OID)
 		cascade := slices.Contains(a.out.Properties, PropertyCascade)
 		for _, r := range a.cat.Reaches(t.rel.OID, deed, cascade) {
 			rel, known := a.cat.Relation(r.OID)
@@ -38,6 +39,7 @@ func (a *analysis) eachAccess(action string, t target, columns []string) {
 				continue
 			}
 			next := deedActions[r.Deed]
+			a.facts.triggers = a.facts.triggers || r.Deed != catalog.Read && a.cat.HasTriggers(r.OID)
 			if action == ActionLock {
 				next = ActionLock
 			}

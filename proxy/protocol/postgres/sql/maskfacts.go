@@ -51,6 +51,7 @@ type maskFacts struct {
 	executes []string // functions off the safe list, by any notation
 	views    bool     // a view of the session may be read
 	calls    bool     // what is read may call functions of users
+	triggers bool     // what is written has triggers of users
 	kind     string   // set for kinds that are refused where anything is masked
 	inner    *Statement
 }

@@ -190,12 +190,22 @@ func Pathless(text string) (yes bool) {
 	if checkText(text, 0) != nil {
 		return false
 	}
+	if _, e := scan(text); e != nil {
+		return false
+	}
 	trees, err := parser.ParseSQL(text)
 	return err == nil && !slices.ContainsFunc(trees, func(t ast.Stmt) bool { return !pathless(t) })
 }
 
 // CallsUnknown says whether a function outside the list of harmless ones is called.
 func (s *Statement) CallsUnknown() bool { return len(s.facts.executes) > 0 }
+
+// MayLeave says that code runs which may change the session's search path or role
+// unseen. Within a role any that is not known to be harmless counts, that of
+// triggers too. CursorsRun says that a cursor's statement, which FETCH runs, may.
+func (s *Statement) MayLeave(inRole, cursorsRun bool) bool {
+	return s.Effects.RunsCode || inRole && (s.CallsWhenPlanned() || s.facts.triggers) || cursorsRun && s.Effects.Fetches != ""
+}
 
 // Runs is the prepared statement behind an EXECUTE, also one within EXPLAIN or
 // CREATE TABLE AS; nil where there is none. What was found out about the

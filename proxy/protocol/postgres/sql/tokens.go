@@ -44,7 +44,31 @@ func checkText(text string, limit int) *Error {
 	if n := strings.Count(text, "--") + strings.Count(text, "/*"); n > maxComments {
 		return refuse(StateTooComplex, "Remove comments.", "statement may hold too many comments: %d, at most %d are allowed", n, maxComments)
 	}
+	if n := pieces(text); n > maxPieces/max(len(text), 1) {
+		return refuse(StateTooComplex, "Write each string constant in one piece, or send it as a parameter.",
+			"statement may hold string constants in too many pieces: %d in %d bytes", n, len(text))
+	}
 	return nil
+}
+
+// maxPieces bounds the bytes that the lexer copies where constants go on after a
+// line's end ('a' newline 'b'): as it reads each piece, all those before it.
+const maxPieces = 1 << 31
+
+// pieces counts where a string constant may go on, wherever that stands.
+func pieces(text string) (n int) {
+	for rest := text; ; {
+		_, after, found := strings.Cut(rest, "'")
+		if !found {
+			return n
+		}
+		rest = after
+		next := strings.TrimLeft(rest, " \t\n\r\f")
+		if next != "" && (next[0] == '\'' || next[0] == 'E' || next[0] == 'e') && strings.ContainsAny(rest[:len(rest)-len(next)], "\n\r") {
+			n++
+		}
+		rest = next
+	}
 }
 
 // Bounds on what a text is made of. The parser's tree takes some hundred bytes
@@ -52,7 +76,12 @@ func checkText(text string, limit int) *Error {
 const (
 	maxTokens   = 500_000
 	maxComments = 20_000
+	// maxOperator is the length of a row of operators' characters, which the lexer
+	// reads anew for each operator of it. The server's own names have at most 63.
+	maxOperator = 256
 )
+
+const operatorChars = "~!@#^&|`?+-*/%<>="
 
 // scan turns the text into tokens with the parser's own lexer.
 func scan(text string) ([]token, *Error) {
@@ -70,6 +99,9 @@ func scan(text string) ([]token, *Error) {
 			return nil, refuse(StateTooComplex, "Send fewer rows in one statement, or load them with COPY.",
 				"statement is made of too many words: at most %d are allowed", maxTokens)
 		}
+		if len(t.Text) > 0 && strings.IndexByte(operatorChars, t.Text[0]) >= 0 && longOperator(text[min(t.Position, len(text)):]) {
+			return nil, refuse(StateTooComplex, "Put spaces between operators.", "operator too long: at most %d characters in a row are allowed", maxOperator)
+		}
 		k := token{kind: t.Type, text: t.Text, pos: t.Position}
 		switch {
 		case t.Value.Keyword != "":
@@ -82,6 +114,20 @@ func scan(text string) ([]token, *Error) {
 		}
 		out = append(out, k)
 	}
+}
+
+// longOperator says whether a text begins with a row of operators' characters that
+// is too long. Comments end one.
+func longOperator(text string) bool {
+	for i := range len(text) {
+		if strings.IndexByte(operatorChars, text[i]) < 0 || strings.HasPrefix(text[i:], "--") || strings.HasPrefix(text[i:], "/*") {
+			return false
+		}
+		if i >= maxOperator {
+			return true
+		}
+	}
+	return false
 }
 
 func syntaxError() *Error {
