@@ -33,6 +33,8 @@ type analysis struct {
 	conninfo   bool                     // the text names its column that holds passwords
 	settingOf  map[*ast.FuncCall]string // what calls of it set, where a row of pg_settings says so
 
+	making string // the relation that a CREATE TABLE makes, as a resource
+
 	accesses  []Access
 	relations []uint32
 	seen      map[*ast.ColumnRef]bool

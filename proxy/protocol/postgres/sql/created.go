@@ -3,6 +3,14 @@
 
 package sql
 
+import (
+	"slices"
+
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
+)
+
 // createdFunction stands before the name of a function or procedure in
 // Effects.Creates.
 const createdFunction = "function:"
@@ -25,4 +33,24 @@ func (a *analysis) callCreated(schema, name string) (created bool) {
 		}
 	}
 	return created
+}
+
+// making is the resource of the relation that a CREATE TABLE has just been found
+// to make.
+func (e *Effects) making(v *ast.RangeVar) string {
+	switch {
+	case v == nil:
+		return ""
+	case slices.Contains(e.CreatesTemp, v.RelName):
+		return catalog.TempSchema + "." + v.RelName
+	case len(e.Creates) > 0:
+		return e.Creates[len(e.Creates)-1]
+	}
+	return ""
+}
+
+// makes says that a name can mean nothing but the relation that is being made:
+// its foreign key to itself tells nothing that is not in the statement.
+func (a *analysis) makes(t target) bool {
+	return a.making != "" && t.rel == nil && len(t.session) == 1 && t.session[0] == a.making
 }

@@ -21,6 +21,7 @@ func TestCreatedFunctions(t *testing.T) {
 		last         []string
 		state        string
 	}{
+		"Reference": {reason: "a foreign key to what the text has made", text: "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (a int REFERENCES a, b int REFERENCES public.a (id))", last: []string{"create public.b", "select public.a"}},
 		"Function":  {reason: "a migration in one text", text: "CREATE FUNCTION made() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT made()", last: []string{"execute public.made"}},
 		"Qualified": {reason: "by its schema", text: "CREATE FUNCTION shop.made(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT shop.made(1)", last: []string{"execute shop.made"}},
 		"Procedure": {reason: "CALL", text: "CREATE PROCEDURE made() LANGUAGE sql AS 'SELECT 1'; CALL made()", last: []string{"execute public.made"}},

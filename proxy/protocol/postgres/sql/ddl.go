@@ -106,6 +106,11 @@ func (a *analysis) createTable(s *ast.CreateStmt) {
 	if s.InhRelations != nil {
 		a.relationList(s.InhRelations, ActionAlter)
 	}
+	// Foreign keys are resolved once the relation is there, so that they may be its own.
+	opt := a.opt
+	a.opt = opt.after(a.out)
+	a.making = a.out.Effects.making(s.Relation)
+	defer func() { a.opt, a.making = opt, "" }()
 	children(s, func(c ast.Node) {
 		if v, ok := c.(*ast.RangeVar); ok && v == s.Relation {
 			return

@@ -21,7 +21,7 @@ func (a *analysis) expr(n ast.Node, level *scope) {
 		a.columnRef(n, level)
 		return
 	case *ast.RangeVar:
-		if t, ok := a.relation(n); ok {
+		if t, ok := a.relation(n); ok && !a.makes(t) {
 			a.eachAccess(ActionSelect, t, nil)
 		}
 		return
