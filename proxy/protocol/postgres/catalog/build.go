@@ -10,7 +10,14 @@ import (
 )
 
 // builder turns rows of the introspection queries into a Catalog.
-type builder struct{ c *Catalog }
+type builder struct {
+	c *Catalog
+
+	last  [2]uint32 // relation and object of the constraint that was read last
+	whole bool      // it looks at whole rows
+	keyOf uint32    // the foreign key that was read last
+	key   *ForeignKey
+}
 
 func newBuilder() *builder {
 	return &builder{c: &Catalog{
@@ -32,6 +39,8 @@ func newBuilder() *builder {
 		children: map[uint32][]uint32{}, parents: map[uint32][]uint32{}, written: map[uint32][]uint32{},
 		references: map[uint32][]reference{}, code: map[uint32]bool{},
 		forms: map[uint32]Form{}, triggers: map[uint32]bool{},
+		constraints: map[uint32][]Constraint{}, keys: map[uint32][]*ForeignKey{},
+		checked: map[uint32]bool{}, checkedNames: map[qualified]bool{},
 	}}
 }
 
@@ -235,7 +244,7 @@ func (b *builder) addFunction(row []string) error {
 	}
 	f := &Function{
 		OID: id, Schema: row[1], Name: row[2], MinArgs: least, MaxArgs: most,
-		Volatility: row[6][0], SecurityDefiner: row[7] == "t", TakesRow: row[8] == "t", Compiled: row[9] == "t",
+		Volatility: row[6][0], SecurityDefiner: row[7] == "t", TakesRow: row[8] == "t", Compiled: row[9] == "t", Extension: row[10] == "t",
 	}
 	if row[5] == "t" {
 		// VARIADIC may be given no element at all where it has a default, and

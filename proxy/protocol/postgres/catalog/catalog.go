@@ -121,6 +121,9 @@ type Function struct {
 	// Compiled says that the function is built in or in C, which only superusers
 	// can define.
 	Compiled bool
+	// Extension says that the function belongs to an extension, which a superuser
+	// installed as a whole.
+	Extension bool
 }
 
 // String is the qualified name without quotes.
@@ -162,6 +165,12 @@ type Catalog struct {
 
 	forms    map[uint32]Form // types of users whose values are known, and domains
 	triggers map[uint32]bool // relations with triggers of users
+
+	constraints map[uint32][]Constraint
+	keys        map[uint32][]*ForeignKey // both from and to a relation
+
+	checked      map[uint32]bool // types whose values call functions of users
+	checkedNames map[qualified]bool
 }
 
 // Database is the name of the database the snapshot was taken from.

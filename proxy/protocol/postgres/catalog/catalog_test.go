@@ -34,7 +34,7 @@ func answers() [][][]string {
 		{{"20002", "20000", "3"}, {"20002", "20000", "0"}, {"20003", "20002", "0"}, {"20004", "20000", "0"}},
 		{{"20002", "21000"}},
 		{{"20001", "20000"}},
-		{{"21000", "public", "f", "1", "2", "f", "v", "t", "f", "f"}, {"21001", "public", "v", "1", "1", "t", "i", "f", "t", "t"}},
+		{{"21000", "public", "f", "1", "2", "f", "v", "t", "f", "f", "f"}, {"21001", "public", "v", "1", "1", "t", "i", "f", "t", "t", "f"}},
 		{{"public", "mood"}},
 		{{"public", "==="}},
 		{{"public", "mood"}},
@@ -46,6 +46,9 @@ func answers() [][][]string {
 		{{"20000"}},
 		{{"22000", "22001", "f", "f"}, {"22001", "25", "f", "f"}, {"22002", "0", "t", "t"}, {"22003", "0", "t", "f"}},
 		{{"20005"}},
+		{{"20000", "23000", "u", "1"}, {"20000", "23000", "u", "3"}, {"20000", "23001", "a", "0"}, {"20000", "23001", "a", "3"}, {"20005", "23002", "c", "0"}},
+		{{"23003", "20000", "20000", "1", "3"}},
+		{{"22000", "public", "checked"}},
 		nil, nil,
 		{{"20002", " SELECT email FROM public.base;"}},
 		nil,
@@ -107,6 +110,17 @@ func TestLoad(t *testing.T) {
 		if got := c.Form(oid); got != want {
 			t.Errorf("form of type %d: got %+v, want %+v", oid, got, want)
 		}
+	}
+	wantConstraints := []catalog.Constraint{{Unique: true, Columns: []string{"email", "id"}}, {Always: true}}
+	if diff := cmp.Diff(wantConstraints, c.Constraints(20000)); diff != "" {
+		t.Errorf("constraints: -want +got:\n%s", diff)
+	}
+	wantKeys := []*catalog.ForeignKey{{From: 20000, To: 20000, Columns: []string{"id"}, Keys: []string{"email"}}}
+	if diff := cmp.Diff(wantKeys, c.ForeignKeys(20000)); diff != "" {
+		t.Errorf("foreign keys: -want +got:\n%s", diff)
+	}
+	if !c.IsCheckedOID(22000) || !c.IsCheckedType("public", "checked") || c.IsCheckedOID(23) || !c.HasCheckedTypes() || c.HoldsChecked(20000) {
+		t.Error("types: one is checked, no column has it")
 	}
 	if !c.HasTriggers(20005) || c.HasTriggers(20000) {
 		t.Error("triggers: 20005 has some, 20000 has none")
@@ -192,8 +206,8 @@ func TestLoadFails(t *testing.T) {
 		"NoKind":         {3, []string{"20000", "public", "t", "", "f"}},
 		"ForeignColumn":  {4, []string{"29999", "1", "id", "23", "0", "f"}},
 		"ColumnNumber":   {4, []string{"20000", "99999", "id", "23", "0", "f"}},
-		"ArgumentCount":  {9, []string{"21000", "public", "f", "x", "2", "f", "v", "t", "f", "f"}},
-		"NoVolatility":   {9, []string{"21000", "public", "f", "1", "2", "f", "", "t", "f", "f"}},
+		"ArgumentCount":  {9, []string{"21000", "public", "f", "x", "2", "f", "v", "t", "f", "f", "f"}},
+		"NoVolatility":   {9, []string{"21000", "public", "f", "1", "2", "f", "", "t", "f", "f", "f"}},
 		"InheritanceOID": {8, []string{"20000", "-1"}},
 		"NoAction":       {15, []string{"20000", "20005", "", "a"}},
 	} {
@@ -209,7 +223,7 @@ func TestLoadFails(t *testing.T) {
 }
 
 // viewStep is the query of Load for the definitions of views.
-const viewStep = 23
+const viewStep = 26
 
 // TestViewsCannotBeRead: a lock that the definitions wait for too long leaves
 // the rest of the catalog as it is.

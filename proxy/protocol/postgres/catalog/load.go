@@ -54,7 +54,7 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"rules", queryRules, 3, b.addRead},
 		{"rule functions", queryRuleFunctions, 2, b.addRuleFunction},
 		{"inheritance", queryInheritance, 2, b.addInheritance},
-		{"functions", queryFunctions, 10, b.addFunction},
+		{"functions", queryFunctions, 11, b.addFunction},
 		{"types", queryTypes, 2, b.addType},
 		{"operators", queryOperators, 2, b.addOperator},
 		{"casts", queryCasts, 2, b.addCast},
@@ -66,6 +66,9 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 		{"code of relations", queryCode, 1, b.addCode},
 		{"forms of types", queryForms, 4, b.addForm},
 		{"triggers", queryTriggers, 1, b.addTriggers},
+		{"constraints", queryConstraints, 4, b.addConstraint},
+		{"keys of foreign keys", queryForeignKeys, 5, b.addForeignKey},
+		{"types that call functions", queryChecked, 3, b.addChecked},
 	}
 	for _, s := range steps {
 		rows, err := q.Query(ctx, s.query)

@@ -117,7 +117,9 @@ SELECT p.oid, n.nspname, p.proname, p.pronargs - p.pronargdefaults, p.pronargs,
        COALESCE((SELECT t.typtype IN ('c', 'd', 'p') FROM pg_catalog.pg_type t
                   WHERE t.oid = p.proargtypes[0]), false)
          AND p.pronargs - p.pronargdefaults <= 1,
-       l.lanname IN ('internal', 'c')
+       l.lanname IN ('internal', 'c'),
+       EXISTS (SELECT FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang`
