@@ -18,7 +18,9 @@ func (s *session) checkMasks(op *operation, rules mask.Rules) error {
 	switch {
 	case len(s.temp) == 0:
 		s.madeUnder, s.outgrown = rules, false
-	case !s.madeUnder.Alike(rules):
+	case s.madeUnder.Alike(rules):
+		s.madeUnder = rules
+	default:
 		s.outgrown = true
 	}
 	if rules.Empty() {
