@@ -58,6 +58,14 @@ func (n *names) ended() {
 // qualified: it runs under whatever path there is.
 const queryNames = "SELECT s FROM pg_catalog.unnest(pg_catalog.array_prepend(current_user, pg_catalog.current_schemas(true))) WITH ORDINALITY AS u(s, n) ORDER BY n"
 
+// reread are the settings that decide how a text is read. PostgreSQL reports their
+// changes only where a segment ends, and reads what stands before that with them.
+var reread = []string{"standard_conforming_strings", "client_encoding"}
+
+// queryReading is queryNames, behind the values of reread.
+const queryReading = "SELECT s FROM pg_catalog.unnest(pg_catalog.array_cat(ARRAY[pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding'), " +
+	"current_user::pg_catalog.text], pg_catalog.current_schemas(true)::pg_catalog.text[])) WITH ORDINALITY AS u(s, n) ORDER BY n"
+
 // settleNames sees to it that the search path is known under which the target
 // will read what comes next.
 func (s *session) settleNames(ctx context.Context, cat *loaded) error {
@@ -71,10 +79,16 @@ func (s *session) settleNames(ctx context.Context, cat *loaded) error {
 	if !s.namesMoved(cat) {
 		return nil // the end of a segment was answered, and brought nothing back
 	}
-	rows, err := s.inquire(ctx, queryNames, func() { n.stale = false })
+	rows, err := s.inquire(ctx, queryReading, func() { n.stale = false })
 	if err != nil || rows == nil {
 		return err
 	}
+	for i, name := range reread {
+		if want, watched := s.watched[name]; watched && (len(rows) <= i || rows[i] != want) {
+			return readingRefusal(name)
+		}
+	}
+	rows = rows[min(len(rows), len(reread)):]
 	if len(rows) == 0 || rows[0] != n.user {
 		return lostRoleRefusal
 	}
@@ -156,6 +170,15 @@ var lostRoleRefusal = &access.Refusal{
 	Hint:    "Reconnect, and do not change the role.",
 }
 
+// readingRefusal ends a session in which the target reads texts otherwise.
+func readingRefusal(name string) *access.Refusal {
+	return &access.Refusal{
+		Reason: access.ReasonSessionEnded, Code: stateInsufficient,
+		Message: fmt.Sprintf("the session's %s was changed by what it ran, so that the session was ended", name),
+		Hint:    "Reconnect, and do not change it.",
+	}
+}
+
 // pathAfter is the search path that SET with a list of names will lead to: those
 // of them that are there and may be used (search_path in the PostgreSQL manual,
 // section 20.11.1).
@@ -182,6 +205,8 @@ type inquiry struct {
 	// synced says that a Sync follows the question, so that ReadyForQuery ends it.
 	synced bool
 	values []string
+	// rows are taken in the place of values where they are not nil.
+	rows   [][]string
 	closed int
 	code   string // of the error
 }
@@ -246,6 +271,16 @@ func (s *session) inquired(e *expected, kind byte, raw []byte) error {
 		return nil
 	case msgDataRow:
 		b := body{rest: raw[headerLength:]}
+		if q.rows != nil {
+			row := make([]string, b.count("columns"))
+			for i := range row {
+				if n := b.int32("length"); n >= 0 {
+					row[i] = string(b.bytes(n, "value"))
+				}
+			}
+			q.rows = append(q.rows, row)
+			return b.done()
+		}
 		if b.count("columns") != 1 {
 			return outOfTurn(kind)
 		}

@@ -174,7 +174,11 @@ func TestSearchPath(t *testing.T) {
 			set + "done BEGIN, ready T, ready T, done SET, ready T, ERROR 0A000, ready E, done ROLLBACK, ready I",
 		},
 		"by a function": {"no text says so", q("SET search_path = pa", "SELECT public.mover()", read), set + "row pb, done SELECT 1, ready I, " + b},
-		"by a block":    {"", q("SET search_path = pa", "DO 'BEGIN SET search_path = pb; END'", read), set + "done DO, ready I, " + b},
+		"by pg_settings": {
+			"a rule of its calls set_config", q("SET search_path = pa", "UPDATE pg_settings SET setting = 'pb' WHERE name = 'search_path'", read, "SET search_path = pa", "UPDATE pg_settings SET setting = 'pb' WHERE name = 'search_path'; "+read),
+			set + "row pb, done UPDATE 0, ready I, " + b + ", " + set + "ERROR 0A000, ready I",
+		},
+		"by a block": {"", q("SET search_path = pa", "DO 'BEGIN SET search_path = pb; END'", read), set + "done DO, ready I, " + b},
 		"by a function, undone": {
 			"", q("SET search_path = pa", "BEGIN", "SELECT public.mover()", "ROLLBACK", read),
 			set + "done BEGIN, ready T, row pb, done SELECT 1, ready T, done ROLLBACK, ready I, " + a,

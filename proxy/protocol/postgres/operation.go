@@ -145,7 +145,7 @@ func (s *session) analyze(ctx context.Context, text string) ([]*statement, *load
 }
 
 func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]*statement, error) {
-	if s.namesMoved(cat) && (s.between() || len(text) >= largeStatement || !sql.Pathless(text)) {
+	if s.namesMoved(cat) && (s.between() || len(text) >= largeStatement || strings.Contains(text, "\\") || !sql.Pathless(text)) {
 		if err := s.settleNames(ctx, cat); err != nil {
 			return nil, err
 		}

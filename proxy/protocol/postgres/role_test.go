@@ -98,6 +98,15 @@ func TestTargetRole(t *testing.T) {
 		"a function that leaves it, in one text": {
 			"nothing else of the text may run", []pgproto3.FrontendMessage{query("SELECT public.leave(); " + secret), query(who)}, "ERROR 0A000, ready I, " + mine,
 		},
+		"an aggregate of set_config": {
+			"", []pgproto3.FrontendMessage{query("CREATE AGGREGATE pg_temp.lift(text, bool) (sfunc = set_config, stype = text, initcond = 'role')"), query(who)}, denied + ", " + mine,
+		},
+		"pg_settings": {
+			"the role is none of its rows", []pgproto3.FrontendMessage{query("UPDATE pg_settings SET setting = 'none' WHERE name = 'role'"), query(secret)}, "done UPDATE 0, ready I, " + denied,
+		},
+		"pg_settings, in one text": {
+			"", []pgproto3.FrontendMessage{query("UPDATE pg_settings SET setting = 'none' WHERE name = 'role'; " + secret)}, "ERROR 0A000, ready I",
+		},
 		"a function that leaves it, prepared": {
 			"", []pgproto3.FrontendMessage{query("PREPARE l AS SELECT public.leave()"), query("EXECUTE l; " + secret)}, "done PREPARE, ready I, ERROR 0A000, ready I",
 		},

@@ -31,6 +31,7 @@ func TestHostileSizesStayCheap(t *testing.T) {
 		"CTEs":       "WITH a AS (SELECT 1)" + strings.Repeat(", a AS (TABLE a)", 900) + " SELECT 1 FROM customers",
 		"Operators":  "SELECT 1 " + strings.Repeat("+", 8_000_000) + " 1",
 		"Pieces":     "SELECT 'abc'" + strings.Repeat("\n'abc'", 1_000_000),
+		"Dollars":    "SELECT " + strings.Repeat("$a$$a$,", 1_000_000) + "1",
 		"Statements": strings.Repeat("SELECT 1;", 20_000),
 	} {
 		begin := cpuTime(t)

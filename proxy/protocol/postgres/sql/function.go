@@ -151,6 +151,7 @@ func (a *analysis) callUnknown(schema, name string, count int) {
 
 // rowCall notes the functions that attribute notation may call.
 func (a *analysis) rowCall(name string) {
+	a.callCreated("", name)
 	for _, s := range a.path {
 		for _, f := range a.cat.Functions(s, name) {
 			if f.TakesRow {
@@ -193,6 +194,7 @@ func (a *analysis) operatorExpr(e *ast.A_Expr) {
 }
 
 func (a *analysis) operatorName(schema, name string) {
+	a.usesCreated(createdOperator, schema, name)
 	for _, s := range a.path {
 		if (schema == "" || schema == s) && a.cat.HasUserOperator(s, name) {
 			a.execute("operator:" + s + "." + name)
@@ -212,6 +214,7 @@ func (a *analysis) cast(t *ast.TypeName) {
 	if !ok {
 		return
 	}
+	a.usesCreated(createdCast, schema, name)
 	if schema != "" {
 		if a.cat.HasUserCast(schema, name) {
 			a.execute("cast:" + schema + "." + name)

@@ -31,6 +31,7 @@ func (a *analysis) eachAccess(action string, t target, columns []string) {
 		return
 	}
 	if t.rel != nil {
+		a.updatesSettings(deed, t.rel)
 		a.facts.triggers = a.facts.triggers || deed != catalog.Read && a.cat.HasTriggers(t.rel.OID)
 		cascade := slices.Contains(a.out.Properties, PropertyCascade)
 		for _, r := range a.cat.Reaches(t.rel.OID, deed, cascade) {
@@ -39,6 +40,7 @@ func (a *analysis) eachAccess(action string, t target, columns []string) {
 				continue
 			}
 			next := deedActions[r.Deed]
+			a.updatesSettings(r.Deed, rel)
 			a.facts.triggers = a.facts.triggers || r.Deed != catalog.Read && a.cat.HasTriggers(r.OID)
 			if action == ActionLock {
 				next = ActionLock
@@ -56,6 +58,13 @@ func (a *analysis) eachAccess(action string, t target, columns []string) {
 				a.indirect(action, x.Resource) // a simple view can be written through
 			}
 		}
+	}
+}
+
+// updatesSettings notes UPDATE of pg_settings, whose rule calls set_config.
+func (a *analysis) updatesSettings(deed catalog.Deed, r *catalog.Relation) {
+	if deed == catalog.Update && r.Schema == catalog.SystemSchema && r.Name == "pg_settings" {
+		a.out.Effects.ChangesPath = true
 	}
 }
 

@@ -181,6 +181,10 @@ func (a *analysis) server(n ast.Node) {
 		a.object(ActionAlter, s.ObjType, s.Func, false)
 	case *ast.DefineStmt:
 		list("CREATE "+s.Kind.String(), ActionCreate, kindName(s.Kind), s.DefNames)
+		if schema, name, ok := names(s.DefNames); ok && s.Kind == ast.OBJECT_OPERATOR {
+			a.creates(createdOperator, schema, name)
+		}
+		a.definedFunctions(s.Definition)
 	case *ast.CompositeTypeStmt:
 		a.ddl("CREATE TYPE", false)
 		if s.Typevar != nil && a.checkRangeVar(s.Typevar) {
@@ -190,6 +194,7 @@ func (a *analysis) server(n ast.Node) {
 		list("CREATE TYPE", ActionCreate, "type", s.TypeName)
 	case *ast.CreateRangeStmt:
 		list("CREATE TYPE", ActionCreate, "type", s.TypeName)
+		a.definedFunctions(s.Params)
 	case *ast.CreateDomainStmt:
 		list("CREATE DOMAIN", ActionCreate, "domain", s.Domainname)
 		a.list(s.Constraints, nil)
@@ -217,14 +222,19 @@ func (a *analysis) server(n ast.Node) {
 		list("ALTER TEXT SEARCH CONFIGURATION", ActionAlter, "textSearchConfiguration", s.Cfgname)
 	case *ast.CreateOpClassStmt:
 		list("CREATE OPERATOR CLASS", ActionCreate, "operatorClass", s.OpClassName)
+		a.definedFunctions(s.Items)
 	case *ast.CreateOpFamilyStmt:
 		list("CREATE OPERATOR FAMILY", ActionCreate, "operatorFamily", s.OpFamilyName)
 	case *ast.CreateConversionStmt:
 		list("CREATE CONVERSION", ActionCreate, "conversion", s.ConversionName)
+		if schema, name, ok := names(s.FuncName); ok {
+			a.definedFunction(schema, name)
+		}
 	case *ast.CreateCastStmt:
 		a.ddl("CREATE CAST", false)
 		_, _, parts := objectName(s.TargetType)
 		a.access(ActionCreate, "cast:"+strings.Join(parts, "."), nil)
+		a.makesCast(s)
 	case *ast.CreateTransformStmt:
 		one("CREATE TRANSFORM", ActionCreate, "transform:"+s.Lang)
 	case *ast.CreatePLangStmt:

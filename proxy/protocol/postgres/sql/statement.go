@@ -201,10 +201,10 @@ func Pathless(text string) (yes bool) {
 func (s *Statement) CallsUnknown() bool { return len(s.facts.executes) > 0 }
 
 // MayLeave says that code runs which may change the session's search path or role
-// unseen. Within a role any that is not known to be harmless counts, that of
-// triggers too. CursorsRun says that a cursor's statement, which FETCH runs, may.
+// unseen, that of triggers too. Within a role any counts that is not known to be
+// harmless. CursorsRun says that a cursor's statement, which FETCH runs, may.
 func (s *Statement) MayLeave(inRole, cursorsRun bool) bool {
-	return s.Effects.RunsCode || inRole && (s.CallsWhenPlanned() || s.facts.triggers) || cursorsRun && s.Effects.Fetches != ""
+	return s.Effects.RunsCode || s.facts.triggers || inRole && s.CallsWhenPlanned() || cursorsRun && s.Effects.Fetches != ""
 }
 
 // Runs is the prepared statement behind an EXECUTE, also one within EXPLAIN or

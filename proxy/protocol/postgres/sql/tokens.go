@@ -64,7 +64,8 @@ func pieces(text string) (n int) {
 		}
 		rest = after
 		next := strings.TrimLeft(rest, " \t\n\r\f")
-		if next != "" && (next[0] == '\'' || next[0] == 'E' || next[0] == 'e') && strings.ContainsAny(rest[:len(rest)-len(next)], "\n\r") {
+		goesOn := strings.HasPrefix(next, "'") || strings.HasPrefix(next, "E'") || strings.HasPrefix(next, "e'")
+		if goesOn && strings.ContainsAny(rest[:len(rest)-len(next)], "\n\r") {
 			n++
 		}
 		rest = next
@@ -79,6 +80,9 @@ const (
 	// maxOperator is the length of a row of operators' characters, which the lexer
 	// reads anew for each operator of it. The server's own names have at most 63.
 	maxOperator = 256
+	// maxDollars bounds the bytes that the lexer copies: for each dollar-quoted
+	// constant, all that is behind it.
+	maxDollars = 1 << 32
 )
 
 const operatorChars = "~!@#^&|`?+-*/%<>="
@@ -87,6 +91,7 @@ const operatorChars = "~!@#^&|`?+-*/%<>="
 func scan(text string) ([]token, *Error) {
 	lexer := parser.NewLexer(text)
 	var out []token
+	quoted := 0
 	for {
 		t := lexer.NextToken()
 		if lexer.HasErrors() || t != nil && t.Type == parser.INVALID {
@@ -101,6 +106,11 @@ func scan(text string) ([]token, *Error) {
 		}
 		if len(t.Text) > 0 && strings.IndexByte(operatorChars, t.Text[0]) >= 0 && longOperator(text[min(t.Position, len(text)):]) {
 			return nil, refuse(StateTooComplex, "Put spaces between operators.", "operator too long: at most %d characters in a row are allowed", maxOperator)
+		}
+		if strings.HasPrefix(t.Text, "$") && t.Type != parser.PARAM {
+			if quoted += len(text) - t.Position; quoted > maxDollars {
+				return nil, refuse(StateTooComplex, "Send fewer dollar-quoted constants in one text.", "text has too many dollar-quoted constants")
+			}
 		}
 		k := token{kind: t.Type, text: t.Text, pos: t.Position}
 		switch {
