@@ -359,6 +359,7 @@ func (s *session) ready(e *expected, raw []byte) error {
 			s.database.changed()
 		}
 		s.ddl, s.reveals = false, revealsNothing
+		s.transaction++
 		s.cursors.ended()
 		s.names.ended()
 		for _, later := range s.queue[s.head+1:] {

@@ -64,6 +64,9 @@ func (st *statement) changesCatalog() bool {
 	return st.Effects.IsDDL || st.Effects.MayChangeCatalog
 }
 
+// needsNames says that what the statement means, or shows, hangs on names.
+func (st *statement) needsNames() bool { return !st.Pathless || st.Effects.Fetches != "" }
+
 // endsTransaction says that the statement ends a transaction block.
 func (st *statement) endsTransaction() bool {
 	kind := st.Effects.Transaction

@@ -52,6 +52,8 @@ type loaded struct {
 	changes uint64
 	// fingerprint tells whether the target's catalog has changed since.
 	fingerprint string
+	// own says that it is the one of a session's open transaction.
+	own bool
 }
 
 // queryFingerprint digests the versions of all rows that a catalog is made of.

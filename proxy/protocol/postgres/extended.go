@@ -130,7 +130,7 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 	if raw, err = s.ahead(ctx, m.portal, p, raw); err != nil {
 		return err
 	}
-	p.pathKey = s.pathKey
+	p.pathKey, p.moving = s.pathKey, s.moving
 	if !s.push(&expected{kind: awaitBind, portal: p}) {
 		return nil
 	}
@@ -197,7 +197,7 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 		return s.refuseText(ctx, "Execute", p.source.text, err)
 	}
 	refusal := s.full(st)
-	if s.moved && !st.endsTransaction() {
+	if s.moved && st.needsNames() {
 		refusal = movedRefusal
 	}
 	now, err := s.innerOf(ctx, p.source)
@@ -209,6 +209,9 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	}
 	if p.pathKey != s.pathKey && !st.Pathless {
 		refusal = repathedRefusal
+	}
+	if p.moving != s.moving && !st.Pathless {
+		refusal = reboundRefusal
 	}
 	if refusal != nil {
 		return s.refuseText(ctx, st.Kind, st.Text, refusal)

@@ -86,23 +86,21 @@ func (e *expected) drop(code string) {
 // holds all changes that were forwarded before, as far as they are committed.
 func (s *session) catalogNow(ctx context.Context) (*loaded, error) {
 	s.mu.Lock()
-	pending := s.ddl
+	pending, transaction := s.ddl, s.transaction
 	s.mu.Unlock()
 	if pending {
 		if err := s.idle(ctx); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
-		pending = s.ddl
+		pending, transaction = s.ddl, s.transaction
 		s.mu.Unlock()
 	}
 	if !pending {
-		s.moved = false
-		if len(s.created) > 0 {
-			clear(s.created)
-			maps.DeleteFunc(s.behind, func(name string, _ []sql.Access) bool { return !strings.HasPrefix(name, catalog.TempSchema+".") })
-			s.generation++
-		}
+		s.moved, s.unread, s.own = false, false, own{}
+		s.forgetCreated()
+	} else if cat := s.ownNow(transaction); cat != nil {
+		return cat, nil
 	}
 	if s.database.aging() && s.renewing.CompareAndSwap(false, true) {
 		s.beside.Go(func() {
@@ -111,6 +109,15 @@ func (s *session) catalogNow(ctx context.Context) (*loaded, error) {
 		})
 	}
 	return s.database.get(ctx, s.grant)
+}
+
+// forgetCreated forgets what the session has made and the catalog now knows.
+func (s *session) forgetCreated() {
+	if len(s.created) > 0 {
+		clear(s.created)
+		maps.DeleteFunc(s.behind, func(name string, _ []sql.Access) bool { return !strings.HasPrefix(name, catalog.TempSchema+".") })
+		s.generation++
+	}
 }
 
 // analyze says what a text does. The error is a *access.Refusal or the session's end.
@@ -122,14 +129,19 @@ func (s *session) analyze(ctx context.Context, text string) ([]*statement, *load
 			Hint:    "Send large values as parameters or with COPY.",
 		}
 	}
-	cat, err := s.catalogNow(ctx)
+	cat, err := s.catalogFor(ctx, func() bool { return len(text) >= largeStatement || !sql.Pathless(text) })
 	if err != nil {
 		return nil, nil, err
 	}
 	statements, err := s.analyzeWith(ctx, text, cat)
+	if err == nil && s.moved && slices.ContainsFunc(statements, func(st *statement) bool { return st.Effects.Fetches != "" }) {
+		if cat, err = s.catalogFor(ctx, func() bool { return true }); err == nil {
+			statements, err = s.analyzeWith(ctx, text, cat)
+		}
+	}
 	var unknown *sql.UnknownRelationError
 	if errors.As(err, &unknown) {
-		newer, loadErr := s.database.newer(ctx, s.grant, cat)
+		newer, loadErr := s.missed(ctx, cat)
 		if loadErr != nil {
 			return nil, nil, loadErr
 		}
@@ -150,7 +162,7 @@ func (s *session) analyzeWith(ctx context.Context, text string, cat *loaded) ([]
 			return nil, err
 		}
 	}
-	private := len(s.temp) > 0 || len(s.created) > 0 || len(text) >= largeStatement || s.cursorsRun()
+	private := len(s.temp) > 0 || len(s.created) > 0 || len(text) >= largeStatement || s.cursorsRun() || cat.own
 	key := cacheKey{catalog: cat.Catalog, path: s.pathKey, unsettled: s.names.unsettled, inRole: s.grant.TargetRole() != "", text: text}
 	if !private {
 		if found, ok := s.handler.cache.get(key); ok {
@@ -209,7 +221,7 @@ func (s *session) preparedStatement(ctx context.Context, name string) (*sql.Stat
 // current is what a prepared statement means now. The server plans it again
 // when the catalog changes, so it is analysed again then, too.
 func (s *session) current(ctx context.Context, p *prepared) (*statement, *loaded, error) {
-	cat, err := s.catalogNow(ctx)
+	cat, err := s.catalogFor(ctx, func() bool { return p.parsed == nil || p.parsed.needsNames() })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -347,7 +359,7 @@ func (s *session) effects(ctx context.Context, st *statement) ([]*change, error)
 	if len(e.Behind) > 0 {
 		s.keepBehind(e)
 	}
-	s.moved = s.moved || e.MovesNames
+	s.moves(st)
 	var changes []*change
 	if name := e.Prepares; name != "" && e.Prepared != nil {
 		if _, err := s.lookup(ctx, name); err != nil {
@@ -384,8 +396,8 @@ func (s *session) full(st *statement) *access.Refusal {
 
 var movedRefusal = &access.Refusal{
 	Reason: access.ReasonProtocol, Code: stateFeatureNotSupported,
-	Message: "names were dropped, renamed or moved inside this transaction, so that the proxy cannot tell what a statement means until it ends",
-	Hint:    "COMMIT first, or do the change as the last statement of the transaction.",
+	Message: "names were dropped, renamed or moved inside this transaction, and the proxy cannot tell what a statement means until it ends",
+	Hint:    "Send the statements one by one, in a transaction that BEGIN has begun, at isolation level READ COMMITTED; or COMMIT first.",
 }
 
 var limitRefusal = &access.Refusal{

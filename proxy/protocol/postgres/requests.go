@@ -142,7 +142,7 @@ func (s *session) sync() error {
 	}
 	s.push(&expected{kind: awaitSync})
 	s.segment++
-	s.open, s.executed, s.skipping = false, false, false
+	s.open, s.executed, s.skipping, s.turned = false, false, false, false
 	_, err := s.toTarget.Write(syncMessage)
 	return err
 }
@@ -177,6 +177,7 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	if err != nil {
 		return s.refuseSimple(ctx, err)
 	}
+	s.turned = false // its end says whether a transaction is open
 	// A simple query ends the life of the unnamed statement.
 	s.mu.Lock()
 	delete(s.prepared, "")
@@ -231,7 +232,7 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 	defer clear(s.inText)
 	for _, st := range statements {
 		refusal := s.full(st)
-		if moved && !st.endsTransaction() {
+		if moved && st.needsNames() {
 			refusal = movedRefusal
 		}
 		if refusal != nil {
@@ -242,7 +243,7 @@ func (s *session) query(ctx context.Context, text string) (*expected, error) {
 			err = s.refuseText(ctx, st.Kind, st.Text, err)
 			break
 		}
-		moved = moved || st.Effects.MovesNames
+		moved = moved || s.movesNames(st)
 		var op *operation
 		if op, err = s.decide(ctx, st, cat, nil, overlap, true); err != nil {
 			break

@@ -67,7 +67,7 @@ func (s *session) described(e *expected, kind byte, raw []byte) error {
 // row passes a row on, masked where it must be.
 func (s *session) row(ctx context.Context, n int) error {
 	e := s.first()
-	if e != nil && e.kind == awaitInquiry && n <= maxScratch {
+	if e != nil && e.kind == awaitInquiry && (n <= maxScratch || e.inquiry.rows != nil && n <= maxBackendBuffered) {
 		raw, err := s.fromTarget.take(n)
 		if err != nil {
 			return err

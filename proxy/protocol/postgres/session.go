@@ -61,19 +61,21 @@ type session struct {
 	broken   bool
 
 	// mu guards the state of the protocol that both pumps share.
-	mu       sync.Mutex
-	queue    []*expected
-	head     int
-	status   byte    // the target's transaction status
-	skipped  bool    // the target skips up to the next Sync
-	copyIn   bool    // the target takes copy data
-	ddl      bool    // a change of the catalog is not yet committed
-	reveals  reveals // what may be in errors and notices
-	poisoned bool    // the target's transaction is to fail: an answer was broken off
-	cursors  cursors
-	waiting  bool // the requests pump waits for wake
-	prepared map[string]*prepared
-	portals  map[string]*portal
+	mu      sync.Mutex
+	queue   []*expected
+	head    int
+	status  byte    // the target's transaction status
+	skipped bool    // the target skips up to the next Sync
+	copyIn  bool    // the target takes copy data
+	ddl     bool    // a change of the catalog is not yet committed
+	reveals reveals // what may be in errors and notices
+	// transaction counts those that have ended.
+	transaction uint64
+	poisoned    bool // the target's transaction is to fail: an answer was broken off
+	cursors     cursors
+	waiting     bool // the requests pump waits for wake
+	prepared    map[string]*prepared
+	portals     map[string]*portal
 	// bound are the portals that the target may still have: those of portals,
 	// and those that an error took from the client but not, inside a
 	// transaction with savepoints, from the target.
@@ -110,6 +112,10 @@ type session struct {
 	held       []byte
 	early      map[string]early // by portal
 	moved      bool             // names may mean other objects than the catalog says
+	moving     uint64           // counts what moved names
+	unread     bool             // the catalog was changed since that of the transaction was read
+	turned     bool             // a transaction began or ended since the last Sync
+	own        own
 
 	// What follows belongs to the answers pump: relations that the catalog
 	// will not know, and whether a message is being streamed.

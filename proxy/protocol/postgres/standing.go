@@ -17,7 +17,7 @@ import (
 // after the catalog may have changed: it is read again, as the target is about
 // to. Where masks are in force, they are worked out anew. The error is recorded.
 func (s *session) standing(ctx context.Context, op *operation) error {
-	cat, err := s.catalogNow(ctx)
+	cat, err := s.catalogFor(ctx, op.statement.needsNames)
 	if err != nil {
 		return s.refuseText(ctx, op.statement.Kind, op.statement.Text, err)
 	}

@@ -101,6 +101,8 @@ type portal struct {
 
 	// pathKey is the search path that it was bound under.
 	pathKey string
+	// moving is how often names had been moved when it was bound.
+	moving uint64
 
 	parameters int
 	digest     string

@@ -38,6 +38,12 @@ func Load(ctx context.Context, q Querier) (*Catalog, error) {
 	return c, nil
 }
 
+// LoadWithin takes a snapshot within the transaction that the connection is in,
+// with what is not committed of it. It changes settings and makes a savepoint,
+// which the caller is to roll back; and each query sees what others have committed
+// until then, so that the caller must find out whether there was anything.
+func LoadWithin(ctx context.Context, q Querier) (*Catalog, error) { return load(ctx, q) }
+
 func load(ctx context.Context, q Querier) (*Catalog, error) {
 	b := newBuilder()
 	steps := []struct {

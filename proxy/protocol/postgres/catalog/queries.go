@@ -75,6 +75,7 @@ SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid)
    AND NOT EXISTS (SELECT
          FROM pg_catalog.pg_locks l
         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+          AND l.pid <> pg_catalog.pg_backend_pid()
           AND (l.relation = c.oid OR l.relation IN (
                SELECT d.refobjid
                  FROM pg_catalog.pg_depend d

@@ -72,13 +72,14 @@ func Analyze(text string, cat *catalog.Catalog, opt Options) (out []Statement, e
 			return nil, err
 		}
 		s, err := analyzeOne(tree, text, parts[i], cat, opt, len(trees) > 1)
+		var unknown *UnknownRelationError
+		if moved && (errors.As(err, &unknown) || err == nil && len(s.Relations) > 0) {
+			return nil, refuse(StateFeatureNotSupported, "Send the statements one by one: what names mean cannot be known before the text runs.",
+				"names cannot be resolved after another statement of the text has moved them")
+		}
 		if err != nil {
 			locate(err, text, parts[i])
 			return nil, err
-		}
-		if moved && len(s.Relations) > 0 {
-			return nil, refuse(StateFeatureNotSupported, "Send the statements one by one, and commit the renaming first.",
-				"names cannot be resolved after another statement of the text has moved them")
 		}
 		moved = moved || s.Effects.MovesNames
 		out = append(out, *s)
@@ -108,6 +109,9 @@ func parse(text string, limit int) ([]ast.Stmt, [][]token, *Error) {
 	if len(parts) != len(trees) || !reliable && len(trees) > 1 {
 		return nil, nil, refuse(StateSyntaxError, "Send each statement by itself.",
 			"text cannot be cut into its statements: %d parsed", len(trees))
+	}
+	if e := settleCopies(text, trees, parts); e != nil {
+		return nil, nil, e
 	}
 	return trees, parts, nil
 }
