@@ -18,7 +18,7 @@ import (
 // lines "-- word: rest" of its head say how it is to be run: "only" names the
 // clients (psql, simple, text, binary), "refused" says that its last statement
 // must not reach the target, "differs" why the twins' answers may differ in what
-// is no masked value. A statement ends with ; at the end of a line, outside $$.
+// is no masked value; see columns for honest cases. A statement ends with ; at the end of a line, outside $$.
 type case1 struct {
 	file, reason string
 	line         int
@@ -26,6 +26,11 @@ type case1 struct {
 	refused      bool
 	differs      bool
 	statements   []string
+
+	// masked says of honest cases how columns are masked by their names; copied
+	// are the columns of copy data.
+	masked map[string]string
+	copied []string
 }
 
 // command is a command of psql at the end of a line.
@@ -52,6 +57,32 @@ func load(t *testing.T, folder string) map[string][]case1 {
 	return out
 }
 
+// columns reads the lines that say how honest cases are masked: "masked" names
+// columns and how, "clear" those that are not, "copied" those of copy data.
+func (c *case1) columns(line string) bool {
+	if c.masked == nil {
+		c.masked = map[string]string{}
+	}
+	if list, is := strings.CutPrefix(line, "-- masked: "); is {
+		for part := range strings.SplitSeq(list, ", ") {
+			name, way, _ := strings.Cut(part, "=")
+			c.masked[name] = way
+		}
+		return true
+	}
+	if list, is := strings.CutPrefix(line, "-- clear: "); is {
+		for _, name := range strings.Fields(list) {
+			c.masked[name] = ""
+		}
+		return true
+	}
+	list, is := strings.CutPrefix(line, "-- copied: ")
+	if is {
+		c.copied = strings.Fields(list)
+	}
+	return is
+}
+
 func parseCases(t *testing.T, file, content string) (out []case1) {
 	t.Helper()
 	everyRefused := false
@@ -76,8 +107,11 @@ func parseCases(t *testing.T, file, content string) (out []case1) {
 				c.refused = true
 				continue
 			}
-			if strings.HasPrefix(line, "-- differs: ") {
+			if strings.HasPrefix(line, "-- differs: ") || line == "-- any rows" {
 				c.differs = true
+				continue
+			}
+			if c.columns(line) {
 				continue
 			}
 			if strings.TrimSpace(line) == "" {

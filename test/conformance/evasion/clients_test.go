@@ -32,7 +32,7 @@ var clients = []string{viaPsql, viaSimple, viaText, viaBinary}
 const caseBound = 30 * time.Second
 
 // exec runs a script as the superuser, past the proxy.
-func (w *twin) exec(ctx context.Context, script string) error {
+func (w *twin) exec(ctx context.Context, database, script string) error {
 	conn, err := pgx.Connect(ctx, w.DSN("postgres", w.Password, database))
 	if err != nil {
 		return err

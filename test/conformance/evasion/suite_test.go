@@ -20,8 +20,9 @@ import (
 	"github.com/doorward/doorward/test/pgtest"
 )
 
-// database is the one that is attacked.
-const database = "shop"
+// database is the one that is attacked, plain the same without what is there for
+// the attacks only.
+const database, plain = "shop", "books"
 
 // twin is one of two servers that differ in their masked values only.
 type twin struct {
@@ -39,6 +40,9 @@ var twins = [2]*twin{
 
 //go:embed testdata/setup.sql
 var setup string
+
+//go:embed testdata/hostile.sql
+var hostile string
 
 func (v values) fill(text string) string {
 	return strings.NewReplacer("{tag}", v.tag, "{tag6}", v.tag6, "{tag8}", v.tag8, "{number}", v.number, "{date}", v.date,
@@ -80,8 +84,9 @@ func (w *twin) start(ctx context.Context) (err error) {
 		return err
 	}
 	return errors.Join(
-		w.Exec(ctx, "CREATE DATABASE "+database, "SELECT pg_create_logical_replication_slot('spy', 'test_decoding')"),
-		w.exec(ctx, "CREATE EXTENSION pg_stat_statements;"+w.values.fill(setup)),
+		w.Exec(ctx, "CREATE DATABASE "+database, "CREATE DATABASE "+plain, "SELECT pg_create_logical_replication_slot('spy', 'test_decoding')"),
+		w.exec(ctx, database, "CREATE EXTENSION pg_stat_statements;"+w.values.fill(setup+hostile)),
+		w.exec(ctx, plain, w.values.fill(setup)),
 	)
 }
 
@@ -120,7 +125,7 @@ func masks(derived, predicates string) []policy.Mask {
 // gate serves a twin under policies.
 func (w *twin) gate(t *testing.T, policies []policy.Policy) *gateway.Gateway {
 	t.Helper()
-	g, err := gateway.Start(t.Context(), gateway.Config{Target: w.Server, Databases: []string{database}, Policies: policies})
+	g, err := gateway.Start(t.Context(), gateway.Config{Target: w.Server, Databases: []string{database, plain}, Policies: policies})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,8 +121,8 @@ type Function struct {
 	// Compiled says that the function is built in or in C, which only superusers
 	// can define.
 	Compiled bool
-	// Extension says that the function belongs to an extension, which a superuser
-	// installed as a whole.
+	// Extension says that the function belongs to an extension, and to a superuser,
+	// as those of its script do: others may only add functions of their own.
 	Extension bool
 }
 

@@ -68,7 +68,7 @@ SELECT e.relation, e.object, e.kind, m[1]::pg_catalog.int2
 // queryForeignKeys gives each pair of columns of each foreign key.
 const queryForeignKeys = `
 SELECT k.oid, k.conrelid, k.confrelid, p.col, p.key
-  FROM pg_catalog.pg_constraint k, LATERAL pg_catalog.unnest(k.conkey, k.confkey) p(col, key)
+  FROM pg_catalog.pg_constraint k, LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) p(col, key)
  WHERE k.contype = 'f'
  ORDER BY 1, 4`
 

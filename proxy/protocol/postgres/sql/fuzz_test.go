@@ -7,31 +7,40 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 )
 
-// smallCatalog needs no server, so that fuzzing workers start at once.
-func smallCatalog(tb testing.TB) *catalog.Catalog {
+// smallCatalog needs no server, so that fuzzing workers start at once. The extra
+// tables are of public where their names are not qualified.
+func smallCatalog(tb testing.TB, extra ...string) *catalog.Catalog {
 	tb.Helper()
 	var relations, columns, functions [][]string
-	for i, table := range []string{"customers", "orders", "newsletter", "people", "notes", "users", "contact"} {
+	for i, table := range append([]string{"customers", "orders", "newsletter", "people", "notes", "users", "contact"}, extra...) {
 		id := strconv.Itoa(20000 + i)
+		schema := "public"
+		if before, after, qualified := strings.Cut(table, "."); qualified {
+			schema, table = before, after
+		}
 		kind := "r"
 		if table == "contact" {
 			kind = "v"
 		}
-		relations = append(relations, []string{id, "public", table, kind, "f"})
+		relations = append(relations, []string{id, schema, table, kind, "f"})
 		for n, column := range []string{"id", "name", "email", "card", "phone", "total", "body", "at"} {
 			columns = append(columns, []string{id, strconv.Itoa(n + 1), column, "25", "100", "f"})
 		}
 	}
 	for i, name := range []string{"lower", "upper", "length", "count", "max", "sum", "now", "row_to_json", "set_config", "query_to_xml"} {
-		functions = append(functions, []string{strconv.Itoa(100 + i), "pg_catalog", name, "0", "5", "t", "i", "f", "t", "t"})
+		functions = append(functions, []string{strconv.Itoa(100 + i), "pg_catalog", name, "0", "5", "t", "i", "f", "t", "t", "f"})
 	}
-	functions = append(functions, []string{"21000", "public", "leak", "1", "1", "f", "v", "t", "t", "f"})
+	for _, name := range []string{"substring", "overlay"} { // in the path, beside the built-in ones
+		functions = append(functions, []string{"22000", "public", name, "3", "3", "f", "v", "t", "t", "f", "f"})
+	}
+	functions = append(functions, []string{"21000", "public", "leak", "1", "1", "f", "v", "t", "t", "f", "f"})
 	answers := [][][]string{
 		nil, nil,
 		{{"shop"}},

@@ -9,9 +9,14 @@ import (
 
 // harmless says whether a function may be called without a rule for it: a
 // built-in one that is immutable or stable and neither reads data by name nor
-// runs text as SQL, or a volatile one out of a short list.
+// runs text as SQL, or a volatile one out of a short list; of extensions, an
+// immutable one, which reads no data: those of citext share the names of built-in
+// ones.
 func harmless(f *catalog.Function) bool {
-	if f.Schema != catalog.SystemSchema || f.OID >= catalog.FirstUserOID || readsData[f.Name] {
+	if f.Extension && f.OID >= catalog.FirstUserOID {
+		return f.Volatility == 'i' && !f.SecurityDefiner
+	}
+	if f.Schema != catalog.SystemSchema && f.Schema != informationSchema || f.OID >= catalog.FirstUserOID || readsData[f.Name] {
 		return false
 	}
 	if f.Volatility == 'v' {
@@ -19,6 +24,10 @@ func harmless(f *catalog.Function) bool {
 	}
 	return true
 }
+
+// informationSchema has functions of its own, which drivers call: JDBC's
+// getPrimaryKeys is one.
+const informationSchema = "information_schema"
 
 // writes says whether a built-in function changes something although it counts
 // as stable: these give the transaction an id, which is written to the log.

@@ -95,9 +95,13 @@ func (l *lineage) followView(r *catalog.Relation) *viewLineage {
 		}
 	}
 	out := make([]column, 0, len(r.Columns))
+	hidden := l.hiddenValues(r)
 	for i, c := range r.Columns {
 		v := columns[i].value
 		v.typ, v.null = columnType(c), false
+		if hidden(c.Name) {
+			v.taint, v.plain = taintOf(l.m.system).with(v.taint), true
+		}
 		if r.Kind == catalog.KindMaterializedView {
 			v.total, v.nested = true, false // computed before
 		}

@@ -49,7 +49,7 @@ SELECT tier::text, tier::text::grade FROM customers;
 -- case: bit strings
 SELECT salary::bit(32) FROM customers;
 -- case: a user's cast
-SELECT ROW('x', 1)::pair::int;
+SELECT ROW('x', 1)::pair::money;
 -- case: a domain that asks
 SELECT 'zqK%'::prober;
 -- case: a domain that asks, by a parameter's type

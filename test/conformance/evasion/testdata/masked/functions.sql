@@ -46,7 +46,7 @@ SELECT a OPERATOR(public.===) b FROM notes a, notes b;
 -- case: ANY with an operator
 SELECT a === ANY (ARRAY[a]) FROM notes a;
 -- case: as a cast
-SELECT CAST(ROW('x', 1)::pair AS int);
+SELECT CAST(ROW('x', 1)::pair AS money);
 -- case: as an aggregate
 SELECT leak_agg(id) FROM notes;
 -- case: as a window aggregate
