@@ -66,7 +66,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) ## Run all tests with the race detector; installs what they need.
+test: install-deps $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 
@@ -75,7 +75,8 @@ conformance: install-deps ## Run stock clients through the proxy.
 	@$(MAKE) test PACKAGES=./test/conformance/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
 .PHONY: conformance-oracle
-conformance-oracle: ## Hold the records against the server's log over all of PostgreSQL's regression statements; hours.
+conformance-oracle: $(BIN)/pgquery ## Hold the analysis against PostgreSQL's own parser, the records against the server's log, over all regression statements; hours.
+	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 1h -run TestParsesLikePostgreSQL $(TESTFLAGS) ./proxy/protocol/postgres/sql
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 12h $(TESTFLAGS) ./test/conformance/oracle
 
 .PHONY: conformance-verify
@@ -143,6 +144,12 @@ sink-servers: $(SINK_SERVERS) ## Build the servers that the tests of the sinks w
 $(BIN)/sinks/%: test/sinks/%/go.mod test/sinks/%/go.sum $(wildcard test/sinks/*/main.go)
 	@source hack/lib/progress.sh; mkdir -p $(BIN)/sinks; what=tool; [[ ! -e test/sinks/$*/main.go ]] || what=.; \
 		progress "build $*" $(GO) -C test/sinks/$* build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ $$what
+
+# PostgreSQL's own parser, with the flags of test/pgquery/build.go: a minute of the compiler, once.
+$(BIN)/pgquery: $(wildcard test/pgquery/server/*)
+	@hack/install-deps.sh build
+	@source hack/lib/progress.sh; mkdir -p $(BIN); \
+		progress "build pgquery" env CGO_ENABLED=1 $(GO) -C test/pgquery/server build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ .
 
 # A tool is built again when the module that pins it changes.
 $(TOOLS)/%: hack/tools/%/go.mod hack/tools/%/go.sum

@@ -236,6 +236,9 @@ func (n *noted) take(text string) (string, bool) {
 			}
 		}
 	}
+	if rest, ok := strings.CutPrefix(text, bare(n.text)); ok {
+		return rest, true
+	}
 	if n.hidden {
 		// Constants may be secrets: normalizing folds names and puts $n for them.
 		form := strings.ReplaceAll(bare(n.text), `"`, "")
@@ -243,9 +246,8 @@ func (n *noted) take(text string) (string, bool) {
 		if found := whole.FindString(strings.ReplaceAll(text, `"`, "")); found != "" {
 			return "", true
 		}
-		return text, false
 	}
-	return strings.CutPrefix(text, bare(n.text))
+	return text, false
 }
 
 // bare is a text without comments, white space and semicolons, but for those

@@ -78,6 +78,7 @@ func TestOwn(t *testing.T) {
 var (
 	sampleFiles      = flag.Int("files", 6, "how many `files` of the regression tests are taken, evenly")
 	sampleStatements = flag.Int("statements", 40, "how many `statements` of each are taken, from the first on")
+	budget           = flag.Duration("budget", 0, "after this `time` no further file is begun; 0 runs them all")
 )
 
 // TestRegression runs the statements of PostgreSQL's regression tests, as the
@@ -93,7 +94,12 @@ func TestRegression(t *testing.T) {
 		files = some
 	}
 	s := newSide(t, "regression")
-	for _, file := range files {
+	begun := time.Now()
+	for i, file := range files {
+		if *budget > 0 && time.Since(begun) > *budget {
+			t.Logf("%d of %d files have run in %s", i, len(files), *budget)
+			break
+		}
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -41,6 +41,10 @@ func (a *analysis) funcCall(f *ast.FuncCall) {
 		a.fail(refuse(StateFeatureNotSupported, "Write schema.function.", "function name cannot be resolved"))
 		return
 	}
+	if schema == catalog.SystemSchema && (name == "substring" || name == "overlay") {
+		// The parser says so of substring(x, 1) too, which the server looks up in the path.
+		schema = ""
+	}
 	count := 0
 	if f.Args != nil {
 		count = len(f.Args.Items)

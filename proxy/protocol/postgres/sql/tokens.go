@@ -4,6 +4,7 @@
 package sql
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -111,6 +112,9 @@ func scan(text string) ([]token, *Error) {
 			if quoted += len(text) - t.Position; quoted > maxDollars {
 				return nil, refuse(StateTooComplex, "Send fewer dollar-quoted constants in one text.", "text has too many dollar-quoted constants")
 			}
+		}
+		if err := cmp.Or(checkToken(t, text), checkFollows(t, out, text)); err != nil {
+			return nil, err
 		}
 		k := token{kind: t.Type, text: t.Text, pos: t.Position}
 		switch {
