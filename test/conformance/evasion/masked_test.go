@@ -6,6 +6,7 @@ package evasion
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,8 +35,9 @@ func TestMasked(t *testing.T) {
 			}
 			for file, cases := range files {
 				for _, client := range clients {
-					if derived == "" && client != viaBinary && client != viaSimple {
-						continue // what they differ in is not the masks
+					// What the clients differ in is not the masks: all of all is run on request.
+					if os.Getenv("DOORWARD_LONG") == "" && (derived == "") != (client == viaSimple) {
+						continue
 					}
 					t.Run(file+"/"+client, func(t *testing.T) { same(t, dsns, client, cases) })
 				}

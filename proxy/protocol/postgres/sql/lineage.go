@@ -4,6 +4,9 @@
 package sql
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/multigres/multigres/go/common/parser/ast"
 
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
@@ -134,8 +137,9 @@ func (l *lineage) unknown() value { return partial(value{taint: taintOf(l.m.unkn
 // reach is what any value behind a relation may depend on.
 func (l *lineage) reach(oid uint32) (t taint) {
 	for _, member := range l.cat.BaseRelations(oid) {
-		for _, mask := range l.m.columns[member] {
-			t = t.with(taintOf(mask))
+		masked := l.m.columns[member]
+		for _, name := range slices.Sorted(maps.Keys(masked)) { // errors name the first one
+			t = t.with(taintOf(masked[name]))
 		}
 		if r, ok := l.cat.Relation(member); ok && holdsValues(r) {
 			t = t.with(taintOf(l.m.system))
