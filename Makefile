@@ -83,6 +83,11 @@ conformance-oracle: $(BIN)/pgquery ## Hold the analysis against PostgreSQL's own
 conformance-verify: ## Tamper with 100,000 records, verify 1,000,000; holds the verifier to its time and memory.
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance/verify ./proxy/record/verify/...
 
+.PHONY: evasion
+evasion: install-deps ## Run every attack and every honest query with every client, then fuzz whole sessions for five minutes.
+	@DOORWARD_LONG=1 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance/evasion
+	@$(GO) test -run '^$$' -fuzz FuzzSession -fuzztime $${FUZZ_TIME:-5m} -parallel 2 ./proxy/protocol/postgres # fuzz-session
+
 .PHONY: resilience
 resilience: install-deps ## Take the API server, the manager and the proxy away under load; the API server for a full minute, the proxy 200 times.
 	@DOORWARD_OUTAGE=$${DOORWARD_OUTAGE:-1m} DOORWARD_LONG=1 $(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
