@@ -115,7 +115,7 @@ func (s *Statement) Disclose(m *MaskSet) (d *Disclosure, err error) {
 		return s.discloseInner(m)
 	}
 	touched := s.TouchesMasked(m)
-	if !touched && !s.facts.views {
+	if !touched && !s.facts.views && !s.writesNear(m) {
 		return &Disclosure{clear: true}, nil
 	}
 	if name, lost := s.lostName(m); lost {
@@ -125,13 +125,21 @@ func (s *Statement) Disclose(m *MaskSet) (d *Disclosure, err error) {
 	l := &lineage{m: m, cat: s.cat, resolve: s.resolved, seen: map[ast.Node]bool{}}
 	outputs := l.statement(s.facts.tree)
 	if l.err == nil {
-		d = &Disclosure{Touched: true, outputs: outputs}
+		d = &Disclosure{Touched: touched || s.facts.views, outputs: outputs}
 		l.shown(d)
 	}
 	if l.err != nil {
 		return nil, l.err
 	}
 	return d, nil
+}
+
+// writesNear says whether the statement writes relations that foreign keys tie to
+// masked ones, directly or through others.
+func (s *Statement) writesNear(m *MaskSet) bool {
+	return slices.ContainsFunc(s.Relations, m.isNear) && slices.ContainsFunc(s.Accesses, func(a Access) bool {
+		return a.Action == ActionInsert || a.Action == ActionUpdate || a.Action == ActionDelete
+	})
 }
 
 // discloseInner is for statements that name or run another one.

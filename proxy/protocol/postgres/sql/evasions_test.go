@@ -93,6 +93,8 @@ var evasions = []string{
 	"CREATE MATERIALIZED VIEW x AS SELECT * FROM customers",
 	"INSERT INTO notes SELECT id, email FROM customers",
 	"INSERT INTO notes (id, body) VALUES (9, (SELECT email FROM customers LIMIT 1))",
+	"INSERT INTO customers (id, name, email) VALUES (9, 'x', 'guess')",
+	"UPDATE customers SET email = 'guess' WHERE id = 2",
 	"INSERT INTO customers (id, name, email) VALUES (9, 'x', 'y') ON CONFLICT (email) DO NOTHING",
 	"INSERT INTO customers (id, name, email) VALUES (9, 'x', 'y') ON CONFLICT DO NOTHING",
 	"INSERT INTO customers (id, name, email) VALUES (9, 'x', 'y') ON CONFLICT ON CONSTRAINT customers_email_key DO NOTHING",

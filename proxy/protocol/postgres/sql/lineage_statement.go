@@ -70,7 +70,7 @@ func (l *lineage) copyStatement(s *ast.CopyStmt) []column {
 	var out []column
 	switch {
 	case s.IsFrom:
-		// The rows are the caller's own, and so is what WHERE sees of them.
+		l.copiedIn(s)
 		return nil
 	case s.Relation == nil:
 		out = l.whole(s.Query)

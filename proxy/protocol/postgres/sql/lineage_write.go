@@ -51,10 +51,13 @@ func (l *lineage) returning(list *ast.NodeList, i *item, at *level) []column {
 func (l *lineage) insert(s *ast.InsertStmt, parent *level) []column {
 	outer := l.with(s.WithClause, parent)
 	i, t := l.written(s.Relation)
-	if !isNilNode(s.SelectStmt) {
-		l.stored(l.query(s.SelectStmt, outer), "INSERT")
-	}
 	at := &level{parent: outer, items: []*item{i}}
+	if !isNilNode(s.SelectStmt) {
+		columns := l.query(s.SelectStmt, outer)
+		l.stored(columns, "INSERT")
+		rows, width := insertedValues(s.SelectStmt, columns)
+		l.writes(catalog.Insert, t, i, insertedNames(listOf(s.Cols), t.rel, rows, width))
+	}
 	for _, n := range listOf(s.Cols) {
 		l.assignment(n, at)
 	}
@@ -92,6 +95,9 @@ func (l *lineage) conflict(c *ast.OnConflictClause, i *item, t target, at *level
 		l.assignment(n, inner)
 	}
 	l.condition(c.WhereClause, inner, where)
+	if list := listOf(c.TargetList); len(list) > 0 {
+		l.writes(catalog.Update, t, i, assignedNames(list))
+	}
 }
 
 // uniqueColumns are the masked columns that a unique or exclusion constraint of
@@ -143,8 +149,9 @@ func (l *lineage) assignment(n ast.Node, at *level) {
 
 func (l *lineage) update(s *ast.UpdateStmt, parent *level) []column {
 	outer := l.with(s.WithClause, parent)
-	i, _ := l.written(s.Relation)
+	i, t := l.written(s.Relation)
 	at := &level{parent: outer, items: []*item{i}}
+	l.writes(catalog.Update, t, i, assignedNames(listOf(s.TargetList)))
 	l.from(s.FromClause, at)
 	for _, n := range listOf(s.TargetList) {
 		l.assignment(n, at)
@@ -155,8 +162,9 @@ func (l *lineage) update(s *ast.UpdateStmt, parent *level) []column {
 
 func (l *lineage) delete(s *ast.DeleteStmt, parent *level) []column {
 	outer := l.with(s.WithClause, parent)
-	i, _ := l.written(s.Relation)
+	i, t := l.written(s.Relation)
 	at := &level{parent: outer, items: []*item{i}}
+	l.writes(catalog.Delete, t, i, nil)
 	l.from(s.UsingClause, at)
 	l.condition(s.WhereClause, at, "WHERE")
 	return l.returning(s.ReturningList, i, at)
@@ -164,7 +172,7 @@ func (l *lineage) delete(s *ast.DeleteStmt, parent *level) []column {
 
 func (l *lineage) merge(s *ast.MergeStmt, parent *level) []column {
 	outer := l.with(s.WithClause, parent)
-	i, _ := l.written(s.Relation)
+	i, t := l.written(s.Relation)
 	// RETURNING * lists the source before the target.
 	source := l.source(s.SourceRelation, &level{parent: outer})
 	at := &level{parent: outer, items: append(slices.Clone(source.items), i)}
@@ -176,14 +184,50 @@ func (l *lineage) merge(s *ast.MergeStmt, parent *level) []column {
 			return nil
 		}
 		l.condition(w.Condition, at, "WHEN")
-		for _, t := range w.TargetList {
-			l.assignment(t, at)
+		for _, x := range w.TargetList {
+			l.assignment(x, at)
 		}
+		l.mergeWrites(w, t, i)
 		for _, x := range listOf(w.Values) {
 			l.write(l.expr(x, at).taint, "INSERT")
 		}
 	}
 	return l.returning(s.ReturningList, i, at)
+}
+
+func (l *lineage) mergeWrites(w *ast.MergeWhenClause, t target, i *item) {
+	list := make([]ast.Node, 0, len(w.TargetList))
+	for _, x := range w.TargetList {
+		list = append(list, x)
+	}
+	switch w.CommandType {
+	case ast.CMD_INSERT:
+		values := listOf(w.Values)
+		if len(values) > 0 { // else DEFAULT VALUES
+			l.writes(catalog.Insert, t, i, insertedNames(list, t.rel, [][]ast.Node{values}, len(values)))
+		}
+	case ast.CMD_UPDATE:
+		l.writes(catalog.Update, t, i, assignedNames(list))
+	case ast.CMD_DELETE:
+		l.writes(catalog.Delete, t, i, nil)
+	}
+}
+
+// copiedIn checks COPY relation FROM: the rows are the caller's own, and so is what
+// WHERE sees of them.
+func (l *lineage) copiedIn(s *ast.CopyStmt) {
+	t, ok := l.resolve(s.Relation)
+	if !ok {
+		l.refuse(notFollowed(s))
+		return
+	}
+	var names []string
+	for _, n := range listOf(s.Attlist) {
+		if name, ok := n.(*ast.String); ok {
+			names = append(names, name.SVal)
+		}
+	}
+	l.writes(catalog.Insert, t, l.named(s.Relation.RelName, t), names)
 }
 
 // copied lists the columns of COPY relation TO.

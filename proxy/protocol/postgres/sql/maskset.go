@@ -59,6 +59,9 @@ type MaskSet struct {
 	// allows.
 	system, unknown *masking
 
+	// near are relations that foreign keys tie to masked ones.
+	near map[uint32]bool
+
 	// mu guards the views that were followed already.
 	mu    sync.Mutex
 	views map[uint32]*viewLineage
@@ -102,6 +105,7 @@ func NewMaskSet(cat *catalog.Catalog, m MaskedColumns) *MaskSet {
 	for oid := range s.columns {
 		s.addGenerated(oid)
 	}
+	s.addNear()
 	return s
 }
 
@@ -138,6 +142,29 @@ func (s *MaskSet) addGenerated(oid uint32) {
 		}
 	}
 }
+
+func (s *MaskSet) addNear() {
+	s.near = map[uint32]bool{}
+	var queue []uint32
+	visit := func(oid uint32) {
+		if !s.near[oid] {
+			s.near[oid] = true
+			queue = append(queue, oid)
+		}
+	}
+	for oid := range s.columns {
+		visit(oid)
+	}
+	for i := 0; i < len(queue); i++ {
+		for _, key := range s.cat.ForeignKeys(queue[i]) {
+			visit(key.From)
+			visit(key.To)
+		}
+	}
+}
+
+// isNear says whether foreign keys tie a relation to a masked one.
+func (s *MaskSet) isNear(oid uint32) bool { return s.near[oid] }
 
 // Empty says that nothing is masked for the caller.
 func (s *MaskSet) Empty() bool { return len(s.columns) == 0 }
