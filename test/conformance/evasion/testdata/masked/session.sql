@@ -79,6 +79,7 @@ SELECT email FROM customers WHERE id = 1;
 SET transform_null_equals = on;
 SELECT id FROM customers WHERE email = NULL;
 -- case: a temporary table hides the masked one
+-- differs: the OID of a table that the session has made
 CREATE TEMP TABLE customers (id int, email text);
 INSERT INTO customers VALUES (1, 'mine');
 SELECT email FROM customers;
