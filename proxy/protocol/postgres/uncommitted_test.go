@@ -174,6 +174,46 @@ func TestMovedNames(t *testing.T) {
 			if diff := cmp.Diff(tc.want, results(c.until(ready))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
+			if decisions := r.Log.OfType(record.OperationDecided); name == "temporary" {
+				if got := accessText(decisions[len(decisions)-1].Operation.Accesses); !strings.Contains(got, "select pg_temp.t") {
+					t.Errorf("recorded %q", got)
+				}
+			}
+		})
+	}
+}
+
+// TestMasksMove: while masks hold, nothing inside a transaction takes a masked
+// column out of their reach, also where names were moved and the catalog is the
+// transaction's own.
+func TestMasksMove(t *testing.T) {
+	r, s := maskedRoad(t)
+	const email = "SELECT email FROM public.customers WHERE id = 1"
+	past(t, "CREATE VIEW public.seen AS "+email)
+	t.Cleanup(func() { past(t, "DROP VIEW public.seen") })
+	masked := "row [masked], done SELECT 1, ready T, "
+	for name, tc := range map[string]struct {
+		reason string
+		texts  []string
+		want   string
+	}{
+		"another moved": {
+			"what is masked stays so under the transaction's own catalog",
+			[]string{"BEGIN", "ALTER TABLE public.orders RENAME TO o", "SELECT total FROM o WHERE id = 3", email, "SELECT * FROM public.seen", "ALTER TABLE o RENAME TO o2", "SELECT * FROM public.seen", "ROLLBACK"},
+			"done BEGIN, ready T, done ALTER TABLE, ready T, row 30, done SELECT 1, ready T, " + masked + masked + "done ALTER TABLE, ready T, " + masked + "done ROLLBACK, ready I",
+		},
+		"column":   {"", []string{"BEGIN", "ALTER TABLE public.customers RENAME COLUMN email TO e", "ROLLBACK"}, "done BEGIN, ready T, ERROR 42501, ready E, done ROLLBACK, ready I"},
+		"relation": {"", []string{"BEGIN", "ALTER TABLE public.customers RENAME TO c", "ROLLBACK"}, "done BEGIN, ready T, ERROR 42501, ready E, done ROLLBACK, ready I"},
+		"schema":   {"", []string{"BEGIN", "ALTER TABLE public.orders RENAME TO o", "ALTER TABLE public.customers SET SCHEMA shop", "ROLLBACK"}, "done BEGIN, ready T, done ALTER TABLE, ready T, ERROR 42501, ready E, done ROLLBACK, ready I"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := enter(t, r, s)
+			for _, text := range tc.texts {
+				c.send(query(text))
+			}
+			if diff := cmp.Diff(tc.want, results(c.until(len(tc.texts)))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
 		})
 	}
 }

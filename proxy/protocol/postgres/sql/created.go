@@ -5,6 +5,7 @@ package sql
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
 
@@ -53,4 +54,20 @@ func (e *Effects) making(v *ast.RangeVar) string {
 // its foreign key to itself tells nothing that is not in the statement.
 func (a *analysis) makes(t target) bool {
 	return a.making != "" && t.rel == nil && len(t.session) == 1 && t.session[0] == a.making
+}
+
+// renames notes the new name of what only this session sees, such as a temporary
+// table: no catalog will tell it.
+func (a *analysis) renames(s *ast.RenameStmt) {
+	if !slices.Contains(relationKinds, s.RenameType) {
+		return
+	}
+	for _, resource := range a.lookup(s.Relation.SchemaName, s.Relation.RelName).session {
+		schema, _, _ := strings.Cut(resource, ".")
+		if schema == catalog.TempSchema {
+			a.out.Effects.CreatesTemp = append(a.out.Effects.CreatesTemp, s.Newname)
+		} else {
+			a.out.Effects.Creates = append(a.out.Effects.Creates, schema+"."+s.Newname)
+		}
+	}
 }

@@ -24,6 +24,7 @@ func (a *analysis) change(n ast.Node) {
 		switch {
 		case s.Relation != nil:
 			a.alterRelation(s.Relation, s.MissingOk)
+			a.renames(s)
 		case !isNilNode(s.Object):
 			a.object(ActionAlter, s.RenameType, s.Object, s.MissingOk)
 		default:
