@@ -32,6 +32,7 @@ func TestHostileSizesStayCheap(t *testing.T) {
 		"Operators":  "SELECT 1 " + strings.Repeat("+", 8_000_000) + " 1",
 		"Pieces":     "SELECT 'abc'" + strings.Repeat("\n'abc'", 1_000_000),
 		"Dollars":    "SELECT " + strings.Repeat("$a$$a$,", 1_000_000) + "1",
+		"Errors":     "SELECT 1" + strings.Repeat(" IS NULL", 240_000),
 		"Statements": strings.Repeat("SELECT 1;", 20_000),
 	} {
 		begin := cpuTime(t)

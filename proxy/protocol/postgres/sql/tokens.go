@@ -84,7 +84,17 @@ const (
 	// maxDollars bounds the bytes that the lexer copies: for each dollar-quoted
 	// constant, all that is behind it.
 	maxDollars = 1 << 32
+	// maxDoubts bounds the bytes that the parser counts to say where it has met what
+	// it does not take: at each word of doubtful, all that is before it.
+	maxDoubts = 1 << 34
 )
+
+// doubtful are words whose grammar lets the parser go on behind an error, which it
+// tells once for each.
+var doubtful = map[int]bool{
+	parser.NULL_P: true, parser.ISNULL: true, parser.NOTNULL: true, parser.UNIQUE: true,
+	parser.LIMIT: true, parser.UNBOUNDED: true, parser.FOLLOWING: true,
+}
 
 const operatorChars = "~!@#^&|`?+-*/%<>="
 
@@ -92,7 +102,7 @@ const operatorChars = "~!@#^&|`?+-*/%<>="
 func scan(text string) ([]token, *Error) {
 	lexer := parser.NewLexer(text)
 	var out []token
-	quoted := 0
+	quoted, doubts := 0, 0
 	for {
 		t := lexer.NextToken()
 		if lexer.HasErrors() || t != nil && t.Type == parser.INVALID {
@@ -115,6 +125,11 @@ func scan(text string) ([]token, *Error) {
 		}
 		if err := cmp.Or(checkToken(t, text), checkFollows(t, out, text)); err != nil {
 			return nil, err
+		}
+		if n := len(out); doubtful[t.Type] && (t.Type != parser.NULL_P || n > 0 && (out[n-1].kind == parser.IS || out[n-1].kind == parser.NOT)) {
+			if doubts += t.Position; doubts > maxDoubts {
+				return nil, refuse(StateTooComplex, "Send smaller statements.", "text has too many words such as %q", t.Text)
+			}
 		}
 		k := token{kind: t.Type, text: t.Text, pos: t.Position}
 		switch {
