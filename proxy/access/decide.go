@@ -47,6 +47,9 @@ type Ask struct {
 	// for approval. A protocol that cannot tell leaves it nil and is refused
 	// what needs approval.
 	Hold func(Notice)
+	// Room, where set, becomes the Permit, for callers that allocate theirs with
+	// what they keep of the operation. It is new, and never used again.
+	Room *Permit
 }
 
 // Notice is what a caller is told while an operation is held.
@@ -74,7 +77,7 @@ func (g *Grant) Preview(ctx context.Context, op policy.Operation) (policy.Effect
 // be called. Any other error is a *Refusal, recorded, or says that nothing can
 // be recorded.
 func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
-	permit, err := g.decide(ctx, ask)
+	permit, err := g.decide(ctx, &ask)
 	if err != nil {
 		g.gate.tell(err)
 	}
@@ -85,26 +88,29 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 // parameters recorded as approvers see them.
 const parametersText = "Text"
 
-func (g *Grant) decide(ctx context.Context, ask Ask) (_ *Permit, err error) {
+func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
-	ask.Operation.Digest = g.digest(&ask.Operation)
-	permit := &Permit{
-		grant: g, began: now, masks: g.unmasked,
-		op: policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties},
+	permit := asked.Room
+	if permit == nil {
+		permit = &Permit{}
 	}
+	permit.grant, permit.began, permit.masks, permit.ask = g, now, g.unmasked, *asked
+	ask := &permit.ask
+	ask.Operation.Digest = g.digest(&ask.Operation)
+	permit.op = policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties}
 	st, refusal := g.register(permit, now)
 	var decision policy.Decision
 	if refusal == nil {
-		decision, refusal = g.evaluate(ctx, st, permit, &ask)
+		decision, refusal = g.evaluate(ctx, st, permit, ask)
 	}
 	var approval *record.Approval
 	if refusal == nil && decision.Effect == policy.RequireApproval {
-		st, approval, decision, refusal = g.hold(ctx, st, permit, &ask, decision)
+		st, approval, decision, refusal = g.hold(ctx, st, permit, ask, decision)
 	}
 	if refusal != nil {
 		g.forget(permit)
-		return nil, g.refuse(ctx, st, permit.id, &ask, refusal, approval)
+		return nil, g.refuse(ctx, st, permit.id, ask, refusal, approval)
 	}
 	audit := &st.snapshot.Audit
 	permit.answer = newAnswer(audit.Responses)
@@ -112,7 +118,8 @@ func (g *Grant) decide(ctx context.Context, ask Ask) (_ *Permit, err error) {
 		ask.Operation.ParameterText = ask.ShowParameters()
 	}
 	event := g.event(record.OperationDecided, st, permit.id, &ask.Operation)
-	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.names}
+	permit.decision = record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.names}
+	event.Decision = &permit.decision
 	event.Approval = approval
 	event.Durability = record.Durability(audit.Durability)
 	if audit.ReadOverlap && ask.ReadOnly && decision.Effect == policy.Allow {
@@ -260,9 +267,14 @@ func (g *Grant) digest(op *record.Operation) string {
 // says why nothing may be decided. A permit that is refused here is forgotten
 // like any other.
 func (g *Grant) register(p *Permit, now time.Time) (*state, *Refusal) {
+	st, err := g.gate.openAt(now)
+	masks := p.masks
+	if err == nil {
+		masks = g.masksUnder(st)
+	}
 	g.mu.Lock()
 	g.lastID++
-	p.id = g.lastID
+	p.id, p.masks = g.lastID, masks
 	closed, late := g.closed, !g.end.IsZero() && !now.Before(g.end)
 	if !closed {
 		g.open = append(g.open, p)
@@ -275,11 +287,9 @@ func (g *Grant) register(p *Permit, now time.Time) (*state, *Refusal) {
 	if refusal := g.ended(); refusal != nil {
 		return g.gate.state.Load(), refusal
 	}
-	st, err := g.gate.open()
 	if err != nil {
 		return g.gate.state.Load(), AsRefusal(err)
 	}
-	g.setMasks(p, g.masksUnder(st))
 	return st, nil
 }
 

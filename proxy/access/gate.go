@@ -227,8 +227,10 @@ func staleness(seconds int32) time.Duration {
 
 // fresh asks the clock that counts on and the clock on the wall: the first
 // stands still while a machine sleeps, the second may be set.
-func (g *Gate) fresh() bool {
-	until, now := g.until.Load(), time.Now()
+func (g *Gate) fresh() bool { return g.freshAt(time.Now()) }
+
+func (g *Gate) freshAt(now time.Time) bool {
+	until := g.until.Load()
 	return until != nil && now.Before(*until) && now.Round(0).Before(until.Round(0))
 }
 
@@ -309,14 +311,17 @@ func (g *Gate) admit() (*state, error) {
 }
 
 // open returns the state in force, or why nothing may pass.
-func (g *Gate) open() (*state, error) {
+func (g *Gate) open() (*state, error) { return g.openAt(time.Now()) }
+
+// openAt is open by what the clocks have just said.
+func (g *Gate) openAt(now time.Time) (*state, error) {
 	st := g.state.Load()
 	if st == nil {
 		return nil, unavailable(
 			fmt.Sprintf("connection %q has no configuration yet", g.config.Connection.Name),
 			"Run: "+g.describe(), nil)
 	}
-	if !g.fresh() {
+	if !g.freshAt(now) {
 		return nil, unavailable(ErrStale.Error(), "Check that the manager runs; then: "+g.describe(), ErrStale)
 	}
 	return st, nil

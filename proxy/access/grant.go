@@ -232,10 +232,10 @@ func (g *Grant) masksUnder(st *state) *maskState {
 
 // ended says that the session is over, or nil.
 func (g *Grant) ended() *Refusal {
-	cause := context.Cause(g.ctx)
-	if cause == nil {
+	if g.ctx.Err() == nil {
 		return nil
 	}
+	cause := context.Cause(g.ctx)
 	return &Refusal{Reason: ReasonSessionEnded, Message: cause.Error(), cause: cause}
 }
 

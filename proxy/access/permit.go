@@ -22,7 +22,11 @@ type Permit struct {
 	id    uint64
 	op    policy.Operation
 	began time.Time
-	done  atomic.Bool
+	// What the records of the operation are made of: one piece of memory.
+	ask      Ask
+	decision record.Decision
+	result   record.Result
+	done     atomic.Bool
 	// pending is the record of a decision that was not waited for.
 	pending record.Pending
 	answer  *Answer
@@ -96,11 +100,12 @@ func (p *Permit) finish(result record.Result, reason string) {
 		result.Duration = now.Sub(began)
 	}
 	result.Response = p.answer.result()
+	p.result = result
 	// The result may follow the answer (promise 2); recovery says "unknown"
 	// where it is missing.
 	if err := g.gate.config.Log.AppendLater(record.Event{
 		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
-		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &result, Reason: reason,
+		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &p.result, Reason: reason,
 		Memo: &g.memo,
 	}); err != nil {
 		// The caller learns that, not why: the cause names the inside of the proxy.

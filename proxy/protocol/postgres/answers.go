@@ -53,21 +53,22 @@ func backendLimit(kind byte) int {
 func (s *session) answers(ctx context.Context) error {
 	for {
 		kind, n, err := s.fromTarget.peek(backendLimit)
-		if err == nil {
-			err = s.durable(ctx)
-		}
 		if err != nil {
+			return s.targetFailure(ctx, err)
+		}
+		e := s.first()
+		if err := e.durable(ctx); err != nil {
 			return s.targetFailure(ctx, err)
 		}
 		switch kind {
 		case msgDataRow:
-			err = s.row(ctx, n)
+			err = s.row(ctx, e, n)
 		case msgCopyData:
 			err = s.copyOut(ctx, n)
 		default:
 			var raw []byte
 			if raw, err = s.fromTarget.take(n); err == nil {
-				err = s.answer(ctx, kind, raw)
+				err = s.answer(ctx, e, kind, raw)
 			}
 		}
 		if err != nil {
@@ -78,8 +79,7 @@ func (s *session) answers(ctx context.Context) error {
 
 // durable waits until what the target answers now is on record: no byte of the
 // answer goes to the client before.
-func (s *session) durable(ctx context.Context) error {
-	e := s.first()
+func (e *expected) durable(ctx context.Context) error {
 	if e == nil || e.next >= len(e.operations) {
 		return nil
 	}
@@ -106,9 +106,9 @@ func (s *session) targetFailure(ctx context.Context, err error) error {
 	return err
 }
 
-// answer handles every message of the target but rows and copy data. What is
-// not named ends the session.
-func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
+// answer handles every message of the target but rows and copy data, as part of
+// the answer to e, nil where nothing is owed. What is not named ends the session.
+func (s *session) answer(ctx context.Context, e *expected, kind byte, raw []byte) error {
 	switch kind {
 	case msgNotice:
 		return s.report(raw, false)
@@ -117,12 +117,11 @@ func (s *session) answer(ctx context.Context, kind byte, raw []byte) error {
 	case msgParameterStatus:
 		return s.parameterStatus(raw)
 	}
-	e := s.first()
 	switch {
 	case e != nil && e.broken:
 		return s.drain(ctx, e, kind, raw)
 	case kind == msgError:
-		return s.failure(raw)
+		return s.failure(e, raw)
 	case e == nil:
 		return outOfTurn(kind)
 	}
@@ -202,8 +201,8 @@ func (s *session) complete(e *expected, raw []byte) error {
 	switch {
 	case e.kind == awaitBind:
 		e.portal.settled = true
-	case e.kind == awaitClose && e.portal != nil && s.bound[e.closes] == e.portal:
-		delete(s.bound, e.closes)
+	case e.kind == awaitClose && e.portal != nil && s.bound[e.name] == e.portal:
+		delete(s.bound, e.name)
 	}
 	s.pop()
 	return nil
@@ -250,10 +249,9 @@ func rowsOfTag(content []byte) (int64, bool) {
 
 // failure is an ErrorResponse: of the message that the target answers, or of
 // the connection as a whole.
-func (s *session) failure(raw []byte) error {
+func (s *session) failure(e *expected, raw []byte) error {
 	fields := errorFields(raw[headerLength:])
 	code := fields['C']
-	e := s.first()
 	switch {
 	case e != nil && e.kind == awaitInquiry && e.inquiry.synced:
 		e.inquiry.code = code

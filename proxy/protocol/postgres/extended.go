@@ -57,7 +57,7 @@ func (s *session) parse(ctx context.Context, m parseMessage, raw []byte) error {
 	if err != nil {
 		return s.refuseText(ctx, "Parse", m.text, err)
 	}
-	p := &prepared{name: m.name, text: m.text, catalog: cat.Catalog, pathKey: s.pathKey, generation: s.generation}
+	p := &prepared{name: m.name, text: m.text, catalog: cat.Catalog, pathKey: s.pathKey, generation: s.generation, types: declared(m.types)}
 	switch len(statements) {
 	case 0:
 		// No text that could be read otherwise is sent.
@@ -119,7 +119,7 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 		return err
 	}
 	if m.parameters > 0 {
-		p.digest, p.values = digestOf(m.values), keepParameters(m.values)
+		p.digest, p.values = keepParameters(m.values)
 	}
 	s.mu.Lock()
 	full := len(s.bound) >= maxPortals
@@ -131,14 +131,8 @@ func (s *session) bind(ctx context.Context, m bindMessage, raw []byte) error {
 		return err
 	}
 	p.pathKey, p.moving = s.pathKey, s.moving
-	if !s.push(&expected{kind: awaitBind, portal: p}) {
-		return nil
-	}
-	s.mu.Lock()
-	s.portals[m.portal], s.bound[m.portal] = p, p
-	s.mu.Unlock()
-	_, err = s.toTarget.Write(raw)
-	return err
+	p.bind = expected{kind: awaitBind, portal: p, name: m.portal}
+	return s.forward(&p.bind, raw)
 }
 
 func (s *session) describe(ctx context.Context, m targetMessage, raw []byte) error {
@@ -169,7 +163,12 @@ func (s *session) describe(ctx context.Context, m targetMessage, raw []byte) err
 		return s.noPortal(ctx, "Describe", m.name)
 	}
 	p.described = p.described || s.wantColumns
-	return s.forward(&expected{kind: awaitDescribePortal, portal: p, keep: s.wantColumns}, raw)
+	e := &p.describe
+	if e.portal != nil {
+		e = &expected{} // the first may still be owed
+	}
+	*e = expected{kind: awaitDescribePortal, portal: p, keep: s.wantColumns}
+	return s.forward(e, raw)
 }
 
 func (s *session) noPortal(ctx context.Context, kind, name string) error {
@@ -188,9 +187,8 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 	if p == nil {
 		return s.noPortal(ctx, "Execute", m.portal)
 	}
-	e := &expected{kind: awaitExecute, portal: p}
 	if p.source.text == "" {
-		return s.forward(e, raw)
+		return s.forward(&expected{kind: awaitExecute, portal: p}, raw)
 	}
 	st, cat, err := s.current(ctx, p.source)
 	if err != nil {
@@ -230,7 +228,8 @@ func (s *session) execute(ctx context.Context, m executeMessage, raw []byte) err
 		op.done(dropped, "")
 		return err
 	}
-	e.one[0] = op
+	e := &op.room.execute
+	*e = expected{kind: awaitExecute, portal: p, one: [1]*operation{op}}
 	e.operations = e.one[:]
 	e.waited = e.counted()
 	if len(changes) > 0 {
@@ -275,7 +274,7 @@ func (s *session) close(m targetMessage, raw []byte) error {
 	} else {
 		s.mu.Lock()
 		delete(s.portals, m.name)
-		e.portal, e.closes = s.bound[m.name], m.name
+		e.portal, e.name = s.bound[m.name], m.name
 		s.mu.Unlock()
 	}
 	return s.forward(e, raw)

@@ -14,7 +14,7 @@ import (
 // checkMasks says whether an operation's answer can be masked under the rules, and
 // notes what its errors may hold.
 func (s *session) checkMasks(op *operation, rules mask.Rules) error {
-	op.reveals, op.masks, op.shows, op.own = revealsNothing, nil, nil, false
+	op.reveals, op.masks, op.shows, op.own = revealsNothing, nil, op.room.shows[:0], false
 	switch {
 	case len(s.temp) == 0:
 		s.madeUnder, s.outgrown = rules, false
@@ -25,6 +25,9 @@ func (s *session) checkMasks(op *operation, rules mask.Rules) error {
 	}
 	if rules.Empty() {
 		return nil
+	}
+	if op.calls {
+		return typesRefusal
 	}
 	op.masks = s.maskSet(rules, op.catalog)
 	op.reveals = revealsMasks

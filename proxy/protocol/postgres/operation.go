@@ -5,8 +5,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,10 +32,20 @@ type operation struct {
 	shows []*sql.Disclosure
 	// reveals is what errors and notices may hold while it runs.
 	reveals reveals
+	// calls says that its parameters are of types whose values call functions of users.
+	calls bool
 	// own says that it names relations that the session has made.
 	own bool
 	// meter counts what is returned; nil where no limit holds.
 	meter *access.Meter
+
+	// room is that of the permit, of one disclosure and of the Execute: what lives
+	// as long is one piece of memory.
+	room struct {
+		permit  access.Permit
+		shows   [1]*sql.Disclosure
+		execute expected
+	}
 
 	// What follows is the answers pump's.
 	durable bool
@@ -273,17 +281,19 @@ func (s *session) changing() bool {
 // hold that the caller can be made to wait. The error is the refusal, recorded.
 func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *portal, overlap, hold bool) (*operation, error) {
 	op := &operation{statement: st, catalog: cat}
+	s.asking.of(s, op, p)
 	ask := access.Ask{
 		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap, Unmetered: !st.ReturnsRows(),
-		CheckMasks: func(rules mask.Rules) error { return s.checkMasks(op, rules) },
+		CheckMasks: s.asking.check, Room: &op.room.permit,
 	}
 	if p != nil {
+		op.calls = p.source.types.call(cat.Catalog)
 		ask.Operation.Parameters, ask.Operation.ParametersDigest = p.parameters, p.digest
-		ask.ShowParameters = func() string { return showParameters(p.values) }
+		ask.ShowParameters = s.asking.show
 	}
 	ask.Refuse = s.never(st)
 	if hold {
-		ask.Hold = s.hold
+		ask.Hold = s.asking.hold
 	}
 	permit, err := s.grant.Decide(s.holdable(ctx), ask)
 	held := s.holding.watching != nil
@@ -331,13 +341,6 @@ func withoutLiterals(text string) string {
 		}
 	}
 	return text
-}
-
-func digestOf(values []byte) string {
-	sum := sha256.Sum256(values)
-	const name = "sha256:"
-	var text [len(name) + 2*sha256.Size]byte
-	return string(hex.AppendEncode(append(text[:0], name...), sum[:]))
 }
 
 // effects notes what a statement that is about to be forwarded does to the

@@ -4,6 +4,7 @@
 package postgres
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -15,12 +16,19 @@ import (
 // and the statement must still find room in it.
 const maxShownParameters = 2 << 10
 
-// keepParameters keeps the raw parameters of a Bind, or nothing of larger ones.
-func keepParameters(values []byte) string {
+// keepParameters returns the digest of the raw parameters of a Bind, and keeps
+// them, or nothing of larger ones. Both are parts of one string.
+func keepParameters(values []byte) (digest, kept string) {
+	const name = "sha256:"
+	const size = len(name) + 2*sha256.Size
+	sum := sha256.Sum256(values)
 	if len(values) > maxShownParameters {
-		return ""
+		values = nil
 	}
-	return string(values)
+	var room [size + 256]byte
+	text := append(hex.AppendEncode(append(room[:0], name...), sum[:]), values...)
+	both := string(text)
+	return both[:size], both[size:]
 }
 
 // showParameters renders the raw parameters of a Bind for an approver, such as

@@ -62,12 +62,10 @@ func (s *session) requests(ctx context.Context) error {
 
 // throttle stops reading a client that asks much faster than the target answers.
 func (s *session) throttle(ctx context.Context) error {
-	s.mu.Lock()
-	full := len(s.queue)-s.head >= maxQueued
-	s.mu.Unlock()
-	if !full {
+	if !s.crowded {
 		return nil
 	}
+	s.crowded = false
 	return s.idle(ctx)
 }
 
@@ -140,7 +138,7 @@ func (s *session) sync() error {
 	if err := s.poison(); err != nil {
 		return err
 	}
-	s.push(&expected{kind: awaitSync})
+	s.pushSync()
 	s.segment++
 	s.open, s.executed, s.skipping, s.turned = false, false, false, false
 	_, err := s.toTarget.Write(syncMessage)

@@ -43,10 +43,12 @@ func (s *session) unplanned(ctx context.Context, e *expected, op *operation, err
 	return s.breakOff(ctx, e, op, sqlRefusal(refused))
 }
 
+var noColumns columns
+
 // described takes the description of a portal's rows.
 func (s *session) described(e *expected, kind byte, raw []byte) error {
 	if e.keep {
-		cols := &columns{}
+		cols := &noColumns
 		if kind == msgRowDescription {
 			var err error
 			if cols, err = s.columnsOf(raw[headerLength:]); err != nil {
@@ -65,8 +67,7 @@ func (s *session) described(e *expected, kind byte, raw []byte) error {
 }
 
 // row passes a row on, masked where it must be.
-func (s *session) row(ctx context.Context, n int) error {
-	e := s.first()
+func (s *session) row(ctx context.Context, e *expected, n int) error {
 	if e != nil && e.kind == awaitInquiry && (n <= maxScratch || e.inquiry.rows != nil && n <= maxBackendBuffered) {
 		raw, err := s.fromTarget.take(n)
 		if err != nil {

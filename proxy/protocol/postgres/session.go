@@ -64,11 +64,12 @@ type session struct {
 	mu      sync.Mutex
 	queue   []*expected
 	head    int
-	status  byte    // the target's transaction status
-	skipped bool    // the target skips up to the next Sync
-	copyIn  bool    // the target takes copy data
-	ddl     bool    // a change of the catalog is not yet committed
-	reveals reveals // what may be in errors and notices
+	spare   *expected // a Sync that was answered, to be used again
+	status  byte      // the target's transaction status
+	skipped bool      // the target skips up to the next Sync
+	copyIn  bool      // the target takes copy data
+	ddl     bool      // a change of the catalog is not yet committed
+	reveals reveals   // what may be in errors and notices
 	// transaction counts those that have ended.
 	transaction uint64
 	poisoned    bool // the target's transaction is to fail: an answer was broken off
@@ -91,6 +92,8 @@ type session struct {
 	skipping    bool   // the client's messages are skipped up to the next Sync
 	copying     bool   // the client sends copy data
 	copyMessage *expected
+	crowded     bool // as much is owed as may be
+	asking      asking
 	wantColumns bool // where rows come from, or how they read, had to be known for the last operation
 	masks       struct {
 		rules   mask.Rules

@@ -54,8 +54,8 @@ type expected struct {
 	// changes are what the answer settles, by operation for a Query.
 	changes [][]*change
 	portal  *portal
-	// closes is the name of the portal that a Close is for.
-	closes string
+	// name is that of the portal that a Bind makes or a Close is for.
+	name string
 	// internal answers were asked by the proxy and are kept from the client;
 	// keep says that a row description is kept for masking.
 	internal, keep bool
@@ -86,6 +86,8 @@ type prepared struct {
 	pathKey    string
 	generation int
 	gone       bool
+	// types are those of users that Parse has declared parameters as.
+	types declaredTypes
 	// inner says that the text is the PREPARE that holds the statement.
 	inner   bool
 	segment uint64
@@ -113,6 +115,10 @@ type portal struct {
 	// inner is the prepared statement that an EXECUTE led to when this was
 	// bound; nil for every other statement.
 	inner *prepared
+
+	// bind is the Bind that made it, describe the first Describe of it: one piece of
+	// memory with it.
+	bind, describe expected
 
 	// described says that a Describe of it was sent whose answer is kept.
 	described bool
@@ -198,6 +204,24 @@ func (e *expected) forwarded(text string) string {
 func (s *session) push(e *expected) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.owe(e)
+}
+
+// pushSync notes that the end of a segment is owed.
+func (s *session) pushSync() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.spare
+	if e == nil {
+		e = &expected{}
+	}
+	s.spare = nil
+	*e = expected{kind: awaitSync}
+	s.owe(e)
+}
+
+// owe is push with the session's mu held.
+func (s *session) owe(e *expected) bool {
 	if s.skipped && e.kind != awaitSync {
 		return false
 	}
@@ -213,7 +237,11 @@ func (s *session) push(e *expected) bool {
 		s.ddl = s.ddl || op.statement.changesCatalog()
 		s.names.forwarded(op.statement.Statement, s.grant.TargetRole())
 	}
+	if e.kind == awaitBind && !e.internal {
+		s.portals[e.name], s.bound[e.name] = e.portal, e.portal
+	}
 	s.queue = append(s.queue, e)
+	s.crowded = len(s.queue)-s.head >= maxQueued
 	return true
 }
 
@@ -233,6 +261,9 @@ func (s *session) first() *expected {
 // pop takes off the first expected message, which was answered. The session's
 // mu is held.
 func (s *session) pop() {
+	if e := s.queue[s.head]; e.kind == awaitSync {
+		s.spare = e // nobody waits for it by its address
+	}
 	s.queue[s.head] = nil
 	s.head++
 	switch {
