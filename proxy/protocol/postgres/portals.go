@@ -38,7 +38,7 @@ func (s *session) ahead(ctx context.Context, name string, p *portal, raw []byte)
 	if err != nil {
 		return nil, s.refuseText(ctx, "Bind", p.source.text, err)
 	}
-	if !st.CallsWhenPlanned() && !s.changing() {
+	if !st.CallsWhenPlanned() && !s.changing() && !p.source.types.call(cat.Catalog) {
 		return raw, nil
 	}
 	// While the operation is held, the client is watched, which moves what was read.

@@ -18,21 +18,28 @@ func (c *Catalog) IsCheckedOID(oid uint32) bool { return c.checked[oid] }
 func (c *Catalog) HasCheckedTypes() bool { return len(c.checked) > 0 }
 
 // HoldsChecked says whether columns of the relation, or of one that it is made of,
-// have such a type.
-func (c *Catalog) HoldsChecked(oid uint32) bool {
+// have such a type: simple for a domain over a type that is none, nested for others.
+func (c *Catalog) HoldsChecked(oid uint32) (simple, nested bool) {
 	if len(c.checked) == 0 {
-		return false
+		return false, false
 	}
 	for _, member := range c.closures[oid] {
-		if r := c.relations[member]; r != nil {
-			for _, column := range r.Columns {
-				if c.checked[column.Type] {
-					return true
-				}
+		r := c.relations[member]
+		if r == nil {
+			continue
+		}
+		for _, column := range r.Columns {
+			if !c.checked[column.Type] {
+				continue
+			}
+			if base := c.Form(column.Type).Type; base != column.Type && !c.checked[base] {
+				simple = true
+			} else {
+				nested = true
 			}
 		}
 	}
-	return false
+	return simple, nested
 }
 
 // queryChecked begins with the domains themselves. Types depend on those they are

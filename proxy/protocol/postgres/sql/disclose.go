@@ -204,6 +204,10 @@ func (s *Statement) undisclosed() *Error {
 		return refuse(StateInsufficientPrivilege, hint,
 			"function could read masked columns, and columns are masked for you: %q", f.executes[0])
 	}
+	if name, makes := s.makesChecked(); makes {
+		return refuse(StateInsufficientPrivilege, hint,
+			"types of columns call functions that could read masked columns, and columns are masked for you: %q", name)
+	}
 	for _, oid := range f.touched {
 		for _, member := range s.cat.BaseRelations(oid) {
 			r, ok := s.cat.Relation(member)

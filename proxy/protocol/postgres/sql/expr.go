@@ -27,8 +27,11 @@ func (a *analysis) expr(n ast.Node, level *scope) {
 		return
 	case *ast.FuncCall:
 		a.funcCall(n)
+		a.makesValues(n)
 	case *ast.TypeCast:
 		a.cast(n.TypeName)
+	case *ast.TypeName:
+		a.checkedType(n)
 	case *ast.A_Expr:
 		a.operatorExpr(n)
 	case *ast.SubLink:

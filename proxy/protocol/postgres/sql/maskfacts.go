@@ -52,6 +52,7 @@ type maskFacts struct {
 	views    bool     // a view of the session may be read
 	calls    bool     // what is read may call functions of users
 	triggers bool     // what is written has triggers of users
+	converts bool     // a function makes values of the types of others
 	kind     string   // set for kinds that are refused where anything is masked
 	inner    *Statement
 }

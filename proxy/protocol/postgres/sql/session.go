@@ -82,6 +82,7 @@ func (a *analysis) prepare(s *ast.PrepareStmt) {
 	inner := &Statement{Text: a.out.Text, Normalized: a.out.Normalized, cat: a.cat}
 	inner.Effects.ReadOnly = true
 	b := &analysis{conninfo: a.conninfo, cat: a.cat, opt: a.opt, path: a.path, firsts: a.firsts, out: inner, seen: a.seen}
+	b.list(s.Argtypes, nil) // EXECUTE makes values of them
 	if err := b.run(s.Query); err != nil {
 		a.fail(err)
 		return

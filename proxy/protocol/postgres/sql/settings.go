@@ -31,7 +31,10 @@ var heldParameters = map[string]struct {
 }{
 	"standard_conforming_strings": {"string constants would be read differently", isOn},
 	"client_encoding":             {"text would be read differently; only UTF8 is allowed", isUTF8},
-	"session_replication_role":    {"triggers and constraints would not run", func(v string) bool { return strings.EqualFold(v, "origin") }},
+	// As at the session's start: what LOG and DEBUG tell is the server's own affair,
+	// plans, parse trees and the cost of statements among it.
+	"client_min_messages":      {"what the server logs is not shown; notice, warning and error are allowed", isMessageLevel},
+	"session_replication_role": {"triggers and constraints would not run", func(v string) bool { return strings.EqualFold(v, "origin") }},
 }
 
 // variableSet handles SET and RESET.
@@ -116,6 +119,11 @@ func isUTF8(value string) bool {
 		return r
 	}, strings.ToLower(value))
 	return v == "utf8" || v == "unicode"
+}
+
+// isMessageLevel says whether a value of client_min_messages keeps LOG and DEBUG out.
+func isMessageLevel(value string) bool {
+	return slices.Contains([]string{"notice", "warning", "error"}, strings.ToLower(value))
 }
 
 // settingValues are the values of SET as the server would keep them, as far as

@@ -107,3 +107,20 @@ func TestBehindNewViews(t *testing.T) {
 		}
 	}
 }
+
+// TestMessageLevel is checklist 12: as at the session's start, what the server logs
+// of its own doings does not come with the answer.
+func TestMessageLevel(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"SET client_min_messages = notice": true, "SET client_min_messages = 'WARNING'": true, "SET LOCAL client_min_messages TO error": true,
+		"RESET client_min_messages": true, "SET client_min_messages TO DEFAULT": true,
+		"SET client_min_messages = log": false, "SET client_min_messages = debug": false, "SET client_min_messages = debug5": false,
+		"SELECT set_config('client_min_messages', 'debug1', false)": false, "SELECT set_config('client_min_messages', name, false) FROM users": false,
+	} {
+		s, err := one(t, text, options())
+		if passes := err == nil && s.Refusal == nil; passes != want {
+			t.Errorf("%q: passes %v (%v), want %v", text, passes, err, want)
+		}
+	}
+}
