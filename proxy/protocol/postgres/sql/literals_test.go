@@ -4,6 +4,7 @@
 package sql_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -67,24 +68,33 @@ func TestCopyOptionsAreItsOwn(t *testing.T) {
 	t.Parallel()
 	leftovers := append(append([]string{}, honest...), evasions...)
 	leftovers = append(leftovers, awkward...)
+	for _, text := range leftovers { // where the parser gives up, more of it stays behind
+		for i, c := range text {
+			if c == ' ' {
+				leftovers = append(leftovers, text[:i])
+			}
+		}
+	}
+	cat := smallCatalog(t)
 	want := func(text string, binary, csv bool) {
 		t.Helper()
-		all, err := sql.Analyze(text, smallCatalog(t), options())
+		all, err := sql.Analyze(text, cat, options())
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
 		if c := all[0].Effects.Copy; c == nil || c.Binary != binary || c.CSV != csv {
 			t.Fatalf("%q: %+v", text, c)
 		}
-		for _, a := range all[0].Accesses {
-			if a.Resource != "" && !strings.HasPrefix(a.Resource, "public.orders") {
-				t.Fatalf("%q: foreign access %+v", text, a)
-			}
-		}
 	}
 	for _, before := range leftovers {
-		_, _ = sql.Analyze(before, smallCatalog(t), options())
-		_, _ = sql.Analyze("COPY orders TO STDOUT (FORMAT csv)", smallCatalog(t), options())
+		_, _ = sql.Outlines(before)
+		outlines, err := sql.Outlines("COPY (TABLE orders) TO STDOUT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(outlines); got != "[{CopyStmt 0 29 [orders] [] [*] []}]" {
+			t.Fatalf("after %q: %s", before, got)
+		}
 		want("COPY (TABLE orders) TO STDOUT", false, false)
 		want("COPY (SELECT id FROM orders) TO STDOUT", false, false)
 		want("COPY (SELECT id FROM orders) TO STDOUT (FORMAT csv)", false, true)
