@@ -16,7 +16,7 @@ func (r *wireReader) whole(kind byte, offset int) (size int, ok bool) {
 		return 0, false
 	}
 	length := binary.BigEndian.Uint32(rest[1:headerLength])
-	if length < 4 || uint64(length) > uint64(len(rest)-1) {
+	if length < 4 || uint64(length) > uint64(len(rest)-1) { //nolint:gosec // a header is there
 		return 0, false // peek says what is wrong with it, or waits for the rest
 	}
 	return 1 + int(length), true
