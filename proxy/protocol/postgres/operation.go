@@ -7,14 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
-	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 	"github.com/doorward/doorward/proxy/record"
 )
@@ -117,15 +115,6 @@ func (s *session) catalogNow(ctx context.Context) (*loaded, error) {
 		})
 	}
 	return s.database.get(ctx, s.grant)
-}
-
-// forgetCreated forgets what the session has made and the catalog now knows.
-func (s *session) forgetCreated() {
-	if len(s.created) > 0 {
-		clear(s.created)
-		maps.DeleteFunc(s.behind, func(name string, _ []sql.Access) bool { return !strings.HasPrefix(name, catalog.TempSchema+".") })
-		s.generation++
-	}
 }
 
 // analyze says what a text does. The error is a *access.Refusal or the session's end.
@@ -395,12 +384,6 @@ func (s *session) full(st *statement) *access.Refusal {
 		return limitRefusal
 	}
 	return nil
-}
-
-var movedRefusal = &access.Refusal{
-	Reason: access.ReasonProtocol, Code: stateFeatureNotSupported,
-	Message: "names were dropped, renamed or moved inside this transaction, and the proxy cannot tell what a statement means until it ends",
-	Hint:    "Send the statements one by one, in a transaction that BEGIN has begun, at isolation level READ COMMITTED; or COMMIT first.",
 }
 
 var limitRefusal = &access.Refusal{

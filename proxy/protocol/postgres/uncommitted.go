@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -239,4 +240,19 @@ var reboundRefusal = &access.Refusal{
 	Reason: access.ReasonProtocol, Code: stateFeatureNotSupported,
 	Message: "names were dropped, renamed or moved since this portal was bound, so that the proxy cannot tell what it stands for",
 	Hint:    "Bind again after the change.",
+}
+
+// forgetCreated forgets what the session has made and the catalog now knows.
+func (s *session) forgetCreated() {
+	if len(s.created) > 0 {
+		clear(s.created)
+		maps.DeleteFunc(s.behind, func(name string, _ []sql.Access) bool { return !strings.HasPrefix(name, catalog.TempSchema+".") })
+		s.generation++
+	}
+}
+
+var movedRefusal = &access.Refusal{
+	Reason: access.ReasonProtocol, Code: stateFeatureNotSupported,
+	Message: "names were dropped, renamed or moved inside this transaction, and the proxy cannot tell what a statement means until it ends",
+	Hint:    "Send the statements one by one, in a transaction that BEGIN has begun, at isolation level READ COMMITTED; or COMMIT first.",
 }
