@@ -115,7 +115,7 @@ func scan(text string) ([]token, *Error) {
 			return nil, refuse(StateTooComplex, "Send fewer rows in one statement, or load them with COPY.",
 				"statement is made of too many words: at most %d are allowed", maxTokens)
 		}
-		if len(t.Text) > 0 && strings.IndexByte(operatorChars, t.Text[0]) >= 0 && longOperator(text[min(t.Position, len(text)):]) {
+		if t.Text != "" && strings.IndexByte(operatorChars, t.Text[0]) >= 0 && longOperator(text[min(t.Position, len(text)):]) {
 			return nil, refuse(StateTooComplex, "Put spaces between operators.", "operator too long: at most %d characters in a row are allowed", maxOperator)
 		}
 		if strings.HasPrefix(t.Text, "$") && t.Type != parser.PARAM {
