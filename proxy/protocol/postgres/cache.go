@@ -17,7 +17,7 @@ import (
 // Bounds of the cache of analyses that the sessions of a listener share.
 const (
 	cachedStatements = 4096
-	cachedBytes      = 16 << 20
+	cachedBytes      = 64 << 20
 )
 
 // statement is one analysed statement with its recorded form. Immutable and
@@ -150,23 +150,45 @@ func (c *cache) get(key cacheKey) ([]*statement, bool) {
 	return entry.statements, true
 }
 
-// entryCost is about what an analysis takes besides its text, in bytes.
-const entryCost = 1 << 10
+// What an analysis takes besides its text, in bytes: of each statement, and of each
+// word, whose part of the parse tree was measured to be at most this.
+const (
+	entryCost = 1 << 10
+	wordCost  = 200
+)
 
 func (c *cache) put(key cacheKey, statements []*statement) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.index[key]; ok {
-		return
+	size := cost(key.text, len(statements))
+	if _, ok := c.index[key]; ok || size > c.bytes/4 {
+		return // one that large would push out many that are used
 	}
 	c.index[key] = c.order.PushFront(&cached{key: key, statements: statements})
-	c.size += cost(key)
+	c.size += size
 	for len(c.index) > c.entries || c.size > c.bytes {
 		last := c.order.Back()
 		old, _ := c.order.Remove(last).(*cached)
 		delete(c.index, old.key)
-		c.size -= cost(old.key)
+		c.size -= cost(old.key.text, len(old.statements))
 	}
 }
 
-func cost(key cacheKey) int { return 3*len(key.text) + entryCost }
+// cost is about what an entry holds, rather more than less.
+func cost(text string, statements int) int {
+	return 3*len(text) + wordCost*words(text) + entryCost*(1+statements)
+}
+
+// words counts the words and signs of a text, those within constants too.
+func words(text string) (n int) {
+	inside := false
+	for i := range len(text) {
+		c := text[i]
+		letter := c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c >= 0x80
+		if letter && !inside || !letter && c > ' ' {
+			n++
+		}
+		inside = letter
+	}
+	return n
+}

@@ -181,12 +181,16 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Errorf("%q is kept: %v", text, ok)
 		}
 	}
-	small := newCache(100, 10_000)
+	small := newCache(100, 40_000)
 	for i := range 100 {
 		small.put(cacheKey{text: strings.Repeat("x", 1000+i)}, nil)
 	}
-	if small.size > 10_000 || len(small.index) != small.order.Len() {
+	small.put(cacheKey{text: strings.Repeat("1,", 1000)}, nil)
+	if small.size > 40_000 || len(small.index) != small.order.Len() || len(small.index) < 5 {
 		t.Errorf("size %d, %d entries", small.size, len(small.index))
+	}
+	if got := words("SELECT 'a b', x_1<=$2"); got != 11 {
+		t.Errorf("%d words", got)
 	}
 }
 
