@@ -57,7 +57,7 @@ func (l *lineage) writes(deed catalog.Deed, t target, i *item, names []string) {
 // throughView says which columns of the relations behind a view are written, as
 // far as they are masked: of the others it is only known whether there are any.
 func (l *lineage) throughView(i *item, all bool, named map[string]bool) func(*catalog.Relation, catalog.Column) bool {
-	sources, clear := map[MaskSource]bool{}, false
+	sources, others := map[MaskSource]bool{}, false
 	for _, c := range i.columns {
 		if !all && !named[c.name] && !c.hole {
 			continue
@@ -65,14 +65,14 @@ func (l *lineage) throughView(i *item, all bool, named map[string]bool) func(*ca
 		if c.on() {
 			sources[c.source.MaskSource] = true
 		} else {
-			clear = true
+			others = true
 		}
 	}
 	return func(r *catalog.Relation, c catalog.Column) bool {
 		if mask := l.maskOf(r, c); mask.on() {
 			return sources[mask.source.MaskSource]
 		}
-		return clear
+		return others
 	}
 }
 

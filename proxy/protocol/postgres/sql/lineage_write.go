@@ -210,6 +210,7 @@ func (l *lineage) mergeWrites(w *ast.MergeWhenClause, t target, i *item) {
 		l.writes(catalog.Update, t, i, assignedNames(list))
 	case ast.CMD_DELETE:
 		l.writes(catalog.Delete, t, i, nil)
+	default: // writes nothing
 	}
 }
 

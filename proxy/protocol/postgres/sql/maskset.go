@@ -155,8 +155,10 @@ func (s *MaskSet) addNear() {
 	for oid := range s.columns {
 		visit(oid)
 	}
-	for i := 0; i < len(queue); i++ {
-		for _, key := range s.cat.ForeignKeys(queue[i]) {
+	for len(queue) > 0 {
+		next := queue[0]
+		queue = queue[1:]
+		for _, key := range s.cat.ForeignKeys(next) {
 			visit(key.From)
 			visit(key.To)
 		}
