@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -25,7 +26,8 @@ type Ask struct {
 	// never be forwarded. It is recorded like any other refusal.
 	Refuse *Refusal
 	// CheckMasks is asked whether the answer can be masked soundly under the
-	// rules in force; an error is a refusal. Required: a protocol that cannot
+	// rules in force; an error is a refusal, a *Refusal one in the protocol's own
+	// words. Required: a protocol that cannot
 	// mask answers with an error unless the rules are empty.
 	CheckMasks func(mask.Rules) error
 	// Hidden says that the recorded form of the operation leaves out what an
@@ -192,7 +194,11 @@ func (g *Grant) evaluate(ctx context.Context, st *state, permit *Permit, ask *As
 		return none, &Refusal{Reason: ReasonMasked, Message: "the protocol cannot say whether the answer can be masked"}
 	}
 	if err := ask.CheckMasks(permit.masks.rules); err != nil {
-		return none, &Refusal{Reason: ReasonMasked, Message: err.Error(), Hint: "Leave the masked fields out of the statement, or select them as plain columns."}
+		refusal := &Refusal{}
+		if !errors.As(err, &refusal) {
+			refusal = &Refusal{Reason: ReasonMasked, Message: err.Error(), Hint: "Leave the masked fields out of the statement, or select them as plain columns."}
+		}
+		return none, refusal
 	}
 	return decision, nil
 }

@@ -191,7 +191,7 @@ func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate
 		Schema:     snapshot.Schema,
 		Connection: snapshot.Connection{Namespace: namespace, Name: connection, UID: "uid-shop-db", Generation: 1},
 		Revision:   1, Time: time.Now(), Protocol: postgres.Name,
-		Targets: []snapshot.Target{{Host: c.Target.Host, Port: int32(c.Target.Port)}}, //nolint:gosec // a port
+		Targets: []snapshot.Target{{Host: c.Target.Host, Port: int32(c.Target.Port)}},
 		TLS:     snapshot.TLS{Mode: "VerifyFull", CA: string(c.Target.CAPEM)},
 		Options: options, MaxStalenessSeconds: 3600,
 		IdentityProviders: []snapshot.IdentityProvider{{Name: provider, Type: "OIDC"}},
@@ -211,7 +211,8 @@ func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate
 	if err != nil {
 		return nil, nil, err
 	}
-	return gate, s, gate.Apply(ctx, s)
+	err = gate.Apply(ctx, s)
+	return gate, s, err
 }
 
 // everything allows all of the vocabulary, and what is unknown by name.

@@ -4,6 +4,7 @@
 package postgres_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +179,11 @@ func TestMaskedReports(t *testing.T) {
 			}
 		})
 	}
+	// A caller may not set it; a default of the target's may.
+	if _, err := direct.Exec(deadline(t), "ALTER DATABASE shop SET client_min_messages = debug5"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = direct.Exec(context.Background(), "ALTER DATABASE shop RESET client_min_messages") })
 	c := enter(t, r, s)
 	c.send(query("SET client_min_messages = debug5"), query("SET debug_print_plan = on"), query("SELECT email FROM public.customers WHERE id = 1"), query("SELECT name FROM public.customers WHERE id = 1"))
 	for _, m := range c.until(4) {

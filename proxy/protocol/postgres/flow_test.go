@@ -48,9 +48,9 @@ func TestBatch(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			size, count, bytes := r.batch(msgDataRow, n)
-			if size != c.size || count != c.count || bytes != c.bytes {
-				t.Errorf("batch = %d, %d, %d, want %d, %d, %d: %s", size, count, bytes, c.size, c.count, c.bytes, c.reason)
+			size, count, content := r.batch(msgDataRow, n)
+			if size != c.size || count != c.count || content != c.bytes {
+				t.Errorf("batch = %d, %d, %d, want %d, %d, %d: %s", size, count, content, c.size, c.count, c.bytes, c.reason)
 			}
 		})
 	}

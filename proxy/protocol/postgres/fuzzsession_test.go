@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -89,10 +90,19 @@ func script(data []byte) (messages []pgproto3.FrontendMessage, cuts []int) {
 // does not, and the session comes to its end.
 func FuzzSession(f *testing.F) {
 	for _, seed := range [][]byte{
-		{}, {0, 0, 0, 7}, {2, 0, 0, 4, 0, 0, 6, 0, 0, 10, 0}, {2, 1, 1, 4, 1, 1, 6, 1, 2, 6, 1, 0, 10, 0, 9, 1},
-		{0, 4, 2, 1, 3, 4, 1, 0, 6, 0, 0, 10, 0, 0, 6}, {0, 9, 12, 0, 12, 1}, {2, 0, 9, 4, 0, 0, 6, 0, 0, 12, 0, 12, 2, 10, 0},
-		{0, 22, 2, 0, 22, 4, 0, 0, 6, 0, 0}, {1, 0, 22}, {2, 1, 0, 10, 0, 0, 15, 0, 16}, {0, 4, 0, 13, 0, 14, 0, 11, 0, 12, 0, 5},
-		{13, 1, 13, 2, 13, 3, 2, 2, 2, 4, 6, 0, 8, 0, 6, 0, 0, 11, 0, 10, 0}, {2, 0, 0, 2, 0, 7, 4, 0, 0, 6, 0, 0, 3, 0, 19, 6, 0, 0, 10, 0},
+		{},
+		{0, 0, 0, 7},
+		{2, 0, 0, 4, 0, 0, 6, 0, 0, 10, 0},
+		{2, 1, 1, 4, 1, 1, 6, 1, 2, 6, 1, 0, 10, 0, 9, 1},
+		{0, 4, 2, 1, 3, 4, 1, 0, 6, 0, 0, 10, 0, 0, 6},
+		{0, 9, 12, 0, 12, 1},
+		{2, 0, 9, 4, 0, 0, 6, 0, 0, 12, 0, 12, 2, 10, 0},
+		{0, 22, 2, 0, 22, 4, 0, 0, 6, 0, 0},
+		{1, 0, 22},
+		{2, 1, 0, 10, 0, 0, 15, 0, 16},
+		{0, 4, 0, 13, 0, 14, 0, 11, 0, 12, 0, 5},
+		{13, 1, 13, 2, 13, 3, 2, 2, 2, 4, 6, 0, 8, 0, 6, 0, 0, 11, 0, 10, 0},
+		{2, 0, 0, 2, 0, 7, 4, 0, 0, 6, 0, 0, 3, 0, 19, 6, 0, 0, 10, 0},
 	} {
 		f.Add(seed)
 	}
@@ -137,7 +147,8 @@ func FuzzSession(f *testing.F) {
 			}
 		}()
 		_, err := io.Copy(io.Discard, c.conn)
-		if timeout, is := err.(net.Error); is && timeout.Timeout() {
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
 			t.Errorf("the session does not end: %+v", messages)
 		}
 		_ = c.conn.Close()

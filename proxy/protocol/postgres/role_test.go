@@ -111,11 +111,13 @@ func TestTargetRole(t *testing.T) {
 			"", []pgproto3.FrontendMessage{query("PREPARE l AS SELECT public.leave()"), query("EXECUTE l; " + secret)}, "done PREPARE, ready I, ERROR 0A000, ready I",
 		},
 		"a cursor that leaves it": {
-			"FETCH runs it", []pgproto3.FrontendMessage{query("BEGIN"), query("DECLARE c CURSOR FOR SELECT public.leave()"), query(who), query("FETCH c"), query(secret)},
+			"FETCH runs it",
+			[]pgproto3.FrontendMessage{query("BEGIN"), query("DECLARE c CURSOR FOR SELECT public.leave()"), query(who), query("FETCH c"), query(secret)},
 			"done BEGIN, ready T, done DECLARE CURSOR, ready T, row " + reader + ", done SELECT 1, ready T, row none, done FETCH 1, ready T, FATAL 42501, end",
 		},
 		"a cursor that leaves it, in one text": {
-			"", []pgproto3.FrontendMessage{query("BEGIN"), query("DECLARE c CURSOR FOR SELECT public.leave()"), query("FETCH c; " + secret)},
+			"",
+			[]pgproto3.FrontendMessage{query("BEGIN"), query("DECLARE c CURSOR FOR SELECT public.leave()"), query("FETCH c; " + secret)},
 			"done BEGIN, ready T, done DECLARE CURSOR, ready T, ERROR 0A000, ready E",
 		},
 		"a trigger that leaves it": {

@@ -109,8 +109,10 @@ func masks(derived, predicates string) []policy.Mask {
 		return out
 	}
 	all := []policy.Mask{
-		{Name: "addresses", Fields: append(customers("email", "second", "code"), "public.people.email", `public.Odd "name.E-mail`, "public.big.secret"),
-			Method: policy.Method{Type: policy.Redact}},
+		{
+			Name: "addresses", Fields: append(customers("email", "second", "code"), "public.people.email", `public.Odd "name.E-mail`, "public.big.secret"),
+			Method: policy.Method{Type: policy.Redact},
+		},
 		{Name: "cards", Fields: customers("card"), Method: policy.Method{Type: policy.KeepLast, KeepLast: 4}},
 		{Name: "phones", Fields: customers("phone"), Method: policy.Method{Type: policy.Null}},
 		{Name: "others", Fields: append(customers("salary", "score", "balance", "born", "seen", "token", "ip", "profile", "raw", "doc", "tags", "picture", "active", "tier"),

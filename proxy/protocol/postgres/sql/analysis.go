@@ -94,7 +94,7 @@ func (a *analysis) leave() { a.depth-- }
 func (a *analysis) finish() {
 	s := a.out
 	if a.cat.HasHiddenCalls() {
-		s.Effects.ReadOnly, a.facts.calls = false, true
+		s.Effects.ReadOnly, s.Effects.RunsCode, a.facts.calls = false, true, true
 	}
 	if len(a.accesses) == 0 {
 		a.accesses = []Access{{Action: ActionEvaluate}}

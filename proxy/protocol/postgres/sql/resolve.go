@@ -124,7 +124,7 @@ func (a *analysis) touch(t target) {
 		a.out.Effects.ReadOnly, a.facts.calls = false, true
 	}
 	if t.rel != nil && a.cat.HasCode(t.rel.OID) {
-		a.out.Effects.ReadOnly, a.facts.calls = false, true
+		a.out.Effects.ReadOnly, a.facts.calls, a.out.Effects.RunsCode = false, true, true
 	}
 	if t.rel == nil || slices.Contains(a.facts.touched, t.rel.OID) {
 		return
@@ -156,6 +156,7 @@ func (a *analysis) readOnly(oid uint32) {
 	for _, member := range a.cat.BaseRelations(oid) {
 		if r, ok := a.cat.Relation(member); ok && (r.Kind == catalog.KindForeignTable || r.RowSecurity) {
 			a.out.Effects.ReadOnly, a.facts.calls = false, true
+			a.out.Effects.RunsCode = a.out.Effects.RunsCode || r.RowSecurity // what its policies call is not looked up
 		}
 	}
 	for _, f := range a.cat.RuleFunctions(oid) {
