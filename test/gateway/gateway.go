@@ -85,7 +85,7 @@ func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
 		c.Role, c.Password = pgtest.Superuser, c.Target.Password
 	}
 	if c.Log == nil {
-		c.Log = forgetful{}
+		c.Log = Forgetful{}
 	}
 	g := &Gateway{Host: proc.Loopback, served: make(chan struct{})}
 	if g.dir, err = os.MkdirTemp("", "doorward-gateway-"); err != nil {
@@ -255,15 +255,15 @@ func (nobody) Ask(context.Context, access.Question) (access.Pending, error) {
 	return nil, errors.New("nobody approves anything here")
 }
 
-// forgetful keeps no record.
-type forgetful struct{}
+// Forgetful is a log that keeps no record, and encodes none.
+type Forgetful struct{}
 
-func (forgetful) Append(context.Context, record.Event) (record.Position, error) {
+func (Forgetful) Append(context.Context, record.Event) (record.Position, error) {
 	return record.Position{}, nil
 }
 
-func (f forgetful) Begin(context.Context, record.Event) (record.Pending, error) { return f, nil }
+func (f Forgetful) Begin(context.Context, record.Event) (record.Pending, error) { return f, nil }
 
-func (forgetful) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
+func (Forgetful) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
 
-func (forgetful) AppendLater(record.Event) error { return nil }
+func (Forgetful) AppendLater(record.Event) error { return nil }

@@ -205,20 +205,25 @@ func TestSearchPath(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := enter(t, r, s)
-			ready := 0
-			for _, m := range tc.send {
-				switch m.(type) {
-				case *pgproto3.Sync, *pgproto3.Query:
-					ready++
-				}
-			}
-			// All at once: what follows a change is there before its outcome.
-			c.send(tc.send...)
-			if diff := cmp.Diff(tc.want, results(c.until(ready))); diff != "" {
+			if diff := cmp.Diff(tc.want, exchange(c, tc.send)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}
+}
+
+// exchange sends messages all at once, so that what follows a change is there
+// before its outcome, and returns what came of them.
+func exchange(c *raw, messages []pgproto3.FrontendMessage) string {
+	ready := 0
+	for _, m := range messages {
+		switch m.(type) {
+		case *pgproto3.Sync, *pgproto3.Query:
+			ready++
+		}
+	}
+	c.send(messages...)
+	return results(c.until(ready))
 }
 
 // TestApplicationName: clients may set what the proxy holds, and nothing comes of it.

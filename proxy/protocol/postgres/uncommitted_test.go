@@ -163,15 +163,7 @@ func TestMovedNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := enter(t, r, s)
-			ready := 0
-			for _, m := range tc.send {
-				switch m.(type) {
-				case *pgproto3.Sync, *pgproto3.Query:
-					ready++
-				}
-			}
-			c.send(tc.send...)
-			if diff := cmp.Diff(tc.want, results(c.until(ready))); diff != "" {
+			if diff := cmp.Diff(tc.want, exchange(c, tc.send)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			if decisions := r.Log.OfType(record.OperationDecided); name == "temporary" {

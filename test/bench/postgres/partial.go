@@ -26,6 +26,7 @@ import (
 	"github.com/doorward/doorward/proxy/server"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
+	"github.com/doorward/doorward/test/gateway"
 )
 
 // forgetful is a log that encodes records and keeps none: what is left of the
@@ -54,19 +55,6 @@ func (forgetful) AppendLater(event record.Event) error {
 	bodies.Put(body)
 	return nil
 }
-
-// nothing is a log that does not even encode: what is left is the protocol.
-type nothing struct{}
-
-func (nothing) Append(context.Context, record.Event) (record.Position, error) {
-	return record.Position{}, nil
-}
-
-func (n nothing) Begin(context.Context, record.Event) (record.Pending, error) { return n, nil }
-
-func (nothing) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
-
-func (nothing) AppendLater(record.Event) error { return nil }
 
 // What a partial proxy does with records.
 const (
@@ -109,7 +97,7 @@ func servePartial(ctx context.Context, specPath string) (err error) {
 	var log record.Log
 	switch spec.Log {
 	case logNothing:
-		log = nothing{}
+		log = gateway.Forgetful{} // what is left is the protocol
 	case logSpool:
 		opened, openErr := spool.Open(ctx, spool.Options{Dir: spec.Spool})
 		if openErr != nil {
