@@ -258,12 +258,16 @@ func (nobody) Ask(context.Context, access.Question) (access.Pending, error) {
 // Forgetful is a log that keeps no record, and encodes none.
 type Forgetful struct{}
 
+// Append keeps nothing.
 func (Forgetful) Append(context.Context, record.Event) (record.Position, error) {
 	return record.Position{}, nil
 }
 
+// Begin keeps nothing.
 func (f Forgetful) Begin(context.Context, record.Event) (record.Pending, error) { return f, nil }
 
+// Wait waits for nothing.
 func (Forgetful) Wait(context.Context) (record.Position, error) { return record.Position{}, nil }
 
+// AppendLater keeps nothing.
 func (Forgetful) AppendLater(record.Event) error { return nil }
