@@ -116,6 +116,9 @@ func newRecorded(o *record.OperationDocument) *recorded {
 		text = text[i+len(" -- run by: "):]
 	}
 	r := &recorded{text: bare(text), cut: o.Truncated > 0}
+	if o.Kind == "SET" && strings.Contains(strings.ToLower(o.Statement), "application_name") {
+		r.text = "SETapplication_nameTODEFAULT" // the form in which it goes to the target
+	}
 	if o.Kind == "COPY" {
 		// Normalizing folds names and keywords and puts $n for constants.
 		r.whole = regexp.MustCompile(`(?is)^` + constant.ReplaceAllString(regexp.QuoteMeta(unquoted(r.text)), `.*`) + `$`)

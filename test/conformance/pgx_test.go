@@ -186,7 +186,7 @@ type person struct {
 // them in any byte that came.
 func TestPgxMasks(t *testing.T) {
 	text := func(s string) pgtype.Text { return pgtype.Text{String: s, Valid: true} }
-	want := person{ID: 3, Name: "Person 3", Email: text("[masked]"), Card: text("***************2003"), Phone: text("[masked]")}
+	want := person{ID: 3, Name: "Person 3", Email: text("[masked]"), Card: text("***************2003"), Phone: text("[masked]"), Notes: []byte(`"[masked]"`)}
 	for name, mode := range modes {
 		for format, code := range map[string]int16{"Text": pgtype.TextFormatCode, "Binary": pgtype.BinaryFormatCode} {
 			if name == "Simple" && format == "Binary" {
