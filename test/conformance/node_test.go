@@ -150,7 +150,7 @@ func TestNodePostgresRefusals(t *testing.T) {
 }
 
 // TestNodePostgresMasks: masked in text, in binary, prepared and by cursor. What
-// is no text comes as null.
+// is no text comes as null, but for JSON, which has strings.
 func TestNodePostgresMasks(t *testing.T) {
 	t.Parallel()
 	c := newCaller(t, "developers")
@@ -158,12 +158,15 @@ func TestNodePostgresMasks(t *testing.T) {
 	if err := json.Unmarshal(c.node("masks"), &got); err != nil {
 		t.Fatal(err)
 	}
-	person := []map[string]any{{
-		"id": 3.0, "name": "Person 3", "email": "[masked]", "card": "***************2003", "phone": "[masked]",
-		"born": nil, "salary": nil, "visits": nil, "token": nil, "secret": nil, "notes": nil, "tags": nil, "seen": nil,
-	}}
+	person := func(notes string) []map[string]any {
+		return []map[string]any{{
+			"id": 3.0, "name": "Person 3", "email": "[masked]", "card": "***************2003", "phone": "[masked]",
+			"born": nil, "salary": nil, "visits": nil, "token": nil, "secret": nil, "notes": notes, "tags": nil, "seen": nil,
+		}}
+	}
 	want := map[string][]map[string]any{
-		"text": person, "prepared": person, "binary": person,
+		// node-postgres reads no binary jsonb: it shows its version and its text.
+		"text": person("[masked]"), "prepared": person("[masked]"), "binary": person("\x01\"[masked]\""),
 		"cursor": {{"email": "[masked]", "card": "***************2001", "phone": "[masked]"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
