@@ -25,10 +25,10 @@ var story = []step{
 	},
 	{
 		title:   "... also when she tries to get round it",
-		command: `psql -w "$PSQL_SHOP" -c "SELECT substr(email, 1, 9) FROM customers" -c "SELECT row_to_json(c) FROM customers c" -c "COPY customers TO STDOUT"`,
+		command: `psql -w "$PSQL_SHOP" -c "SELECT substr(email, 1, 9) FROM customers" -c "SELECT row_to_json(c) FROM customers c" -c "COPY (SELECT id, email FROM customers WHERE id < 3) TO STDOUT" -c "SELECT count(*) FROM customers WHERE email LIKE 'g%'"`,
 		as:      "alice analysts",
 		exit:    1,
-		expect:  []string{`(?s)ERROR:.*ERROR:.*ERROR:`},
+		expect:  []string{`(?s)ERROR:.*ERROR:.*1\t\[masked\].*ERROR:`},
 		refuse:  []string{`@example`, `4111`, `customer1`},
 	},
 	{
