@@ -69,6 +69,8 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 test: install-deps $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
+	@# Allocations cannot be counted under the race detector: pools forget there.
+	@$(if $(filter ./...,$(PACKAGES)),$(GO) test -run Allocates ./proxy/mask/... ./proxy/protocol/postgres)
 
 .PHONY: conformance
 conformance: install-deps ## Run stock clients through the proxy.

@@ -6,18 +6,13 @@ package publish
 import (
 	"context"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
@@ -41,28 +36,11 @@ func (MaskKeys) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("[re
 // there and cannot be read is an error and never replaced: with another, masked
 // values could not be compared any more with those that were given out.
 func LoadMaskKeys(ctx context.Context, c client.Client, namespace string) (*MaskKeys, error) {
-	var found corev1.Secret
-	name := types.NamespacedName{Namespace: namespace, Name: MaskKeySecretName}
-	err := c.Get(ctx, name, &found)
-	if apierrors.IsNotFound(err) {
-		made := make([]byte, snapshot.MaskKeySize)
-		_, _ = rand.Read(made) // never fails on supported platforms (Go 1.24)
-		found = corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{
-				Name: MaskKeySecretName, Namespace: namespace,
-				Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
-			},
-			Data: map[string][]byte{maskSecret: made},
-		}
-		err = c.Create(ctx, &found)
-		if apierrors.IsAlreadyExists(err) { // another manager was first
-			err = c.Get(ctx, name, &found)
-		}
-	}
+	found, err := madeOnce(ctx, c, types.NamespacedName{Namespace: namespace, Name: MaskKeySecretName}, maskSecret, snapshot.MaskKeySize)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the secret of masks: %w", err)
 	}
-	secret, err := snapshot.NewMaskKey(found.Data[maskSecret])
+	secret, err := snapshot.NewMaskKey(found)
 	if err != nil {
 		return nil, errors.New("cannot read the secret of masks: Secret " + namespace + "/" + MaskKeySecretName +
 			" does not hold it: restore it, or delete it and have masked values change")

@@ -217,14 +217,14 @@ func (s *Sessions) flush(ctx context.Context, which urgency) {
 	now := time.Now()
 	s.mu.Lock()
 	behind := s.behind
-	var todo []*projection
+	var writing []*projection
 	for _, p := range s.sessions {
 		if p.dirty && (p.urgent || which == whole || which == due && p.due(now)) {
-			todo = append(todo, p)
+			writing = append(writing, p)
 		}
 	}
 	// Sessions that began or ended come first.
-	slices.SortFunc(todo, func(a, b *projection) int {
+	slices.SortFunc(writing, func(a, b *projection) int {
 		if a.urgent != b.urgent {
 			if a.urgent {
 				return -1
@@ -237,7 +237,7 @@ func (s *Sessions) flush(ctx context.Context, which urgency) {
 	if !behind {
 		return
 	}
-	for _, p := range todo {
+	for _, p := range writing {
 		err := s.write(ctx, p)
 		if err == nil {
 			continue

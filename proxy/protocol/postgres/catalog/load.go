@@ -99,8 +99,8 @@ func load(ctx context.Context, q Querier) (*Catalog, error) {
 	return b.build(), nil
 }
 
-// views reads the definitions of views. Where they cannot be had for now the
-// catalog is without them: what such a view shows is then unknown.
+// views reads the definitions of views. Where others hold locks on
+// them the catalog is without them: what such a view shows is then unknown.
 func views(ctx context.Context, q Querier, b *builder) error {
 	for _, text := range []string{querySavepoint, queryPatience} {
 		if _, err := q.Query(ctx, text); err != nil {

@@ -64,7 +64,7 @@ func TestChecklist11StatementCount(t *testing.T) {
 func TestStockClientQueries(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("psql"); err != nil {
-		t.Skip("psql is not installed (postgresql-client)")
+		t.Fatal("psql is not installed: apt-get install postgresql-client")
 	}
 	shopCatalog(t)
 	dsn, _ := server()
