@@ -89,6 +89,20 @@ func (r Rules) AppendContent(dst []byte, k Kind, binary bool, value []byte) (out
 	return out, 1, null
 }
 
+// appendBinaryText writes an integer, a number or an address in binary format as
+// people do.
+func appendBinaryText(dst []byte, k Kind, value []byte) ([]byte, bool) {
+	switch k {
+	case Numeric:
+		return appendNumericText(dst, value)
+	case Inet:
+		return appendInetText(dst, value)
+	default:
+		n, ok := decodeInt(k, true, value)
+		return strconv.AppendInt(dst, n, 10), ok
+	}
+}
+
 // findAny looks into a value that is no text, in the form that people write.
 func findAny(set *detect.Set, k Kind, binary bool, value []byte) (rule int, found bool) {
 	switch {
@@ -103,28 +117,11 @@ func findAny(set *detect.Set, k Kind, binary bool, value []byte) (rule int, foun
 			return set.Find(value)
 		}
 		return set.Find(s.text[:n])
-	case binary && k.width() > 0:
-		n, ok := decodeInt(k, true, value)
-		if !ok {
-			return 0, false
-		}
-		s := findPool.Get().(*findScratch) //nolint:forcetypeassert,errcheck // the pool's own New
-		defer s.give()
-		s.text = strconv.AppendInt(s.text[:0], n, 10)
-		return set.Find(s.text)
-	case binary && k == Numeric:
+	case binary && (k.width() > 0 || k == Numeric || k == Inet):
 		s := findPool.Get().(*findScratch) //nolint:forcetypeassert,errcheck // the pool's own New
 		defer s.give()
 		var ok bool
-		if s.text, ok = appendNumericText(s.text[:0], value); !ok {
-			return 0, false
-		}
-		return set.Find(s.text)
-	case binary && k == Inet:
-		s := findPool.Get().(*findScratch) //nolint:forcetypeassert,errcheck // the pool's own New
-		defer s.give()
-		var ok bool
-		if s.text, ok = appendInetText(s.text[:0], value); !ok {
+		if s.text, ok = appendBinaryText(s.text[:0], k, value); !ok {
 			return 0, false
 		}
 		return set.Find(s.text)
