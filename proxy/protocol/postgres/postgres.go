@@ -45,6 +45,7 @@ func (postgres) Vocabulary() policy.Vocabulary {
 		Resource: "schema.relation, or kind:name for other objects",
 		Field:    "schema.relation.column",
 		Role:     "a role that the credential's user is a member of",
+		Row:      "a row of a result, of COPY TO STDOUT and of FETCH",
 	}
 	for _, a := range sql.Actions {
 		v.Actions = append(v.Actions, policy.Term{Name: a.Name, Doc: a.Description + " Resource: " + a.Resource + "."})

@@ -75,3 +75,12 @@ func (s *kitSession) Ended(ctx context.Context) string {
 }
 
 func (s *kitSession) Close() error { return s.conn.Conn().Close() }
+
+// TestDuties: policies may limit rows and name a role, since the protocol counts
+// the ones and takes the other; what it does not say, no policy may ask for.
+func TestDuties(t *testing.T) {
+	v := postgres.New().Vocabulary()
+	if v.Row == "" || v.Role == "" {
+		t.Errorf("Row = %q, Role = %q, want both", v.Row, v.Role)
+	}
+}
