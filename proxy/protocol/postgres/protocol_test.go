@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/doorward/doorward/proxy/protocol/postgres"
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 )
 
