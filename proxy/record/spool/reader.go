@@ -100,7 +100,6 @@ func (r *Reader) read(count, size int) ([]record.Record, error) {
 		return records, nil
 	}
 	next := r.place.next.Load()
-	defer func() { r.place.next.Store(next) }()
 	durable := r.log.durable.Load()
 	if err := r.seek(next); err != nil {
 		return nil, err
@@ -120,15 +119,18 @@ func (r *Reader) read(count, size int) ([]record.Record, error) {
 		rest := buffer[:n]
 		for r.at < durable && len(records) < count {
 			payload, _, err := openFrame(rest)
-			if errors.Is(err, errShort) {
-				break
-			}
-			if err != nil {
-				return nil, corrupt(r.file.Name(), r.offset, fmt.Sprintf("record %d: %v", r.at, err))
+			if errors.Is(err, errShort) || len(rest) < frameHeader {
+				break // a header that is cut may look like the end
 			}
 			want := record.Position{LogID: r.log.identity.id, Index: r.at}
-			if !r.begins(payload) {
-				return nil, corrupt(r.file.Name(), r.offset, "not record "+want.ID())
+			if err == nil && !r.begins(payload) {
+				err = errors.New("not record " + want.ID())
+			}
+			if err != nil {
+				if len(records) > 0 {
+					break // first those before it: the next call comes here again
+				}
+				return nil, corrupt(r.file.Name(), r.offset, fmt.Sprintf("record %d: %v", r.at, err))
 			}
 			if r.at >= next {
 				records = append(records, record.Record{Position: want, JSON: payload})
@@ -140,6 +142,8 @@ func (r *Reader) read(count, size int) ([]record.Record, error) {
 		}
 		switch {
 		case len(records) > 0:
+			// Only what is returned is passed.
+			r.place.next.Store(next)
 			return records, nil
 		case n < len(buffer) && len(rest) == n && r.at < durable:
 			return nil, corrupt(r.file.Name(), r.offset, fmt.Sprintf("ends before record %d", r.at))

@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,5 +91,133 @@ func TestFeedContinues(t *testing.T) {
 	}
 	if _, err := l.NewFeed("c"); err == nil {
 		t.Error("a sink that is not named got a feed")
+	}
+}
+
+// cutEvent is one whose record's length is a multiple of 256, so that the first
+// byte of its frame is zero, as where nothing was written.
+func cutEvent(t *testing.T, l *Log) record.Event {
+	t.Helper()
+	e := record.Event{Type: record.ProxyStart, Time: time.Unix(0, 0).UTC()}
+	l.mu.Lock()
+	size := record.HeadSize(l.prefix, l.next) + len(record.AppendBody(nil, &e))
+	l.mu.Unlock()
+	const empty = len(`,"reason":""`)
+	e.Reason = strings.Repeat("a", 256-(size+empty)%256)
+	return e
+}
+
+// TestReaderBuffersEndAnywhere: where a read from disk ends changes nothing of
+// what is read, also within a header that looks like the end so far.
+func TestReaderBuffersEndAnywhere(t *testing.T) {
+	options := Options{Dir: t.TempDir(), quiet: true}
+	l := mustOpen(t, options)
+	const count = 30
+	for range count {
+		mustAppend(t, l, cutEvent(t, l))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, options)
+	zeros := 0
+	for r, err := range Records(options.Dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.JSON)%256 == 0 {
+			zeros++
+		}
+	}
+	if zeros < count {
+		t.Fatalf("%d records have a length that is a multiple of 256, want %d", zeros, count)
+	}
+	for size := 4 << 10; size < 5<<10; size++ {
+		r, err := l.NewReader(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want := int64(0); want < count; {
+			records, err := r.Next(t.Context(), count, size)
+			if err != nil || records[0].Position.Index != want {
+				t.Fatalf("with a buffer of %d bytes: %d records, %v, want those from %d on", size, len(records), err, want)
+			}
+			want += int64(len(records))
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestReaderPassesNothingOver: what cannot be read at the moment is read when it
+// can, and so is all before and after it (checklist 43).
+func TestReaderPassesNothingOver(t *testing.T) {
+	options := Options{Dir: t.TempDir(), quiet: true}
+	l := mustOpen(t, options)
+	for range 20 {
+		mustAppend(t, l, record.Event{Type: record.ProxyStart})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, options)
+	path := segmentPath(options.Dir, 0)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for range 10 {
+		payload, _, err := openFrame(data[at:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		at += frameHeader + len(payload)
+	}
+	put := func(b byte) {
+		t.Helper()
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.WriteAt([]byte{b}, int64(at+frameHeader+5))
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := l.NewReader(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	put('?')
+	var got []int64
+	for range 2 {
+		var records []record.Record
+		if records, err = r.Next(t.Context(), 100, 1<<20); err != nil {
+			break
+		}
+		for _, one := range records {
+			got = append(got, one.Position.Index)
+		}
+	}
+	if !errors.Is(err, ErrCorrupt) || len(got) != 10 {
+		t.Fatalf("read %v, %v, want ten records and then ErrCorrupt", got, err)
+	}
+	put(data[at+frameHeader+5])
+	for len(got) < 20 {
+		records, err := r.Next(t.Context(), 100, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range records {
+			got = append(got, one.Position.Index)
+		}
+	}
+	for i, index := range got {
+		if index != int64(i) {
+			t.Fatalf("read %v", got)
+		}
 	}
 }
