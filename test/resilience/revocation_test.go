@@ -143,9 +143,8 @@ func revoked(t *testing.T, watch <-chan outcome, accepted time.Time) time.Durati
 	return max(0, end.at.Sub(accepted))
 }
 
-// report prints what was measured and holds it against the promise. The programs
-// run under the race detector beside everything else on the machine, which may
-// stall once for longer: one measurement in ten may, within bounds.
+// report prints what was measured and holds it against the promise, which one
+// measurement may miss, within bounds.
 func report(t *testing.T, took []time.Duration) {
 	t.Helper()
 	var sum time.Duration
