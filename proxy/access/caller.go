@@ -24,6 +24,9 @@ import (
 type Entry struct {
 	gate   *Gate
 	client string
+	// accepted and steps are what observers are told.
+	accepted time.Time
+	steps    []Step
 	// granted is called with each session that the entry has led to.
 	granted func(*Grant)
 }
@@ -37,8 +40,12 @@ func (e *Entry) OnGrant(f func(*Grant)) { e.granted = f }
 // certificate. A client that names protocols (ALPN) must name one of those
 // given. Credentials may be asked for only on what it returns.
 func (e *Entry) StartTLS(ctx context.Context, conn net.Conn, protocols ...string) (*tls.Conn, error) {
+	began := time.Now()
 	secured := tls.Server(conn, e.gate.serving(protocols))
-	if err := secured.HandshakeContext(ctx); err != nil {
+	err := secured.HandshakeContext(ctx)
+	e.step(StepTLS, began, err)
+	if err != nil {
+		e.turnedAway(ReasonHandshake)
 		return nil, fmt.Errorf("TLS handshake with %s failed: %w", e.client, err)
 	}
 	return secured, nil
@@ -85,15 +92,28 @@ func (e *Entry) Connection() (namespace, name string) {
 // Reject puts on record that the client was turned away before it could be
 // proven: a protocol violation, a refused startup parameter.
 func (e *Entry) Reject(ctx context.Context, reason string) error {
+	e.turnedAway(ReasonHandshake)
+	return e.unproven(ctx, reason)
+}
+
+// unproven puts on record that nobody was proven.
+func (e *Entry) unproven(ctx context.Context, reason string) error {
 	return e.recordFailure(ctx, record.Event{Type: record.AuthenticationFailed, Reason: reason})
 }
 
 // Authenticate proves the caller. A failure is on record before it returns.
 func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (_ *Caller, err error) {
-	defer func() { e.gate.tell(err) }()
+	began := time.Now()
+	defer func() {
+		e.gate.tell(err)
+		e.step(StepAuthenticate, began, err)
+		if err != nil {
+			e.turnedAway(AsRefusal(err).Reason)
+		}
+	}()
 	st, err := e.gate.admit()
 	if err != nil {
-		return nil, errors.Join(err, e.Reject(ctx, AsRefusal(err).Message))
+		return nil, errors.Join(err, e.unproven(ctx, AsRefusal(err).Message))
 	}
 	principal, err := st.verifier.Verify(ctx, credential)
 	if err != nil {
@@ -106,7 +126,7 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 			refusal = unavailable("the token could not be checked",
 				"Try again; if it lasts: kubectl get identityproviders", err)
 		}
-		if err := e.Reject(ctx, refusal.Reason.with(err)); err != nil {
+		if err := e.unproven(ctx, refusal.Reason.with(err)); err != nil {
 			return nil, err
 		}
 		return nil, refusal
@@ -144,7 +164,14 @@ func (c *Caller) Principal() identity.Principal { return c.principal }
 // recorded with it. The Grant must be ended.
 func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) (_ *Grant, err error) {
 	gate := c.entry.gate
-	defer func() { gate.tell(err) }()
+	began := time.Now()
+	defer func() {
+		gate.tell(err)
+		if err != nil {
+			c.entry.step(StepAuthorize, began, err)
+			c.entry.turnedAway(AsRefusal(err).Reason)
+		}
+	}()
 	st, err := gate.admit()
 	if err != nil {
 		return nil, c.refuse(ctx, AsRefusal(err))
@@ -181,6 +208,8 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		grant.Close(refusal.Message)
 		return nil, refusal
 	}
+	c.entry.step(StepAuthorize, began, nil)
+	grant.watch(c.entry)
 	if c.entry.granted != nil {
 		c.entry.granted(grant)
 	}

@@ -49,6 +49,9 @@ type Ask struct {
 	// for approval. A protocol that cannot tell leaves it nil and is refused
 	// what needs approval.
 	Hold func(Notice)
+	// Received is when the protocol had the operation in hand, by Grant.Mark; zero
+	// where it does not say.
+	Received time.Time
 	// Room, where set, becomes the Permit, for callers that allocate theirs with
 	// what they keep of the operation. It is new, and never used again.
 	Room *Permit
@@ -99,6 +102,7 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	}
 	permit.grant, permit.began, permit.masks, permit.ask = g, now, g.unmasked, *asked
 	ask := &permit.ask
+	permit.course.begin(ask.Received, now)
 	ask.Operation.Digest = g.digest(&ask.Operation)
 	permit.op = policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties}
 	st, refusal := g.register(permit, now)
@@ -106,13 +110,15 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	if refusal == nil {
 		decision, refusal = g.evaluate(ctx, st, permit, ask)
 	}
+	permit.lap(&permit.course.took.Decide)
 	var approval *record.Approval
 	if refusal == nil && decision.Effect == policy.RequireApproval {
 		st, approval, decision, refusal = g.hold(ctx, st, permit, ask, decision)
+		permit.lap(&permit.course.took.Hold)
 	}
 	if refusal != nil {
 		g.forget(permit)
-		return nil, g.refuse(ctx, st, permit.id, ask, refusal, approval)
+		return nil, g.refuse(ctx, st, permit, refusal, approval)
 	}
 	audit := &st.snapshot.Audit
 	permit.answer = newAnswer(audit.Responses)
@@ -131,12 +137,16 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	}
 	if err != nil {
 		g.forget(permit)
+		permit.refused(ReasonUnavailable, approval)
 		return nil, g.gate.unrecorded("the record could not be written, so the operation was not forwarded", err)
 	}
+	permit.approval = approval
+	permit.lap(&permit.course.took.Record)
 	// The rules may have changed, or the session ended, while the operation was
 	// held or its record became durable.
 	g.run(permit, decision.Effect)
 	if refusal := g.standing(ctx, st, permit, decision); refusal != nil {
+		permit.voided = refusal.Reason
 		permit.finish(record.Result{Outcome: "Canceled"}, refusal.Error())
 		return nil, refusal
 	}
@@ -224,13 +234,16 @@ func (g *Grant) denied(decision policy.Decision) *Refusal {
 }
 
 // refuse puts a refusal on record and returns it.
-func (g *Grant) refuse(ctx context.Context, st *state, id uint64, ask *Ask, refusal *Refusal, approval *record.Approval) error {
-	event := g.event(record.OperationDecided, st, id, &ask.Operation)
+func (g *Grant) refuse(ctx context.Context, st *state, permit *Permit, refusal *Refusal, approval *record.Approval) error {
+	event := g.event(record.OperationDecided, st, permit.id, &permit.ask.Operation)
 	event.Decision = &record.Decision{Effect: policy.Deny, Rules: refusal.Rules, Message: refusal.Message}
 	event.Approval = approval
 	event.Reason = string(refusal.Reason)
 	// A canceled operation is on record all the same.
-	if _, err := g.gate.config.Log.Append(context.WithoutCancel(ctx), event); err != nil {
+	_, err := g.gate.config.Log.Append(context.WithoutCancel(ctx), event)
+	permit.lap(&permit.course.took.Record)
+	permit.refused(refusal.Reason, approval)
+	if err != nil {
 		return g.gate.unrecorded("the record could not be written; the operation was not forwarded", err)
 	}
 	return refusal

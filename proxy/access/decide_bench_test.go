@@ -46,9 +46,25 @@ func (p proven) Verify(context.Context, identity.Credential) (identity.Principal
 // BenchmarkDecide is what the road itself costs one operation, from Decide to
 // Done: digest, both records encoded, bookkeeping. Engine and disk cost nothing here.
 func BenchmarkDecide(b *testing.B) {
+	for name, observers := range map[string][]Observer{"unwatched": nil, "watched": {idleObserver{}}} {
+		b.Run(name, func(b *testing.B) { benchmarkDecide(b, observers) })
+	}
+}
+
+// idleObserver is told everything and does nothing.
+type idleObserver struct{}
+
+func (idleObserver) Refused(*Login, Reason)          {}
+func (o idleObserver) Opened(*Login, *Grant) Watcher { return o }
+func (idleObserver) Dialed(snapshot.Target, time.Time, time.Duration, error) {
+}
+func (idleObserver) Operation(Observed)              {}
+func (idleObserver) Closed(EndReason, time.Duration) {}
+
+func benchmarkDecide(b *testing.B, observers []Observer) {
 	connection := snapshot.Connection{Namespace: "data", Name: "shop", UID: "c-1", Generation: 1}
 	gate, err := NewGate(Config{
-		Connection: connection, Log: &encoder{}, Dialer: &dialer{}, Approvals: newApprovals(),
+		Connection: connection, Log: &encoder{}, Dialer: &dialer{}, Approvals: newApprovals(), Observers: observers,
 		NewEngine: func(context.Context, policy.Set) (policy.Engine, error) {
 			engine := allowing
 			engine.masks = []policy.Mask{cards}

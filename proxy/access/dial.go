@@ -45,7 +45,11 @@ func (g *Grant) Dial(ctx context.Context, accept Accept) error {
 		if refusal := g.ended(); refusal != nil {
 			return refusal
 		}
+		began := g.Mark()
 		err := g.attempt(ctx, target, accept)
+		for _, w := range g.watchers {
+			w.Dialed(target, began, time.Since(began), err)
+		}
 		if refusal := g.ended(); refusal != nil && err != nil {
 			return refusal
 		}

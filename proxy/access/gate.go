@@ -36,6 +36,8 @@ type Config struct {
 	// Trouble, where set, is told what went wrong behind a refusal that is not the
 	// caller's doing: the caller is not told, and the operators must be.
 	Trouble func(refusal string, cause error)
+	// Observers are told what happens; there may be none.
+	Observers []Observer
 }
 
 // Bounds of spec.proxy.maxStalenessSeconds, enforced whatever a snapshot says.
@@ -333,7 +335,7 @@ func (g *Gate) describe() string {
 
 // Entry admits one accepted connection to the road.
 func (g *Gate) Entry(client net.Addr) *Entry {
-	return &Entry{gate: g, client: client.String()}
+	return &Entry{gate: g, client: client.String(), accepted: time.Now()}
 }
 
 func recordConnection(c snapshot.Connection) record.Connection {

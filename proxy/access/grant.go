@@ -47,6 +47,9 @@ type Grant struct {
 	// memo is how the session's records were encoded before.
 	memo record.Memo
 
+	// watchers are told what happens; fixed before the first operation.
+	watchers []Watcher
+
 	// part is what digest works with, which is called by the one
 	// goroutine that decides.
 	part []byte
@@ -175,7 +178,8 @@ func (g *Grant) Close(reason string) {
 	if !g.unregister() {
 		return
 	}
-	if cause := context.Cause(g.ctx); cause != nil {
+	cause := context.Cause(g.ctx)
+	if cause != nil {
 		reason = cause.Error()
 	}
 	g.cancel(nil)
@@ -189,6 +193,9 @@ func (g *Grant) Close(reason string) {
 		Revision: g.gate.Revision(), Actor: &g.principal, ClientAddress: g.client, Reason: reason,
 		Result: &record.Result{Outcome: "Ended", Duration: time.Since(g.started)}, Memo: &g.memo,
 	})
+	for _, w := range g.watchers {
+		w.Closed(endReason(cause), time.Since(g.started))
+	}
 }
 
 // discard drops a session whose start could not be recorded.

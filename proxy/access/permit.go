@@ -30,6 +30,13 @@ type Permit struct {
 	// pending is the record of a decision that was not waited for.
 	pending record.Pending
 	answer  *Answer
+	// course, approval and voided are for those who watch; voided is why the
+	// decision could not be acted on any more.
+	course   course
+	approval *record.Approval
+	voided   Reason
+	// answering says that the answer has begun.
+	answering bool
 
 	// The grant's mu guards the fields below. Only the goroutine that decides
 	// writes them, so that it reads them without.
@@ -64,12 +71,16 @@ func (p *Permit) Meter() *Meter { return p.meter }
 // error is a *Refusal, and ends the session without the answer. It is for one
 // goroutine.
 func (p *Permit) Durable(ctx context.Context) error {
+	p.lap(&p.course.took.Forward)
+	p.answering = true
 	if p.pending == nil {
 		return nil
 	}
 	pending := p.pending
 	p.pending = nil
-	if _, err := pending.Wait(ctx); err != nil {
+	_, err := pending.Wait(ctx)
+	p.lap(&p.course.took.Record)
+	if err != nil {
 		return p.grant.gate.unrecorded("the record could not be written, so the answer is withheld", err)
 	}
 	return nil
@@ -101,6 +112,7 @@ func (p *Permit) finish(result record.Result, reason string) {
 	}
 	result.Response = p.answer.result()
 	p.result = result
+	p.observe(now)
 	// The result may follow the answer (promise 2); recovery says "unknown"
 	// where it is missing.
 	if err := g.gate.config.Log.AppendLater(record.Event{

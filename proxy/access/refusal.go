@@ -45,6 +45,8 @@ const (
 	ReasonLimit Reason = "LimitReached"
 	// ReasonSessionEnded: the session was ended while the operation waited.
 	ReasonSessionEnded Reason = "SessionEnded"
+	// ReasonHandshake: a client broke the protocol, or left, before it was proven.
+	ReasonHandshake Reason = "HandshakeFailed"
 	// ReasonCanceled: the caller gave up the operation.
 	ReasonCanceled Reason = "Canceled"
 )

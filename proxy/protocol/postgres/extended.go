@@ -35,6 +35,7 @@ func (s *session) extended(ctx context.Context, kind byte, raw []byte) error {
 		}
 		// While the operation is held, the client is watched, which moves what was read.
 		s.held = append(s.held[:0], raw...)
+		s.received = s.grant.Mark()
 		return s.execute(ctx, m, s.held)
 	}
 	m, err := decodeTarget(content)

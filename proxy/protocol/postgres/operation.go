@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/mask"
@@ -273,7 +274,7 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 	s.asking.of(s, op, p)
 	ask := access.Ask{
 		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap, Unmetered: !st.ReturnsRows(),
-		CheckMasks: s.asking.check, Room: &op.room.permit,
+		CheckMasks: s.asking.check, Room: &op.room.permit, Received: s.received,
 	}
 	if p != nil {
 		op.calls = p.source.types.call(cat.Catalog)
@@ -285,6 +286,7 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 		ask.Hold = s.asking.hold
 	}
 	permit, err := s.grant.Decide(s.holdable(ctx), ask)
+	s.received = time.Time{} // of several statements of one text, the first
 	held := s.holding.watching != nil
 	s.release()
 	if err != nil {

@@ -171,6 +171,7 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	if err != nil {
 		return s.breach(ctx, "Malformed", violation("message %q: %s", kind, err.Error()))
 	}
+	s.received = s.grant.Mark()
 	e, err := s.query(ctx, text)
 	if err != nil {
 		return s.refuseSimple(ctx, err)

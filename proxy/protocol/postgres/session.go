@@ -94,7 +94,8 @@ type session struct {
 	copyMessage *expected
 	crowded     bool // as much is owed as may be
 	asking      asking
-	wantColumns bool // where rows come from, or how they read, had to be known for the last operation
+	received    time.Time // when the Query or Execute at hand came; see Grant.Mark
+	wantColumns bool      // where rows come from, or how they read, had to be known for the last operation
 	masks       struct {
 		rules   mask.Rules
 		catalog *catalog.Catalog
