@@ -78,6 +78,19 @@ var events = map[Type]Event{
 			Response: &Response{Digest: "sha256:4e5f", Bytes: 120, Text: "id\temail\n1\t***\n", GapRows: 1, GapBytes: 60},
 		},
 	},
+	TargetWatched: {
+		Type: TargetWatched, Time: at, Connection: connection, Revision: 12,
+		Actor:      &identity.Principal{Subject: "orders-0", UserName: "doorward:proxy:orders-0", Kind: identity.Workload, Method: "proxy"},
+		Attributes: []Attribute{{Name: "target", Value: "db.example.com:5432"}, {Name: "role", Value: "shop_service"}},
+	},
+	ForeignLogin: {
+		Type: ForeignLogin, Time: at, Connection: connection, Revision: 12, ClientAddress: "192.0.2.66:40022",
+		Reason: "a login with the stored credential's role that no proxy made",
+		Attributes: []Attribute{
+			{Name: "target", Value: "db.example.com:5432"}, {Name: "role", Value: "shop_service"}, {Name: "ownRole", Value: "true"},
+			{Name: "login", Value: "4711/2026-03-04T04:05:06Z"}, {Name: "database", Value: "shop"}, {Name: "name", Value: "psql"},
+		},
+	},
 	RecordingChunk: {
 		Type: RecordingChunk, Time: at, Session: "s-2", Connection: connection,
 		Recording: &Recording{ID: "shell-1", Format: "asciicast/v2", Digest: "sha256:6a7b", Data: "{\"version\":2}\n[0.1,\"o\",\"\\u001b[2K\"]\n"},

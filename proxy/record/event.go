@@ -42,6 +42,11 @@ const (
 	OperationHeld Type = "OperationHeld"
 	// OperationResult is what came of a forwarded operation.
 	OperationResult Type = "OperationResult"
+	// TargetWatched says that the proxy itself logs in at a target, to look at who
+	// else is logged in there; written before it does.
+	TargetWatched Type = "TargetWatched"
+	// ForeignLogin is a login at the target that no proxy made.
+	ForeignLogin Type = "ForeignLogin"
 	// RecordingChunk holds a part of a recording of terminal or other bytes;
 	// RecordingEnd closes the recording.
 	RecordingChunk Type = "RecordingChunk"
@@ -64,7 +69,8 @@ type Event struct {
 	Revision int64
 	// Actor is the proven caller, nil where nobody was proven.
 	Actor *identity.Principal
-	// ClientAddress is host:port of the caller.
+	// ClientAddress is host:port of the caller; of a ForeignLogin, of whoever is
+	// logged in, as the target has it.
 	ClientAddress string
 	// Operation is the operation's number within its session, from 1;
 	// OperationDecided, OperationHeld and OperationResult of one operation share it.
@@ -73,8 +79,8 @@ type Event struct {
 	Decision    *Decision
 	Approval    *Approval
 	Result      *Result
-	// Reason is why a session ended or was refused, an authentication failed,
-	// or what recovery found.
+	// Reason is why a session ended or was refused, an authentication failed, a
+	// login is taken for foreign, or what recovery found.
 	Reason string
 	// Attributes are the few protocol words worth keeping, such as the
 	// database and the client's application name. Values are neutralised.

@@ -16,6 +16,7 @@ type class struct {
 
 var (
 	baseEvent            = class{0, 0, "Uncategorized", "Base Event"}
+	detectionFinding     = class{2, 2004, "Findings", "Detection Finding"}
 	authentication       = class{3, 3002, "Identity & Access Management", "Authentication"}
 	applicationLifecycle = class{6, 6002, "Application Activity", "Application Lifecycle"}
 	apiActivity          = class{6, 6003, "Application Activity", "API Activity"}
@@ -89,6 +90,10 @@ func newEvent(d *record.Document, version string) *event {
 		e.severity(high)
 	case record.Checkpoint, record.KeyRotated:
 		e.lifecycle(d, other(string(d.Type)))
+	case record.TargetWatched:
+		e.lifecycle(d, other(string(d.Type)))
+	case record.ForeignLogin:
+		e.found(d)
 	case record.RecordingChunk, record.RecordingEnd:
 		e.class(baseEvent, other(string(d.Type)))
 	default:

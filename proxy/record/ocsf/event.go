@@ -61,6 +61,10 @@ type event struct {
 	// Application Lifecycle.
 	App *product `json:"app,omitempty"`
 
+	// Detection Finding.
+	FindingInfo *findingInfo `json:"finding_info,omitempty"`
+	Evidences   []evidence   `json:"evidences,omitempty"`
+
 	Unmapped *unmapped `json:"unmapped,omitempty"`
 	// RawData is the record.
 	RawData string `json:"raw_data"`
@@ -170,6 +174,20 @@ type resource struct {
 	Name string `json:"name"`
 	UID  string `json:"uid,omitempty"`
 	Type string `json:"type,omitempty"`
+}
+
+type findingInfo struct {
+	UID   string   `json:"uid"`
+	Title string   `json:"title"`
+	Desc  string   `json:"desc,omitempty"`
+	Types []string `json:"types,omitempty"`
+}
+
+// evidence is what a finding rests on.
+type evidence struct {
+	Actor       *actor    `json:"actor,omitempty"`
+	SrcEndpoint *endpoint `json:"src_endpoint,omitempty"`
+	DstEndpoint *endpoint `json:"dst_endpoint,omitempty"`
 }
 
 // unmapped has the members of the record that OCSF has no attributes for,

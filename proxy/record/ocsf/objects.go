@@ -107,10 +107,15 @@ func newEndpoint(d *record.Document) *endpoint {
 	if d.ClientAddress == "" {
 		return nil
 	}
-	if a, err := netip.ParseAddrPort(d.ClientAddress); err == nil {
+	return endpointOf(d.ClientAddress)
+}
+
+// endpointOf is a host:port, or else a name, as an endpoint.
+func endpointOf(address string) *endpoint {
+	if a, err := netip.ParseAddrPort(address); err == nil {
 		return &endpoint{IP: a.Addr().Unmap().String(), Port: int(a.Port())}
 	}
-	return &endpoint{Name: d.ClientAddress}
+	return &endpoint{Name: address}
 }
 
 // someEndpoint is for classes that require one.

@@ -72,7 +72,7 @@ func schemas(t *testing.T) map[int]*jsonschema.Schema {
 	}
 	compiled := map[int]*jsonschema.Schema{}
 	for class, file := range map[int]string{
-		0: "base_event", 3002: "authentication", 6002: "application_lifecycle", 6003: "api_activity", 6005: "datastore_activity",
+		0: "base_event", 2004: "detection_finding", 3002: "authentication", 6002: "application_lifecycle", 6003: "api_activity", 6005: "datastore_activity",
 	} {
 		schema, err := compiler.Compile(base + file + ".json")
 		if err != nil {
@@ -292,11 +292,17 @@ func TestMapping(t *testing.T) {
 			record.Event{Type: record.SessionRefused, Actor: alice, ClientAddress: "not an address", Decision: deny},
 			summary{3002, 1, 2, 3, 2, 2, "alice", ""},
 		},
-		"NobodyProven":      {"the class requires a user", record.Event{Type: record.AuthenticationFailed, Reason: "expired"}, summary{3002, 1, 2, 3, 2, 2, "", ""}},
-		"TypeOfALaterTime":  {"an unknown type is a Base Event", record.Event{Type: "Teleported", Session: "s", Reason: "why not"}, summary{0, 99, 0, 0, 0, 0, "", ""}},
-		"TypeWithDecision":  {"whatever an unknown type holds", record.Event{Type: "Teleported", Decision: deny, Actor: alice}, summary{0, 99, 0, 0, 0, 0, "", ""}},
-		"WithoutType":       {"not even a type", record.Event{}, summary{0, 99, 0, 0, 0, 0, "", ""}},
-		"ActorWithoutNames": {"the class requires a name", record.Event{Type: record.SessionStart, Actor: &identity.Principal{Kind: "Robot"}}, summary{3002, 1, 1, 1, 1, 1, "Unknown", ""}},
+		"Foreign login": {
+			"who has the stored credential's role and came by no proxy is a finding for certain",
+			record.Event{Type: record.ForeignLogin, ClientAddress: "192.0.2.66:40022", Attributes: []record.Attribute{{Name: "ownRole", Value: "true"}}},
+			summary{2004, 1, 1, 4, 0, 0, "", ""},
+		},
+		"Login of another role": {"for somebody to look at", record.Event{Type: record.ForeignLogin}, summary{2004, 1, 1, 1, 0, 0, "", ""}},
+		"NobodyProven":          {"the class requires a user", record.Event{Type: record.AuthenticationFailed, Reason: "expired"}, summary{3002, 1, 2, 3, 2, 2, "", ""}},
+		"TypeOfALaterTime":      {"an unknown type is a Base Event", record.Event{Type: "Teleported", Session: "s", Reason: "why not"}, summary{0, 99, 0, 0, 0, 0, "", ""}},
+		"TypeWithDecision":      {"whatever an unknown type holds", record.Event{Type: "Teleported", Decision: deny, Actor: alice}, summary{0, 99, 0, 0, 0, 0, "", ""}},
+		"WithoutType":           {"not even a type", record.Event{}, summary{0, 99, 0, 0, 0, 0, "", ""}},
+		"ActorWithoutNames":     {"the class requires a name", record.Event{Type: record.SessionStart, Actor: &identity.Principal{Kind: "Robot"}}, summary{3002, 1, 1, 1, 1, 1, "Unknown", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.event.Time = time.Unix(1700000000, 123456789)

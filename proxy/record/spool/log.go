@@ -65,6 +65,9 @@ type Options struct {
 	// Witness says that somebody takes the log's checkpoints to a witness: what
 	// the witness has not seen is kept, as for a sink.
 	Witness bool
+	// Committed, where not nil, is told of each group that was put on disk. It is
+	// called by the one goroutine that writes, and must return at once.
+	Committed func(records int, took time.Duration)
 
 	// quiet has no checkpoints written; for tests that count records.
 	quiet bool

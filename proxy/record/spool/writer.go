@@ -120,6 +120,9 @@ func (l *Log) commit(batch []*entry) {
 	if len(batch) == 0 {
 		return
 	}
+	if l.options.Committed != nil && err == nil {
+		l.options.Committed(len(batch), took)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.enough, l.patience, l.rested = enough, l.crowd.patience(took), began.Add(took)

@@ -93,11 +93,11 @@ func newLogRecord(r record.Record, body string, now time.Time) *logs.LogRecord {
 	return l
 }
 
-// warns says whether somebody was turned away, or the proxy was given a
-// configuration that it does not accept.
+// warns says whether somebody was turned away or went round the proxy, or the
+// proxy was given a configuration that it does not accept.
 func warns(d *record.Document) bool {
 	switch d.Type {
-	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused:
+	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.ForeignLogin:
 		return true
 	case record.OperationDecided:
 		return d.Decision == nil || d.Decision.Effect == string(policy.Deny)

@@ -128,10 +128,10 @@ func appendParam(dst []byte, name, value string) []byte {
 	return append(dst, '"')
 }
 
-// severity is a warning for what was refused.
+// severity is a warning for what was refused, and for who went round the proxy.
 func severity(d record.Document) int {
 	switch d.Type {
-	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused:
+	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.ForeignLogin:
 		return warning
 	default:
 		if d.Decision != nil && d.Decision.Effect == "Deny" {
