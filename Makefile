@@ -17,6 +17,7 @@ TEST_TIMEOUT ?= 25m
 BIN := bin
 TOOLS := $(BIN)/tools
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
+CHART_TOOLS := $(addprefix $(TOOLS)/,helm kubeconform kube-score kustomize)
 SINK_SERVERS := $(patsubst test/sinks/%/go.mod,$(BIN)/sinks/%,$(wildcard test/sinks/*/go.mod))
 # The product's binaries are static, so that they run from an image made from scratch.
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
@@ -66,7 +67,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
+test: install-deps $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 	@# Allocations cannot be counted under the race detector: pools forget there.
@@ -113,10 +114,11 @@ verify: ## Regenerate, check format, lint, imports and modules; fail on any diff
 	@hack/verify.sh
 
 .PHONY: generate
-generate: $(TOOLS)/controller-gen ## Regenerate deepcopy functions, CRDs and the list of protocols.
+generate: $(TOOLS)/controller-gen ## Regenerate deepcopy functions, CRDs, what charts take from config/, and the list of protocols.
 	@$(TOOLS)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	@$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	@$(GO) run ./hack/genprotocols
+	@$(GO) run ./hack/genchart
 
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint ## Format all Go files.
@@ -142,7 +144,7 @@ controlplane: ## Obtain etcd, kube-apiserver, kube-controller-manager and kubect
 	@hack/controlplane/ensure.sh
 
 .PHONY: tools
-tools: $(addprefix $(TOOLS)/,controller-gen golangci-lint kustomize) ## Build the pinned development tools into bin/tools/.
+tools: $(addprefix $(TOOLS)/,controller-gen golangci-lint helm kustomize) ## Build the pinned development tools into bin/tools/.
 
 .PHONY: sink-servers
 sink-servers: $(SINK_SERVERS) ## Build the servers that the tests of the sinks write to, once, into bin/sinks/.
