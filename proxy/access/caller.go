@@ -266,20 +266,31 @@ func groups(p identity.Principal) string {
 	return strings.Join(p.Groups, ", ")
 }
 
-// newSessionID makes a name fit for an AuditSession object: the Connection's
-// name, bounded, and 80 random bits.
-func newSessionID(connection string) string {
-	const alphabet = "bcdfghjklmnpqrstvwxz0123456789"
-	random := make([]byte, 16)
-	// crypto/rand.Read never fails on supported platforms (Go 1.24).
-	_, _ = rand.Read(random)
-	for i, b := range random {
-		random[i] = alphabet[int(b)%len(alphabet)]
-	}
+// newSessionID makes a name fit for an AuditSession object: the Connection's, the
+// tag of the proxy instance, and ten characters of chance.
+func newSessionID(connection, tag string) string {
 	if len(connection) > 200 {
 		connection = connection[:200]
 	}
-	return connection + "-" + string(random)
+	return connection + "-" + tag + randomText(10)
+}
+
+// TagAlphabet are the characters of session names: no vowels, so that they make
+// no words. A tag has TagLength of them.
+const (
+	TagAlphabet = "bcdfghjklmnpqrstvwxz0123456789"
+	TagLength   = 6
+)
+
+// randomText returns n random characters of TagAlphabet.
+func randomText(n int) string {
+	random := make([]byte, n)
+	// crypto/rand.Read never fails on supported platforms (Go 1.24).
+	_, _ = rand.Read(random)
+	for i, b := range random {
+		random[i] = TagAlphabet[int(b)%len(TagAlphabet)]
+	}
+	return string(random)
 }
 
 // sessionEnd is the earliest of the instants that bound a session.

@@ -115,6 +115,7 @@ func (g *Grant) reach(ctx context.Context, target snapshot.Target) (Upstream, er
 		}
 		return Upstream{}, g.unreachable(err)
 	}
+	g.gate.reached(time.Now())
 	return up, nil
 }
 
@@ -136,7 +137,11 @@ func (g *Grant) Trouble(refusal *Refusal, cause error) *Refusal {
 // TLS is how the target's certificate is verified; nil where the Connection
 // says Disabled. Without it no clear-text or MD5 password may be sent.
 func (g *Grant) TLS(target snapshot.Target) (*tls.Config, error) {
-	settings := g.opened.snapshot.TLS
+	return targetTLS(g.opened.snapshot, target, g.gate)
+}
+
+func targetTLS(s *snapshot.Snapshot, target snapshot.Target, gate *Gate) (*tls.Config, error) {
+	settings := s.TLS
 	if settings.Mode == "Disabled" {
 		return nil, nil //nolint:nilnil // nil is tls.Config's own word for "no TLS"
 	}
@@ -147,7 +152,7 @@ func (g *Grant) TLS(target snapshot.Target) (*tls.Config, error) {
 	if settings.CA != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(settings.CA)) {
-			return nil, unavailable("the CA bundle of spec.tls.ca holds no certificate", "Run: "+g.gate.describe(), nil)
+			return nil, unavailable("the CA bundle of spec.tls.ca holds no certificate", "Run: "+gate.describe(), nil)
 		}
 	}
 	return config, nil

@@ -38,6 +38,13 @@ type Config struct {
 	Trouble func(refusal string, cause error)
 	// Observers are told what happens; there may be none.
 	Observers []Observer
+	// Instance is the id of the proxy. Tag tells its connections from those of other
+	// instances of the Connection, six characters of TagAlphabet; a random one where
+	// empty.
+	Instance, Tag string
+	// Siblings returns the tags of all live instances of the Connection; nil where
+	// there is no other.
+	Siblings func(context.Context) ([]string, error)
 }
 
 // Bounds of spec.proxy.maxStalenessSeconds, enforced whatever a snapshot says.
@@ -59,6 +66,9 @@ type Gate struct {
 	windows *windowTable
 	// targets remembers which targets were of no use.
 	targets targets
+
+	// foreign is what is known of logins at the targets.
+	foreign *foreign
 
 	// applying makes one snapshot follow the other.
 	applying sync.Mutex
@@ -108,7 +118,10 @@ func NewGate(config Config) (*Gate, error) {
 		config.Approvals == nil, config.Dialer == nil, config.TLS == nil:
 		return nil, errors.New("cannot make a gate: a part is missing")
 	}
-	return &Gate{config: config, windows: newWindowTable(), sessions: map[string]*Grant{}}, nil
+	if config.Tag == "" {
+		config.Tag = randomText(TagLength)
+	}
+	return &Gate{config: config, windows: newWindowTable(), foreign: newForeign(), sessions: map[string]*Grant{}}, nil
 }
 
 // Apply puts a snapshot in force. On error the former one stays in force. The

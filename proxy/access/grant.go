@@ -79,7 +79,7 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 	now := time.Now()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	g := &Grant{
-		gate: gate, id: newSessionID(gate.config.Connection.Name), principal: c.principal, client: c.entry.client,
+		gate: gate, id: newSessionID(gate.config.Connection.Name, gate.config.Tag), principal: c.principal, client: c.entry.client,
 		started: now, opened: st, ctx: ctx, cancel: cancel, unmasked: &maskState{state: st},
 	}
 	g.active.Store(now.UnixNano())

@@ -41,3 +41,15 @@ type Handler interface {
 	// It starts no goroutine that outlives it; relay.Pair runs pumps.
 	Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error
 }
+
+// LoginWatcher is a Handler that can see who is logged in at a target. A Handler
+// need not be one.
+type LoginWatcher interface {
+	// WatchLogins logs in at the watch's target by the watch's road, under the
+	// stored credential, and looks for as long as watch.Next says; what each look
+	// shows it gives to watch.Saw. It marks the connections that this handler has
+	// opened, each from before the target shows it to after it does not, whatever they
+	// are called. It returns when the watch is over or the target fails, with an
+	// error that holds no secret, or with access.ErrNotWatched; it is called again.
+	WatchLogins(ctx context.Context, watch *access.LoginWatch) error
+}

@@ -9,6 +9,8 @@ package snapshot
 
 import (
 	"encoding/json"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/proxy/policy"
@@ -57,6 +59,9 @@ type Target struct {
 	Host string `json:"host"`
 	Port int32  `json:"port"`
 }
+
+// Address is host:port.
+func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
 
 // TLS is how the target is verified. Mode is VerifyFull or Disabled.
 type TLS struct {

@@ -32,8 +32,9 @@ const (
 // database is what the sessions of one database at one target share. A standby
 // may lag behind, so that each target has a catalog of its own.
 type database struct {
-	name   string
-	target snapshot.Target
+	name     string
+	target   snapshot.Target
+	backends *backends
 	// current is the catalog in use; nil before the first was loaded.
 	current atomic.Pointer[loaded]
 	// changes counts the changes of the catalog that sessions have made, at
@@ -89,7 +90,7 @@ func (h *handler) database(name string, target snapshot.Target) *database {
 		if len(h.catalogs) >= maxCatalogs {
 			clear(h.catalogs)
 		}
-		d = &database{name: name, target: target, changes: h.changes[name]}
+		d = &database{name: name, target: target, backends: h.backends, changes: h.changes[name]}
 		if d.changes == nil {
 			d.changes = &atomic.Uint64{}
 			h.changes[name] = d.changes
@@ -142,8 +143,10 @@ func (d *database) load(ctx context.Context, grant *access.Grant, want string, e
 	if err != nil {
 		return nil, err
 	}
+	left := d.backends.enter(d.target, conn.PID())
 	// The connection's own goroutines end with it.
 	defer func() {
+		defer left()
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeBound)
 		defer cancel()
 		_ = conn.Close(closing)
@@ -181,7 +184,7 @@ func (d *database) connect(ctx context.Context, grant *access.Grant, want string
 	if err != nil {
 		return nil, err
 	}
-	conn, err := prove(ctx, grant, up, o, d.name, map[string]string{"application_name": "doorward:catalog"})
+	conn, err := prove(ctx, grant, up, o, d.name, map[string]string{"application_name": catalogName(grant.Session())})
 	if err != nil {
 		// Closing twice does no harm; pgconn closes on most of its own errors.
 		_ = up.Conn.Close()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/relay"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 const (
@@ -30,13 +31,19 @@ const (
 // alpn is the protocol's registered name (IANA, TLS ALPN Protocol IDs).
 const alpn = "postgresql"
 
+// road is the proxy's way to a target: of a session, or its own.
+type road interface {
+	// TLS is how the target's certificate is verified; nil for no TLS.
+	TLS(target snapshot.Target) (*tls.Config, error)
+}
+
 // prove enters a target that answered, under the stored credential, and checks
 // that it is what the Connection wants. The returned connection must be closed.
-func prove(ctx context.Context, grant *access.Grant, up access.Upstream, o options, database string, parameters map[string]string) (*pgconn.PgConn, error) {
+func prove(ctx context.Context, way road, up access.Upstream, o options, database string, parameters map[string]string) (*pgconn.PgConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, proveBound)
 	defer cancel()
 	direct := o.SSLNegotiation == sslDirect
-	secured, err := targetTLS(grant, up, direct)
+	secured, err := targetTLS(way, up, direct)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +98,8 @@ func prove(ctx context.Context, grant *access.Grant, up access.Upstream, o optio
 }
 
 // targetTLS is how TLS with a target is taken; nil where the Connection has none.
-func targetTLS(grant *access.Grant, up access.Upstream, direct bool) (*tls.Config, error) {
-	config, err := grant.TLS(up.Target)
+func targetTLS(way road, up access.Upstream, direct bool) (*tls.Config, error) {
+	config, err := way.TLS(up.Target)
 	if err != nil || config == nil {
 		return nil, err
 	}

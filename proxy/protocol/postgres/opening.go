@@ -60,7 +60,10 @@ func (h *handler) session(ctx context.Context, client *tls.Conn, start startup, 
 		}
 		return err
 	}
-	defer s.target.conn.Close()
+	defer func() {
+		_ = s.target.conn.Close()
+		s.target.gone()
+	}()
 	defer h.forget(s)
 	reason = s.run(ctx)
 	s.beside.Wait()
@@ -156,6 +159,7 @@ func (s *session) accept(ctx context.Context, up access.Upstream, start startup,
 		return connectRefusal(s.grant, err)
 	}
 	s.target.address, s.target.direct = up.Target, o.SSLNegotiation == sslDirect
+	s.target.gone = s.handler.backends.enter(up.Target, s.target.pid)
 	return nil
 }
 

@@ -29,6 +29,17 @@ type options struct {
 	SSLNegotiation string `json:"sslNegotiation"`
 	// TargetSessionAttrs is what a target must be to be taken.
 	TargetSessionAttrs string `json:"targetSessionAttrs"`
+	// ForeignLogins says whose logins at the target are looked for.
+	ForeignLogins foreignLoginsOptions `json:"foreignLogins"`
+}
+
+// foreignLoginsOptions say which logins at the target are looked for, of those
+// that no proxy made.
+type foreignLoginsOptions struct {
+	// Roles is whose: of the credential's own role, of all, or none.
+	Roles string `json:"roles"`
+	// Except are other roles that are not looked for.
+	Except []string `json:"except"`
 }
 
 // oauthOptions is what the proxy answers a client of OAUTHBEARER that has no
@@ -52,6 +63,10 @@ const (
 	sslPostgres = "Postgres"
 	sslDirect   = "Direct"
 
+	rolesOwn  = "Own"
+	rolesAll  = "All"
+	rolesNone = "None"
+
 	attrsAny           = "Any"
 	attrsReadWrite     = "ReadWrite"
 	attrsReadOnly      = "ReadOnly"
@@ -64,11 +79,13 @@ const (
 	maxDatabases = 32
 	// maxIdentifier is the server's bound on a name, in bytes (NAMEDATALEN - 1).
 	maxIdentifier = 63
+	// maxExcept bounds foreignLogins.except.
+	maxExcept = 32
 	// maxScope bounds oauth.scope, in bytes.
 	maxScope = 512
 )
 
-const optionsHint = `the keys of protocol postgres are "databases", "authentication", "oauth", "channelBinding", "sslNegotiation" and "targetSessionAttrs"`
+const optionsHint = `the keys of protocol postgres are "databases", "authentication", "oauth", "channelBinding", "sslNegotiation", "targetSessionAttrs" and "foreignLogins"`
 
 // parseOptions decodes spec.options strictly.
 func parseOptions(raw json.RawMessage) (options, error) {
@@ -112,6 +129,7 @@ func (o *options) check() error {
 		{"channelBinding", &o.ChannelBinding, []string{bindingPrefer, bindingRequire}},
 		{"sslNegotiation", &o.SSLNegotiation, []string{sslPostgres, sslDirect}},
 		{"targetSessionAttrs", &o.TargetSessionAttrs, []string{attrsAny, attrsReadWrite, attrsReadOnly, attrsPrimary, attrsStandby, attrsPreferStandby}},
+		{"foreignLogins.roles", &o.ForeignLogins.Roles, []string{rolesOwn, rolesAll, rolesNone}},
 	} {
 		if *word.value == "" {
 			*word.value = word.words[0]
@@ -122,6 +140,21 @@ func (o *options) check() error {
 	}
 	if len(o.OAuth.Scope) > maxScope || !isScope(o.OAuth.Scope) {
 		return fmt.Errorf("oauth.scope: want names divided by single spaces, at most %d bytes: %q", maxScope, o.OAuth.Scope)
+	}
+	return o.ForeignLogins.check()
+}
+
+func (f foreignLoginsOptions) check() error {
+	if len(f.Except) > 0 && f.Roles != rolesAll {
+		return fmt.Errorf("foreignLogins.except: only logins of the credential's own role are looked for, from which there is no exception: set foreignLogins.roles to %s, or leave it out: %q", rolesAll, f.Except)
+	}
+	if len(f.Except) > maxExcept {
+		return fmt.Errorf("foreignLogins.except: want at most %d names, got %d", maxExcept, len(f.Except))
+	}
+	for _, role := range f.Except {
+		if role == "" || len(role) > maxIdentifier || strings.ContainsRune(role, 0) {
+			return fmt.Errorf("foreignLogins.except: want names of 1 to %d bytes: %q", maxIdentifier, role)
+		}
 	}
 	return nil
 }

@@ -18,6 +18,11 @@ func TestOptions(t *testing.T) {
 	}{
 		"least":               {raw: `{` + databases + `}`},
 		"all":                 {raw: `{` + databases + `,"authentication":"OAuth","oauth":{"identityProvider":"staff","scope":"openid groups"},"channelBinding":"Require","sslNegotiation":"Direct","targetSessionAttrs":"PreferStandby"}`},
+		"logins":              {raw: `{` + databases + `,"foreignLogins":{"roles":"All","except":["replicator"]}}`},
+		"unknown roles":       {raw: `{` + databases + `,"foreignLogins":{"roles":"all"}}`, text: []string{"foreignLogins.roles: want one of Own, All, None", `"all"`}},
+		"exception of none":   {raw: `{` + databases + `,"foreignLogins":{"except":["replicator"]}}`, text: []string{"foreignLogins.except", "replicator"}},
+		"exception of nobody": {raw: `{` + databases + `,"foreignLogins":{"roles":"All","except":[""]}}`, text: []string{"foreignLogins.except"}},
+		"misspelt logins":     {raw: `{` + databases + `,"foreignLogin":{}}`, text: []string{"foreignLogin", `"foreignLogins"`}},
 		"nothing":             {raw: ``, text: []string{`"databases" is missing`}},
 		"null":                {raw: `null`, text: []string{"databases: want 1 to 32"}},
 		"no database":         {raw: `{"databases":[]}`, text: []string{"databases: want 1 to 32"}},

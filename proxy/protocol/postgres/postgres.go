@@ -65,6 +65,7 @@ func (postgres) NewHandler() protocol.Handler {
 		changes:  map[string]*atomic.Uint64{},
 		cache:    newCache(cachedStatements, cachedBytes),
 		large:    make(chan struct{}, 1),
+		backends: newBackends(),
 	}
 }
 
@@ -90,4 +91,7 @@ type handler struct {
 	cache *cache
 	// large is held by who analyses a large text.
 	large chan struct{}
+
+	// backends are the connections to targets.
+	backends *backends
 }

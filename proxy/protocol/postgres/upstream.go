@@ -33,6 +33,8 @@ type upstream struct {
 	pid    uint32
 	secret []byte
 	status map[string]string
+	// gone says that the connection was closed.
+	gone func()
 }
 
 // enforced are the settings that the meaning of a statement's text rests on;

@@ -69,6 +69,8 @@ type Config struct {
 	Audit             snapshot.Audit
 	// Log is used instead of one in memory.
 	Log record.Log
+	// Siblings are the tags of other live proxies of the Connection.
+	Siblings func(context.Context) ([]string, error)
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
@@ -116,7 +118,7 @@ func New(tb testing.TB, c Config) *Road {
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
 			return verifier{}, nil
 		},
-		Approvals: r.Approvals, Dialer: r.Dialer,
+		Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {
@@ -138,6 +140,14 @@ func (r *Road) Apply(tb testing.TB) {
 	if err := r.Gate.Apply(tb.Context(), &next); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// Snapshot is the one in force.
+func (r *Road) Snapshot() *snapshot.Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.last
+	return &last
 }
 
 // Server serves a protocol on a Road.
