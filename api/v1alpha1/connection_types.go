@@ -57,6 +57,14 @@ type ManagedProxy struct {
 	// the pod, and a Deployment; only audit.durability Remote is accepted then.
 	// +optional
 	Spool *SpoolVolume `json:"spool,omitempty"`
+
+	// drainSeconds is how long sessions may go on after their pod was told to
+	// stop, in a rollout or when its node is drained. A session that is left then
+	// is ended with a word of why. Unset means 30.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
 }
 
 // ExternalProxy describes an enrolled proxy that runs beside the target.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/setup"
 	"github.com/doorward/doorward/proxy/protocol/all"
 )
@@ -33,6 +34,7 @@ func run() error {
 	flag.StringVar(&options.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager, for its keys; POD_NAMESPACE where unset")
 	flag.Func("namespaces", "comma-separated namespaces of Connections; all where unset", list(&options.Namespaces))
 	flag.StringVar(&options.ProxyImage, "proxy-image", os.Getenv("PROXY_IMAGE"), "image of Managed proxies; PROXY_IMAGE where unset")
+	proxyPod := flag.String("proxy-pod", "", "`file` of YAML with settings of the pods of Managed proxies; read at the start")
 	flag.Func("ca-permitted-domains", "comma-separated DNS domains the authority may sign; svc, cluster.local and localhost where unset", list(&options.CADomains))
 	flag.Func("ca-permitted-ranges", "comma-separated IP ranges the authority may sign; loopback where unset", list(&options.CARanges))
 	flag.BoolVar(&options.LeaderElection, "leader-elect", true, "elect one of several managers")
@@ -48,6 +50,12 @@ func run() error {
 	}
 	if options.Namespace == "" {
 		options.Namespace = "doorward-system"
+	}
+	if *proxyPod != "" {
+		var err error
+		if options.ProxyPods, err = connection.LoadPodSettings(*proxyPod); err != nil {
+			return err
+		}
 	}
 	for _, protocol := range all.Protocols() {
 		options.Protocols = append(options.Protocols, compile.Protocol(protocol))

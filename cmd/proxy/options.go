@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/cmd/logging"
+	"github.com/doorward/doorward/cmd/profiles"
 	"github.com/doorward/doorward/proxy/server"
 )
 
@@ -31,10 +33,12 @@ type options struct {
 	instance      string
 	credentialDir string
 	servingDir    string
+	shutdownDelay time.Duration
 	drainTimeout  time.Duration
 	healthAddress string
 	pprofAddress  string
-	verbosity     int
+	logging       *logging.Config
+	clientParents bool
 	version       bool
 }
 
@@ -45,7 +49,7 @@ const defaultKeyMaxAge = 90 * 24 * time.Hour
 var errUsage = errors.New("usage")
 
 func parse(args []string, output io.Writer) (options, error) {
-	o := options{listen: map[string]string{}}
+	o := options{listen: map[string]string{}, logging: logging.New()}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return o, fmt.Errorf("cannot learn the host's name: %w", err)
@@ -75,10 +79,12 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.instance, "instance", hostname, "`id` of this proxy, unique among those of its Connections")
 	flags.StringVar(&o.credentialDir, "credential-dir", "", "`directory` where the credential Secret is mounted. Unset: the Secret is read from the API server")
 	flags.StringVar(&o.servingDir, "serving-cert-dir", "", "`directory` with tls.crt and tls.key. Unset: the Secret is read from the API server")
-	flags.DurationVar(&o.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "how long sessions may go on after SIGTERM")
+	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long clients are still taken after SIGTERM, while /readyz says that the proxy stops")
+	flags.DurationVar(&o.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "how long sessions may go on after SIGTERM and --shutdown-delay")
 	flags.StringVar(&o.healthAddress, "health-address", "", "`host:port` of /healthz, /readyz and /metrics; unset: :8081 in a pod, 127.0.0.1:8081 with --kubeconfig")
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
-	flags.IntVar(&o.verbosity, "v", 0, "verbosity of the proxy's own messages")
+	o.logging.AddFlags(flags)
+	flags.BoolVar(&o.clientParents, "trace-client-parents", false, "where traces are on, have operations continue the trace that a sqlcommenter comment of their statement names; whoever may connect can then have spans sampled")
 	flags.BoolVar(&o.witness, "witness", true, "show the log to the manager, its witness, and keep records until it has seen them; false where no manager takes checkpoints")
 	flags.DurationVar(&o.keyMaxAge, "log-key-max-age", defaultKeyMaxAge, "`age` from which the key that signs the log is replaced at the start; 0 for never")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -113,15 +119,15 @@ func (o *options) validate() error {
 		return errors.New("no place for the log: give --spool=DIR")
 	case o.keyMaxAge < 0:
 		return fmt.Errorf("invalid --log-key-max-age: want a positive time, or 0 for never: %v", o.keyMaxAge)
+	case o.shutdownDelay < 0 || o.drainTimeout < 0:
+		return errors.New("invalid --shutdown-delay or --drain-timeout: want a positive time, or 0 for none")
 	case o.instance == "" || len(o.instance) > 253 || strings.Trim(o.instance, instanceCharacters) != "":
 		return fmt.Errorf("invalid --instance: want 1 to 253 of letters, digits, '-', '_' and '.': %q", o.instance)
 	case (o.credentialDir != "" || o.servingDir != "") && len(o.connections) > 1:
 		return errors.New("--credential-dir and --serving-cert-dir go with one --connection only")
 	}
-	if o.pprofAddress != "" {
-		if err := checkPprofAddress(o.pprofAddress); err != nil {
-			return err
-		}
+	if err := profiles.Check(o.pprofAddress); err != nil {
+		return err
 	}
 	for _, dir := range []string{o.credentialDir, o.servingDir} {
 		if dir != "" && !filepath.IsAbs(dir) {

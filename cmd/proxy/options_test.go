@@ -35,6 +35,7 @@ func TestParse(t *testing.T) {
 			reason: "one directory is one Connection's", want: "one --connection",
 			args: append(good[:4:4], "--connection=data/b", "--listen=data/b=:2", "--credential-dir=/x"),
 		},
+		"Drain":    {reason: "time does not go back", args: append(good[:4:4], "--shutdown-delay=-1s"), want: "--shutdown-delay"},
 		"Argument": {reason: "a forgotten dash", args: append(good[:4:4], "spool"), want: "unexpected"},
 		"Unknown":  {reason: "an unknown flag", args: []string{"--nope"}, want: "nope"},
 	}

@@ -16,12 +16,15 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 
+	"github.com/doorward/doorward/cmd/profiles"
 	"github.com/doorward/doorward/cmd/version"
+	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/spool"
 	"github.com/doorward/doorward/proxy/server"
+	"github.com/doorward/doorward/proxy/trace"
 )
 
 // feedSessions is the log's reader that shows sessions: a place of its own
@@ -52,6 +55,8 @@ type proxy struct {
 	secrets  map[string]*kube.SinkSecrets
 	sessions *kube.Sessions
 	witness  *witnessing
+	metrics  *server.Metrics
+	tracer   *trace.Tracer // nil where there are no traces
 }
 
 // serve runs the proxy until ctx ends. Parts end in the order in which the
@@ -66,7 +71,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	if token != nil {
 		wrap = token.Wrap
 	}
-	p := &proxy{options: o, log: log}
+	p := &proxy{options: o, log: log, metrics: newMetrics(token)}
 	if p.client, err = kube.NewClient(config, wrap); err != nil {
 		return err
 	}
@@ -77,6 +82,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	defer p.shows.Close()
 	p.spool, err = spool.Open(ctx, spool.Options{
 		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart, Witness: o.witness, KeyMaxAge: o.keyMaxAge,
+		Committed:   p.metrics.Committed,
 		AwaitRemote: func(ctx context.Context, index int64) error { return p.delivery.AwaitRemote(ctx, index) },
 	})
 	if err != nil {
@@ -91,6 +97,11 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	}
 	p.pool = oidc.NewPool(context.WithoutCancel(ctx))
 	defer p.pool.Close()
+
+	if p.tracer, err = trace.Start(ctx, trace.Options{Log: log, Version: version.String(), Instance: o.instance, ClientParents: o.clientParents}); err != nil {
+		return err
+	}
+	defer p.stopTraces(context.WithoutCancel(ctx))
 
 	// background lives on while sessions drain.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -160,14 +171,18 @@ func (p *proxy) run(ctx, background context.Context, running *sync.WaitGroup) er
 
 // serveAll serves every connection until ctx ends and the sessions are gone.
 func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGroup) error {
-	metrics := server.NewMetrics()
-	metrics.WatchLog(p.spool, func() (used, limit int64) {
-		usage := p.spool.Usage()
-		return usage.Used, usage.Max
-	})
-	metrics.WatchSinks(p.delivery.Statuses)
+	p.watch()
 	var endpoints []server.Endpoint
-	checks := []server.Check{{Name: "log", Ready: p.spool.Err}}
+	checks := []server.Check{
+		{Name: "log", Ready: p.spool.Err},
+		// Whoever sends clients here must stop doing so while they are still taken.
+		{Name: "proxy", Ready: func() error {
+			if ctx.Err() != nil {
+				return access.ErrDraining
+			}
+			return nil
+		}},
+	}
 	var connections []*connection
 	defer func() {
 		for _, endpoint := range endpoints {
@@ -188,6 +203,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		connections = append(connections, c)
 		p.witness.serve(c)
 		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})
+		c.watchExpiry()
 		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready})
 	}
 	health, err := server.Listen(ctx, p.options.healthAddress)
@@ -195,17 +211,17 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		return err
 	}
 	running.Go(func() {
-		if err := server.ServeHealth(background, health, server.Health(metrics, checks...)); err != nil {
+		if err := server.ServeHealth(background, health, server.Health(p.metrics, checks...)); err != nil {
 			p.log.Error(err, "Health endpoint ended")
 		}
 	})
-	profiles, err := listenPprof(ctx, p.options.pprofAddress)
+	private, err := profiles.Listen(ctx, p.options.pprofAddress)
 	if err != nil {
 		return err
 	}
-	if profiles != nil {
+	if private != nil {
 		running.Go(func() {
-			if err := servePprof(background, profiles); err != nil {
+			if err := profiles.Serve(background, private); err != nil {
 				p.log.Error(err, "Profiles ended")
 			}
 		})
@@ -218,7 +234,9 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 	}
 	p.witness.begin(background)
 	p.log.Info("Serving", "connections", p.options.connections, "instance", p.options.instance, "log", p.spool.ID())
-	server.New(server.Options{Log: p.log, Metrics: metrics, DrainTimeout: p.options.drainTimeout}, endpoints...).Run(ctx)
+	server.New(server.Options{
+		Log: p.log, Metrics: p.metrics, ShutdownDelay: p.options.shutdownDelay, DrainTimeout: p.options.drainTimeout,
+	}, endpoints...).Run(ctx)
 	return nil
 }
 

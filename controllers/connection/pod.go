@@ -20,9 +20,27 @@ const (
 	spoolDirectory      = "/var/lib/doorward"
 	credentialVolume    = "credential"
 	credentialDirectory = "/etc/doorward/credential" //nolint:gosec // a folder, not a credential
+	tokenVolume         = "api-token"
+	tokenDirectory      = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // a folder, not a credential
+	tokenSeconds        = 3600
 	healthPort          = 8081
 	user                = 65532
-	drainSeconds        = 60
+)
+
+// The phases of a pod's stop, in seconds. Meanwhile, at first, its address is
+// taken out of the Service everywhere; then sessions go on; then they are ended,
+// the log is closed and its records are delivered (docs/operations/proxy.md).
+const (
+	withdrawSeconds     = 5
+	defaultDrainSeconds = 30
+	closingSeconds      = 25
+)
+
+// How many probes, one every 5 s, may fail. At the start the log is read, which
+// takes its time where it is large and the process before was killed.
+const (
+	failures        = 3
+	startupFailures = 120
 )
 
 // podTemplate is the pod of a Managed proxy. It meets the restricted Pod Security
@@ -31,10 +49,10 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 	labels := proxyLabels(c)
 	labels[kit.LabelManagedBy] = "doorward"
 	name := c.Namespace + "/" + c.Name
-	yes, no, id, grace, mode := true, false, int64(user), int64(drainSeconds), int32(0o440)
+	yes, no, id, grace, mode := true, false, int64(user), graceSeconds(c), int32(0o440)
 	container := corev1.Container{
 		Name:  "proxy",
-		Image: r.Image,
+		Image: r.Pods.image(r.Image),
 		Args: []string{
 			"--connection=" + name,
 			fmt.Sprintf("--listen=%s=:%d", name, containerPort(number)),
@@ -42,6 +60,8 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 			"--snapshot-key=" + r.SnapshotKey,
 			"--spool=" + spoolDirectory,
 			"--instance=$(POD_NAME)",
+			fmt.Sprintf("--shutdown-delay=%ds", withdrawSeconds),
+			fmt.Sprintf("--drain-timeout=%ds", drainSeconds(c)),
 		},
 		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
@@ -50,19 +70,26 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 			{Name: "serve", ContainerPort: containerPort(number), Protocol: corev1.ProtocolTCP},
 			{Name: "health", ContainerPort: healthPort, Protocol: corev1.ProtocolTCP},
 		},
-		LivenessProbe:  probe("/healthz"),
-		ReadinessProbe: probe("/readyz"),
+		StartupProbe:   probe("/healthz", startupFailures),
+		LivenessProbe:  probe("/healthz", failures),
+		ReadinessProbe: probe("/readyz", failures),
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no,
 			ReadOnlyRootFilesystem:   &yes,
 			RunAsNonRoot:             &yes,
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
-		VolumeMounts: []corev1.VolumeMount{{Name: spoolVolume, MountPath: spoolDirectory}},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: spoolVolume, MountPath: spoolDirectory},
+			{Name: tokenVolume, MountPath: tokenDirectory, ReadOnly: true},
+		},
 	}
 	pod := corev1.PodSpec{
 		ServiceAccountName:            ObjectName(c.Name),
+		AutomountServiceAccountToken:  &no, // a shorter one is mounted in its place
+		EnableServiceLinks:            &no,
 		TerminationGracePeriodSeconds: &grace,
+		Volumes:                       []corev1.Volume{token()},
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot: &yes, RunAsUser: &id, RunAsGroup: &id, FSGroup: &id,
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -79,14 +106,49 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 		})
 	}
 	pod.Containers = []corev1.Container{container}
-	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod}
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod}
+	r.Pods.apply(c, &template)
+	return template
 }
 
-func probe(path string) *corev1.Probe {
+// token is what the API server knows the proxy by. The one that is mounted by
+// default is good for a year where the API server extends such tokens; this one
+// ends, and is renewed by the kubelet well before.
+func token() corev1.Volume {
+	seconds := int64(tokenSeconds)
+	return corev1.Volume{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		Sources: []corev1.VolumeProjection{
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{ExpirationSeconds: &seconds, Path: corev1.ServiceAccountTokenKey}},
+			{ConfigMap: &corev1.ConfigMapProjection{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
+				Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
+			}},
+			{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
+				Path:     corev1.ServiceAccountNamespaceKey,
+				FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"},
+			}}}},
+		},
+	}}}
+}
+
+// drainSeconds is how long sessions may go on after their pod was told to stop.
+func drainSeconds(c *v1alpha1.Connection) int64 {
+	if m := c.Spec.Proxy.Managed; m != nil && m.DrainSeconds != nil {
+		return int64(*m.DrainSeconds)
+	}
+	return defaultDrainSeconds
+}
+
+// graceSeconds is what all of a stop may take.
+func graceSeconds(c *v1alpha1.Connection) int64 {
+	return withdrawSeconds + drainSeconds(c) + closingSeconds
+}
+
+func probe(path string, failures int32) *corev1.Probe {
 	return &corev1.Probe{
 		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
 			Path: path, Port: intstr.FromInt32(healthPort), Scheme: corev1.URISchemeHTTP,
 		}},
-		PeriodSeconds: 5, TimeoutSeconds: 2, FailureThreshold: 3, SuccessThreshold: 1,
+		PeriodSeconds: 5, TimeoutSeconds: 2, FailureThreshold: failures, SuccessThreshold: 1,
 	}
 }

@@ -50,6 +50,8 @@ type Options struct {
 	Events events.EventRecorder
 	// Image is the container image of Managed proxies.
 	Image string
+	// Pods are settings of their pods; may be empty.
+	Pods PodSettings
 	// SnapshotKey is the public key that proxies verify snapshots with, base64.
 	SnapshotKey string
 	// Now is the clock; time.Now where nil.

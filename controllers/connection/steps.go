@@ -183,8 +183,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	live, stale := r.reports.observe(key(s), configMap.Data, s.now)
 	s.live = live
 	r.delivered(key(s), live)
-	if len(stale) == 0 {
-		return nil
+	if err := r.outrun(ctx, s); err != nil || len(stale) == 0 {
+		return err
 	}
 	before := configMap.DeepCopy()
 	for _, instance := range stale {
@@ -194,6 +194,26 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if err := r.Client.Patch(ctx, &configMap, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil && !apierrors.IsConflict(err) {
 		return fmt.Errorf("cannot prune reports: %w", err)
 	}
+	return nil
+}
+
+// outrun publishes anew where proxies have seen more than the API server knows of.
+func (r *Reconciler) outrun(ctx context.Context, s *scope) error {
+	var wants int64
+	for _, o := range s.live {
+		wants = max(wants, o.Wants)
+	}
+	before := s.outcome.Revision
+	if !s.reached["publish"] || !r.Publisher.Outrun(s.connection, wants) {
+		return nil
+	}
+	if err := r.publish(ctx, s); err != nil {
+		r.Publisher.Suspend(key(s))
+		return err
+	}
+	r.warn(s, "RevisionsRestored", "Publish", "A proxy takes no revision below %d, and %d was published: the API server's data was restored from an older copy. "+
+		"Published again as revision %d. What was changed after that copy was made is gone: apply it again, revocations above all.",
+		wants, before, s.outcome.Revision)
 	return nil
 }
 

@@ -17,8 +17,13 @@ import (
 	"github.com/doorward/doorward/controllers/kit"
 )
 
-// defaultReplicas is spec.proxy.managed.replicas where unset.
-const defaultReplicas = 2
+const (
+	// defaultReplicas is spec.proxy.managed.replicas where unset.
+	defaultReplicas = 2
+	// settleSeconds is how long a new pod must have been ready before a rollout
+	// goes on.
+	settleSeconds = 5
+)
 
 var (
 	deploymentKind  = appsv1.SchemeGroupVersion.WithKind("Deployment")
@@ -115,12 +120,19 @@ func deployment(c *v1alpha1.Connection, template corev1.PodTemplateSpec) *appsv1
 	template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{
 		Name: spoolVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
 	})
+	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: replicas(c),
 			Selector: &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
 			Template: template,
+			// A rollout never has fewer proxies than are asked for.
+			MinReadySeconds: settleSeconds,
+			Strategy: appsv1.DeploymentStrategy{
+				Type:          appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &none, MaxSurge: &one},
+			},
 		},
 	}
 }
@@ -144,6 +156,14 @@ func statefulSet(c *v1alpha1.Connection, template corev1.PodTemplateSpec) *appsv
 			Selector:             &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
 			Template:             template,
 			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{claim},
+			// One at a time: each pod has its own volume, and no other can take it.
+			MinReadySeconds: settleSeconds,
+			UpdateStrategy:  appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType},
+			// A claim may hold records that no sink has: deleting it is a person's doing.
+			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+				WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+			},
 		},
 	}
 }

@@ -67,7 +67,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	deliveries := logsink.NewDeliveries()
 	connections := connection.New(connection.Options{
 		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
-		Events: recorder, Image: o.ProxyImage, SnapshotKey: publish.EncodePublic(key),
+		Events: recorder, Image: o.ProxyImage, Pods: o.ProxyPods, SnapshotKey: publish.EncodePublic(key),
 		Namespace: o.Namespace, Deliveries: deliveries, MaskKey: maskKeys.For,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{

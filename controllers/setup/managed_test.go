@@ -47,6 +47,7 @@ func TestManaged(t *testing.T) {
 		g.Expect(args).To(gomega.ContainSubstring("--connection=managed/shop --listen=managed/shop=:5432 --credential-dir="))
 		pod := &corev1.Pod{ObjectMeta: d.Spec.Template.ObjectMeta, Spec: *d.Spec.Template.Spec.DeepCopy()}
 		pod.Namespace, pod.Name = ns, "probe"
+		g.Expect(pod.Labels).To(gomega.HaveKeyWithValue("team", "data"), "the installation's settings")
 		g.Expect(admin.Create(t.Context(), pod, client.DryRunAll)).To(gomega.Succeed())
 		get(g, ns, "doorward-shop", &corev1.Service{})
 		get(g, ns, "doorward-shop", &corev1.ServiceAccount{})
@@ -76,7 +77,7 @@ func TestManaged(t *testing.T) {
 	})
 	eventually(t, func(g gomega.Gomega) {
 		d := get(g, ns, "doorward-shop", &appsv1.Deployment{})
-		g.Expect(d.Spec.Template.Spec.Containers[0].Args).To(gomega.HaveLen(6))
+		g.Expect(d.Spec.Template.Spec.Containers[0].Args).To(gomega.HaveLen(8))
 		g.Expect(get(g, ns, "doorward-shop", &networkingv1.NetworkPolicy{}).Spec.Ingress[0].From).To(gomega.HaveLen(1))
 		for _, rule := range get(g, ns, "doorward-shop", &rbacv1.Role{}).Rules {
 			g.Expect(rule.Verbs).NotTo(gomega.ContainElement("*"))
@@ -90,7 +91,14 @@ func TestManaged(t *testing.T) {
 		g.Expect(admin.Update(t.Context(), c)).To(gomega.Succeed())
 	})
 	eventually(t, func(g gomega.Gomega) {
-		get(g, ns, "doorward-shop", &appsv1.StatefulSet{})
+		s := get(g, ns, "doorward-shop", &appsv1.StatefulSet{})
+		pod := &corev1.Pod{ObjectMeta: s.Spec.Template.ObjectMeta, Spec: *s.Spec.Template.Spec.DeepCopy()}
+		pod.Namespace, pod.Name = ns, "probe"
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "spool", VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "spool-doorward-shop-0"},
+		}})
+		g.Expect(admin.Create(t.Context(), pod, client.DryRunAll)).To(gomega.Succeed())
+		g.Expect(s.Spec.PersistentVolumeClaimRetentionPolicy.WhenScaled).To(gomega.Equal(appsv1.RetainPersistentVolumeClaimRetentionPolicyType))
 		err := admin.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "doorward-shop"}, &appsv1.Deployment{})
 		g.Expect(client.IgnoreNotFound(err)).To(gomega.Succeed())
 		g.Expect(err).To(gomega.HaveOccurred())

@@ -29,6 +29,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/connection"
 )
 
 // recorderName is the reporting controller of Events.
@@ -49,6 +50,8 @@ type Options struct {
 	Protocols []compile.Protocol
 	// ProxyImage is the image of Managed proxies.
 	ProxyImage string
+	// ProxyPods are settings of the pods of Managed proxies. Optional.
+	ProxyPods connection.PodSettings
 	// CADomains and CARanges are what the authority may sign; defaults where nil.
 	CADomains, CARanges []string
 	// LeaderElection elects one of several managers.

@@ -35,8 +35,11 @@ type Options struct {
 	Metrics          *Metrics
 	HandshakeTimeout time.Duration
 	MaxUnproven      int
-	DrainTimeout     time.Duration
-	CutTimeout       time.Duration
+	// ShutdownDelay is how long clients are still taken after the stop, until those
+	// who send them here, such as a Service, have heard of it; 0 for not at all.
+	ShutdownDelay time.Duration
+	DrainTimeout  time.Duration
+	CutTimeout    time.Duration
 }
 
 // Endpoint serves one Connection.
@@ -104,14 +107,18 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Run serves until ctx ends. Then no connection is accepted any more, sessions
-// may go on for the drain timeout, are ended with access.ErrDraining, and cut
+// Run serves until ctx ends, and for the shutdown delay after that. Then no
+// connection is accepted any more, sessions may go on for the drain timeout, are ended with access.ErrDraining, and cut
 // after that. When Run returns, no goroutine of the server is left.
 func (s *Server) Run(ctx context.Context) {
 	for _, endpoint := range s.endpoints {
 		s.running.Go(func() { s.accept(endpoint) })
 	}
 	<-ctx.Done()
+	if delay := s.options.ShutdownDelay; delay > 0 {
+		s.options.Log.Info("Stopping, clients are still taken", "delay", delay.String(), "sessions", s.Sessions())
+		within(s.life.Done(), delay)
+	}
 	s.drain()
 }
 

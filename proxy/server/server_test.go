@@ -224,6 +224,18 @@ func TestDrain(t *testing.T) {
 			t.Errorf("ends on record: %+v, want one in order", got)
 		}
 	})
+	t.Run("ClientsAreTakenMeanwhile", func(t *testing.T) {
+		p := newPlace(t, Options{ShutdownDelay: 3 * time.Second, DrainTimeout: 50 * time.Millisecond}, polite)
+		p.stop()
+		// A Service sends clients here until it has heard of the stop.
+		conn := p.dial()
+		hello(t, conn)
+		must(t, conn.Close())
+		<-p.stopped
+		if got := p.log.OfType(record.SessionStart); len(got) != 1 {
+			t.Errorf("sessions on record: %+v, want the one that came after the stop", got)
+		}
+	})
 	t.Run("SessionsAreEnded", func(t *testing.T) {
 		p := newPlace(t, Options{DrainTimeout: 50 * time.Millisecond}, polite)
 		conn := p.dial()
