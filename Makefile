@@ -7,8 +7,10 @@ SHELL := /usr/bin/env bash
 MAKEFLAGS += --no-print-directory
 
 GO ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-IMAGE ?= doorward:$(VERSION)
+# The number is in charts/doorward/Chart.yaml alone.
+VERSION ?= $(shell hack/version.sh)
+# The image's whole name; ghcr.io/doorward/doorward and the version where it is empty.
+IMAGE ?=
 # Where `make test` looks, and what it passes on: make test PACKAGES=./proxy/... TESTFLAGS='-run TestX'
 PACKAGES ?= ./...
 TESTFLAGS ?=
@@ -18,9 +20,10 @@ BIN := bin
 TOOLS := $(BIN)/tools
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 CHART_TOOLS := $(addprefix $(TOOLS)/,helm kubeconform kube-score kustomize)
+DIST_TOOLS := $(addprefix $(TOOLS)/,cyclonedx-gomod helm krew validate-krew-manifest)
 SINK_SERVERS := $(patsubst test/sinks/%/go.mod,$(BIN)/sinks/%,$(wildcard test/sinks/*/go.mod))
 # The product's binaries are static, so that they run from an image made from scratch.
-BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
 
 # The folder of etcd, kube-apiserver, kube-controller-manager and kubectl, obtained on first use.
 WITH_CONTROLPLANE = assets=$$(hack/controlplane/ensure.sh); export KUBEBUILDER_ASSETS="$$assets"
@@ -57,12 +60,25 @@ build: ## Build every command, and the playground, into bin/.
 	@$(BUILD) -o $(BIN)/playground ./hack/playground
 
 .PHONY: image
-image: ## Build the container image of the manager and the proxy.
-	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+image: ## Assemble the image of the manager and the proxy without a container engine: bin/image.tar, to be loaded.
+	@$(GO) run ./hack/image -version $(VERSION) $(if $(IMAGE),-name $(IMAGE)) -output $(BIN)/image.tar
+
+.PHONY: image-push
+image-push: image $(TOOLS)/crane ## Push that image: make image-push IMAGE=<registry>/doorward:<tag>.
+	@hack/push.sh $(BIN)/image.tar $(or $(IMAGE),$(error say where to: IMAGE=<registry>/doorward:<tag>))
+
+.PHONY: docker-image
+docker-image: ## Build the same image from the Dockerfile, with Docker.
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(hack/version.sh commit) --build-arg SOURCE_DATE_EPOCH=$$(hack/version.sh time) \
+		--tag $(or $(IMAGE),ghcr.io/doorward/doorward:$$(hack/version.sh tag)) .
+
+.PHONY: dist
+dist: $(DIST_TOOLS) ## Make all that a release consists of, in dist/; the same bytes for the same commit.
+	@$(GO) run ./hack/release -version $(VERSION) -output dist
 
 .PHONY: clean
 clean: ## Remove what was built here; the control plane shared by all clones stays.
-	rm -rf $(BIN) coverage.out
+	rm -rf $(BIN) dist coverage.out
 
 ##@ Test
 

@@ -11,11 +11,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -24,18 +22,20 @@ import (
 
 	"github.com/doorward/doorward/hack/gobuild"
 	"github.com/doorward/doorward/hack/image/oci"
+	"github.com/doorward/doorward/hack/image/product"
 )
 
 // options are the flags.
 type options struct {
-	version, repository, tag, platforms, output string
+	version, name, repository, tag, platforms, output string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.version, "version", "", "what the binaries call themselves (default: as hack/version.sh says)")
-	flag.StringVar(&o.repository, "repository", "ghcr.io/doorward/doorward", "the image's name without its tag")
+	flag.StringVar(&o.repository, "repository", product.Repository, "the image's name without its tag")
 	flag.StringVar(&o.tag, "tag", "", "the image's tag (default: the version, with . for +)")
+	flag.StringVar(&o.name, "name", "", "the image's whole name, instead of repository and tag")
 	flag.StringVar(&o.platforms, "platform", "linux/"+runtime.GOARCH, "platforms separated by commas; several make an index")
 	flag.StringVar(&o.output, "output", "bin/image.tar", "the archive to write")
 	flag.Parse()
@@ -59,7 +59,7 @@ func run(ctx context.Context, o *options) error {
 	if o.tag != "" {
 		source.Tag = o.tag
 	}
-	roots, err := authorities(ctx)
+	roots, err := product.Authorities(ctx, ".")
 	if err != nil {
 		return err
 	}
@@ -75,52 +75,23 @@ func run(ctx context.Context, o *options) error {
 			return err
 		}
 		binaries := filepath.Join(folder, target.OS+"-"+target.Arch)
-		if err := gobuild.Build(ctx, ".", binaries, target, source.Version, "manager", "proxy"); err != nil {
+		if err := gobuild.Build(ctx, ".", binaries, target, source.Version, product.Commands()...); err != nil {
 			return err
 		}
-		image, err := assemble(target, source, binaries, roots)
+		image, err := product.Assemble(target, source, binaries, roots)
 		if err != nil {
 			return err
 		}
 		images = append(images, image)
 	}
-	name := o.repository + ":" + source.Tag
-	digest, err := write(o.output, name, images)
+	name := o.name
+	if name == "" {
+		name = o.repository + ":" + source.Tag
+	}
+	digest, err := product.Write(o.output, name, images...)
 	if err != nil {
 		return err
 	}
 	fmt.Println(name, digest)
 	return nil
-}
-
-// authorities are the certificates that hack/image/roots prints.
-func authorities(ctx context.Context) ([]byte, error) {
-	list := exec.CommandContext(ctx, "go", "run", ".")
-	list.Dir = filepath.Join("hack", "image", "roots")
-	list.Stderr = os.Stderr
-	out, err := list.Output()
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the certificate authorities: %w", err)
-	}
-	return out, nil
-}
-
-// write writes the archive under a temporary name first, so that a half of it is
-// never taken for an image.
-func write(output, name string, images []oci.Image) (digest string, err error) {
-	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
-		return "", err
-	}
-	file, err := os.CreateTemp(filepath.Dir(output), filepath.Base(output)+".*")
-	if err != nil {
-		return "", err
-	}
-	digest, err = oci.Write(file, name, images...)
-	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err == nil {
-		err = os.Rename(file.Name(), output)
-	}
-	if err != nil {
-		return "", errors.Join(err, os.Remove(file.Name()))
-	}
-	return digest, nil
 }
