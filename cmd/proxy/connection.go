@@ -84,7 +84,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	}
 	c.reporter = &kube.Reporter{
 		Client: p.client, Namespace: namespace, Name: name, Instance: o.instance, Nonce: p.nonce,
-		Revision: c.gate.Revision, Problems: c.problems, Log: log,
+		Revision: c.gate.Revision, Wants: c.snapshots.Wants, Problems: c.problems, Log: log,
 		Sinks: func() []report.Sink { return sinkReports(p.delivery.Statuses()) },
 	}
 	return c, nil

@@ -65,6 +65,8 @@ type life struct {
 	secretUID types.UID
 	revision  int64 // the highest this process reserved
 	beating   bool  // whether the Secret holds the present revision
+	outrun    bool  // whether revision is what a proxy wants, and was never reserved
+	outrunAt  time.Time
 	every     time.Duration
 	next      time.Time
 }
@@ -128,7 +130,7 @@ func (p *Publisher) Publish(ctx context.Context, connection *v1alpha1.Connection
 			"the revision cannot rise any more: delete the Connection and create it again")}
 	}
 	outcome := Outcome{Revision: floor + 1, PublishedAt: p.now().UTC().Truncate(time.Second)}
-	if known := l.revision > 0; known || floor > 0 {
+	if known := l.revision > 0; (known || floor > 0) && !l.outrun {
 		outcome.Repaired = damage(secret, live, opened, l.revision)
 	}
 	content.Revision, content.Time = outcome.Revision, outcome.PublishedAt
@@ -139,7 +141,7 @@ func (p *Publisher) Publish(ctx context.Context, connection *v1alpha1.Connection
 	if err := reserve(ctx, outcome); err != nil {
 		return Outcome{}, fmt.Errorf("cannot reserve revision %d: %w", outcome.Revision, err)
 	}
-	l.revision = outcome.Revision
+	l.revision, l.outrun = outcome.Revision, false
 	beat, err := snapshot.SealHeartbeat(snapshot.Heartbeat{UID: string(connection.UID), Revision: outcome.Revision, Time: p.now().UTC()}, p.key)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot publish: %w", err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -24,8 +25,9 @@ const reconnectPause = time.Second
 
 // newInformer makes the informers of the manager's caches.
 func newInformer(log logr.Logger) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
+	past := &history{log: log}
 	return func(source toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-		steady := &persistent{source: toolscache.ToListerWatcherWithContext(source), log: log, pause: reconnectPause}
+		steady := &persistent{source: toolscache.ToListerWatcherWithContext(source), log: log, pause: reconnectPause, past: past}
 		return toolscache.NewSharedIndexInformer(steady, object, resync, indexers)
 	}
 }
@@ -36,6 +38,9 @@ type persistent struct {
 	source toolscache.ListerWatcherWithContext
 	log    logr.Logger
 	pause  time.Duration
+	past   *history
+
+	epoch atomic.Int64 // of past, when this source was last read whole
 }
 
 var (
@@ -52,11 +57,20 @@ func (p *persistent) Watch(options metav1.ListOptions) (watch.Interface, error) 
 }
 
 func (p *persistent) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+	p.begin()
 	return insist(ctx, p, func() (runtime.Object, error) { return p.source.ListWithContext(ctx, options) })
 }
 
 func (p *persistent) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	return insist(ctx, p, func() (watch.Interface, error) { return p.source.WatchWithContext(ctx, options) })
+	return insist(ctx, p, func() (watch.Interface, error) {
+		if err := p.continues(ctx, options); err != nil {
+			return nil, err
+		}
+		if options.ResourceVersion == "" || options.SendInitialEvents != nil && *options.SendInitialEvents {
+			p.begin()
+		}
+		return p.source.WatchWithContext(ctx, options)
+	})
 }
 
 func insist[T any](ctx context.Context, p *persistent, ask func() (T, error)) (T, error) {

@@ -29,7 +29,9 @@ type Reporter struct {
 	Instance, Nonce string
 	Address         string
 	Revision        func() int64
-	Problems        *Problems
+	// Wants, where not nil, is the least revision that is taken: see report.Report.
+	Wants    func() int64
+	Problems *Problems
 	// Sinks, where not nil, is how the LogSinks take the records.
 	Sinks func() []report.Sink
 	Log   logr.Logger
@@ -135,10 +137,14 @@ func turned(before, now []report.Sink) bool {
 // write patches this instance's key; a version, where given, must still be the
 // ConfigMap's.
 func (r *Reporter) write(ctx context.Context, version string) error {
-	text, err := report.Encode(report.Report{
+	told := report.Report{
 		Instance: r.Instance, Revision: r.Revision(), ObservedAt: time.Now().UTC(), Nonce: r.Nonce,
 		Address: r.Address, Problems: r.Problems.List(), Sinks: r.sinks(),
-	})
+	}
+	if r.Wants != nil {
+		told.Wants = r.Wants()
+	}
+	text, err := report.Encode(told)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -57,7 +58,13 @@ type Snapshots struct {
 	beat     time.Time
 	refusals *rate.Limiter
 	latest   *corev1.Secret
+
+	wants atomic.Int64
 }
+
+// Wants is the least revision that would be taken, where the one that the manager
+// published is not above all that were seen; 0 otherwise.
+func (s *Snapshots) Wants() int64 { return s.wants.Load() }
 
 // maxClockSkew is how far a heartbeat may lie in the future. Beyond, the clocks
 // of manager and proxy differ too much to say how old a heartbeat is.
@@ -139,6 +146,7 @@ func (s *Snapshots) take(ctx context.Context, secret *corev1.Secret) error {
 		refusal = s.adopt(ctx, secret, sum)
 	}
 	if refusal == nil {
+		s.wants.Store(0)
 		s.Problems.Clear(v1alpha1.ConditionSnapshotPublished)
 	}
 	// A heartbeat proves the snapshot in force also where somebody damaged the
@@ -163,9 +171,11 @@ func (s *Snapshots) adopt(ctx context.Context, secret *corev1.Secret, sum [sha25
 	}
 	name := "revision/" + next.Connection.UID
 	if highest := s.Revisions.Get(name); next.Revision < highest {
+		s.wants.Store(highest + 1)
 		return s.refuse(ctx, sum, next, fmt.Errorf("revision %d is older than revision %d, which was seen already", next.Revision, highest))
 	}
 	if s.held != nil && s.held.Connection.UID == next.Connection.UID && next.Revision == s.held.Revision {
+		s.wants.Store(next.Revision + 1)
 		return s.refuse(ctx, sum, next, fmt.Errorf("%w: revision %d differs from what is in force under this number", errConflict, next.Revision))
 	}
 	// Seen durably before it is in force, so that a crash cannot bring back an

@@ -39,6 +39,10 @@ type Report struct {
 	Instance string `json:"instance"`
 	// Revision is the snapshot revision the instance runs; 0 means none.
 	Revision int64 `json:"revision"`
+	// Wants is the least revision that the instance takes, where what is published
+	// is below or beside one that it has seen; 0 otherwise. The API server's data
+	// was restored from an older copy then, and the manager has to go beyond.
+	Wants int64 `json:"wants,omitempty"`
 	// ObservedAt is when the entry was last renewed.
 	ObservedAt time.Time `json:"observedAt"`
 	// Nonce is random and fixed for the life of the process: another nonce

@@ -40,6 +40,7 @@ type Env struct {
 
 	ca                *testcert.CA // signs the server's and the users' certificates
 	forwarder         *forwarder
+	etcd              *etcd
 	apiserver         *apiserver
 	controllerManager *proc.Process
 	ownsDir           bool
@@ -168,15 +169,14 @@ func (e *Env) startServers(ctx context.Context, options Options) (err error) {
 	if e.ca, err = testcert.NewCA("doorward-testenv"); err != nil {
 		return err
 	}
-	etcd, endpoint, err := startEtcd(ctx, e.Assets, e.Dir)
-	if err != nil {
+	if e.etcd, err = startEtcd(ctx, e.Assets, e.Dir); err != nil {
 		return err
 	}
-	e.stops = append(e.stops, etcd.Stop)
-	if e.apiserver, err = startAPIServer(ctx, e, endpoint, options); err != nil {
+	e.stops = append(e.stops, e.etcd.stop)
+	if e.apiserver, err = startAPIServer(ctx, e, e.etcd.endpoint, options); err != nil {
 		return err
 	}
-	e.stops = append(e.stops, e.apiserver.process.Stop)
+	e.stops = append(e.stops, e.apiserver.stop)
 	e.AuditLogPath = e.apiserver.auditLog
 	if e.forwarder, err = startForwarder(e.apiserver.address); err != nil {
 		return err

@@ -72,19 +72,33 @@ func startReady(ctx context.Context, command proc.Command, ready func(context.Co
 	return process, nil
 }
 
-// startEtcd returns the process and the URL of its client port.
-func startEtcd(ctx context.Context, assets, dir string) (*proc.Process, string, error) {
-	var endpoint string
-	process, err := onFreePort(ctx, 2, func(ports []int) (*proc.Process, error) {
-		endpoint = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
+// etcd is a running etcd.
+type etcd struct {
+	process  *proc.Process
+	command  proc.Command
+	endpoint string // URL of its client port
+}
+
+func (s *etcd) stop() error { return s.process.Stop() }
+
+func (s *etcd) ready() func(context.Context) error {
+	return probe(http.DefaultClient, s.endpoint+"/health")
+}
+
+// startEtcd starts etcd with its data in a folder of dir.
+func startEtcd(ctx context.Context, assets, dir string) (*etcd, error) {
+	s := &etcd{}
+	var err error
+	s.process, err = onFreePort(ctx, 2, func(ports []int) (*proc.Process, error) {
+		s.endpoint = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
 		peer := "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[1]))
-		return startReady(ctx, proc.Command{
+		s.command = proc.Command{
 			Path: filepath.Join(assets, "etcd"),
 			Args: []string{
 				"--name=testenv",
-				"--data-dir=" + filepath.Join(dir, "etcd"),
-				"--listen-client-urls=" + endpoint,
-				"--advertise-client-urls=" + endpoint,
+				"--data-dir=" + etcdDir(dir),
+				"--listen-client-urls=" + s.endpoint,
+				"--advertise-client-urls=" + s.endpoint,
 				"--listen-peer-urls=" + peer,
 				"--initial-advertise-peer-urls=" + peer,
 				"--initial-cluster=testenv=" + peer,
@@ -92,18 +106,24 @@ func startEtcd(ctx context.Context, assets, dir string) (*proc.Process, string, 
 				"--log-level=warn",
 			},
 			Output: filepath.Join(dir, "etcd.log"),
-		}, probe(http.DefaultClient, endpoint+"/health"))
+		}
+		return startReady(ctx, s.command, s.ready())
 	})
-	return process, endpoint, err
+	return s, err
 }
+
+func etcdDir(dir string) string { return filepath.Join(dir, "etcd") }
 
 // apiserver is a running kube-apiserver.
 type apiserver struct {
 	process  *proc.Process
+	command  proc.Command
 	address  string // host:port, past the forwarder
 	auditLog string
 	saKey    string // path of the key that signs service account tokens
 }
+
+func (s *apiserver) stop() error { return s.process.Stop() }
 
 // startAPIServer starts kube-apiserver on the given etcd.
 func startAPIServer(ctx context.Context, e *Env, etcd string, options Options) (*apiserver, error) {
@@ -166,11 +186,12 @@ func startAPIServer(ctx context.Context, e *Env, etcd string, options Options) (
 	defer client.CloseIdleConnections()
 	s.process, err = onFreePort(ctx, 1, func(ports []int) (*proc.Process, error) {
 		s.address = net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
-		return startReady(ctx, proc.Command{
+		s.command = proc.Command{
 			Path:   filepath.Join(e.Assets, "kube-apiserver"),
 			Args:   append(append(args, "--secure-port="+strconv.Itoa(ports[0])), options.APIServerArgs...),
 			Output: filepath.Join(e.Dir, "kube-apiserver.log"),
-		}, probe(client, "https://"+s.address+"/readyz"))
+		}
+		return startReady(ctx, s.command, probe(client, "https://"+s.address+"/readyz"))
 	})
 	if err != nil {
 		return nil, err

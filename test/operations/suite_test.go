@@ -1,0 +1,98 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package operations does on a running stack what the pages under docs/operations
+// tell admins to do, and shows what is felt of it: etcd is restored from an older
+// backup, keys are lost, keys are rotated, while sessions run.
+package operations
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/doorward/doorward/test/stack"
+)
+
+const (
+	// startTimeout bounds the start of everything, compilation included.
+	startTimeout = 15 * time.Minute
+	// testTimeout bounds whatever a test waits for.
+	testTimeout = 2 * time.Minute
+	// drainTimeout of the proxies under test.
+	drainTimeout = 6 * time.Second
+)
+
+// world is the stack that all tests use. A test that changes what all see
+// restores it.
+var world *stack.Stack
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	log.SetLogger(logr.Discard())
+	var err error
+	if world, err = stack.Start(ctx, stack.Options{DrainTimeout: drainTimeout, Dir: os.Getenv("DOORWARD_KEEP")}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if code = m.Run(); code != 0 {
+		printLogs(world.Logs())
+	}
+	if err := world.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot stop the stack:", err)
+		code = 1
+	}
+	return code
+}
+
+// printLogs shows the ends of the programs' logs: where a test failed on another
+// machine, they are all there is.
+func printLogs(dir string) {
+	const tail = 8 << 10
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
+		return
+	}
+	for _, entry := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "--- end of %s\n%s\n", entry.Name(), content[max(0, len(content)-tail):])
+	}
+}
+
+// await asks until there is no error, and fails the test after testTimeout. It
+// returns how long it took.
+func await(t *testing.T, what string, ask func(context.Context) error) time.Duration {
+	t.Helper()
+	began := time.Now()
+	// Cleanups wait too, after the test's context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), testTimeout)
+	defer cancel()
+	if err := stack.Await(ctx, ask); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	return time.Since(began)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// short is a duration for people.
+func short(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
