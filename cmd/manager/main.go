@@ -5,16 +5,19 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"strings"
 
-	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
+	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/doorward/doorward/cmd/logging"
+	"github.com/doorward/doorward/cmd/profiles"
 	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
@@ -30,7 +33,7 @@ func main() {
 }
 
 func run() error {
-	options := setup.Options{UserAgent: "doorward-manager"}
+	options := setup.Options{UserAgent: "doorward-manager", Metrics: metrics.Registry, Version: version.String()}
 	flag.StringVar(&options.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager, for its keys; POD_NAMESPACE where unset")
 	flag.Func("namespaces", "comma-separated namespaces of Connections; all where unset", list(&options.Namespaces))
 	flag.StringVar(&options.ProxyImage, "proxy-image", os.Getenv("PROXY_IMAGE"), "image of Managed proxies; PROXY_IMAGE where unset")
@@ -41,8 +44,9 @@ func run() error {
 	flag.StringVar(&options.MetricsAddress, "metrics-address", ":8080", "address of metrics; 0 for none")
 	flag.StringVar(&options.HealthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	showVersion := flag.Bool("version", false, "print the version and exit")
-	logging := textlogger.NewConfig()
-	logging.AddFlags(flag.CommandLine)
+	pprofAddress := flag.String("pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
+	logs := logging.New()
+	logs.AddFlags(flag.CommandLine)
 	flag.Parse()
 	if *showVersion {
 		fmt.Println(version.String())
@@ -60,9 +64,14 @@ func run() error {
 	for _, protocol := range all.Protocols() {
 		options.Protocols = append(options.Protocols, compile.Protocol(protocol))
 	}
-	logger := textlogger.NewLogger(logging)
+	if err := profiles.Check(*pprofAddress); err != nil {
+		return err
+	}
+	logger := logs.Logger(os.Stderr)
 	ctrl.SetLogger(logger)
-	klog.SetLogger(logger)
+	if err := logs.Route(logger); err != nil {
+		return err
+	}
 	options.Logger = logger
 
 	restConfig, err := config.GetConfig()
@@ -75,7 +84,22 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return manager.Start(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	if err := serveProfiles(ctx, group, *pprofAddress); err != nil {
+		return err
+	}
+	group.Go(func() error { return manager.Start(ctx) })
+	return group.Wait()
+}
+
+// serveProfiles serves profiles until ctx ends, where an address says so.
+func serveProfiles(ctx context.Context, group *errgroup.Group, address string) error {
+	listener, err := profiles.Listen(ctx, address)
+	if err != nil || listener == nil {
+		return err
+	}
+	group.Go(func() error { return profiles.Serve(ctx, listener) })
+	return nil
 }
 
 func list(into *[]string) func(string) error {

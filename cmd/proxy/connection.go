@@ -73,7 +73,8 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
 		NewEngine: rego.NewEngine, NewVerifier: newVerifier(p.pool), Approvals: c.approvals,
 		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
-		Trouble: func(refusal string, cause error) { log.Error(cause, "Refused", "told", refusal) },
+		Observers: p.observers(fullName),
+		Trouble:   func(refusal string, cause error) { log.Error(cause, "Refused", "told", refusal) },
 	})
 	if err != nil {
 		return nil, err

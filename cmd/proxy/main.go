@@ -10,13 +10,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
 
 	"github.com/doorward/doorward/cmd/version"
 )
@@ -39,8 +35,11 @@ func run() int {
 	}
 	// Standard output may be a LogSink; what the proxy says of itself goes to
 	// standard error.
-	log := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.Level(-options.verbosity)}))
-	klog.SetLogger(log)
+	log := options.logging.Logger(os.Stderr)
+	if err := options.logging.Route(log); err != nil {
+		fmt.Fprintln(os.Stderr, "proxy:", err)
+		return 1
+	}
 	tuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

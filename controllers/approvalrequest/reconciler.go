@@ -43,6 +43,8 @@ type Options struct {
 	Events events.EventRecorder
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// Judged is told the phase that a request came to; may be nil.
+	Judged func(phase string)
 }
 
 // Reconciler reconciles ApprovalRequests.
@@ -97,6 +99,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	}
 	if s.judged && before != request.Status.Phase {
 		r.tell(s)
+		if r.Judged != nil {
+			r.Judged(string(request.Status.Phase))
+		}
 	}
 	return kit.Result(err, max(time.Millisecond, request.Spec.ExpiresAt.Sub(r.Now())))
 }

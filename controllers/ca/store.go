@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -45,6 +46,9 @@ type Store struct {
 	changed     func(ctx context.Context, bundle []byte) error
 
 	mu sync.Mutex // orders reads and writes of the Secret
+	// expiry is when the current certificate ends, in Unix seconds; 0 before it
+	// was read.
+	expiry atomic.Int64
 }
 
 // NewStore makes a Store. changed is called with the bundle when Start begins and
@@ -70,6 +74,9 @@ func (s *Store) State(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("cannot read certificate authority: %w", err)
 	}
 	state, changed, err := Advance(decodeState(secret.Data), s.constraints, s.now())
+	if err == nil {
+		s.note(state)
+	}
 	if err != nil || !changed {
 		return state, err
 	}
@@ -123,6 +130,23 @@ func (s *Store) check(ctx context.Context, told *string) error {
 
 // NeedLeaderElection makes the manager run Start on the leader only.
 func (s *Store) NeedLeaderElection() bool { return true }
+
+// note keeps when the current certificate ends.
+func (s *Store) note(state State) {
+	if all := certificates(state.Current.Certificate); len(all) > 0 {
+		s.expiry.Store(all[0].NotAfter.Unix())
+	}
+}
+
+// Expiry is when the authority's current certificate ends; zero before it was
+// read. It waits for nobody.
+func (s *Store) Expiry() time.Time {
+	seconds := s.expiry.Load()
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
 
 func decodeState(data map[string][]byte) State {
 	return State{

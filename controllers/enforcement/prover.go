@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -45,6 +46,9 @@ type Prover struct {
 	mu       sync.Mutex // guards what follows; held over a proof, so that proofs are in order
 	interval interval
 	broken   bool // the interval was interrupted under an unchanged fingerprint, perhaps
+
+	// proven says whether there is an interval.
+	proven atomic.Bool
 }
 
 // interval is a proven one; the zero value is none. Since is by the API server's
@@ -147,7 +151,12 @@ func (p *Prover) end(ctx context.Context) {
 	p.tell()
 }
 
+// Proven says whether enforcement was proven when it was last tried. It waits
+// for nobody.
+func (p *Prover) Proven() bool { return p.proven.Load() }
+
 func (p *Prover) tell() {
+	p.proven.Store(p.interval.Fingerprint != "")
 	if p.Changed != nil {
 		p.Changed()
 	}

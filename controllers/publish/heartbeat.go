@@ -42,12 +42,15 @@ func beatEvery(maxStalenessSeconds int32) time.Duration {
 func (p *Publisher) Start(ctx context.Context) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	p.pulse()
+	defer p.rest()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 			p.beatAll(ctx)
+			p.pulse()
 		}
 	}
 }
@@ -76,7 +79,10 @@ func (p *Publisher) beatAll(ctx context.Context) {
 			}
 			ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 			defer cancel()
-			if err := p.beat(ctx, key.Namespace, key.Name, l); err != nil {
+			err := p.beat(ctx, key.Namespace, key.Name, l)
+			p.pulse()
+			p.observer.Beat(err)
+			if err != nil {
 				logr.FromContextOrDiscard(ctx).Error(err, "Cannot write a heartbeat", "Connection", key)
 			}
 			return nil

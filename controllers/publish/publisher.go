@@ -23,6 +23,7 @@ import (
 	"maps"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,6 +53,11 @@ type Publisher struct {
 	client client.Client
 	key    ed25519.PrivateKey
 	now    func() time.Time
+	// observer is set before Start.
+	observer Observer
+	// pulsed is when the heartbeats last went on, in nanoseconds of Unix time; 0
+	// while there are to be none.
+	pulsed atomic.Int64
 
 	mu    sync.Mutex // guards lives
 	lives map[types.NamespacedName]*life
@@ -73,7 +79,7 @@ type life struct {
 
 // New makes a Publisher.
 func New(c client.Client, key ed25519.PrivateKey) *Publisher {
-	return &Publisher{client: c, key: key, now: time.Now, lives: map[types.NamespacedName]*life{}}
+	return &Publisher{client: c, key: key, now: time.Now, observer: unobserved{}, lives: map[types.NamespacedName]*life{}}
 }
 
 // SecretName is the Secret of a Connection's snapshot.
@@ -90,13 +96,8 @@ func (p *Publisher) Live(ctx context.Context, connection *v1alpha1.Connection) (
 	return live, nil
 }
 
-// Publish makes content, of which revision and time are left empty, the
-// Connection's snapshot. Before a new revision is written, reserve is called with
-// it and must make it durable in the Connection's status.
-//
-// The error wraps snapshot.ErrTooLarge where the content does not fit; nothing
-// was written then.
-func (p *Publisher) Publish(ctx context.Context, connection *v1alpha1.Connection, content snapshot.Snapshot, reserve func(context.Context, Outcome) error) (Outcome, error) {
+// publish is Publish.
+func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection, content snapshot.Snapshot, reserve func(context.Context, Outcome) error) (Outcome, error) {
 	l := p.life(connection)
 	l.mu.Lock()
 	defer l.mu.Unlock()

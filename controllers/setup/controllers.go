@@ -31,21 +31,22 @@ import (
 )
 
 // addControllers reads or makes the keys and adds everything that runs.
-func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Options, constraints ca.Constraints) error {
+// It returns how to learn whether the manager is stuck.
+func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Options, constraints ca.Constraints) (alive func() error, err error) {
 	user, err := whoAmI(ctx, direct)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	key, err := publish.LoadKey(ctx, direct, o.Namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := publishKey(ctx, direct, o.Namespace, publish.EncodePublic(key)); err != nil {
-		return err
+		return nil, err
 	}
 	maskKeys, err := publish.LoadMaskKeys(ctx, direct, o.Namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	protocols := compile.NewProtocols(o.Protocols...)
 	recorder := mgr.GetEventRecorder(recorderName)
@@ -56,13 +57,17 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		return trustEverywhere(ctx, direct, o.Namespaces, bundle)
 	})
 	publisher := publish.New(direct, key)
+	counted, err := figuresOf(o, publisher)
+	if err != nil {
+		return nil, err
+	}
 	approvals := make(chan event.GenericEvent, 1)
 	prover, err := enforcement.New(enforcement.Options{
 		Client: direct, ManagerUser: user, Namespace: o.Namespace, MACKey: derive(key.Seed(), "enforcement"),
 		ProbeNamespace: probeNamespace(mgr.GetClient(), o.Namespaces), Changed: notify(approvals),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	deliveries := logsink.NewDeliveries()
 	connections := connection.New(connection.Options{
@@ -71,7 +76,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		Namespace: o.Namespace, Deliveries: deliveries, MaskKey: maskKeys.For,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder, Judged: counted.Approval,
 	})
 	logs := auditlog.New(auditlog.Options{Client: mgr.GetClient(), Keys: auditlog.NewKeys(direct, o.Namespace), Events: recorder})
 	for _, err := range []error{
@@ -85,10 +90,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover),
 	} {
 		if err != nil {
-			return fmt.Errorf("cannot add to the manager: %w", err)
+			return nil, fmt.Errorf("cannot add to the manager: %w", err)
 		}
 	}
-	return nil
+	return publisher.Alive, watchState(o, mgr, prover, authority)
 }
 
 // notify returns a function that raises an event if none is waiting.

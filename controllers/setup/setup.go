@@ -13,6 +13,7 @@ import (
 	"maps"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -59,6 +59,10 @@ type Options struct {
 	// MetricsAddress and HealthAddress are where the manager listens; "0" for not
 	// at all.
 	MetricsAddress, HealthAddress string
+	// Metrics is where the manager's own figures are registered; nowhere where nil.
+	Metrics prometheus.Registerer
+	// Version is what runs, for the figures.
+	Version string
 	// UserAgent names the manager in the API server's audit log. Optional.
 	UserAgent string
 }
@@ -98,7 +102,7 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 			// Never cached: a cache of Secrets would hold every credential.
 			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},
 		}},
-		LeaderElection: o.LeaderElection, LeaderElectionID: "doorward-manager", LeaderElectionNamespace: o.Namespace,
+		LeaderElection: o.LeaderElection, LeaderElectionID: leaseName, LeaderElectionNamespace: o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
@@ -111,11 +115,15 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make client: %w", err)
 	}
-	if err := addControllers(ctx, mgr, direct, o, constraints); err != nil {
+	if err := warm(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(mgr.AddHealthzCheck("alive", healthz.Ping), mgr.AddReadyzCheck("ready", healthz.Ping)); err != nil {
-		return nil, fmt.Errorf("cannot add checks: %w", err)
+	alive, err := addControllers(ctx, mgr, direct, o, constraints)
+	if err != nil {
+		return nil, err
+	}
+	if err := addChecks(mgr, direct, o.Namespace, o.LeaderElection, alive); err != nil {
+		return nil, err
 	}
 	return mgr, nil
 }

@@ -81,6 +81,15 @@ func (b bearer) CloseIdleConnections() {
 	}
 }
 
+// Expires is when the current token ends; zero where it does not say.
+func (t *Token) Expires() time.Time {
+	claims, err := claimsOf(t.current())
+	if err != nil {
+		return time.Time{}
+	}
+	return claims.expires()
+}
+
 func (t *Token) current() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

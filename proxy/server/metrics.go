@@ -4,11 +4,15 @@
 package server
 
 import (
+	"runtime"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Metrics are the figures of one proxy.
+// Metrics are the figures of one proxy. Each is listed in
+// docs/operations/metrics.md, and a test compares.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -16,6 +20,8 @@ type Metrics struct {
 	sessionsTotal *prometheus.CounterVec
 	turnedAway    *prometheus.CounterVec
 	panics        *prometheus.CounterVec
+	road          *road
+	log           *logFigures
 }
 
 // NewMetrics makes the figures in a registry of their own.
@@ -31,65 +37,89 @@ func NewMetrics() *Metrics {
 		sessionsTotal: counter("sessions_total", "Sessions that were opened."),
 		turnedAway:    counter("turned_away_total", "Clients that took too long to log in, or were too many."),
 		panics:        counter("panics_total", "Handlers that panicked."),
+		road:          newRoad(),
+		log:           newLogFigures(),
 	}
 	m.registry.MustRegister(m.acceptErrors, m.sessionsTotal, m.turnedAway, m.panics,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.road.collectors()...)
+	m.registry.MustRegister(m.log.sync, m.log.group)
 	return m
 }
 
-// Registry takes further figures, such as those of the log.
+// Registry takes further figures.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// BuildInfo registers which version this is.
+func (m *Metrics) BuildInfo(version string) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "doorward", Name: "build_info", Help: "1; the labels say which version runs.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	}, func() float64 { return 1 }))
+}
+
+// gauge registers what is read when it is asked for; of one Connection, where
+// that is named.
+func (m *Metrics) gauge(name, help, connection string, value func() float64) {
+	options := prometheus.GaugeOpts{Namespace: "doorward", Subsystem: "proxy", Name: name, Help: help}
+	if connection != "" {
+		options.ConstLabels = prometheus.Labels{"connection": connection}
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(options, value))
+}
 
 // watch registers what is read from a server when it is asked for.
 func (m *Metrics) watch(s *Server) {
-	gauge := func(name, help, connection string, value func() float64) {
-		options := prometheus.GaugeOpts{Namespace: "doorward", Subsystem: "proxy", Name: name, Help: help}
-		if connection != "" {
-			options.ConstLabels = prometheus.Labels{"connection": connection}
-		}
-		m.registry.MustRegister(prometheus.NewGaugeFunc(options, value))
-	}
-	gauge("unproven", "Clients that have no session yet.", "", func() float64 { return float64(s.unproven.len()) })
+	m.gauge("unproven", "Clients that have no session yet.", "", func() float64 { return float64(s.unproven.len()) })
 	for _, endpoint := range s.endpoints {
 		gate, name := endpoint.Gate, endpoint.Name
-		gauge("sessions", "Live sessions.", name, func() float64 { return float64(gate.Sessions()) })
-		gauge("snapshot_revision", "Revision of the snapshot in force.", name, func() float64 { return float64(gate.Revision()) })
+		// That of a Connection nothing has happened to yet is 0, not absent.
+		for _, vec := range []*prometheus.CounterVec{m.acceptErrors, m.sessionsTotal, m.turnedAway, m.panics} {
+			vec.WithLabelValues(name)
+		}
+		m.gauge("sessions", "Live sessions.", name, func() float64 { return float64(gate.Sessions()) })
+		m.gauge("ready", "1 where a session could be opened now, else 0.", name, func() float64 { return truth(gate.Ready() == nil) })
+		m.gauge("snapshot_revision", "Revision of the snapshot in force.", name, func() float64 { return float64(gate.Revision()) })
+		m.gauge("snapshot_published_timestamp_seconds", "When the snapshot in force was published, in Unix time; 0 where there is none.", name, func() float64 {
+			published, _ := gate.Proof()
+			return unix(published)
+		})
+		m.gauge("snapshot_proven_timestamp_seconds", "When the snapshot was last proven to be the current one, in Unix time; 0 where it was not.", name, func() float64 {
+			_, proven := gate.Proof()
+			return unix(proven)
+		})
+		m.gauge("held_operations", "Operations that wait for approval.", name, func() float64 {
+			count, _ := gate.Held()
+			return float64(count)
+		})
+		m.gauge("held_operation_oldest_seconds", "How long the oldest of the held operations has waited; 0 where none is held.", name, func() float64 {
+			_, since := gate.Held()
+			if since.IsZero() {
+				return 0
+			}
+			return time.Since(since).Seconds()
+		})
 	}
 }
 
-// Log is what the figures of the log are read from.
-type Log interface {
-	// Durable is the number of records on disk.
-	Durable() int64
-	// Err is why the log accepts nothing now, or nil.
-	Err() error
+// WatchExpiry registers when a certificate or token ends: name is "serving
+// certificate of a Connection" or the proxy's own token. The zero time is shown
+// as 0.
+func (m *Metrics) WatchExpiry(name, help, connection string, expiry func() time.Time) {
+	m.gauge(name, help, connection, func() float64 { return unix(expiry()) })
 }
 
-// WatchLog registers the figures of the log; usage returns how many bytes hold
-// records, and how many there may be.
-func (m *Metrics) WatchLog(log Log, usage func() (used, limit int64)) {
-	m.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "doorward", Name: "log_bytes", Help: "Bytes of the log that hold records.",
-		}, func() float64 {
-			used, _ := usage()
-			return float64(used)
-		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "doorward", Name: "log_bytes_max", Help: "Bytes at which the log is full and operations are refused.",
-		}, func() float64 {
-			_, limit := usage()
-			return float64(limit)
-		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "doorward", Subsystem: "proxy", Name: "log_records", Help: "Records that are on disk.",
-		}, func() float64 { return float64(log.Durable()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "doorward", Subsystem: "proxy", Name: "log_writable", Help: "1 where the log accepts records, else 0.",
-		}, func() float64 {
-			if log.Err() != nil {
-				return 0
-			}
-			return 1
-		}))
+// unix is a time as Prometheus has it, 0 for none.
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixNano()) / 1e9
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

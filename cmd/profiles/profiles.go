@@ -1,7 +1,9 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package profiles serves Go's profiles of a command, to whoever is on this
+// machine and nobody else.
+package profiles
 
 import (
 	"context"
@@ -12,14 +14,16 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"time"
-
-	"github.com/doorward/doorward/proxy/server"
 )
 
-// checkPprofAddress says whether profiles may be served at an address. They
-// show memory, so only who is on this machine may reach them: the address must
-// be a loopback one as a number, since a name may come to mean another.
-func checkPprofAddress(address string) error {
+// Check says whether profiles may be served at an address, nil where it is
+// empty. They show memory, so only who is on this machine may reach them: the
+// address must be a loopback one as a number, since a name may come to mean
+// another.
+func Check(address string) error {
+	if address == "" {
+		return nil
+	}
 	parsed, err := netip.ParseAddrPort(address)
 	if err != nil || !parsed.Addr().IsLoopback() {
 		return fmt.Errorf("invalid --pprof-address: want a loopback address and a port, such as 127.0.0.1:6060: %q", address)
@@ -27,19 +31,24 @@ func checkPprofAddress(address string) error {
 	return nil
 }
 
-// listenPprof listens for those who want profiles; nil where nobody may.
-func listenPprof(ctx context.Context, address string) (net.Listener, error) {
+// Listen listens for those who want profiles; nil where nobody may.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
 	if address == "" {
 		return nil, nil //nolint:nilnil // off
 	}
-	if err := checkPprofAddress(address); err != nil {
+	if err := Check(address); err != nil {
 		return nil, err
 	}
-	return server.Listen(ctx, address)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for profiles: %w", err)
+	}
+	return listener, nil
 }
 
-// servePprof serves profiles until ctx ends.
-func servePprof(ctx context.Context, listener net.Listener) error {
+// Serve serves profiles until ctx ends.
+func Serve(ctx context.Context, listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/doorward/doorward/cmd/profiles"
 	"github.com/doorward/doorward/proxy/server"
 )
 
@@ -58,12 +59,12 @@ func TestPprofIsNowhereElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { ended <- server.ServeHealth(ctx, health, server.Health(server.NewMetrics())) }()
-	profiles, err := listenPprof(ctx, "127.0.0.1:0")
+	private, err := profiles.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { ended <- servePprof(ctx, profiles) }()
-	for address, want := range map[string]int{health.Addr().String(): http.StatusNotFound, profiles.Addr().String(): http.StatusOK} {
+	go func() { ended <- profiles.Serve(ctx, private) }()
+	for address, want := range map[string]int{health.Addr().String(): http.StatusNotFound, private.Addr().String(): http.StatusOK} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/goroutine?debug=1", http.NoBody)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,82 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+
+	"github.com/doorward/doorward/cmd/version"
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/kube"
+	"github.com/doorward/doorward/proxy/server"
+)
+
+// newMetrics makes the figures; the token is nil where it is not the proxy's to renew.
+func newMetrics(token *kube.Token) *server.Metrics {
+	metrics := server.NewMetrics()
+	metrics.BuildInfo(version.String())
+	if token != nil {
+		metrics.WatchExpiry("token_expiry_timestamp_seconds",
+			"When the token of the proxy's kubeconfig ends, in Unix time; 0 where it does not say.", "", token.Expires)
+	}
+	return metrics
+}
+
+// watch registers the figures of what all connections share.
+func (p *proxy) watch() {
+	p.metrics.WatchLog(p.spool, func() (used, limit int64) {
+		usage := p.spool.Usage()
+		return usage.Used, usage.Max
+	})
+	p.metrics.WatchSinks(p.delivery.Statuses)
+	if p.options.witness {
+		p.metrics.WatchWitness(p.spool, p.spool.Witness().Held)
+	}
+}
+
+// observers are those of a Connection's road.
+func (p *proxy) observers(connection string) []access.Observer {
+	observers := []access.Observer{p.metrics.Observe(connection)}
+	if p.tracer != nil {
+		observers = append(observers, p.tracer)
+	}
+	return observers
+}
+
+// stopTraces sends the last traces.
+func (p *proxy) stopTraces(ctx context.Context) {
+	if p.tracer == nil {
+		return
+	}
+	if err := p.tracer.Stop(ctx); err != nil {
+		p.log.Error(err, "Traces are lost")
+	}
+}
+
+// watchExpiry registers when the serving certificate ends.
+func (c *connection) watchExpiry() {
+	c.proxy.metrics.WatchExpiry("serving_certificate_expiry_timestamp_seconds",
+		"When the certificate shown to clients ends, in Unix time; 0 where there is none.", c.namespace+"/"+c.name, func() time.Time {
+			certificate, err := c.certificates.Certificate()
+			if err != nil {
+				return time.Time{}
+			}
+			return notAfter(certificate)
+		})
+}
+
+// notAfter is the end of the first certificate of a chain.
+func notAfter(certificate *tls.Certificate) time.Time {
+	leaf := certificate.Leaf
+	if leaf == nil && len(certificate.Certificate) > 0 {
+		leaf, _ = x509.ParseCertificate(certificate.Certificate[0]) // nil where it is none
+	}
+	if leaf == nil {
+		return time.Time{}
+	}
+	return leaf.NotAfter
+}
