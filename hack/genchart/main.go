@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command genchart writes the parts of the Helm charts that config/ is the source of: the
-// definitions, the admission policies and the roles. `make generate` runs it; test/charts
-// holds what Helm renders against config/, object by object.
+// definitions, the admission policies and the roles; and the version wherever it is repeated.
+// `make generate` runs it; test/charts holds what Helm renders against config/, object by object.
 package main
 
 import (
@@ -29,12 +29,19 @@ var parts = []part{
 }
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "genchart:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	for _, p := range parts {
 		if err := p.write(); err != nil {
-			fmt.Fprintln(os.Stderr, "genchart:", err)
-			os.Exit(1)
+			return err
 		}
 	}
+	return copyVersion()
 }
 
 // write empties the folder of templates and fills it anew.

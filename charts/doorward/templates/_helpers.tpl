@@ -108,6 +108,11 @@ app.kubernetes.io/component: manager
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.service.enabled) -}}
 {{- fail "serviceMonitor.enabled: needs metrics.service.enabled" -}}
 {{- end -}}
+{{- range $key, $_ := .Values.proxy.podLabels -}}
+{{- if or (has $key (list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/managed-by")) (regexMatch "^([^/]*\\.)?doorward\\.dev/" $key) -}}
+{{- fail (printf "proxy.podLabels: %q is set by the manager, which finds its pods by it: leave it out" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.name: name the ServiceAccount that is there already, or set serviceAccount.create=true" -}}
 {{- end -}}
