@@ -45,6 +45,8 @@ type connection struct {
 	reporter        *kube.Reporter
 	// secrets are the credentials of the LogSinks.
 	secrets *kube.SinkSecrets
+	// logins looks at who is logged in at the targets.
+	logins *server.Logins
 
 	mu      sync.Mutex // guards current
 	current *snapshot.Snapshot
@@ -71,6 +73,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	var err error
 	c.gate, err = access.NewGate(access.Config{
 		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
+		Instance: o.instance, Tag: instanceTag(o.instance, p.nonce), Siblings: c.siblings,
 		NewEngine: rego.NewEngine, NewVerifier: newVerifier(p.pool), Approvals: c.approvals,
 		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
 		Observers: p.observers(fullName),
@@ -86,7 +89,11 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	c.reporter = &kube.Reporter{
 		Client: p.client, Namespace: namespace, Name: name, Instance: o.instance, Nonce: p.nonce,
 		Revision: c.gate.Revision, Wants: c.snapshots.Wants, Problems: c.problems, Log: log,
-		Sinks: func() []report.Sink { return sinkReports(p.delivery.Statuses()) },
+		Sinks:  func() []report.Sink { return sinkReports(p.delivery.Statuses()) },
+		Target: c.target,
+	}
+	c.logins = &server.Logins{
+		Connection: fullName, Gate: c.gate, Protocols: c.protocols, Metrics: p.logins, Log: log, Changed: c.problems.Wake,
 	}
 	return c, nil
 }
@@ -116,6 +123,7 @@ func (c *connection) start(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { c.look(ctx) })
 	running.Go(func() { c.watchLog(ctx) })
 	running.Go(func() { c.secrets.Run(ctx) })
+	running.Go(func() { c.logins.Run(ctx) })
 	if c.secret != nil {
 		running.Go(func() { c.secret.Run(ctx) })
 	}
@@ -136,6 +144,7 @@ func (c *connection) applied(s *snapshot.Snapshot) {
 		c.problems.Set(v1alpha1.ConditionAccepted, v1alpha1.ReasonUnsupportedProtocol, err.Error())
 	} else {
 		c.problems.Clear(v1alpha1.ConditionAccepted)
+		c.logins.Want(s)
 	}
 	if c.secret != nil && s.Credential.Type == "Secret" {
 		c.secret.Applied(s)

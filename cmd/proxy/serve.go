@@ -57,6 +57,7 @@ type proxy struct {
 	witness  *witnessing
 	metrics  *server.Metrics
 	tracer   *trace.Tracer // nil where there are no traces
+	logins   *server.LoginMetrics
 }
 
 // serve runs the proxy until ctx ends. Parts end in the order in which the
@@ -72,6 +73,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 		wrap = token.Wrap
 	}
 	p := &proxy{options: o, log: log, metrics: newMetrics(token)}
+	p.logins = server.NewLoginMetrics(p.metrics.Registry())
 	if p.client, err = kube.NewClient(config, wrap); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (p *Problems) Set(kind, reason, message string) {
 	p.all[kind] = problem
 	p.mu.Unlock()
 	if !same {
-		p.wake()
+		p.Wake()
 	}
 }
 
@@ -50,7 +50,7 @@ func (p *Problems) Clear(kind string) {
 	delete(p.all, kind)
 	p.mu.Unlock()
 	if had {
-		p.wake()
+		p.Wake()
 	}
 }
 
@@ -66,8 +66,8 @@ func (p *Problems) List() []report.Problem {
 	return list
 }
 
-// wake has the next report written soon.
-func (p *Problems) wake() {
+// Wake has the next report written soon.
+func (p *Problems) Wake() {
 	select {
 	case p.changed <- struct{}{}:
 	default:

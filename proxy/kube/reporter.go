@@ -34,7 +34,9 @@ type Reporter struct {
 	Problems *Problems
 	// Sinks, where not nil, is how the LogSinks take the records.
 	Sinks func() []report.Sink
-	Log   logr.Logger
+	// Target, where not nil, is what is known of the target.
+	Target func() *report.Target
+	Log    logr.Logger
 }
 
 // Reports are renewed a good while before they count as stale, and no more
@@ -143,6 +145,9 @@ func (r *Reporter) write(ctx context.Context, version string) error {
 	}
 	if r.Wants != nil {
 		told.Wants = r.Wants()
+	}
+	if r.Target != nil {
+		told.Target = r.Target()
 	}
 	text, err := report.Encode(told)
 	if err != nil {

@@ -55,6 +55,8 @@ type Report struct {
 	// Sinks is how each LogSink takes the instance's records, by name; at most
 	// MaxSinks of them.
 	Sinks []Sink `json:"sinks,omitempty"`
+	// Target is what the instance knows of the target; nil for nothing.
+	Target *Target `json:"target,omitempty"`
 }
 
 // Sink is how one LogSink takes an instance's records.

@@ -5,7 +5,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -131,7 +130,11 @@ func (h *handler) enterToWatch(ctx context.Context, watch *access.LoginWatch, o 
 
 // errPooled says that the target is a pooler: its processes are not those that the
 // server behind it shows.
-var errPooled = errors.New("the target is a connection pooler, behind which nobody can be told from another: let spec.targets name the servers themselves, or set foreignLogins.roles to None")
+var errPooled = &access.Refusal{
+	Reason:  access.ReasonUnavailable,
+	Message: "the target is a connection pooler, behind which no login can be told from another",
+	Hint:    "Let spec.targets name the servers themselves, or set options.foreignLogins.roles to None.",
+}
 
 // settle finds out whether the server itself answers, and gives up what the looks
 // do not need.

@@ -1,0 +1,67 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/report"
+)
+
+// instanceTag is what the sessions' names of an instance begin with, so that each
+// proxy knows which of those at the target are its own to judge. The nonce stays
+// with the log, so that it is the same after a restart.
+func instanceTag(instance, nonce string) string {
+	sum := sha256.Sum256([]byte(instance + "\n" + nonce))
+	tag := make([]byte, access.TagLength)
+	for i := range tag {
+		tag[i] = access.TagAlphabet[int(sum[i])%len(access.TagAlphabet)]
+	}
+	return string(tag)
+}
+
+// siblings are the tags of all live instances of the Connection.
+func (c *connection) siblings(ctx context.Context) ([]string, error) {
+	live, err := c.reporter.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tags := make([]string, 0, len(live))
+	for _, r := range live {
+		tags = append(tags, instanceTag(r.Instance, r.Nonce))
+	}
+	return tags, nil
+}
+
+// target is what the report says of the target. What it holds of the target's own
+// words is made printable, and nothing names the credential's role.
+func (c *connection) target() *report.Target {
+	t := &report.Target{ReachedAt: c.gate.ReachedAt().UTC()}
+	var trouble error
+	if t.Watched, trouble = c.logins.State(); trouble != nil {
+		// The error may name the credential's role; the proxy's own messages have it.
+		t.Trouble = "a look at who is logged in failed: the proxy's own messages say why"
+		var refusal *access.Refusal
+		if errors.As(trouble, &refusal) {
+			t.Trouble = shown(refusal.Message)
+		}
+	}
+	for _, l := range c.gate.ForeignLogins() {
+		if len(t.Foreign) == report.MaxForeign {
+			break
+		}
+		found := report.ForeignLogin{
+			Target: shown(l.Target.Address()), Login: shown(l.ID), OwnRole: l.OwnRole, Address: shown(l.Address),
+			FoundAt: l.FoundAt.UTC(), SeenAt: l.SeenAt.UTC(),
+		}
+		if !l.OwnRole {
+			found.Role = shown(l.Role)
+		}
+		t.Foreign = append(t.Foreign, found)
+	}
+	return t
+}
