@@ -20,7 +20,7 @@ BIN := bin
 TOOLS := $(BIN)/tools
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 CHART_TOOLS := $(addprefix $(TOOLS)/,helm kubeconform kube-score kustomize)
-DIST_TOOLS := $(addprefix $(TOOLS)/,cyclonedx-gomod helm krew validate-krew-manifest)
+DIST_TOOLS := $(addprefix $(TOOLS)/,crane cyclonedx-gomod helm krew validate-krew-manifest)
 SINK_SERVERS := $(patsubst test/sinks/%/go.mod,$(BIN)/sinks/%,$(wildcard test/sinks/*/go.mod))
 # The product's binaries are static, so that they run from an image made from scratch.
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
@@ -83,7 +83,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
+test: install-deps $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./test/release%,$(PACKAGES)),$(DIST_TOOLS)) $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 	@# Allocations cannot be counted under the race detector: pools forget there.
@@ -160,7 +160,7 @@ controlplane: ## Obtain etcd, kube-apiserver, kube-controller-manager and kubect
 	@hack/controlplane/ensure.sh
 
 .PHONY: tools
-tools: $(addprefix $(TOOLS)/,controller-gen golangci-lint helm kustomize) ## Build the pinned development tools into bin/tools/.
+tools: $(addprefix $(TOOLS)/,actionlint controller-gen golangci-lint helm kustomize) ## Build the pinned development tools into bin/tools/.
 
 .PHONY: sink-servers
 sink-servers: $(SINK_SERVERS) ## Build the servers that the tests of the sinks write to, once, into bin/sinks/.

@@ -74,6 +74,7 @@ check "import table" go test ./test/arch/...
 check "modules" tidy
 check "kustomizations" kustomizations
 check "scripts" scripts
+check "workflows" bin/tools/actionlint
 
 if ((${#failed[@]} > 0)); then
 	say "verify: failed: $(printf '%s; ' "${failed[@]}")"
