@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doorward/doorward/hack/issuer"
+	"github.com/doorward/doorward/test/account"
 	"github.com/doorward/doorward/test/stack"
 )
 
@@ -199,5 +200,5 @@ func (w *worker) session(ctx context.Context, config *pgconn.Config) (err error)
 // mark makes a new mark, for a statement that reads or writes.
 func (w *worker) mark(kind byte) string {
 	w.made++
-	return fmt.Sprintf("mark-%c-%s-%d-%d", kind, w.options.label, w.number, w.made)
+	return account.Mark(kind, w.options.label, w.number, w.made)
 }

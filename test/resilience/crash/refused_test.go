@@ -132,10 +132,10 @@ func (s *scene) reported(t *testing.T, instance string, texts ...string) {
 // executedSoFar reads the target's log on, and counts.
 func (s *scene) executedSoFar(t *testing.T) (n int) {
 	t.Helper()
-	if err := s.target.read(); err != nil {
+	if err := s.target.Read(); err != nil {
 		t.Fatal(err)
 	}
-	for _, times := range s.target.executed {
+	for _, times := range s.target.Executed {
 		n += times
 	}
 	return n

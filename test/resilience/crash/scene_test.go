@@ -16,6 +16,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/record/verify"
+	"github.com/doorward/doorward/test/account"
 	"github.com/doorward/doorward/test/stack"
 )
 
@@ -25,7 +26,7 @@ type scene struct {
 	clients int
 	proxy   *stack.Proxy
 	load    *load
-	target  *targetLog
+	target  *account.TargetLog
 	trail   *trail
 	// witness asks the target past the proxy.
 	witness *pgconn.PgConn
@@ -42,7 +43,7 @@ func newScene(t *testing.T, options loadOptions) *scene {
 	}
 	return &scene{
 		label: options.label, clients: options.clients, proxy: options.proxy, load: startLoad(t, options),
-		target:  &targetLog{path: world.PostgresLog(), offset: info.Size(), mark: marks(options.label), executed: map[string]int{}},
+		target:  account.NewTargetLog(world.PostgresLog(), info.Size(), options.label),
 		witness: witness(t),
 		trail:   newTrail(options.proxy.Spool, world.Records(), options.label),
 	}
@@ -102,7 +103,7 @@ func (s *scene) compare(t *testing.T) {
 
 func (s *scene) judge(t *testing.T) {
 	t.Helper()
-	if err := s.target.read(); err != nil {
+	if err := s.target.Read(); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := changed(t.Context(), s.witness, s.label)
@@ -110,12 +111,12 @@ func (s *scene) judge(t *testing.T) {
 		t.Fatal(err)
 	}
 	delivered, answered := s.load.heard.copied()
-	a := account{
-		executed: s.target.executed, changed: rows, delivered: delivered, answered: answered,
-		recorded: s.trail.recorded, succeeded: s.trail.succeeded, readOverlap: s.readOverlap,
+	a := account.Account{
+		Executed: s.target.Executed, Changed: rows, Delivered: delivered, Answered: answered,
+		Recorded: s.trail.recorded, Succeeded: s.trail.succeeded, ReadOverlap: s.readOverlap,
 	}
 	const most = 20
-	for i, problem := range a.problems() {
+	for i, problem := range a.Problems() {
 		if i == most {
 			t.Error("... and more")
 			break
@@ -182,7 +183,7 @@ func (s *scene) verified(t *testing.T) {
 // total describes the account.
 func (s *scene) total() string {
 	executed, recorded := 0, 0
-	for _, n := range s.target.executed {
+	for _, n := range s.target.Executed {
 		executed += n
 	}
 	for _, n := range s.trail.recorded {

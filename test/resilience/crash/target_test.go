@@ -8,9 +8,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -82,53 +79,4 @@ func changed(ctx context.Context, conn *pgconn.PgConn, label string) (map[string
 		marks[string(row[0])] = true
 	}
 	return marks, nil
-}
-
-// marks finds the marks of a label. A mark is in the text of one statement; its
-// first letter says whether that one reads or writes.
-func marks(label string) *regexp.Regexp {
-	return regexp.MustCompile(`mark-[rw]-` + regexp.QuoteMeta(label) + `-\d+-\d+`)
-}
-
-func reads(mark string) bool { return strings.HasPrefix(mark, "mark-r-") }
-
-// targetLog is the target's own log as far as it was read.
-type targetLog struct {
-	path   string
-	mark   *regexp.Regexp
-	offset int64
-	rest   string
-	// executed is how often each mark was in what the target was sent to execute.
-	executed map[string]int
-}
-
-// read goes on where it left off.
-func (l *targetLog) read() error {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return fmt.Errorf("cannot read the target's log: %w", err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.NewSectionReader(file, l.offset, 1<<40))
-	if err != nil {
-		return fmt.Errorf("cannot read the target's log: %w", err)
-	}
-	l.offset += int64(len(content))
-	l.take(string(content))
-	return nil
-}
-
-// take counts the marks of whole lines. Statements of the load are one line each.
-func (l *targetLog) take(content string) {
-	content = l.rest + content
-	whole := strings.LastIndexByte(content, '\n') + 1
-	l.rest = content[whole:]
-	for line := range strings.Lines(content[:whole]) {
-		if !strings.Contains(line, "LOG:  statement: ") && !strings.Contains(line, "LOG:  execute ") {
-			continue
-		}
-		for _, text := range l.mark.FindAllString(line, -1) {
-			l.executed[text]++
-		}
-	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/spool"
+	"github.com/doorward/doorward/test/account"
 )
 
 // trail is what one log has on record, read from the proxy's disk and from what
@@ -60,7 +61,7 @@ type operation struct {
 
 func newTrail(disk, sink, label string) *trail {
 	return &trail{
-		disk: disk, sink: sink, mark: marks(label), seed: maphash.MakeSeed(),
+		disk: disk, sink: sink, mark: account.Marks(label), seed: maphash.MakeSeed(),
 		sums: map[int64]uint64{}, sent: map[int64]bool{}, offsets: map[string]int64{},
 		recorded: map[string]int{}, succeeded: map[string]int{},
 		results: map[operation]int{}, ends: map[string]int{}, marks: map[operation]string{},

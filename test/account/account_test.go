@@ -1,60 +1,15 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package crash
+package account
 
 import (
-	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// account is what happened, by four witnesses: the target's log, the target's
-// table, the clients, and the record. Maps are by mark.
-type account struct {
-	executed            map[string]int
-	changed             map[string]bool
-	delivered, answered map[string]bool
-	recorded, succeeded map[string]int
-	// readOverlap: reads may be executed before they are on record.
-	readOverlap bool
-}
-
-// problems are what promise 2 forbids, sorted.
-func (a account) problems() (out []string) {
-	for text, n := range a.executed {
-		if mayBeMissing := a.readOverlap && reads(text); a.recorded[text] < n && !mayBeMissing {
-			out = append(out, fmt.Sprintf("%s: executed %d times, on record %d times", text, n, a.recorded[text]))
-		}
-	}
-	for text := range a.changed {
-		if a.recorded[text] == 0 {
-			out = append(out, text+": changed the target, not on record")
-		}
-	}
-	for text := range a.delivered {
-		if a.recorded[text] == 0 {
-			out = append(out, text+": delivered to the client, not on record")
-		}
-	}
-	// Not promise 2, but without it the rest would say nothing.
-	for text := range a.answered {
-		if a.executed[text] == 0 {
-			out = append(out, text+": answered, not executed")
-		}
-	}
-	for text, n := range a.succeeded {
-		if a.executed[text] < n {
-			out = append(out, fmt.Sprintf("%s: succeeded %d times on record, executed %d times", text, n, a.executed[text]))
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// TestAccount breaks what all tests here rest on: it must see what is missing.
+// TestAccount breaks what all such tests rest on: it must see what is missing.
 func TestAccount(t *testing.T) {
 	const read, write = "mark-r-a-1-1", "mark-w-a-1-1"
 	once := func(marks ...string) map[string]int {
@@ -67,54 +22,54 @@ func TestAccount(t *testing.T) {
 	is := func(text string) map[string]bool { return map[string]bool{text: true} }
 	tests := map[string]struct {
 		reason  string
-		account account
+		account Account
 		want    []string
 	}{
 		"Complete": {
 			reason: "what is on record and never executed is no harm",
-			account: account{
-				executed: once(write, read), recorded: once(write, read, "mark-w-a-1-2"), succeeded: once(write),
-				changed: is(write), delivered: is(read), answered: is(read),
+			account: Account{
+				Executed: once(write, read), Recorded: once(write, read, "mark-w-a-1-2"), Succeeded: once(write),
+				Changed: is(write), Delivered: is(read), Answered: is(read),
 			},
 		},
 		"Executed": {
 			reason:  "a write must be on record",
-			account: account{executed: once(write), readOverlap: true},
+			account: Account{Executed: once(write), ReadOverlap: true},
 			want:    []string{write + ": executed 1 times, on record 0 times"},
 		},
 		"Repeated": {
 			reason:  "each execution of a prepared statement must be on record",
-			account: account{executed: once(write, write, write), recorded: once(write, write)},
+			account: Account{Executed: once(write, write, write), Recorded: once(write, write)},
 			want:    []string{write + ": executed 3 times, on record 2 times"},
 		},
 		"Read": {
 			reason:  "where reads do not overlap, a read too",
-			account: account{executed: once(read)},
+			account: Account{Executed: once(read)},
 			want:    []string{read + ": executed 1 times, on record 0 times"},
 		},
 		"Overlapped": {
 			reason:  "where they do, a read that nobody saw may be missing",
-			account: account{executed: once(read), readOverlap: true},
+			account: Account{Executed: once(read), ReadOverlap: true},
 		},
 		"Delivered": {
 			reason:  "but not one that a client saw",
-			account: account{executed: once(read), delivered: is(read), readOverlap: true},
+			account: Account{Executed: once(read), Delivered: is(read), ReadOverlap: true},
 			want:    []string{read + ": delivered to the client, not on record"},
 		},
 		"Changed": {
 			reason:  "the target's table is a witness of its own",
-			account: account{changed: is(write)},
+			account: Account{Changed: is(write)},
 			want:    []string{write + ": changed the target, not on record"},
 		},
 		"Unheard": {
 			reason:  "the target's log must not be misread",
-			account: account{recorded: once(write), succeeded: once(write), answered: is(write)},
+			account: Account{Recorded: once(write), Succeeded: once(write), Answered: is(write)},
 			want:    []string{write + ": answered, not executed", write + ": succeeded 1 times on record, executed 0 times"},
 		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, tc.account.problems()); diff != "" {
+			if diff := cmp.Diff(tc.want, tc.account.Problems()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
@@ -132,10 +87,10 @@ func TestTargetLog(t *testing.T) {
 		prefix + "LOG:  execute p: UPDATE ledger SET mark = 'mark-w-a-1-4' WHERE n = $1\n"
 	want := map[string]int{"mark-w-a-1-1": 1, "mark-w-a-1-2": 1, "mark-r-a-1-3": 1, "mark-w-a-1-4": 2}
 	for cut := range len(log) {
-		l := &targetLog{mark: marks("a"), executed: map[string]int{}}
+		l := NewTargetLog("", 0, "a")
 		l.take(log[:cut])
 		l.take(log[cut:])
-		if diff := cmp.Diff(want, l.executed); diff != "" {
+		if diff := cmp.Diff(want, l.Executed); diff != "" {
 			t.Fatalf("cut at %d (-want +got):\n%s", cut, diff)
 		}
 	}
