@@ -198,16 +198,47 @@ const ConditionIsolated = "Isolated"
 
 // Reasons of Isolated.
 const (
-	// ReasonNetworkPolicyApplied surfaces when the NetworkPolicy is in place. The
-	// cluster's network must enforce it.
-	ReasonNetworkPolicyApplied = "NetworkPolicyApplied"
+	// ReasonDirectWayClosed surfaces, as True, when the manager could not reach the
+	// target although it reaches the proxies, and a proxy does reach the target.
+	ReasonDirectWayClosed = "DirectWayClosed"
 
 	// ReasonNotRequested surfaces when spec.isolation is unset.
 	ReasonNotRequested = "NotRequested"
 
+	// ReasonForeignLogins surfaces when somebody is, or was within the last 24
+	// hours, logged in at the target with the stored credential's role whom no proxy
+	// logged in.
+	ReasonForeignLogins = "ForeignLogins"
+
 	// ReasonSharedNamespace surfaces when pods that are neither proxies nor the
 	// isolated target run in the Connection's namespace.
 	ReasonSharedNamespace = "SharedNamespace"
+
+	// ReasonHostNetwork surfaces when pods of the target are on their node's own
+	// network, to which no NetworkPolicy applies.
+	ReasonHostNetwork = "HostNetwork"
+
+	// ReasonDirectWayOpen surfaces when the manager could connect to the target.
+	ReasonDirectWayOpen = "DirectWayOpen"
+
+	// ReasonOtherPolicies surfaces when other NetworkPolicies let others than the
+	// proxies reach the target's ports: policies add up.
+	ReasonOtherPolicies = "OtherPolicies"
+
+	// ReasonNotApplicable surfaces, as Unknown, when nothing in this cluster can
+	// close the way: the proxy is External, or the target runs elsewhere.
+	ReasonNotApplicable = "NotApplicable"
+
+	// ReasonTargetNotFound surfaces, as Unknown, when podSelector selects no pod.
+	ReasonTargetNotFound = "TargetNotFound"
+
+	// ReasonNotProbed surfaces, as Unknown, when the direct way was not tried, or
+	// trying said nothing.
+	ReasonNotProbed = "NotProbed"
+
+	// ReasonEnforcementUnknown surfaces, as Unknown, when the direct way did not
+	// open and nothing shows that the NetworkPolicy is why.
+	ReasonEnforcementUnknown = "EnforcementUnknown"
 )
 
 // ConditionApproved of an ApprovalRequest says whether its holder may use it.

@@ -144,14 +144,6 @@ type SessionLimits struct {
 	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
 }
 
-// Isolation closes the way round the proxy.
-type Isolation struct {
-	// podSelector selects the target's pods in this namespace. A NetworkPolicy
-	// lets only the proxy reach them on the target's ports.
-	// +required
-	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
-}
-
 // ConnectionSpec describes a target and the way to it.
 // +kubebuilder:validation:XValidation:rule="self.proxy.placement != 'Managed' || (has(self.proxy.managed) && has(self.proxy.managed.spool)) || (has(self.audit) && has(self.audit.durability) && self.audit.durability == 'Remote')",message="without a volume claim, the records of a Managed proxy go with its pod: set proxy.managed.spool, or set audit.durability to Remote and define a LogSink of a remote type"
 // +kubebuilder:validation:XValidation:rule="self.credential.type != 'File' || self.proxy.placement == 'External'",message="a credential of type File needs proxy.placement External; use a Secret for a Managed proxy"
@@ -203,8 +195,9 @@ type ConnectionSpec struct {
 	// +optional
 	Audit *AuditSettings `json:"audit,omitempty"`
 
-	// isolation closes the network around the target's pods. Unset means that no
-	// NetworkPolicy is made. Managed placement only.
+	// isolation closes the way round the proxies and checks whether it is closed.
+	// Unset means that the target's own network is left as it is, and nothing is
+	// tried. Managed placement only.
 	// +optional
 	Isolation *Isolation `json:"isolation,omitempty"`
 }

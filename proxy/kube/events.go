@@ -117,6 +117,13 @@ func describe(d *record.Document) (kind, reason, message string) {
 		return corev1.EventTypeWarning, "SessionRefused", d.Reason
 	case d.Type == record.AuthenticationFailed:
 		return corev1.EventTypeWarning, "AuthenticationFailed", fmt.Sprintf("client %s: %s", d.ClientAddress, d.Reason)
+	case d.Type == record.ForeignLogin:
+		// The role of the stored credential is not for the Connection's readers.
+		from := d.ClientAddress
+		if from == "" {
+			from = "an address that the target does not show"
+		}
+		return corev1.EventTypeWarning, "ForeignLogin", fmt.Sprintf("%s, from %s: the record has its role and name", d.Reason, from)
 	case d.Type == record.SnapshotRefused:
 		return corev1.EventTypeWarning, "SnapshotRefused", d.Reason
 	case d.Type == record.OperationHeld && d.Approval != nil:

@@ -114,7 +114,13 @@ func TestConnectionSchema(t *testing.T) {
 		"NoSpoolNoAudit":         {reason: "unset means Local", changes: edits{"spec.proxy.managed": absent{}, "spec.audit": absent{}}, want: "set proxy.managed.spool, or set audit.durability to Remote"},
 		"NoSpoolRemote":          {reason: "a sink has every record", changes: edits{"spec.proxy.managed.spool": absent{}, "spec.audit.durability": "Remote"}},
 		"Retention":              {reason: "at most a year", changes: edits{"spec.audit.sessionRetentionSeconds": int64(31536001)}, want: "sessionRetentionSeconds"},
-		"IsolationNoPodSelector": {reason: "required", changes: edits{"spec.isolation": map[string]any{}}, want: "podSelector"},
+		"IsolationEmpty":         {reason: "it would mean nothing", changes: edits{"spec.isolation": map[string]any{}}, want: "at least 1 propert"},
+		"IsolationElsewhere":     {reason: "the target runs outside of the cluster and is tried all the same", changes: edits{"spec.isolation": map[string]any{"probe": "Enabled"}}},
+		"IsolationOfAll":         {reason: "the proxies would be selected", changes: edits{"spec.isolation": map[string]any{"podSelector": map[string]any{}}}, want: "an empty podSelector selects every pod"},
+		"IsolationPeersOfNobody": {reason: "peers of what", changes: edits{"spec.isolation": map[string]any{"peers": "Allow"}}, want: "set podSelector, or leave peers out"},
+		"IsolationPeers":         {reason: "replication", changes: edits{"spec.isolation": map[string]any{"peers": "Allow", "podSelector": map[string]any{"matchLabels": map[string]any{"app": "db"}}}}},
+		"IsolationPeersWord":     {reason: "enum", changes: edits{"spec.isolation": map[string]any{"peers": "Some", "podSelector": map[string]any{"matchLabels": map[string]any{"app": "db"}}}}, want: "Unsupported value"},
+		"IsolationProbe":         {reason: "enum", changes: edits{"spec.isolation": map[string]any{"probe": "Off"}}, want: "Unsupported value"},
 	})
 	tryCreate(t, "connection_external.yaml", map[string]schemaCase{
 		"SampleExternal":      {reason: "the sample is valid"},
