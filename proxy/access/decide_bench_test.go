@@ -55,7 +55,7 @@ func BenchmarkDecide(b *testing.B) {
 type idleObserver struct{}
 
 func (idleObserver) Refused(*Login, Reason)          {}
-func (o idleObserver) Opened(*Login, *Grant) Watcher { return o }
+func (o idleObserver) Opened(*Login, string) Watcher { return o }
 func (idleObserver) Dialed(snapshot.Target, time.Time, time.Duration, error) {
 }
 func (idleObserver) Operation(Observed)              {}

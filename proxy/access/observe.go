@@ -20,9 +20,9 @@ import (
 type Observer interface {
 	// Refused is told of a client that got no session.
 	Refused(login *Login, reason Reason)
-	// Opened is told of a new session, before its first operation, and returns
-	// who is told of it from then on; nil for nobody.
-	Opened(login *Login, session *Grant) Watcher
+	// Opened is told of a new session by its id, before its first operation, and
+	// returns who is told of it from then on; nil for nobody.
+	Opened(login *Login, session string) Watcher
 }
 
 // Watcher is told what happens in one session.
@@ -174,14 +174,11 @@ func (e *Entry) turnedAway(reason Reason) {
 // watch finds out who is told of a new session.
 func (g *Grant) watch(e *Entry) {
 	for _, o := range g.gate.config.Observers {
-		if w := o.Opened(e.login(), g); w != nil {
+		if w := o.Opened(e.login(), g.id); w != nil {
 			g.watchers = append(g.watchers, w)
 		}
 	}
 }
-
-// Protocol is what the session speaks.
-func (g *Grant) Protocol() string { return g.opened.snapshot.Protocol }
 
 // Mark is the present where somebody watches the session, else zero: what a
 // protocol gives as Ask.Received.

@@ -45,8 +45,8 @@ func (d *diary) Refused(l *Login, reason Reason) {
 	d.note("refused %s %s %s:%s", l.Connection.Name, l.Client, reason, steps(l))
 }
 
-func (d *diary) Opened(l *Login, g *Grant) Watcher {
-	d.note("opened %s %s:%s", l.Connection.Name, g.Protocol(), steps(l))
+func (d *diary) Opened(l *Login, session string) Watcher {
+	d.note("opened %s %s %t:%s", l.Connection.Name, l.Protocol, session != "", steps(l))
 	return d
 }
 
@@ -105,7 +105,7 @@ func TestObserverIsToldOfTheRoad(t *testing.T) {
 	grant.End(ErrTerminated)
 	grant.Close("gone")
 	d.wrote(
-		t, "opened shop postgres: authenticate authorize", "dialed db.example: false", "operation 1 SELECT: Allow  Succeeded 3",
+		t, "opened shop postgres true: authenticate authorize", "dialed db.example: false", "operation 1 SELECT: Allow  Succeeded 3",
 		"operation 2 SELECT: Deny NeverForwarded", "closed Terminated",
 	)
 	if took := d.took[0]; took.Parse <= 0 || took.Decide <= 0 || took.Record <= 0 || took.Forward <= 0 || took.Answer <= 0 || took.Hold != 0 {
@@ -171,7 +171,7 @@ func TestObserverIsToldOfApprovals(t *testing.T) {
 		t.Errorf("%d operations are held after the decision", count)
 	}
 	grant.Close("gone")
-	d.wrote(t, "opened shop postgres: authenticate authorize", "operation 1 SELECT: Deny ApprovalDenied approval Denied", "closed Closed")
+	d.wrote(t, "opened shop postgres true: authenticate authorize", "operation 1 SELECT: Deny ApprovalDenied approval Denied", "closed Closed")
 	if d.took[0].Hold <= 0 {
 		t.Error("the wait for the approval took no time")
 	}

@@ -113,7 +113,7 @@ func (o *observer) Refused(_ *access.Login, reason access.Reason) {
 }
 
 // Opened implements access.Observer.
-func (o *observer) Opened(*access.Login, *access.Grant) access.Watcher { return o }
+func (o *observer) Opened(*access.Login, string) access.Watcher { return o }
 
 // Dialed implements access.Watcher.
 func (o *observer) Dialed(_ snapshot.Target, _ time.Time, took time.Duration, err error) {

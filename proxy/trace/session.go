@@ -62,16 +62,16 @@ func (t *Tracer) Refused(login *access.Login, reason access.Reason) {
 }
 
 // Opened implements access.Observer.
-func (t *Tracer) Opened(login *access.Login, grant *access.Grant) access.Watcher {
+func (t *Tracer) Opened(login *access.Login, name string) access.Watcher {
 	ctx, span := t.begin(login)
 	if !span.IsRecording() && !t.clientParents {
 		return nil
 	}
-	id := keySession.String(grant.Session())
+	id := keySession.String(name)
 	span.SetAttributes(id)
 	t.steps(ctx, login)
 	s := &session{Tracer: t, ctx: ctx, span: span}
-	s.common = append(s.common, id, keyConnection.String(connectionOf(login)), system(grant.Protocol()))
+	s.common = append(s.common, id, keyConnection.String(connectionOf(login)), system(login.Protocol))
 	return s
 }
 

@@ -112,6 +112,11 @@ func checkFile(name, relative, module string, table []Rule) ([]Violation, error)
 func forbidden(rule *Rule, importer, imported, module string) string {
 	ours, isOurs := strings.CutPrefix(imported, module+"/")
 	if !isOurs {
+		for _, confined := range Confined {
+			if matchesAny(confined.Modules, imported) && !matchesAny(confined.By, importer) {
+				return confined.Reason
+			}
+		}
 		isStandard := !strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")
 		if isStandard || rule.Third == nil || matchesAny(rule.Third, imported) {
 			return ""

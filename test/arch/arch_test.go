@@ -130,6 +130,12 @@ func TestViolationsAreFound(t *testing.T) {
 				_ "github.com/doorward/doorward/proxy/record/sink/file"
 			)`,
 		},
+		"server imports OpenTelemetry": {
+			reason: "one package knows it",
+			file:   "proxy/server/x.go",
+			source: `import _ "go.opentelemetry.io/otel/trace"`,
+			want:   []string{`"proxy/server" imports "go.opentelemetry.io/otel/trace"`},
+		},
 		"server imports a test kit": {
 			reason: "a test kit is for tests",
 			file:   "proxy/server/x.go",

@@ -142,6 +142,11 @@ var Table = []Rule{
 		Reason:   "the one part of the proxy that knows API objects turns them into the words of the others",
 	},
 	{
+		Packages: []string{"proxy/trace"},
+		May:      append([]string{"proxy/access"}, leaves...),
+		Reason:   "traces are made of what the road tells its observers, and of nothing else",
+	},
+	{
 		Packages: []string{"proxy/..."},
 		May:      append([]string{"proxy/access", "proxy/relay"}, leaves...),
 		Reason:   "the data path stands on the road and the leaves",
@@ -167,6 +172,10 @@ var Table = []Rule{
 		Reason:   "manifests, embedded where a program has to know them",
 	},
 	{
+		Packages: []string{"cmd/logging", "cmd/profiles"},
+		Reason:   "what commands have in common knows nothing of what they do",
+	},
+	{
 		Packages: []string{"cmd/version"},
 		Reason:   "the linker sets a variable there, and every command says it",
 	},
@@ -190,7 +199,7 @@ var Importable = []struct {
 	Reason   string
 }{
 	{
-		Packages: []string{"cmd/version"},
+		Packages: []string{"cmd/version", "cmd/logging", "cmd/profiles"},
 		By:       []string{"cmd/..."},
 		Reason:   "what a command says of itself is no business of the packages",
 	},
@@ -212,5 +221,20 @@ var Importable = []struct {
 		Packages: []string{"hack/...", "test/..."},
 		By:       []string{"hack/...", "test/..."},
 		Reason:   "development tools, the development issuer above all, are in no product binary",
+	},
+}
+
+// Confined lists modules of others that only some packages may import.
+var Confined = []struct {
+	Modules []string
+	By      []string
+	Reason  string
+}{
+	{
+		Modules: []string{
+			"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/*",
+		},
+		By:     []string{"proxy/trace", "test/..."},
+		Reason: "one package knows OpenTelemetry's SDK; what it watches knows nothing of traces",
 	},
 }

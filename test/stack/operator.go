@@ -66,10 +66,10 @@ func (s *Stack) StartManager(ctx context.Context) error {
 	}
 	s.manager, err = proc.Start(proc.Command{
 		Path: s.binaries.Manager,
-		Args: []string{
+		Args: append([]string{
 			"--kubeconfig=" + kubeconfig, "--namespaces=" + Namespace, "--namespace=" + OperatorNamespace,
 			"--metrics-address=0", "--health-address=0", "--leader-elect=false",
-		},
+		}, s.options.ManagerArgs...),
 		Output: filepath.Join(s.Logs(), "manager.log"),
 	})
 	if err != nil {

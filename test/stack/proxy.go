@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -50,11 +51,13 @@ type ProxyOptions struct {
 	Spool string
 	// Args are appended to the command line.
 	Args []string
+	// Env is added to the environment, as NAME=value.
+	Env []string
 }
 
 func (s *Stack) startShopProxy(ctx context.Context) error {
 	if _, err := s.StartProxy(ctx, ProxyOptions{
-		Connection: Connection, Port: s.options.ProxyPort, Pprof: s.options.Pprof, Args: s.options.ProxyArgs,
+		Connection: Connection, Port: s.options.ProxyPort, Pprof: s.options.Pprof, Args: s.options.ProxyArgs, Env: s.options.ProxyEnv,
 	}); err != nil {
 		return err
 	}
@@ -111,6 +114,9 @@ func (s *Stack) StartProxy(ctx context.Context, options ProxyOptions) (*Proxy, e
 	p.command = proc.Command{
 		Name: "proxy " + options.Instance, Path: s.binaries.Proxy, Args: append(args, options.Args...),
 		Dir: dir, Output: filepath.Join(s.Logs(), "proxy-"+options.Instance+".log"),
+	}
+	if len(options.Env) > 0 {
+		p.command.Env = append(os.Environ(), options.Env...)
 	}
 	if err := p.Start(ctx); err != nil {
 		return nil, err

@@ -67,6 +67,10 @@ type Options struct {
 	ProxyPort int
 	// ProxyArgs are appended to the shop's proxy's command line.
 	ProxyArgs []string
+	// ProxyEnv is added to the environment of the shop's proxy, as NAME=value.
+	ProxyEnv []string
+	// ManagerArgs are appended to the manager's command line.
+	ManagerArgs []string
 	// Pprof makes the shop's proxy serve profiles.
 	Pprof bool
 	// Quiet keeps the target from logging every statement, for benchmarks.
