@@ -6,7 +6,8 @@
 # relatives what is missing is installed with apt (through sudo where needed); elsewhere, or
 # without the right to, it says in one line what to install, and fails.
 #
-#   install-deps.sh [group...]     groups: build database bench conformance sinks lint; all where none
+#   install-deps.sh [group...]     groups: build database bench conformance sinks lint, which are all
+#                                  where none is named, and cluster
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -39,6 +40,16 @@ module() {
 # file <Debian package> <path>: what is no program.
 file() {
 	[[ -e $2 ]] || { programs+=("file $2") packages+=("$1"); }
+}
+
+# plugins <Debian package> <name...>: programs of the pods' network, which are on no PATH.
+plugins() {
+	local package=$1 name
+	shift
+	for name in "$@"; do
+		compgen -G "/usr/lib/cni/$name" >/dev/null || compgen -G "/opt/cni/bin/$name" >/dev/null ||
+			compgen -G "/usr/libexec/cni/$name" >/dev/null || { programs+=("CNI plugin $name") packages+=("$package"); }
+	done
 }
 
 group() {
@@ -77,8 +88,16 @@ group() {
 	lint)
 		need shellcheck shellcheck
 		;;
+	cluster)
+		need containerd containerd ctr
+		need runc runc
+		need iptables iptables
+		need conntrack conntrack
+		need iproute2 ip
+		plugins containernetworking-plugins bridge host-local portmap loopback
+		;;
 	*)
-		say "install-deps: no group $1; there are: build database bench conformance sinks lint"
+		say "install-deps: no group $1; there are: build database bench conformance sinks lint cluster"
 		exit 2
 		;;
 	esac

@@ -5,12 +5,17 @@
 # Makes sure etcd, kube-apiserver, kube-controller-manager and kubectl exist, and prints
 # the folder they are in (what KUBEBUILDER_ASSETS is set to) on standard output.
 #
+#   ensure.sh [--node] [--path]
+#
 # What setup-envtest can download is downloaded; what is missing then is built from the
 # Go modules pinned beside this script. The folder is
 #   ${DOORWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/doorward}/controlplane/<version>
 # outside the work tree, so that every clone on a machine shares one set.
 #
-# With --path it prints the folder and obtains nothing; status 1 says the set is incomplete.
+# With --node it makes sure of what a whole node needs, too, and prints the folder that holds
+# all of it: kube-scheduler, kubelet, kube-proxy, CoreDNS, etcdctl and etcdutl beside links to
+# the others. With --path it prints the folder and obtains nothing; status 1 says the set is
+# incomplete.
 #
 # Environment:
 #   DOORWARD_CACHE          another cache folder
@@ -28,12 +33,20 @@ version_of() { # version_of <folder of a module> <required module>
 k8s=$(version_of "$here/kubernetes" k8s.io/kubernetes)
 etcd=$(version_of "$here/etcd" go.etcd.io/etcd/server/v3)
 minor=${k8s#v1.} minor=${minor%%.*}
+coredns=$(version_of "$here/coredns" github.com/coredns/coredns)
 cache=${DOORWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/doorward}
 dir=$cache/controlplane/kubernetes-$k8s-etcd-$etcd-$(go env GOOS)-$(go env GOARCH)
+node=$cache/controlplane/node-$k8s-etcd-$etcd-coredns-$coredns-$(go env GOOS)-$(go env GOARCH)
 index=${DOORWARD_ENVTEST_INDEX:-https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml}
 
-have() { [[ -x $dir/$1 ]]; }
-complete() { have etcd && have kube-apiserver && have kube-controller-manager && have kubectl; }
+servers=(etcd kube-apiserver kubectl kube-controller-manager)
+parts=(kube-scheduler kubelet kube-proxy coredns etcdctl etcdutl)
+
+has() { # has <folder> <name...>
+	local folder=$1 name
+	shift
+	for name in "$@"; do [[ -x $folder/$name ]] || return 1; done
+}
 
 # download fetches what setup-envtest offers, where its index answers within seconds.
 # Anything that goes wrong leaves the build to do the work.
@@ -63,33 +76,67 @@ build() {
 		go -C "$here/$folder" build -trimpath -buildvcs=false -ldflags "$flags" -o "$tmp/$name" "$package"
 }
 
-if [[ ${1:-} == --path ]]; then
-	echo "$dir"
-	complete
-	exit
-fi
-
-if ! complete; then
-	mkdir -p "$dir"
-	# One builder at a time: two clones, or two targets of one make, wait for each other.
-	exec 9>"$dir/.lock"
+# locked <folder> <command...> runs the command as the only builder of the folder: two
+# clones, or two targets of one make, wait for each other.
+locked() {
+	mkdir -p "$1"
+	exec 9>"$1/.lock"
 	if ! flock --nonblock 9; then
 		say "control plane: another build is under way, waiting for it"
 		progress "wait for the other build" flock 9
 	fi
-	if ! complete; then
-		tmp=$(mktemp -d "$dir/.build.XXXXXX")
-		trap 'chmod -R u+w "$tmp" 2>/dev/null; rm -rf "$tmp"' EXIT
-		say "control plane: getting Kubernetes $k8s and etcd $etcd into $dir (once per machine; about 6 minutes where it has to be built)"
-		download
-		build etcd etcd go.etcd.io/etcd/server/v3
-		build kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver
-		build kubectl kubernetes k8s.io/kubernetes/cmd/kubectl
-		build kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager
-		for name in etcd kube-apiserver kubectl kube-controller-manager; do
-			mv "$tmp/$name" "$dir/$name"
-		done
-		say "control plane: ready in $dir"
-	fi
+	"${@:2}"
+	exec 9>&-
+}
+
+tmp=
+cleanup() {
+	[[ -z $tmp ]] || { chmod -R u+w "$tmp" 2>/dev/null || true; rm -rf "$tmp"; }
+}
+trap cleanup EXIT
+
+make_servers() {
+	! has "$dir" "${servers[@]}" || return 0
+	tmp=$(mktemp -d "$dir/.build.XXXXXX")
+	say "control plane: getting Kubernetes $k8s and etcd $etcd into $dir (once per machine; about 6 minutes where it has to be built)"
+	download
+	build etcd etcd go.etcd.io/etcd/server/v3
+	for name in kube-apiserver kubectl kube-controller-manager; do build "$name" kubernetes "k8s.io/kubernetes/cmd/$name"; done
+	for name in "${servers[@]}"; do mv "$tmp/$name" "$dir/$name"; done
+	cleanup
+	say "control plane: ready in $dir"
+}
+
+make_node() {
+	! has "$node" "${parts[@]}" "${servers[@]}" || return 0
+	tmp=$(mktemp -d "$node/.build.XXXXXX")
+	say "node: building the parts of a node, Kubernetes $k8s and CoreDNS $coredns, into $node (once per machine; about 4 minutes)"
+	for name in kube-scheduler kubelet kube-proxy; do build "$name" kubernetes "k8s.io/kubernetes/cmd/$name"; done
+	for name in etcdctl etcdutl; do build "$name" etcd "go.etcd.io/etcd/$name/v3"; done
+	build coredns coredns .
+	for name in "${parts[@]}"; do mv "$tmp/$name" "$node/$name"; done
+	for name in "${servers[@]}"; do ln -sfn "../${dir##*/}/$name" "$node/$name"; done
+	cleanup
+	say "node: ready in $node"
+}
+
+withNode='' onlyPath=''
+for argument in "$@"; do
+	case $argument in
+	--node) withNode=yes ;;
+	--path) onlyPath=yes ;;
+	*)
+		say "ensure.sh: no option $argument; there are: --node --path"
+		exit 2
+		;;
+	esac
+done
+
+result=$dir needed=("${servers[@]}")
+[[ -z $withNode ]] || result=$node needed+=("${parts[@]}")
+if [[ -z $onlyPath ]] && ! has "$result" "${needed[@]}"; then
+	locked "$dir" make_servers
+	[[ -z $withNode ]] || locked "$node" make_node
 fi
-echo "$dir"
+echo "$result"
+has "$result" "${needed[@]}"

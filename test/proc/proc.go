@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,9 @@ import (
 
 // DefaultGrace is how long [Process.Stop] waits after the polite signal before it kills.
 const DefaultGrace = 10 * time.Second
+
+// pollInterval is how often a starting server is asked whether it is ready.
+const pollInterval = 100 * time.Millisecond
 
 // tailBytes bounds how much of the output an error quotes.
 const tailBytes = 4 << 10
@@ -47,6 +51,11 @@ type Command struct {
 	Credential *syscall.Credential
 	// StopSignal is the polite request to end; SIGTERM where zero.
 	StopSignal syscall.Signal
+	// Attributes changes how the process is forked, for what a system alone knows.
+	Attributes func(*syscall.SysProcAttr)
+	// Thread is called on the thread that forks, to enter the namespaces that the process
+	// shall run in. The thread ends with the process.
+	Thread func() error
 }
 
 // Process is a started [Command].
@@ -82,14 +91,22 @@ func Start(command Command) (*Process, error) {
 	p.cmd.Dir, p.cmd.Env = command.Dir, command.Env
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = attributes(command.Credential)
+	if command.Attributes != nil {
+		command.Attributes(p.cmd.SysProcAttr)
+	}
 
 	started := make(chan error)
 	go func() {
 		// The kernel ties the parent-death signal to the thread that forked, so that
 		// thread has to live as long as the child does.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
 		defer out.Close()
+		if command.Thread == nil {
+			defer runtime.UnlockOSThread()
+		} else if err := command.Thread(); err != nil {
+			started <- err
+			return
+		}
 		if err := p.cmd.Start(); err != nil {
 			started <- err
 			return
@@ -102,6 +119,40 @@ func Start(command Command) (*Process, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", p.name, err)
 	}
 	return p, nil
+}
+
+// StartReady starts the command and waits, within the timeout, until ready returns nil. What
+// does not become ready is stopped.
+func StartReady(ctx context.Context, command Command, timeout time.Duration, ready func(context.Context) error) (*Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	p, err := Start(command)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.WaitReady(ctx, pollInterval, ready); err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	return p, nil
+}
+
+// Answers returns a check that GET url answers 200.
+func Answers(client *http.Client, url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return fmt.Errorf("cannot ask %q: %w", url, err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return fmt.Errorf("cannot ask %q: %w", url, err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%q answers %s", url, response.Status)
+		}
+		return nil
+	}
 }
 
 // Done is closed when the process has ended.

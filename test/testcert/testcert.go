@@ -118,6 +118,33 @@ func (c *CA) Issue(request Request) (Pair, error) {
 	return Pair{CertPEM: encode("CERTIFICATE", der), KeyPEM: encode("PRIVATE KEY", keyDER)}, nil
 }
 
+// Pair returns the authority's own certificate and key, for servers that sign with it.
+func (c *CA) Pair() (Pair, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(c.key)
+	if err != nil {
+		return Pair{}, fmt.Errorf("cannot encode the key of the authority: %w", err)
+	}
+	return Pair{CertPEM: c.PEM, KeyPEM: encode("PRIVATE KEY", der)}, nil
+}
+
+// WriteSigningKey writes a new key, mode 0600, with which kube-apiserver signs the tokens of
+// service accounts.
+func WriteSigningKey(path string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("cannot make the service account key: %w", err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("cannot encode the service account key: %w", err)
+	}
+	// kube-apiserver derives the public key from this form only, not from PKCS #8.
+	if err := os.WriteFile(path, encode("EC PRIVATE KEY", der), 0o600); err != nil {
+		return fmt.Errorf("cannot write the service account key: %w", err)
+	}
+	return nil
+}
+
 // Write puts <name>.crt and <name>.key (mode 0600) into dir and returns their paths.
 func (p Pair) Write(dir, name string) (certPath, keyPath string, err error) {
 	certPath, keyPath = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
