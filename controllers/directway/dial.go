@@ -1,0 +1,133 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package directway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+)
+
+// dialer opens a TCP connection and closes it; nil where it could.
+type dialer func(ctx context.Context, address string) error
+
+// errOwn says that an address is not tried.
+var errOwn = errors.New("it is an address of the manager's own host or link")
+
+// try tries all addresses, and the proxies where none is open.
+func (p *Prober) try(ctx context.Context, target Target) Result {
+	result := Result{From: p.options.From}
+	for _, address := range target.Addresses {
+		switch err := p.one(ctx, address); {
+		case err == nil:
+			result.Open = append(result.Open, address)
+		case closed(err):
+			result.Closed = append(result.Closed, address)
+		case result.Untold == "":
+			result.Untold = fmt.Sprintf("%q: %s", address, why(err))
+		}
+	}
+	if len(result.Open) == 0 && len(result.Closed) > 0 && target.Control != "" {
+		if err := p.one(ctx, target.Control); err != nil {
+			result.Control = why(err)
+		}
+	}
+	return result
+}
+
+// one tries an address, when no other attempt at it goes on.
+func (p *Prober) one(ctx context.Context, address string) error {
+	for {
+		p.mu.Lock()
+		going := p.dialing[address]
+		if going == nil {
+			going = make(chan struct{})
+			p.dialing[address] = going
+			p.mu.Unlock()
+			defer func() {
+				p.mu.Lock()
+				delete(p.dialing, address)
+				p.mu.Unlock()
+				close(going)
+			}()
+			if err := p.limiter.Wait(ctx); err != nil {
+				return err
+			}
+			return p.dial(ctx, address)
+		}
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-going:
+		}
+	}
+}
+
+// dialTCP connects without sending anything. The address is judged when it is
+// known, so that no name can lead elsewhere meanwhile.
+func (p *Prober) dialTCP(ctx context.Context, address string) error {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: -1, Control: func(_, resolved string, _ syscall.RawConn) error {
+		ip, err := netip.ParseAddrPort(resolved)
+		if err != nil {
+			return err
+		}
+		return p.permitted(ip.Addr().Unmap())
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// permitted refuses what is not on a network: the manager's own ports, and the
+// services that clouds offer to their machines on link-local addresses.
+func (p *Prober) permitted(ip netip.Addr) error {
+	if p.options.Loopback && ip.IsLoopback() {
+		return nil
+	}
+	if ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsInterfaceLocalMulticast() {
+		return errOwn
+	}
+	return nil
+}
+
+// closed says whether an address was there to refuse, or did not answer: both are
+// what a closed way looks like.
+func closed(err error) bool {
+	var resolving *net.DNSError
+	if errors.As(err, &resolving) {
+		return false
+	}
+	var timeout net.Error
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// why says what went wrong, in words that stay the same from one attempt to the
+// next: conditions are made of them.
+func why(err error) string {
+	var resolving *net.DNSError
+	var operation *net.OpError
+	switch {
+	case errors.As(err, &resolving) && resolving.IsNotFound:
+		return "the name is unknown"
+	case errors.As(err, &resolving):
+		return "the name could not be looked up"
+	case errors.Is(err, errOwn):
+		return errOwn.Error()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case closed(err):
+		return "no answer"
+	case errors.As(err, &operation):
+		return operation.Err.Error()
+	}
+	return err.Error()
+}

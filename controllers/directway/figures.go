@@ -1,0 +1,31 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package directway
+
+import "github.com/prometheus/client_golang/prometheus"
+
+var open = prometheus.NewDesc("doorward_isolation_open",
+	"1 where the manager could connect to a target of an isolated Connection directly, 0 where it could not; absent where it was not tried.",
+	[]string{"namespace", "connection"}, nil)
+
+var _ prometheus.Collector = (*Prober)(nil)
+
+// Describe implements prometheus.Collector.
+func (p *Prober) Describe(ch chan<- *prometheus.Desc) { ch <- open }
+
+// Collect implements prometheus.Collector.
+func (p *Prober) Collect(ch chan<- prometheus.Metric) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for connection, w := range p.wanted {
+		if w.result == nil || len(w.result.Open)+len(w.result.Closed) == 0 {
+			continue
+		}
+		value := 0.0
+		if len(w.result.Open) > 0 {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(open, prometheus.GaugeValue, value, connection.Namespace, connection.Name)
+	}
+}

@@ -1,0 +1,210 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package directway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var shop = types.NamespacedName{Namespace: "data", Name: "shop"}
+
+type timeout struct{}
+
+func (timeout) Error() string   { return "i/o timeout" }
+func (timeout) Timeout() bool   { return true }
+func (timeout) Temporary() bool { return true }
+
+// TestTry: what each answer comes to. That the target is closed says something only
+// where the proxies are open.
+func TestTry(t *testing.T) {
+	var (
+		refused = &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		silent  = &net.OpError{Op: "dial", Err: timeout{}}
+		nowhere = &net.OpError{Op: "dial", Err: &net.DNSError{Name: "db", IsNotFound: true}}
+		noDNS   = &net.OpError{Op: "dial", Err: &net.DNSError{Name: "db", IsTimeout: true}}
+		noRoute = &net.OpError{Op: "dial", Err: syscall.ENETUNREACH}
+	)
+	for name, tc := range map[string]struct {
+		reason  string
+		answers map[string]error
+		want    Result
+	}{
+		"Open":           {"one is enough", map[string]error{"a:1": refused, "b:1": nil}, Result{Open: []string{"b:1"}, Closed: []string{"a:1"}}},
+		"Refused":        {"and the proxies answer", map[string]error{"a:1": refused, "b:1": silent}, Result{Closed: []string{"a:1", "b:1"}}},
+		"AllClosed":      {"the manager may not get out at all", map[string]error{"a:1": silent, "b:1": silent, "proxy:1": silent}, Result{Closed: []string{"a:1", "b:1"}, Control: "no answer"}},
+		"UnknownName":    {"nothing was tried", map[string]error{"a:1": nowhere, "b:1": nowhere}, Result{Untold: `"a:1": the name is unknown`}},
+		"NoDNS":          {"a lookup that takes too long is no closed way", map[string]error{"a:1": noDNS, "b:1": refused}, Result{Closed: []string{"b:1"}, Untold: `"a:1": the name could not be looked up`}},
+		"NoRoute":        {"the manager's own network", map[string]error{"a:1": noRoute, "b:1": noRoute}, Result{Untold: `"a:1": network is unreachable`}},
+		"ProxiesRefuse":  {"they are not there", map[string]error{"a:1": refused, "b:1": refused, "proxy:1": refused}, Result{Closed: []string{"a:1", "b:1"}, Control: "connection refused"}},
+		"NotPermitted":   {"an address of its own", map[string]error{"a:1": &net.OpError{Op: "dial", Err: errOwn}, "b:1": refused}, Result{Closed: []string{"b:1"}, Untold: `"a:1": ` + errOwn.Error()}},
+		"OpenAndUntold":  {"what is known is said", map[string]error{"a:1": nowhere, "b:1": nil}, Result{Open: []string{"b:1"}, Untold: `"a:1": the name is unknown`}},
+		"ControlNoRoute": {"whatever the error", map[string]error{"a:1": refused, "b:1": refused, "proxy:1": noRoute}, Result{Closed: []string{"a:1", "b:1"}, Control: "network is unreachable"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := New(Options{From: "here"})
+			p.dial = func(_ context.Context, address string) error { return tc.answers[address] }
+			tc.want.From = "here"
+			if diff := cmp.Diff(tc.want, p.try(t.Context(), Target{Addresses: []string{"a:1", "b:1"}, Control: "proxy:1"})); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestPermitted is checklist 25: names that an admin wrote lead to no port of the
+// manager itself, nor to a cloud's metadata service.
+func TestPermitted(t *testing.T) {
+	p := New(Options{})
+	for _, address := range []string{"127.0.0.1", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254"} {
+		if err := p.permitted(netip.MustParseAddr(address).Unmap()); !errors.Is(err, errOwn) {
+			t.Errorf("%s: %v", address, err)
+		}
+		if err := p.dialTCP(t.Context(), net.JoinHostPort(address, "9")); closed(err) || err == nil {
+			t.Errorf("dial %s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"10.1.2.3", "192.0.2.1", "2001:db8::1", "fd00::1"} {
+		if err := p.permitted(netip.MustParseAddr(address)); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestNothingIsSent: the connection is closed without a byte.
+func TestNothingIsSent(t *testing.T) {
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	got := make(chan []byte, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			got <- []byte(err.Error())
+			return
+		}
+		defer conn.Close()
+		data, _ := io.ReadAll(conn)
+		got <- data
+	}()
+	p := New(Options{Loopback: true})
+	if err := p.dialTCP(t.Context(), listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if data := <-got; len(data) != 0 {
+		t.Errorf("sent %q", data)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	if err := p.dialTCP(t.Context(), address); !closed(err) {
+		t.Errorf("a port that nobody listens on: %v", err)
+	}
+}
+
+// TestProber: soon, then at the interval; changes are told, and an address is tried
+// once at a time whoever wants it.
+func TestProber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		tries, at, most := 0, 0, 0
+		answer := error(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
+		var told []Result
+		p := New(Options{From: "here", Interval: time.Minute, Changed: func(_ types.NamespacedName, _, now Result) { told = append(told, now) }})
+		p.dial = func(context.Context, string) error {
+			mu.Lock()
+			tries++
+			at++
+			most = max(most, at)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			at--
+			return answer
+		}
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = p.Start(ctx)
+		}()
+		if _, known := p.Result(shop); known {
+			t.Error("known before it was tried")
+		}
+		p.Want(shop, Target{UID: "1", Addresses: []string{"db:5432"}})
+		p.Want(types.NamespacedName{Namespace: "data", Name: "twin"}, Target{UID: "2", Addresses: []string{"db:5432"}})
+		pass(5 * time.Second)
+		if r, known := p.Result(shop); !known || len(r.Closed) != 1 || tries != 2 || most != 1 || len(told) != 2 {
+			t.Errorf("%+v, %t: %d tries, %d at once, %d told", r, known, tries, most, len(told))
+		}
+		p.Forget(types.NamespacedName{Namespace: "data", Name: "twin"})
+		pass(40 * time.Second)
+		if tries != 2 {
+			t.Errorf("%d tries before the interval was over", tries)
+		}
+		pass(40 * time.Second)
+		if tries != 3 || len(told) != 2 {
+			t.Errorf("%d tries, %d told of no change", tries, len(told))
+		}
+		mu.Lock()
+		answer = nil
+		mu.Unlock()
+		p.Want(shop, Target{UID: "1", Addresses: []string{"db:5432"}})
+		pass(80 * time.Second)
+		if r, _ := p.Result(shop); len(r.Open) != 1 || len(told) != 3 {
+			t.Errorf("%+v: %d told", r, len(told))
+		}
+		// Another target is another question.
+		p.Want(shop, Target{UID: "1", Addresses: []string{"other:5432"}})
+		if _, known := p.Result(shop); known {
+			t.Error("the answer is of another target")
+		}
+		cancel()
+		<-done
+	})
+}
+
+// TestFigures: a Connection that was not tried has no figure.
+func TestFigures(t *testing.T) {
+	p := New(Options{})
+	p.wanted[shop] = &wanted{result: &Result{Open: []string{"db:1"}}}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "closed"}] = &wanted{result: &Result{Closed: []string{"db:1"}}}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "new"}] = &wanted{}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "lost"}] = &wanted{result: &Result{Untold: "x"}}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(p)
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("%v, %v", families, err)
+	}
+	got := map[string]float64{}
+	for _, m := range families[0].GetMetric() {
+		got[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+	}
+	if diff := cmp.Diff(map[string]float64{"shop": 1, "closed": 0}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
