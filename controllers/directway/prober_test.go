@@ -128,7 +128,11 @@ func TestProber(t *testing.T) {
 		tries, at, most := 0, 0, 0
 		answer := error(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
 		var told []Result
-		p := New(Options{From: "here", Interval: time.Minute, Changed: func(_ types.NamespacedName, _, now Result) { told = append(told, now) }})
+		p := New(Options{From: "here", Interval: time.Minute, Changed: func(_ types.NamespacedName, _, now Result) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, now)
+		}})
 		p.dial = func(context.Context, string) error {
 			mu.Lock()
 			tries++
@@ -141,9 +145,13 @@ func TestProber(t *testing.T) {
 			at--
 			return answer
 		}
-		pass := func(d time.Duration) {
+		// pass lets time go by and looks: tries, tries at once, and changes that were told.
+		pass := func(d time.Duration) [3]int {
 			time.Sleep(d)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return [3]int{tries, most, len(told)}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -156,26 +164,24 @@ func TestProber(t *testing.T) {
 		}
 		p.Want(shop, Target{UID: "1", Addresses: []string{"db:5432"}})
 		p.Want(types.NamespacedName{Namespace: "data", Name: "twin"}, Target{UID: "2", Addresses: []string{"db:5432"}})
-		pass(5 * time.Second)
-		if r, known := p.Result(shop); !known || len(r.Closed) != 1 || tries != 2 || most != 1 || len(told) != 2 {
-			t.Errorf("%+v, %t: %d tries, %d at once, %d told", r, known, tries, most, len(told))
+		seen := pass(5 * time.Second)
+		if r, known := p.Result(shop); !known || len(r.Closed) != 1 || seen != [3]int{2, 1, 2} {
+			t.Errorf("%+v, %t: %d", r, known, seen)
 		}
 		p.Forget(types.NamespacedName{Namespace: "data", Name: "twin"})
-		pass(40 * time.Second)
-		if tries != 2 {
-			t.Errorf("%d tries before the interval was over", tries)
+		if seen := pass(40 * time.Second); seen != [3]int{2, 1, 2} {
+			t.Errorf("before the interval was over: %d", seen)
 		}
-		pass(40 * time.Second)
-		if tries != 3 || len(told) != 2 {
-			t.Errorf("%d tries, %d told of no change", tries, len(told))
+		if seen := pass(40 * time.Second); seen != [3]int{3, 1, 2} {
+			t.Errorf("after it: %d", seen)
 		}
 		mu.Lock()
 		answer = nil
 		mu.Unlock()
 		p.Want(shop, Target{UID: "1", Addresses: []string{"db:5432"}})
-		pass(80 * time.Second)
-		if r, _ := p.Result(shop); len(r.Open) != 1 || len(told) != 3 {
-			t.Errorf("%+v: %d told", r, len(told))
+		seen = pass(80 * time.Second)
+		if r, _ := p.Result(shop); len(r.Open) != 1 || seen[2] != 3 {
+			t.Errorf("%+v: %d", r, seen)
 		}
 		// Another target is another question.
 		p.Want(shop, Target{UID: "1", Addresses: []string{"other:5432"}})
