@@ -47,7 +47,7 @@ app.kubernetes.io/component: manager
 {{- .Values.serviceAccount.name | default "doorward-manager" -}}
 {{- end -}}
 
-{{- /* An image of repository, tag and digest; the digest wins. */ -}}
+{{- /* An image of repository, tag and digest; the digest wins. A tag can have no +. */ -}}
 {{- define "doorward.image" -}}
 {{- $repository := .image.repository -}}
 {{- if .image.digest -}}
@@ -58,7 +58,7 @@ app.kubernetes.io/component: manager
 {{- end -}}
 
 {{- define "doorward.managerImage" -}}
-{{- include "doorward.image" (dict "image" .Values.image "version" .Chart.AppVersion) -}}
+{{- include "doorward.image" (dict "image" .Values.image "version" (.Chart.AppVersion | replace "+" ".")) -}}
 {{- end -}}
 
 {{- /* The image of proxies: what is set for them, else the manager's. A tag or a repository of their own leaves the manager's digest behind. */ -}}
@@ -69,7 +69,7 @@ app.kubernetes.io/component: manager
   "repository" ($own.repository | default .Values.image.repository)
   "tag" ($own.tag | default .Values.image.tag)
   "digest" $digest -}}
-{{- include "doorward.image" (dict "image" $image "version" .Chart.AppVersion) -}}
+{{- include "doorward.image" (dict "image" $image "version" (.Chart.AppVersion | replace "+" ".")) -}}
 {{- end -}}
 
 {{- /* The file that the manager is given with --proxy-pod. Only what is set is in it. */ -}}
