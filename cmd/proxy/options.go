@@ -35,6 +35,7 @@ type options struct {
 	servingDir    string
 	shutdownDelay time.Duration
 	drainTimeout  time.Duration
+	advertise     string
 	healthAddress string
 	pprofAddress  string
 	logging       *logging.Config
@@ -79,6 +80,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.instance, "instance", hostname, "`id` of this proxy, unique among those of its Connections")
 	flags.StringVar(&o.credentialDir, "credential-dir", "", "`directory` where the credential Secret is mounted. Unset: the Secret is read from the API server")
 	flags.StringVar(&o.servingDir, "serving-cert-dir", "", "`directory` with tls.crt and tls.key. Unset: the Secret is read from the API server")
+	flags.StringVar(&o.advertise, "advertise-address", "", "`IP` address that other proxies of the same Connections reach this one by; unset: that of --listen, where it is one")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 0, "how long clients are still taken after SIGTERM, while /readyz says that the proxy stops")
 	flags.DurationVar(&o.drainTimeout, "drain-timeout", server.DefaultDrainTimeout, "how long sessions may go on after SIGTERM and --shutdown-delay")
 	flags.StringVar(&o.healthAddress, "health-address", "", "`host:port` of /healthz, /readyz and /metrics; unset: :8081 in a pod, 127.0.0.1:8081 with --kubeconfig")
@@ -126,7 +128,7 @@ func (o *options) validate() error {
 	case (o.credentialDir != "" || o.servingDir != "") && len(o.connections) > 1:
 		return errors.New("--credential-dir and --serving-cert-dir go with one --connection only")
 	}
-	if err := profiles.Check(o.pprofAddress); err != nil {
+	if err := errors.Join(profiles.Check(o.pprofAddress), checkAdvertise(o.advertise)); err != nil {
 		return err
 	}
 	for _, dir := range []string{o.credentialDir, o.servingDir} {

@@ -35,7 +35,11 @@ func TestParse(t *testing.T) {
 			reason: "one directory is one Connection's", want: "one --connection",
 			args: append(good[:4:4], "--connection=data/b", "--listen=data/b=:2", "--credential-dir=/x"),
 		},
-		"Drain":    {reason: "time does not go back", args: append(good[:4:4], "--shutdown-delay=-1s"), want: "--shutdown-delay"},
+		"Drain": {reason: "time does not go back", args: append(good[:4:4], "--shutdown-delay=-1s"), want: "--shutdown-delay"},
+		"Advertise": {
+			reason: "a name could lead anywhere", want: "--advertise-address",
+			args: append(good[:4:4], "--advertise-address=localhost"),
+		},
 		"Argument": {reason: "a forgotten dash", args: append(good[:4:4], "spool"), want: "unexpected"},
 		"Unknown":  {reason: "an unknown flag", args: []string{"--nope"}, want: "nope"},
 	}

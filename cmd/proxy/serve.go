@@ -201,7 +201,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		if err != nil {
 			return err
 		}
-		c.reporter.Address = listener.Addr().String()
+		c.meet(listener.Addr())
 		connections = append(connections, c)
 		p.witness.serve(c)
 		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})

@@ -60,12 +60,11 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 			"--snapshot-key=" + r.SnapshotKey,
 			"--spool=" + spoolDirectory,
 			"--instance=$(POD_NAME)",
+			"--advertise-address=$(POD_IP)",
 			fmt.Sprintf("--shutdown-delay=%ds", withdrawSeconds),
 			fmt.Sprintf("--drain-timeout=%ds", drainSeconds(c)),
 		},
-		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
-			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
-		}}},
+		Env: []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")},
 		Ports: []corev1.ContainerPort{
 			{Name: "serve", ContainerPort: containerPort(number), Protocol: corev1.ProtocolTCP},
 			{Name: "health", ContainerPort: healthPort, Protocol: corev1.ProtocolTCP},
@@ -142,6 +141,11 @@ func drainSeconds(c *v1alpha1.Connection) int64 {
 // graceSeconds is what all of a stop may take.
 func graceSeconds(c *v1alpha1.Connection) int64 {
 	return withdrawSeconds + drainSeconds(c) + closingSeconds
+}
+
+// field is an environment variable that tells a pod of itself.
+func field(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
 }
 
 func probe(path string, failures int32) *corev1.Probe {

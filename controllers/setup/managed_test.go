@@ -77,7 +77,7 @@ func TestManaged(t *testing.T) {
 	})
 	eventually(t, func(g gomega.Gomega) {
 		d := get(g, ns, "doorward-shop", &appsv1.Deployment{})
-		g.Expect(d.Spec.Template.Spec.Containers[0].Args).To(gomega.HaveLen(8))
+		g.Expect(d.Spec.Template.Spec.Containers[0].Args).To(gomega.HaveLen(9))
 		g.Expect(get(g, ns, "doorward-shop", &networkingv1.NetworkPolicy{}).Spec.Ingress[0].From).To(gomega.HaveLen(1))
 		for _, rule := range get(g, ns, "doorward-shop", &rbacv1.Role{}).Rules {
 			g.Expect(rule.Verbs).NotTo(gomega.ContainElement("*"))

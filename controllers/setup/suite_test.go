@@ -136,7 +136,7 @@ func startManager() (*running, error) {
 	mgr, err := setup.New(ctx, setup.Options{
 		Config: config, Logger: logger(), Namespace: operatorNamespace, Namespaces: namespaces,
 		Protocols: []compile.Protocol{words{}}, ProxyImage: "doorward:test",
-		ProxyPods: connection.PodSettings{Labels: map[string]string{"team": "data"}},
+		ProxyPods:      connection.PodSettings{Labels: map[string]string{"team": "data"}},
 		MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
 	})
 	if err != nil {

@@ -16,14 +16,18 @@ import (
 // Protocols is the Handler of an endpoint whose protocol is known only when its
 // first snapshot has come.
 type Protocols struct {
-	all map[string]protocol.Protocol
+	all   map[string]protocol.Protocol
+	peers protocol.Peers // nil where there are none
 
 	mu      sync.Mutex // guards what follows
 	name    string
 	current protocol.Handler
 }
 
-var _ protocol.Handler = (*Protocols)(nil)
+var (
+	_ protocol.Handler  = (*Protocols)(nil)
+	_ protocol.PeerUser = (*Protocols)(nil)
+)
 
 // NewProtocols makes a Handler of the protocols that this build has.
 func NewProtocols(all []protocol.Protocol) *Protocols {
@@ -33,6 +37,9 @@ func NewProtocols(all []protocol.Protocol) *Protocols {
 	}
 	return p
 }
+
+// UsePeers implements protocol.PeerUser. It is called before Use.
+func (p *Protocols) UsePeers(peers protocol.Peers) { p.peers = peers }
 
 // Use serves the protocol of this name from the next connection on. An unknown
 // one serves nobody.
@@ -48,6 +55,9 @@ func (p *Protocols) Use(name string) error {
 		return fmt.Errorf("protocol unknown to this proxy: %q: upgrade the proxy to the manager's version", name)
 	}
 	p.current = found.NewHandler()
+	if user, ok := p.current.(protocol.PeerUser); ok && p.peers != nil {
+		user.UsePeers(p.peers)
+	}
 	return nil
 }
 

@@ -107,9 +107,11 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Run serves until ctx ends, and for the shutdown delay after that. Then no
-// connection is accepted any more, sessions may go on for the drain timeout, are ended with access.ErrDraining, and cut
-// after that. When Run returns, no goroutine of the server is left.
+// Run serves until ctx ends, and for the shutdown delay after that. Then no session
+// is opened any more, and sessions may go on for the drain timeout; meanwhile
+// connections are accepted for what live sessions need, such as requests to cancel.
+// What is left is ended with access.ErrDraining, and cut after that. When Run
+// returns, no goroutine of the server is left.
 func (s *Server) Run(ctx context.Context) {
 	for _, endpoint := range s.endpoints {
 		s.running.Go(func() { s.accept(endpoint) })
@@ -125,27 +127,45 @@ func (s *Server) Run(ctx context.Context) {
 func (s *Server) drain() {
 	for _, endpoint := range s.endpoints {
 		endpoint.Gate.Drain()
+	}
+	s.options.Log.Info("Draining", "sessions", s.Sessions(), "timeout", s.options.DrainTimeout.String())
+	if !s.drained(s.options.DrainTimeout) {
+		s.options.Log.Info("Drain timeout reached, ending sessions", "sessions", s.Sessions())
+	}
+	for _, endpoint := range s.endpoints {
 		// A listener that is closed already is what is wanted.
 		_ = endpoint.Listener.Close()
+		endpoint.Gate.Close(access.ErrDraining)
 	}
+	s.end(access.ErrDraining)
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
 		close(done)
 	}()
-	left := s.Sessions()
-	s.options.Log.Info("Draining", "sessions", left, "timeout", s.options.DrainTimeout.String())
-	if !within(done, s.options.DrainTimeout) {
-		s.options.Log.Info("Drain timeout reached, ending sessions", "sessions", s.Sessions())
-	}
-	for _, endpoint := range s.endpoints {
-		endpoint.Gate.Close(access.ErrDraining)
-	}
-	s.end(access.ErrDraining)
 	if !within(done, s.options.CutTimeout) {
 		s.cutAll()
 	}
 	<-done
+}
+
+// drainLook is how often a draining server looks whether sessions are left.
+const drainLook = 50 * time.Millisecond
+
+// drained waits until no session is left, but no longer than the bound.
+func (s *Server) drained(bound time.Duration) bool {
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	end := time.NewTimer(bound)
+	defer end.Stop()
+	for s.Sessions() > 0 {
+		select {
+		case <-look.C:
+		case <-end.C:
+			return false
+		}
+	}
+	return true
 }
 
 // within waits for done, but no longer than the bound.

@@ -77,6 +77,8 @@ type place struct {
 
 // handler is what the sessions of one listener share.
 type handler struct {
+	peers protocol.Peers // nil where there are none
+
 	// mu guards the maps below.
 	mu       sync.Mutex
 	sessions map[uint32]*session // by the process of their cancel keys

@@ -139,9 +139,12 @@ func (h *handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry)
 	stop := sync.OnceFunc(func() { release() })
 	defer stop()
 
-	secured, packet, err := negotiate(ctx, conn, entry)
-	if errors.Is(err, errCancelRequest) {
+	secured, packet, err := negotiate(ctx, conn, entry, h.peerProtocols()...)
+	switch {
+	case errors.Is(err, errCancelRequest):
 		return h.cancel(ctx, conn.RemoteAddr().String(), packet, entry)
+	case errors.Is(err, errPeer):
+		return h.answerPeer(ctx, secured, entry)
 	}
 	out := io.Writer(conn)
 	if secured != nil {

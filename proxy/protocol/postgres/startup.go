@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -63,9 +64,13 @@ var errCancelRequest = errors.New("cancel request")
 const tlsHint = "Connect with sslmode=verify-full sslrootcert=ca.crt: the token is a password and is never asked for in the clear. " +
 	`The CA: kubectl -n <namespace of the Connection> get configmap doorward-trust-bundle -o jsonpath='{.data.ca\.crt}' > ca.crt`
 
+// errPeer says that the connection is that of another proxy.
+var errPeer = errors.New("peer")
+
 // negotiate reads startup packets until the client has said who it is, inside
-// TLS. Where TLS came to be, secured is set also on error.
-func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry) (secured *tls.Conn, packet []byte, err error) {
+// TLS. Where TLS came to be, secured is set also on error. Peers, where there may
+// be any, name their own ALPN protocol.
+func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry, peers ...string) (secured *tls.Conn, packet []byte, err error) {
 	current := conn
 	askedGSS := false
 	for {
@@ -75,7 +80,7 @@ func negotiate(ctx context.Context, conn net.Conn, entry *access.Entry) (secured
 		}
 		if length[0] == recordHandshake && secured == nil && !askedGSS {
 			// No startup packet begins so: it would be larger than any may be.
-			if secured, err = directTLS(ctx, conn, length, entry); err != nil {
+			if secured, err = directTLS(ctx, conn, length, entry, peers); err != nil {
 				return secured, nil, err
 			}
 			current = secured
@@ -119,8 +124,8 @@ const recordHandshake = 0x16
 
 // startTLS takes the client's handshake. A client that names protocols (ALPN)
 // must name this one.
-func startTLS(ctx context.Context, conn net.Conn, entry *access.Entry) (*tls.Conn, error) {
-	secured, err := entry.StartTLS(ctx, conn, alpn)
+func startTLS(ctx context.Context, conn net.Conn, entry *access.Entry, peers ...string) (*tls.Conn, error) {
+	secured, err := entry.StartTLS(ctx, conn, append([]string{alpn}, peers...)...)
 	if err != nil {
 		return nil, &rejection{&access.Refusal{Reason: access.ReasonProtocol, Code: stateProtocolViolation, Message: err.Error()}}
 	}
@@ -130,12 +135,15 @@ func startTLS(ctx context.Context, conn net.Conn, entry *access.Entry) (*tls.Con
 // directTLS takes the handshake of a client that begins with it
 // (sslnegotiation=direct). Such a client must name the protocol, so that what
 // was meant for a server of another kind is not taken here.
-func directTLS(ctx context.Context, conn net.Conn, begun [4]byte, entry *access.Entry) (*tls.Conn, error) {
-	secured, err := startTLS(ctx, &prefixed{Conn: conn, prefix: begun[:]}, entry)
+func directTLS(ctx context.Context, conn net.Conn, begun [4]byte, entry *access.Entry, peers []string) (*tls.Conn, error) {
+	secured, err := startTLS(ctx, &prefixed{Conn: conn, prefix: begun[:]}, entry, peers...)
 	if err != nil {
 		return nil, err
 	}
-	if secured.ConnectionState().NegotiatedProtocol != alpn {
+	switch chosen := secured.ConnectionState().NegotiatedProtocol; {
+	case slices.Contains(peers, chosen):
+		return secured, errPeer
+	case chosen != alpn:
 		return secured, reject(stateProtocolViolation, "Connect with sslnegotiation=postgres, or with a client that names the ALPN protocol "+alpn+".",
 			"direct TLS without the ALPN protocol %q", alpn)
 	}

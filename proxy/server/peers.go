@@ -1,0 +1,252 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/doorward/doorward/proxy/protocol"
+)
+
+// peerProtocol is the ALPN protocol of peers.
+const peerProtocol = "doorward-peer"
+
+// Bounds on questions to peers, over all clients together. A flood of keys that
+// nobody has costs a hash each: few of them lead to anybody.
+const (
+	asksPerSecond = 20
+	askBurst      = 40
+	asksAtOnce    = 8
+	// mostAsked is how many peers one key is taken to; their numbers may be equal.
+	mostAsked = 3
+	// peerBound is how long one peer may take to answer, peerDial to be reached.
+	peerBound = 5 * time.Second
+	peerDial  = 2 * time.Second
+	// peersFresh is how long a list of peers is good for.
+	peersFresh = 2 * time.Second
+)
+
+// Peer is another proxy of the same Connection.
+type Peer struct {
+	// Instance is its id.
+	Instance string
+	// Address is the IP address and port that it serves the Connection on.
+	Address string
+}
+
+// Peers asks the other proxies of one Connection. A peer is one that has the
+// private key of the same serving certificate.
+type Peers struct {
+	instance string
+	local    netip.Addr
+	rings    rings
+	list     func(context.Context) ([]Peer, error)
+
+	limit  *rate.Limiter
+	asking *semaphore.Weighted
+
+	mu     sync.Mutex // guards known and readAt
+	known  []Peer
+	readAt time.Time
+}
+
+var _ protocol.Peers = (*Peers)(nil)
+
+// NewPeers makes the Peers of an instance. The address is its own, as it reports
+// it; list returns all instances, or those that others may be found among.
+func NewPeers(instance, address string, source CertificateSource, list func(context.Context) ([]Peer, error)) *Peers {
+	p := &Peers{
+		instance: instance, rings: rings{source: source, instance: instance}, list: list,
+		limit: rate.NewLimiter(asksPerSecond, askBurst), asking: semaphore.NewWeighted(asksAtOnce),
+	}
+	if own, err := netip.ParseAddrPort(address); err == nil {
+		p.local = own.Addr()
+	}
+	return p
+}
+
+// Protocol implements protocol.Peers.
+func (*Peers) Protocol() string { return peerProtocol }
+
+// Leads implements protocol.Peers.
+func (p *Peers) Leads(key []byte) bool {
+	all, err := p.rings.present()
+	return err == nil && all[0].leads(all[0].own, key)
+}
+
+// Ask implements protocol.Peers.
+func (p *Peers) Ask(ctx context.Context, key []byte) bool {
+	if len(key) > protocol.MaxPeerKey {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerBound)
+	defer cancel()
+	all, err := p.rings.present()
+	if err != nil {
+		return false
+	}
+	var led []Peer
+	for _, peer := range p.others(ctx) {
+		for _, r := range all {
+			if len(led) < mostAsked && r.leads(r.of(peer.Instance), key) {
+				led = append(led, peer)
+				break
+			}
+		}
+	}
+	if len(led) == 0 || !p.limit.AllowN(time.Now(), len(led)) || p.asking.Acquire(ctx, 1) != nil {
+		return false
+	}
+	defer p.asking.Release(1)
+	answers := make(chan bool, len(led))
+	for _, peer := range led {
+		go func() {
+			known, err := p.ask(ctx, all[0], peer, key)
+			answers <- known && err == nil
+		}()
+	}
+	known := false
+	for range led { // whoever was asked is waited for
+		known = <-answers || known
+	}
+	return known
+}
+
+// others are the peers as they were reported a moment ago.
+func (p *Peers) others(ctx context.Context) []Peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.readAt) < peersFresh {
+		return p.known
+	}
+	p.readAt = time.Now()
+	all, err := p.list(ctx)
+	if err != nil {
+		return p.known // the API server is away; those that were there may still be
+	}
+	p.known = nil
+	for _, peer := range all {
+		if peer.Instance != p.instance && p.dialable(peer.Address) {
+			p.known = append(p.known, peer)
+		}
+	}
+	return p.known
+}
+
+// dialable says whether an address can be a peer's. Reports can be written by
+// others than proxies: none leads this proxy to itself, to the machine that it runs
+// on or to the services of a link (checklist 25).
+func (p *Peers) dialable(address string) bool {
+	found, err := netip.ParseAddrPort(address)
+	if err != nil || found.Port() == 0 {
+		return false
+	}
+	addr := found.Addr().Unmap()
+	return (addr.IsGlobalUnicast() || addr.IsLoopback() && p.local.Unmap().IsLoopback()) && addr.Zone() == ""
+}
+
+// ask takes a key to one peer. Nothing is said before the peer has proven that it
+// has the certificate of this Connection.
+func (p *Peers) ask(ctx context.Context, r *ring, peer Peer, key []byte) (bool, error) {
+	leaf := r.certificate.Leaf
+	if leaf == nil {
+		return false, errors.New("cannot ask a peer: the serving certificate was not parsed")
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf) // this very certificate, whoever signed others
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: peerDial}, Config: &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: serverName(leaf), NextProtos: []string{peerProtocol},
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", peer.Address)
+	if err != nil {
+		return false, fmt.Errorf("cannot reach peer %q: %w", peer.Instance, err)
+	}
+	defer conn.Close()
+	secured := conn.(*tls.Conn) //nolint:forcetypeassert // tls.Dialer says so
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	proof, err := r.proof(secured.ConnectionState(), key)
+	if err != nil {
+		return false, err
+	}
+	question := binary.BigEndian.AppendUint16(proof, uint16(len(key))) //nolint:gosec // bounded by Ask
+	if _, err := conn.Write(append(question, key...)); err != nil {
+		return false, fmt.Errorf("cannot ask peer %q: %w", peer.Instance, err)
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return false, fmt.Errorf("cannot hear peer %q: %w", peer.Instance, err)
+	}
+	return answer[0] == 1, nil
+}
+
+// serverName is a name that a certificate carries.
+func serverName(leaf *x509.Certificate) string {
+	switch {
+	case len(leaf.DNSNames) > 0:
+		return leaf.DNSNames[0]
+	case len(leaf.IPAddresses) > 0:
+		return leaf.IPAddresses[0].String()
+	}
+	return ""
+}
+
+// Answer implements protocol.Peers.
+func (p *Peers) Answer(ctx context.Context, peer *tls.Conn, take func(context.Context, []byte) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, peerBound)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = peer.SetDeadline(time.Unix(1, 0)) })()
+	var head [sha256.Size + 2]byte
+	if _, err := io.ReadFull(peer, head[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint16(head[sha256.Size:])
+	if n > protocol.MaxPeerKey {
+		return fmt.Errorf("invalid question of a peer: %d bytes, limit %d", n, protocol.MaxPeerKey)
+	}
+	key := make([]byte, n)
+	if _, err := io.ReadFull(peer, key); err != nil {
+		return err
+	}
+	all, err := p.rings.present()
+	if err != nil {
+		return err
+	}
+	proven := false
+	for _, r := range all {
+		proof, err := r.proof(peer.ConnectionState(), key)
+		if err != nil {
+			return err
+		}
+		proven = proven || hmac.Equal(proof, head[:sha256.Size])
+	}
+	if !proven {
+		return ErrNoPeer
+	}
+	answer := []byte{0}
+	if take(ctx, key) {
+		answer[0] = 1
+	}
+	if _, err := peer.Write(answer); err != nil {
+		return fmt.Errorf("cannot answer a peer: %w", err)
+	}
+	return nil
+}
+
+// ErrNoPeer says that a client named the protocol of peers and is none.
+var ErrNoPeer = errors.New("a client came as a peer and could not prove it")

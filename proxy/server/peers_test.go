@@ -1,0 +1,302 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/test/testcert"
+)
+
+// shown is a certificate that may be renewed.
+type shown struct{ current atomic.Pointer[tls.Certificate] }
+
+func (s *shown) Certificate() (*tls.Certificate, error) { return s.current.Load(), nil }
+
+func certificate(t *testing.T) *tls.Certificate {
+	t.Helper()
+	ca, err := testcert.NewCA("test")
+	must(t, err)
+	pair, err := ca.Issue(testcert.Request{CommonName: "localhost", DNSNames: []string{"localhost"}})
+	must(t, err)
+	made, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+	must(t, err)
+	return &made
+}
+
+// town is where several instances of one Connection live.
+type town struct {
+	t      *testing.T
+	source *shown
+	mu     sync.Mutex // guards all
+	all    []Peer
+	listed atomic.Int32
+}
+
+func newTown(t *testing.T) *town {
+	t.Helper()
+	n := &town{t: t, source: &shown{}}
+	n.source.current.Store(certificate(t))
+	return n
+}
+
+func (n *town) list(context.Context) ([]Peer, error) {
+	n.listed.Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.all), nil
+}
+
+// resident is one instance: what it was asked, and what it knows.
+type resident struct {
+	*Peers
+	mu    sync.Mutex // guards asked and errs
+	asked [][]byte
+	errs  []error
+	knows func(key []byte) bool
+}
+
+// settle starts an instance with a source of its own.
+func (n *town) settle(instance string, source CertificateSource) *resident {
+	n.t.Helper()
+	listener, err := Listen(n.t.Context(), "127.0.0.1:0")
+	must(n.t, err)
+	r := &resident{knows: func([]byte) bool { return true }}
+	address := listener.Addr().String()
+	r.Peers = NewPeers(instance, address, source, n.list)
+	n.mu.Lock()
+	n.all = append(n.all, Peer{Instance: instance, Address: address})
+	n.mu.Unlock()
+	config := TLS(source)
+	config.NextProtos = []string{"postgresql", peerProtocol}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				r.answer(tls.Server(conn, config))
+			})
+		}
+	})
+	n.t.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait()
+	})
+	return r
+}
+
+func (r *resident) answer(conn *tls.Conn) {
+	err := conn.HandshakeContext(context.Background())
+	if err == nil {
+		err = r.Answer(context.Background(), conn, func(_ context.Context, key []byte) bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.asked = append(r.asked, key)
+			return r.knows(key)
+		})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errs = append(r.errs, err)
+}
+
+func (r *resident) heard() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.asked)
+}
+
+// keyOf draws a key that leads to an instance.
+func keyOf(t *testing.T, p *Peers) []byte {
+	t.Helper()
+	key := make([]byte, 8)
+	for range 1 << 16 {
+		_, _ = rand.Read(key)
+		if p.Leads(key) {
+			return key
+		}
+	}
+	t.Fatal("no key leads there")
+	return nil
+}
+
+// TestPeers: a key finds the proxy that made it, past those that did not.
+func TestPeers(t *testing.T) {
+	n := newTown(t)
+	a, b, c := n.settle("a", n.source), n.settle("b", n.source), n.settle("c", n.source)
+	key := keyOf(t, b.Peers)
+	if c.Leads(key) || a.Leads(key) { // one in 128: draw again
+		for c.Leads(key) || a.Leads(key) {
+			key = keyOf(t, b.Peers)
+		}
+	}
+	if !a.Ask(t.Context(), key) {
+		t.Error("the peer that a key leads to was not found")
+	}
+	if a.heard() != 0 || b.heard() != 1 || c.heard() != 0 {
+		t.Errorf("asked: a %d, b %d, c %d times, want b once", a.heard(), b.heard(), c.heard())
+	}
+	b.knows = func([]byte) bool { return false }
+	if a.Ask(t.Context(), key) {
+		t.Error("a key that the peer does not know is known")
+	}
+	if a.Ask(t.Context(), make([]byte, 1<<10)) {
+		t.Error("a key of any length is taken")
+	}
+
+	// A session's key leads to its proxy after the certificate was renewed.
+	b.knows = func([]byte) bool { return true }
+	n.source.current.Store(certificate(t))
+	b.Leads(key) // every proxy sees the new one; here only who is asked does
+	if !a.Ask(t.Context(), key) {
+		t.Error("a key of the former certificate leads nowhere")
+	}
+}
+
+// TestPeersProveThemselves is checklist 16: who has not the private key of the
+// Connection's certificate learns no key, and is not heard.
+func TestPeersProveThemselves(t *testing.T) {
+	n := newTown(t)
+	a := n.settle("a", n.source)
+	// Signed by whom it may, for the same name: it is another Connection's.
+	other := &shown{}
+	other.current.Store(certificate(t))
+	impostor := n.settle("b", other)
+	asked := 0
+	for range 2000 {
+		key := make([]byte, 8)
+		_, _ = rand.Read(key)
+		if a.rings.all == nil || a.rings.all[0].leads(a.rings.all[0].of("b"), key) {
+			asked++
+			if a.Ask(t.Context(), key) {
+				t.Fatal("an impostor was believed")
+			}
+		}
+	}
+	if asked == 0 || impostor.heard() > 0 {
+		t.Errorf("of %d keys the impostor heard %d, want none of some", asked, impostor.heard())
+	}
+
+	// The other way round: a client that names the protocol and has no proof.
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(t.Context(), "tcp", n.all[0].Address)
+	must(t, err)
+	defer raw.Close()
+	conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{peerProtocol}}) //nolint:gosec // the server is what is tested
+	must(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	key := keyOf(t, a.Peers)
+	_, err = conn.Write(append(append(make([]byte, 32), 0, byte(len(key))), key...))
+	must(t, err)
+	if rest, err := io.ReadAll(conn); len(rest) > 0 {
+		t.Errorf("a client without proof is told %v, %v", rest, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.asked) > 0 || len(a.errs) != 1 || !errors.Is(a.errs[0], ErrNoPeer) {
+		t.Errorf("asked %v, errors %v; want %v", a.asked, a.errs, ErrNoPeer)
+	}
+}
+
+// TestPeersAreNotFlooded is checklist 16: what clients try is not passed on to all,
+// nor without a bound where it leads somewhere.
+func TestPeersAreNotFlooded(t *testing.T) {
+	n := newTown(t)
+	a, b := n.settle("a", n.source), n.settle("b", n.source)
+	b.knows = func([]byte) bool { return false }
+	key := make([]byte, 8)
+	const tries = 5000
+	led := 0
+	for range tries {
+		_, _ = rand.Read(key)
+		if b.Leads(key) {
+			led++
+		}
+	}
+	if led > tries/64 {
+		t.Errorf("%d of %d keys that nobody made lead to the peer, want one in 256", led, tries)
+	}
+	began := time.Now()
+	key = keyOf(t, b.Peers)
+	for range 10 * askBurst {
+		a.Ask(t.Context(), key)
+	}
+	most := askBurst + int(time.Since(began).Seconds()+1)*asksPerSecond
+	if got := b.heard(); got < askBurst/2 || got > most {
+		t.Errorf("%d of %d questions reached the peer, want at most %d", got, 10*askBurst, most)
+	}
+	if got := int(n.listed.Load()); got > int(time.Since(began)/peersFresh)+2 {
+		t.Errorf("the reports were read %d times in %s", got, time.Since(began))
+	}
+}
+
+// TestPeersThatAreGone: nothing happens, within a bound.
+func TestPeersThatAreGone(t *testing.T) {
+	n := newTown(t)
+	a := n.settle("a", n.source)
+	listener, err := Listen(t.Context(), "127.0.0.1:0")
+	must(t, err)
+	address := listener.Addr().String()
+	must(t, listener.Close())
+	silent, err := Listen(t.Context(), "127.0.0.1:0")
+	must(t, err)
+	defer silent.Close()
+	gone := NewPeers("gone", address, n.source, n.list)
+	mute := NewPeers("mute", address, n.source, n.list)
+	n.all = append(n.all, Peer{"gone", address}, Peer{"mute", silent.Addr().String()})
+	for _, peer := range []*Peers{gone, mute} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if a.Ask(ctx, keyOf(t, peer)) {
+			t.Errorf("%q answered", peer.instance)
+		}
+		cancel()
+	}
+}
+
+// TestPeersAddresses is checklist 25: whoever can write reports cannot send a proxy
+// to itself, to its machine or to the services of a link.
+func TestPeersAddresses(t *testing.T) {
+	tests := map[string]struct {
+		own, address string
+		want         bool
+	}{
+		"Pod":           {"10.0.0.1:5432", "10.0.0.2:5432", true},
+		"PodV6":         {"[2001:db8::1]:5432", "[2001:db8::2]:5432", true},
+		"Metadata":      {"10.0.0.1:5432", "169.254.169.254:80", false},
+		"LinkLocal":     {"10.0.0.1:5432", "[fe80::1%eth0]:5432", false},
+		"Loopback":      {"10.0.0.1:5432", "127.0.0.1:5432", false},
+		"MappedLoop":    {"10.0.0.1:5432", "[::ffff:127.0.0.1]:5432", false},
+		"OnOneMachine":  {"127.0.0.1:5432", "127.0.0.1:5433", true},
+		"Unspecified":   {"10.0.0.1:5432", "[::]:5432", false},
+		"Multicast":     {"10.0.0.1:5432", "224.0.0.1:5432", false},
+		"Name":          {"10.0.0.1:5432", "localhost:5432", false},
+		"NoPort":        {"10.0.0.1:5432", "10.0.0.2", false},
+		"PortZero":      {"10.0.0.1:5432", "10.0.0.2:0", false},
+		"NothingOfOwn":  {"", "127.0.0.1:5432", false},
+		"NothingAtAll":  {"10.0.0.1:5432", "", false},
+		"Broadcast":     {"10.0.0.1:5432", "255.255.255.255:1", false},
+		"OwnUnspecific": {"[::]:5432", "10.0.0.2:5432", true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := NewPeers("a", tc.own, &shown{}, nil)
+			if got := p.dialable(tc.address); got != tc.want {
+				t.Errorf("dialable(%q) = %v, want %v", tc.address, got, tc.want)
+			}
+		})
+	}
+}
