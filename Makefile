@@ -16,6 +16,9 @@ PACKAGES ?= ./...
 TESTFLAGS ?=
 TEST_TIMEOUT ?= 25m
 
+# The cluster of `make cluster-up`.
+CLUSTER ?= doorward
+
 BIN := bin
 TOOLS := $(BIN)/tools
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
@@ -50,6 +53,19 @@ playground: playground-needs ## Start everything on this machine and leave it ru
 playground-needs:
 	@hack/install-deps.sh build database
 	@$(MAKE) build controlplane
+
+.PHONY: cluster-up
+cluster-up: $(BIN)/cluster ## Start a Kubernetes of one node on this machine, as root; CLUSTER=NAME for more than one, PROVIDER=kind for kind's.
+	@$(BIN)/cluster up --name $(CLUSTER) $(if $(PROVIDER),--provider $(PROVIDER))
+
+.PHONY: cluster-down
+cluster-down: $(BIN)/cluster ## End that cluster and remove all of it.
+	@$(BIN)/cluster down --name $(CLUSTER)
+
+# Built each time: what it is made of has no list here, and the compiler's cache knows.
+.PHONY: $(BIN)/cluster
+$(BIN)/cluster:
+	@mkdir -p $(BIN); $(GO) build -o $@ ./hack/cluster
 
 ##@ Build
 
@@ -154,6 +170,11 @@ govulncheck: $(TOOLS)/govulncheck ## Look for known vulnerabilities that are rea
 .PHONY: install-deps
 install-deps: ## Install missing programs with apt, or say which.
 	@hack/install-deps.sh
+
+.PHONY: node
+node: ## Obtain what a whole node needs beside the control plane, once per machine: what `make cluster-up` runs.
+	@hack/install-deps.sh cluster
+	@hack/controlplane/ensure.sh --node >/dev/null
 
 .PHONY: controlplane
 controlplane: ## Obtain etcd, kube-apiserver, kube-controller-manager and kubectl, once per machine.

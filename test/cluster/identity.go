@@ -33,6 +33,7 @@ type identity struct {
 
 var (
 	admin             = identity{file: "admin", user: "admin", groups: []string{"system:masters"}}
+	nodeAdmin         = identity{file: "admin-inside", user: "admin", groups: []string{"system:masters"}}
 	controllerManager = identity{file: "kube-controller-manager", user: "system:kube-controller-manager"}
 	scheduler         = identity{file: "kube-scheduler", user: "system:kube-scheduler"}
 	nodeProxy         = identity{file: "kube-proxy", user: "system:kube-proxy"}
@@ -85,7 +86,10 @@ func (h *Handle) RestConfig() (*rest.Config, error) {
 }
 
 // Kubeconfig returns the path of an admin's kubeconfig that works from outside the node.
-func (h *Handle) Kubeconfig() string { return filepath.Join(h.Dir, admin.file+".kubeconfig") }
+func (h *Handle) Kubeconfig() string { return h.path(admin.file + ".kubeconfig") }
+
+// InsideKubeconfig returns the path of one that works on the node, see [Handle.Enter].
+func (h *Handle) InsideKubeconfig() string { return h.path(nodeAdmin.file + ".kubeconfig") }
 
 // httpClient returns an HTTP client inside the node's network that is the admin for servers
 // of the cluster's authority.

@@ -39,7 +39,7 @@ func (c *Cluster) prepareNode(context.Context) error {
 	if _, _, err := c.serving("kubelet", []string{c.Name}, nodeAddress); err != nil {
 		return err
 	}
-	for _, who := range []identity{kubelet(c.Name), nodeProxy, coreDNS} {
+	for _, who := range []identity{kubelet(c.Name), nodeProxy, coreDNS, nodeAdmin} {
 		if _, err := c.insideKubeconfig(who); err != nil {
 			return err
 		}

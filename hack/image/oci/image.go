@@ -37,6 +37,7 @@ type Config struct {
 	Cmd        []string          `json:"Cmd,omitempty"`
 	WorkingDir string            `json:"WorkingDir,omitempty"`
 	Labels     map[string]string `json:"Labels,omitempty"`
+	StopSignal string            `json:"StopSignal,omitempty"`
 }
 
 // Media types of the OCI image specification 1.1.
