@@ -6,7 +6,7 @@
 # relatives what is missing is installed with apt (through sudo where needed); elsewhere, or
 # without the right to, it says in one line what to install, and fails.
 #
-#   install-deps.sh [group...]     groups: build database bench conformance sinks lint, which are all
+#   install-deps.sh [group...]     groups: build database bench conformance sinks charts lint, which are all
 #                                  where none is named, and cluster
 set -euo pipefail
 
@@ -85,6 +85,10 @@ group() {
 		module rsyslog-openssl lmnsd_ossl
 		module rsyslog-gnutls lmnsd_gtls
 		;;
+	charts)
+		# The alert rules of charts/doorward/rules are tested with it.
+		need prometheus promtool
+		;;
 	lint)
 		need shellcheck shellcheck
 		;;
@@ -97,13 +101,13 @@ group() {
 		plugins containernetworking-plugins bridge host-local portmap loopback
 		;;
 	*)
-		say "install-deps: no group $1; there are: build database bench conformance sinks lint cluster"
+		say "install-deps: no group $1; there are: build database bench conformance sinks charts lint cluster"
 		exit 2
 		;;
 	esac
 }
 
-if (($# == 0)); then set -- build database bench conformance sinks lint; fi
+if (($# == 0)); then set -- build database bench conformance sinks charts lint; fi
 for name in "$@"; do group "$name"; done
 ((${#packages[@]} > 0)) || exit 0
 

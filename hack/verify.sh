@@ -65,6 +65,16 @@ kustomizations() {
 	return "$status"
 }
 
+# Linted with what has to be said at least. test/charts lints every set of values, and asks the API server.
+charts() {
+	local version
+	bin/tools/helm lint --strict --quiet charts/doorward-crds || return
+	bin/tools/helm lint --strict --quiet charts/doorward --set 'namespaces={shop-access}' || return
+	for version in '--kube-version=1.36.0' '--kube-version=1.37.0'; do
+		bin/tools/helm template doorward charts/doorward "$version" --set 'namespaces={shop-access}' >/dev/null || return
+	done
+}
+
 make tools
 check "generated files" generated
 check "format" formatted
@@ -73,6 +83,7 @@ check "lint" make lint
 check "import table" go test ./test/arch/...
 check "modules" tidy
 check "kustomizations" kustomizations
+check "charts" charts
 check "scripts" scripts
 check "workflows" bin/tools/actionlint
 
