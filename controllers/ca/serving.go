@@ -51,6 +51,19 @@ func RenewAtPEM(data []byte) time.Time {
 	return RenewAt(certificate)
 }
 
+// Holds says whether a PEM text begins with a certificate that an authority of the
+// bundle signed for a name, and that is valid now.
+func Holds(data []byte, name string, bundle []byte, now time.Time) bool {
+	certificate, err := parseCertificate(data)
+	if err != nil || certificate.VerifyHostname(name) != nil {
+		return false
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(bundle)
+	_, err = certificate.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	return err == nil
+}
+
 // Refused returns an error naming the names that the constraints forbid.
 func Refused(constraints Constraints, names []string) error {
 	var refused []string

@@ -25,7 +25,13 @@ func (r *Reconciler) rights(ctx context.Context, s *scope) error {
 	c := s.connection
 	meta := metav1.ObjectMeta{Name: ObjectName(c.Name)}
 	account := &corev1.ServiceAccount{ObjectMeta: meta}
-	role := &rbacv1.Role{ObjectMeta: meta, Rules: Rules(c)}
+	granted := c
+	if s.result.Snapshot == nil && !managed(c) {
+		// What a Connection at fault names may be somebody else's.
+		granted = c.DeepCopy()
+		granted.Spec.Credential.Secret = nil
+	}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: Rules(granted)}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: meta,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},

@@ -133,9 +133,13 @@ func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 	if s.refused = ca.Refused(r.Authority.Constraints(), names); s.refused != nil {
 		return nil //nolint:nilerr // other steps do not depend on it, and the status says so
 	}
+	var err error
+	if s.refused, err = r.foreignName(ctx, s.connection, names, s.bundle); s.refused != nil || err != nil {
+		return err
+	}
 	name := ServingSecretName(s.connection.Name)
 	var live corev1.Secret
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &live)
+	err = r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &live)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
