@@ -21,8 +21,9 @@ import (
 	"github.com/doorward/doorward/hack/image/oci"
 )
 
-// Platforms of a release. The proxy and the manager are for Linux alone: they
-// ask the kernel for locks, free space and acknowledged bytes.
+// Platforms of a release. The proxy and the manager are for Linux alone, where
+// they are tested: the proxy asks the kernel for reserved space and acknowledged
+// bytes.
 const (
 	serverPlatforms = "linux/amd64,linux/arm64"
 	pluginPlatforms = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64"
