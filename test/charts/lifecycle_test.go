@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,7 +28,7 @@ func TestLifecycle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	must := func(args ...string) {
 		t.Helper()
 		if out, err := helm(t, append(args, "--kubeconfig", env.Kubeconfig, "--namespace", "lifecycle-system")...); err != nil {
@@ -56,7 +56,7 @@ func TestLifecycle(t *testing.T) {
 
 	must("install", definitions, crds, "--create-namespace")
 	must(append([]string{"install", chart, main}, values...)...)
-	g.Expect(is(deploymentKind, "lifecycle-system", "doorward-manager")).To(BeTrue())
+	g.Expect(is(deploymentKind, "lifecycle-system", "doorward-manager")).To(gomega.BeTrue())
 
 	// The rules of the role that aggregates are another's: an upgrade leaves them alone.
 	aggregated := func() int {
@@ -66,21 +66,21 @@ func TestLifecycle(t *testing.T) {
 		}
 		return len(role.Rules)
 	}
-	g.Eventually(aggregated, patience, time.Second/10).Should(BeNumerically(">", 0))
+	g.Eventually(aggregated, patience, time.Second/10).Should(gomega.BeNumerically(">", 0))
 	must("upgrade", definitions, crds, "--set", "commonLabels.team=access")
 	must(append([]string{
 		"upgrade", chart, main, "--set", "replicaCount=3,commonLabels.team=access,proxy.podLabels.team=access",
 		"--set", "serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true,grafanaDashboards.enabled=true",
 	}, values...)...)
-	g.Expect(aggregated()).To(BeNumerically(">", 0))
+	g.Expect(aggregated()).To(gomega.BeNumerically(">", 0))
 
 	// What people wrote, and what was recorded, outlives the charts.
 	must("uninstall", chart)
 	must("uninstall", definitions)
-	g.Expect(is(deploymentKind, "lifecycle-system", "doorward-manager")).To(BeFalse())
-	g.Expect(is(policyKind, "", "doorward-auditlog-write")).To(BeFalse())
-	g.Expect(is(definitionKind, "", "connections.doorward.dev")).To(BeTrue())
-	g.Expect(is(namespaceKind, "", "lifecycle-access")).To(BeTrue())
+	g.Expect(is(deploymentKind, "lifecycle-system", "doorward-manager")).To(gomega.BeFalse())
+	g.Expect(is(policyKind, "", "doorward-auditlog-write")).To(gomega.BeFalse())
+	g.Expect(is(definitionKind, "", "connections.doorward.dev")).To(gomega.BeTrue())
+	g.Expect(is(namespaceKind, "", "lifecycle-access")).To(gomega.BeTrue())
 
 	// And is taken over again.
 	must("install", definitions, crds)
