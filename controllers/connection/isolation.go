@@ -11,68 +11,143 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/kit"
 )
 
-// maxShared bounds how many foreign pods a condition names.
-const maxShared = 3
+// maxShown bounds how many objects a condition names.
+const maxShown = 3
 
-// isolate lets only the proxies reach the target's pods, and looks for pods that
-// have no place beside a credential.
+// surroundings are what was found around a Managed Connection's target.
+type surroundings struct {
+	// shared are pods that are neither proxies nor the target's.
+	shared []string
+	// target is the number of the target's pods, hostNetwork are those on their
+	// node's network.
+	target      int
+	hostNetwork []string
+	// others are NetworkPolicies that let others reach the target's ports.
+	others []string
+}
+
+// isolate lets only the proxies reach the target's pods, has the direct way tried,
+// and looks for what opens it, and for pods that have no place beside a credential.
 func (r *Reconciler) isolate(ctx context.Context, s *scope) error {
 	c := s.connection
-	if c.Spec.Isolation == nil || !managed(c) {
-		return r.applier.Remove(ctx, networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"), c, ObjectName(c.Name))
+	if err := r.closeProxies(ctx, c); err != nil {
+		return err
 	}
-	policy := networkPolicy(c)
+	isolation := c.Spec.Isolation
+	if isolation == nil || !managed(c) {
+		r.forgetIsolation(key(s))
+		return r.applier.Remove(ctx, networkPolicyKind, c, ObjectName(c.Name))
+	}
+	r.probe(c)
+	selector, err := targetSelector(isolation)
+	if err != nil {
+		return &kit.Stalled{Reason: v1alpha1.ReasonInvalid, Err: err}
+	}
+	pods, err := r.pods(ctx, s, selector)
+	if err != nil {
+		return err
+	}
+	if isolation.PodSelector == nil {
+		return r.applier.Remove(ctx, networkPolicyKind, c, ObjectName(c.Name))
+	}
+	ports, err := r.targetPorts(ctx, c)
+	if err != nil {
+		return err
+	}
+	policy := targetPolicy(c, ports)
 	kit.Owned(policy, c, "Connection", v1alpha1.GroupVersion.String())
 	if err := r.applier.Apply(ctx, policy); err != nil {
 		return err
 	}
-	target, err := metav1.LabelSelectorAsSelector(c.Spec.Isolation.PodSelector)
+	facts, err := r.podFacts(ctx, c, pods)
 	if err != nil {
-		return &kit.Stalled{Reason: v1alpha1.ReasonInvalid, Err: err}
-	}
-	pods := &metav1.PartialObjectMetadataList{}
-	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	if err := r.Metadata.List(ctx, pods, client.InNamespace(c.Namespace)); err != nil {
 		return err
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if pod.Labels[kit.LabelManagedBy] != "doorward" && !target.Matches(labels.Set(pod.Labels)) {
-			s.shared = append(s.shared, pod.Name)
+	s.surroundings.hostNetwork = facts.hostNetwork
+	policies, err := r.policies(ctx, c)
+	if err != nil {
+		return err
+	}
+	for i := range policies {
+		if p := &policies[i]; p.Name != policy.Name && opens(p, isolation.PodSelector, pods, numbersOf(ports, facts.ports)) {
+			s.surroundings.others = append(s.surroundings.others, p.Name)
 		}
 	}
-	slices.Sort(s.shared)
-	if len(s.shared) > maxShared {
-		s.shared = append(s.shared[:maxShared], "and others")
-	}
+	slices.Sort(s.surroundings.others)
 	return nil
 }
 
-func networkPolicy(c *v1alpha1.Connection) *networkingv1.NetworkPolicy {
-	tcp := corev1.ProtocolTCP
-	var ports []networkingv1.NetworkPolicyPort
-	for _, target := range c.Spec.Targets {
-		number := intstr.FromInt32(target.Port)
-		if !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool { return *p.Port == number }) {
-			ports = append(ports, networkingv1.NetworkPolicyPort{Protocol: &tcp, Port: &number})
+// targetSelector selects the target's pods; nothing where it runs elsewhere.
+func targetSelector(isolation *v1alpha1.Isolation) (labels.Selector, error) {
+	// A nil selector selects nothing.
+	return metav1.LabelSelectorAsSelector(isolation.PodSelector)
+}
+
+// pods returns the target's, and finds those that are foreign.
+func (r *Reconciler) pods(ctx context.Context, s *scope, target labels.Selector) ([]metav1.PartialObjectMetadata, error) {
+	pods := &metav1.PartialObjectMetadataList{}
+	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+	if err := r.Metadata.List(ctx, pods, client.InNamespace(s.connection.Namespace)); err != nil {
+		return nil, err
+	}
+	var selected []metav1.PartialObjectMetadata
+	for _, pod := range pods.Items {
+		switch {
+		case target.Matches(labels.Set(pod.Labels)):
+			selected = append(selected, pod)
+		case pod.Labels[kit.LabelManagedBy] != "doorward":
+			s.surroundings.shared = append(s.surroundings.shared, pod.Name)
 		}
 	}
-	return &networkingv1.NetworkPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
-		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: *c.Spec.Isolation.PodSelector,
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{
-				From:  []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: proxyLabels(c)}}},
-				Ports: ports,
-			}},
-		},
+	slices.Sort(s.surroundings.shared)
+	s.surroundings.target = len(selected)
+	return selected, nil
+}
+
+// closeProxies opens the proxies' pods on the ports that they serve on, and on no
+// other. What they connect to is not restricted: sinks, issuers and the API server
+// are anywhere.
+func (r *Reconciler) closeProxies(ctx context.Context, c *v1alpha1.Connection) error {
+	number := port(c, r.Protocols)
+	if !managed(c) || number == 0 {
+		return r.applier.Remove(ctx, networkPolicyKind, c, proxyPolicyName(c.Name))
+	}
+	policy := proxyPolicy(c, r.podTemplate(c, number))
+	kit.Owned(policy, c, "Connection", v1alpha1.GroupVersion.String())
+	return r.applier.Apply(ctx, policy)
+}
+
+// probe has the direct way tried, or not any more.
+func (r *Reconciler) probe(c *v1alpha1.Connection) {
+	if r.DirectWay == nil {
+		return
+	}
+	name := types.NamespacedName{Namespace: c.Namespace, Name: c.Name}
+	if c.Spec.Isolation.Probe == v1alpha1.IsolationProbeDisabled {
+		r.DirectWay.Forget(name)
+		return
+	}
+	target := directway.Target{UID: c.UID, Control: endpoint(c, r.Protocols)}
+	for _, t := range c.Spec.Targets {
+		target.Addresses = append(target.Addresses, address(t))
+	}
+	r.DirectWay.Want(name, target)
+}
+
+// forgetIsolation forgets what was found around a Connection.
+func (r *Reconciler) forgetIsolation(connection types.NamespacedName) {
+	r.lookups.forget(connection)
+	if r.DirectWay != nil {
+		r.DirectWay.Forget(connection)
 	}
 }
+
+var networkPolicyKind = networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy")

@@ -17,10 +17,12 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
 	"github.com/doorward/doorward/proxy/report"
@@ -44,6 +46,12 @@ type Options struct {
 	Namespace string
 	// Deliveries hears how proxies deliver their records; may be nil.
 	Deliveries Deliveries
+	// Live reads from the API server what caches hold only the metadata of.
+	Live client.Reader
+	// DirectWay tries the way round the proxies; nil where nobody does. Each event on
+	// Tried, which may be nil, names a Connection for which something else came of it.
+	DirectWay DirectWay
+	Tried     <-chan event.GenericEvent
 	// Protocols are the protocols that proxies of this version speak.
 	Protocols compile.Protocols
 	// Events tells users what happened.
@@ -65,11 +73,19 @@ type Deliveries interface {
 	Forget(connection types.NamespacedName)
 }
 
+// DirectWay tries the way round the proxies, see package directway.
+type DirectWay interface {
+	Want(connection types.NamespacedName, target directway.Target)
+	Forget(connection types.NamespacedName)
+	Result(connection types.NamespacedName) (directway.Result, bool)
+}
+
 // Reconciler reconciles Connections.
 type Reconciler struct {
 	Options
 	applier *kit.Applier
 	reports *tracker
+	lookups *lookups
 }
 
 // New makes a Reconciler.
@@ -77,7 +93,7 @@ func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker()}
+	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker(), lookups: newLookups()}
 }
 
 // conflictPause is what a cache needs to see a write.
@@ -89,15 +105,15 @@ type scope struct {
 	patcher    *kit.Patcher
 	now        time.Time
 
-	world    compile.World            // gather
-	result   compile.ConnectionResult // compile
-	outcome  publish.Outcome          // publish
-	narrowed error                    // publish: why less than result is published
-	bundle   []byte                   // trust
-	renewAt  time.Time                // certificate
-	refused  error                    // certificate: names that may not be signed
-	durable  kit.Verdict              // sinks
-	shared   []string                 // isolate: foreign pods
+	world        compile.World            // gather
+	result       compile.ConnectionResult // compile
+	outcome      publish.Outcome          // publish
+	narrowed     error                    // publish: why less than result is published
+	bundle       []byte                   // trust
+	renewAt      time.Time                // certificate
+	refused      error                    // certificate: names that may not be signed
+	durable      kit.Verdict              // sinks
+	surroundings surroundings             // isolate
 	// secretFound says whether the credential Secret exists; observe.
 	secretFound bool
 	live        []observed // observe
@@ -115,12 +131,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			if r.Deliveries != nil {
 				r.Deliveries.Forget(request.NamespacedName)
 			}
+			r.forgetIsolation(request.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("cannot read Connection: %w", err)
 	}
 	if connection.DeletionTimestamp != nil {
 		r.Publisher.Forget(request.NamespacedName)
+		r.forgetIsolation(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	s := &scope{connection: connection, patcher: kit.NewPatcher(r.Client, connection), now: r.Now(), reached: map[string]bool{}}

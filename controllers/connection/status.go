@@ -31,7 +31,9 @@ func (r *Reconciler) writeStatus(s *scope, runErr error) {
 	if ready.OK() && runErr != nil {
 		ready = kit.False(v1alpha1.ConditionReady, v1alpha1.ReasonNotReady, runErr.Error())
 	}
-	kit.Write(&c.Status.Conditions, c.Generation, append(verdicts, isolated(s, runErr), ready)...)
+	isolation := r.isolated(s, runErr)
+	r.tellOfIsolation(s, isolation)
+	kit.Write(&c.Status.Conditions, c.Generation, append(verdicts, isolation, ready)...)
 }
 
 func accepted(s *scope, runErr error) kit.Verdict {
@@ -130,21 +132,6 @@ func proxyAvailable(s *scope) kit.Verdict {
 		return kit.False(kind, reason, problem)
 	}
 	return kit.False(kind, v1alpha1.ReasonProxyBehind, behind)
-}
-
-func isolated(s *scope, runErr error) kit.Verdict {
-	const kind = v1alpha1.ConditionIsolated
-	switch {
-	case s.connection.Spec.Isolation == nil:
-		return kit.False(kind, v1alpha1.ReasonNotRequested, "spec.isolation is unset: whoever reaches the target's address goes round the proxy")
-	case !s.reached["isolate"]:
-		return kit.Unknown(kind, v1alpha1.ReasonProgressing, text(runErr))
-	case len(s.shared) > 0:
-		return kit.False(kind, v1alpha1.ReasonSharedNamespace, fmt.Sprintf(
-			"pods that are neither proxies nor the target run in this namespace, and whoever makes pods here can mount the credential: move %s", strings.Join(s.shared, ", ")))
-	default:
-		return kit.True(kind, v1alpha1.ReasonNetworkPolicyApplied, "the NetworkPolicy is in place; the cluster's network has to enforce it")
-	}
 }
 
 func proxies(s *scope) []v1alpha1.ProxyStatus {

@@ -27,8 +27,6 @@ func TestVerdicts(t *testing.T) {
 	}
 	secret := external()
 	secret.Spec.Credential.Secret = &v1alpha1.SecretReference{Name: "shop-credential"}
-	isolation := external()
-	isolation.Spec.Isolation = &v1alpha1.Isolation{}
 	reached := map[string]bool{"gather": true, "compile": true, "publish": true, "certificate": true, "isolate": true, "observe": true}
 	proxy := func(revision int64, problems ...report.Problem) observed {
 		var o observed
@@ -115,9 +113,6 @@ func TestVerdicts(t *testing.T) {
 		},
 		"DurableUnknown": {"The LogSinks were not looked at.", scope{}, failed, durable, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "no connection"},
 
-		"NotIsolated": {"Nobody asked for it.", scope{connection: external(), reached: reached}, nil, isolated, metav1.ConditionFalse, v1alpha1.ReasonNotRequested, "goes round the proxy"},
-		"Shared":      {"Foreign pods can mount the credential.", scope{connection: isolation, reached: reached, shared: []string{"web-1"}}, nil, isolated, metav1.ConditionFalse, v1alpha1.ReasonSharedNamespace, "web-1"},
-		"Isolated":    {"The NetworkPolicy is in place.", scope{connection: isolation, reached: reached}, nil, isolated, metav1.ConditionTrue, v1alpha1.ReasonNetworkPolicyApplied, ""},
 		"NotAccepted": {"Nothing was compiled yet.", scope{}, failed, accepted, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "no connection"},
 	}
 	for name, tc := range tests {

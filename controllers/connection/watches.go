@@ -49,8 +49,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfigMap), builder.OnlyMetadata).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.isolatedOnes), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{}))
+	// Policies add up, so that each can open what ours closes; and Services say which
+	// ports the target's pods have.
+	for _, around := range []client.Object{&networkingv1.NetworkPolicy{}, &corev1.Service{}} {
+		b = b.Watches(around, handler.EnqueueRequestsFromMapFunc(r.around), builder.OnlyMetadata)
+	}
 	if rotated != nil {
 		b = b.WatchesRawSource(source.Channel(rotated, handler.EnqueueRequestsFromMapFunc(r.all)))
+	}
+	if r.Tried != nil {
+		b = b.WatchesRawSource(source.Channel(r.Tried, &handler.EnqueueRequestForObject{}))
 	}
 	for _, owned := range []client.Object{
 		&corev1.ServiceAccount{}, &corev1.Service{}, &rbacv1.Role{}, &rbacv1.RoleBinding{},
@@ -104,6 +112,10 @@ func (r *Reconciler) isolatedOnes(ctx context.Context, object client.Object) []r
 	if strings.HasPrefix(object.GetName(), "doorward-") {
 		return nil
 	}
+	return r.around(ctx, object)
+}
+
+func (r *Reconciler) around(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool { return c.Spec.Isolation != nil })
 }
 

@@ -69,11 +69,16 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	if err != nil {
 		return nil, err
 	}
+	tried := make(chan event.GenericEvent, triedQueue)
+	ways, err := directWay(o, tried)
+	if err != nil {
+		return nil, err
+	}
 	deliveries := logsink.NewDeliveries()
 	connections := connection.New(connection.Options{
 		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
 		Events: recorder, Image: o.ProxyImage, Pods: o.ProxyPods, SnapshotKey: publish.EncodePublic(key),
-		Namespace: o.Namespace, Deliveries: deliveries, MaskKey: maskKeys.For,
+		Namespace: o.Namespace, Deliveries: deliveries, MaskKey: maskKeys.For, Live: mgr.GetAPIReader(), DirectWay: ways, Tried: tried,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder, Judged: counted.Approval,
@@ -87,7 +92,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		(&auditsession.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		(&identityprovider.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		logsink.New(logsink.Options{Client: mgr.GetClient(), Namespace: o.Namespace, Deliveries: deliveries}).SetupWithManager(mgr),
-		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover),
+		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover), mgr.Add(ways),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("cannot add to the manager: %w", err)

@@ -30,6 +30,7 @@ import (
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
+	"github.com/doorward/doorward/controllers/directway"
 )
 
 // recorderName is the reporting controller of Events.
@@ -52,6 +53,9 @@ type Options struct {
 	ProxyImage string
 	// ProxyPods are settings of the pods of Managed proxies. Optional.
 	ProxyPods connection.PodSettings
+	// DirectWay are settings of what tries the direct way to isolated targets; its
+	// Changed is the manager's own. Optional.
+	DirectWay directway.Options
 	// CADomains and CARanges are what the authority may sign; defaults where nil.
 	CADomains, CARanges []string
 	// LeaderElection elects one of several managers.

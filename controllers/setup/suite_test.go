@@ -29,6 +29,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
+	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/setup"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/test/testenv"
@@ -37,7 +38,7 @@ import (
 const operatorNamespace = "doorward-system"
 
 // namespaces of Connections; each test has its own.
-var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "sinks", "rights"}
+var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "sinks", "rights", "isolation"}
 
 // auditPolicy shows what the manager got of Secrets.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
@@ -138,6 +139,7 @@ func startManager() (*running, error) {
 		Protocols: []compile.Protocol{words{}}, ProxyImage: "doorward:test",
 		ProxyPods:      connection.PodSettings{Labels: map[string]string{"team": "data"}},
 		MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
+		DirectWay: directway.Options{Loopback: true, Interval: 2 * time.Second},
 	})
 	if err != nil {
 		cancel()

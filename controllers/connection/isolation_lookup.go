@@ -1,0 +1,166 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connection
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// lookups keep what was read from the API server for as long as the metadata, which
+// caches hold, has not changed: the objects themselves are in no cache.
+type lookups struct {
+	mu  sync.Mutex // guards all
+	all map[types.NamespacedName]map[string]lookup
+}
+
+type lookup struct {
+	versions string
+	found    any
+}
+
+func newLookups() *lookups { return &lookups{all: map[types.NamespacedName]map[string]lookup{}} }
+
+func (l *lookups) forget(connection types.NamespacedName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, connection)
+}
+
+// remembered returns what is kept under a name at these versions, or what read finds.
+func remembered[T any](l *lookups, connection types.NamespacedName, name, versions string, read func() (T, error)) (T, error) {
+	l.mu.Lock()
+	kept, ok := l.all[connection][name]
+	l.mu.Unlock()
+	if found, is := kept.found.(T); ok && is && kept.versions == versions {
+		return found, nil
+	}
+	found, err := read()
+	if err != nil {
+		return found, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all[connection] == nil {
+		l.all[connection] = map[string]lookup{}
+	}
+	l.all[connection][name] = lookup{versions: versions, found: found}
+	return found, nil
+}
+
+// versions is one word for what metadata says of objects.
+func versions(objects []metav1.PartialObjectMetadata, of func(*metav1.PartialObjectMetadata) string) string {
+	words := make([]string, 0, len(objects))
+	for i := range objects {
+		words = append(words, string(objects[i].UID)+"/"+of(&objects[i]))
+	}
+	slices.Sort(words)
+	return strings.Join(words, ",")
+}
+
+// policies are all NetworkPolicies of the Connection's namespace.
+func (r *Reconciler) policies(ctx context.Context, c *v1alpha1.Connection) ([]networkingv1.NetworkPolicy, error) {
+	known := &metav1.PartialObjectMetadataList{}
+	known.SetGroupVersionKind(networkingv1.SchemeGroupVersion.WithKind("NetworkPolicyList"))
+	if err := r.Metadata.List(ctx, known, client.InNamespace(c.Namespace)); err != nil {
+		return nil, fmt.Errorf("cannot list NetworkPolicies: %w", err)
+	}
+	version := versions(known.Items, func(o *metav1.PartialObjectMetadata) string { return o.ResourceVersion })
+	return remembered(r.lookups, client.ObjectKeyFromObject(c), "policies", version, func() ([]networkingv1.NetworkPolicy, error) {
+		var live networkingv1.NetworkPolicyList
+		if err := r.Live.List(ctx, &live, client.InNamespace(c.Namespace)); err != nil {
+			return nil, fmt.Errorf("cannot list NetworkPolicies: %w", err)
+		}
+		return live.Items, nil
+	})
+}
+
+// podFacts are what pods are for their whole lives.
+type podFacts struct {
+	// hostNetwork are those on their node's network.
+	hostNetwork []string
+	// ports are the numbers of the TCP ports that they give names to.
+	ports map[string][]int32
+}
+
+// podFacts reads the target's pods.
+func (r *Reconciler) podFacts(ctx context.Context, c *v1alpha1.Connection, pods []metav1.PartialObjectMetadata) (podFacts, error) {
+	version := versions(pods, func(*metav1.PartialObjectMetadata) string { return "" })
+	return remembered(r.lookups, client.ObjectKeyFromObject(c), "pods", version, func() (podFacts, error) {
+		facts := podFacts{ports: map[string][]int32{}}
+		selector, err := targetSelector(c.Spec.Isolation)
+		if err != nil {
+			return facts, err
+		}
+		var live corev1.PodList
+		if err := r.Live.List(ctx, &live, client.InNamespace(c.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+			return facts, fmt.Errorf("cannot list the target's pods: %w", err)
+		}
+		for i := range live.Items {
+			spec := &live.Items[i].Spec
+			if spec.HostNetwork {
+				facts.hostNetwork = append(facts.hostNetwork, live.Items[i].Name)
+			}
+			for _, container := range slices.Concat(spec.InitContainers, spec.Containers) {
+				for _, p := range container.Ports {
+					if p.Name != "" && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) {
+						facts.ports[p.Name] = append(facts.ports[p.Name], p.ContainerPort)
+					}
+				}
+			}
+		}
+		slices.Sort(facts.hostNetwork)
+		return facts, nil
+	})
+}
+
+// targetPorts are the ports of the target's pods that spec.targets leads to.
+func (r *Reconciler) targetPorts(ctx context.Context, c *v1alpha1.Connection) ([]intstr.IntOrString, error) {
+	var ports []intstr.IntOrString
+	for _, target := range c.Spec.Targets {
+		service, err := r.service(ctx, c, serviceOf(target.Host, c.Namespace))
+		if err != nil {
+			return nil, err
+		}
+		if p := podPort(service, target.Port); !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports, nil
+}
+
+// service reads a Service of the Connection's namespace; nil where there is none.
+func (r *Reconciler) service(ctx context.Context, c *v1alpha1.Connection, name string) (*corev1.Service, error) {
+	if name == "" {
+		return nil, nil
+	}
+	known, err := r.applier.Metadata(ctx, serviceKind, c.Namespace, name)
+	if err != nil || known == nil {
+		return nil, err
+	}
+	return remembered(r.lookups, client.ObjectKeyFromObject(c), "service/"+name, string(known.UID)+"/"+known.ResourceVersion, func() (*corev1.Service, error) {
+		live := &corev1.Service{}
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, live)
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read Service %q: %w", name, err)
+		}
+		return live, nil
+	})
+}
