@@ -48,7 +48,21 @@ type PodSettings struct {
 	// Resources replace the defaults as a whole: 100m CPU and 128Mi requested, and
 	// at most 1Gi of memory.
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+	// Env is added to the container's environment: where traces go
+	// (OTEL_EXPORTER_OTLP_ENDPOINT), or a way out (HTTPS_PROXY). What the manager
+	// sets itself cannot be set.
+	Env []corev1.EnvVar `json:"env,omitempty"`
+	// LogFormat is json or text, and LogLevel the verbosity, from 0 to 10, of what
+	// proxies say of themselves; json and 0 where unset.
+	LogFormat string `json:"logFormat,omitempty"`
+	LogLevel  int32  `json:"logLevel,omitempty"`
 }
+
+// ownEnv are the variables that the manager sets itself.
+var ownEnv = []string{"POD_NAME", "POD_IP"}
+
+// maxLogLevel is the highest that the proxy's flag takes.
+const maxLogLevel = 10
 
 // maxSpread bounds the constraints, which are copied into each workload.
 const maxSpread = 16
@@ -133,6 +147,7 @@ func (s *PodSettings) validate() error {
 			fault("topologySpreadConstraints", "item %d: want maxSkew of at least 1, topologyKey, and whenUnsatisfiable DoNotSchedule or ScheduleAnyway", i)
 		}
 	}
+	s.validateContainer(fault)
 	if s.Resources != nil {
 		for name, request := range s.Resources.Requests {
 			if limit, limited := s.Resources.Limits[name]; limited && request.Cmp(limit) > 0 {
@@ -141,6 +156,29 @@ func (s *PodSettings) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// validateContainer looks at what the container is started with.
+func (s *PodSettings) validateContainer(fault func(key, format string, args ...any)) {
+	seen := map[string]bool{}
+	for i, variable := range s.Env {
+		problems := validation.IsEnvVarName(variable.Name)
+		switch {
+		case len(problems) > 0:
+			fault("env", "item %d: name %q: %s", i, variable.Name, problems[0])
+		case slices.Contains(ownEnv, variable.Name):
+			fault("env", "%q is set by the manager and cannot be replaced", variable.Name)
+		case seen[variable.Name]:
+			fault("env", "%q is there twice", variable.Name)
+		}
+		seen[variable.Name] = true
+	}
+	if s.LogFormat != "" && s.LogFormat != "json" && s.LogFormat != "text" {
+		fault("logFormat", "want json or text: %q", s.LogFormat)
+	}
+	if s.LogLevel < 0 || s.LogLevel > maxLogLevel {
+		fault("logLevel", "want a number from 0 to %d: %d", maxLogLevel, s.LogLevel)
+	}
 }
 
 // reserved says whether a label of pods is the manager's own.
@@ -208,4 +246,11 @@ func (s *PodSettings) apply(c *v1alpha1.Connection, template *corev1.PodTemplate
 	pod.TopologySpreadConstraints = s.spread(c)
 	pod.Containers[0].ImagePullPolicy = s.ImagePullPolicy
 	pod.Containers[0].Resources = s.resources()
+	pod.Containers[0].Env = append(pod.Containers[0].Env, s.Env...)
+	if s.LogFormat != "" {
+		pod.Containers[0].Args = append(pod.Containers[0].Args, "--log-format="+s.LogFormat)
+	}
+	if s.LogLevel != 0 {
+		pod.Containers[0].Args = append(pod.Containers[0].Args, fmt.Sprintf("-v=%d", s.LogLevel))
+	}
 }

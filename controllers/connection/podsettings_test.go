@@ -6,6 +6,7 @@ package connection
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,9 @@ affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeS
 topologySpreadConstraints: [{maxSkew: 2, topologyKey: rack, whenUnsatisfiable: DoNotSchedule}]
 priorityClassName: high
 resources: {requests: {cpu: 250m}, limits: {memory: 2Gi}}
+env: [{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: "https://collector.example:4317"}]
+logFormat: text
+logLevel: 4
 `
 
 // TestPodSettingsAreStrict: a setting that does nothing is an error that names it.
@@ -56,6 +60,11 @@ func TestPodSettingsAreStrict(t *testing.T) {
 		"PriorityClass": {"No name.", "priorityClassName: A B", "priorityClassName"},
 		"Spread":        {"Pods would be refused.", "topologySpreadConstraints: [{topologyKey: a}]", "topologySpreadConstraints"},
 		"Resources":     {"Pods would be refused.", "resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}", "resources"},
+		"OwnVariable":   {"The proxy is known by it.", "env: [{name: POD_NAME, value: other}]", "POD_NAME"},
+		"TwiceVariable": {"One of them would be lost.", "env: [{name: A, value: b}, {name: A, value: c}]", `"A" is there twice`},
+		"Variable":      {"Pods would be refused.", "env: [{name: A=B}]", "env"},
+		"LogFormat":     {"The proxy would not start.", "logFormat: xml", "logFormat"},
+		"LogLevel":      {"The proxy would not start.", "logLevel: 11", "logLevel"},
 		"NotYAML":       {"Tabs do not indent.", "a:\n\tb: c", "YAML"},
 	}
 	for name, tc := range tests {
@@ -108,6 +117,13 @@ func TestPodSettingsReachThePods(t *testing.T) {
 	if pod.Affinity == nil || pod.NodeSelector["kubernetes.io/os"] != "linux" || len(pod.Tolerations) != 1 || pod.PriorityClassName != "high" ||
 		len(pod.ImagePullSecrets) != 1 || template.Annotations["example.com/Note"] == "" || pod.Containers[0].ImagePullPolicy != corev1.PullIfNotPresent {
 		t.Errorf("settings are missing in %+v", pod)
+	}
+	container := pod.Containers[0]
+	if names := []string{container.Env[0].Name, container.Env[1].Name, container.Env[2].Name}; !slices.Equal(names, []string{"POD_NAME", "POD_IP", "OTEL_EXPORTER_OTLP_ENDPOINT"}) {
+		t.Errorf("environment %v: want the manager's own first, and that of the settings", names)
+	}
+	if args := container.Args; !slices.Equal(args[len(args)-2:], []string{"--log-format=text", "-v=4"}) {
+		t.Errorf("arguments %q: want those of logs last", args)
 	}
 
 	bare := New(Options{Image: "default:1"}).podTemplate(c, 5432).Spec
