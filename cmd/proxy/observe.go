@@ -57,8 +57,10 @@ func (p *proxy) stopTraces(ctx context.Context) {
 	}
 }
 
-// watchExpiry registers when the serving certificate ends.
+// watchExpiry registers when the serving certificate ends, and has the figures of
+// foreign logins begin.
 func (c *connection) watchExpiry() {
+	c.proxy.logins.Touch(c.namespace + "/" + c.name)
 	c.proxy.metrics.WatchExpiry("serving_certificate_expiry_timestamp_seconds",
 		"When the certificate shown to clients ends, in Unix time; 0 where there is none.", c.namespace+"/"+c.name, func() time.Time {
 			certificate, err := c.certificates.Certificate()

@@ -52,6 +52,9 @@ type Ask struct {
 	// Received is when the protocol had the operation in hand, by Grant.Mark; zero
 	// where it does not say.
 	Received time.Time
+	// Source is the text that the operation came in, comments included, for
+	// observers alone; empty where the protocol has none.
+	Source string
 	// Room, where set, becomes the Permit, for callers that allocate theirs with
 	// what they keep of the operation. It is new, and never used again.
 	Room *Permit

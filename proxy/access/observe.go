@@ -68,6 +68,9 @@ type Observed struct {
 	// ID is the operation's number within its session, as in its records.
 	ID        uint64
 	Operation *record.Operation
+	// Source is what the caller sent, as it came. It may hold secrets: nothing of
+	// it may be shown.
+	Source string
 	// Effect is Deny where it was refused, RequireApproval where it was approved.
 	Effect policy.Effect
 	// Reason is why it was refused; empty where it was not.
@@ -224,7 +227,7 @@ func (p *Permit) tell(o Observed) {
 	if len(p.grant.watchers) == 0 {
 		return
 	}
-	o.ID, o.Operation, o.Began, o.Took, o.Masks = p.id, &p.ask.Operation, p.course.began, p.course.took, len(p.masks.names)
+	o.ID, o.Operation, o.Source, o.Began, o.Took, o.Masks = p.id, &p.ask.Operation, p.ask.Source, p.course.began, p.course.took, len(p.masks.names)
 	for _, w := range p.grant.watchers {
 		w.Operation(o)
 	}

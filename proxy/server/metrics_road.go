@@ -80,6 +80,13 @@ func (m *Metrics) Observe(connection string) access.Observer {
 	for _, outcome := range []string{dialed, notDialed} {
 		r.dials.WithLabelValues(connection, outcome)
 	}
+	// Alerts look at a rise, and a series that begins with 1 does not.
+	for _, reason := range []access.Reason{access.ReasonUnavailable, access.ReasonCredential, access.ReasonNotAllowed, access.ReasonDenied, access.ReasonHandshake} {
+		r.refusedLogins.WithLabelValues(connection, string(reason))
+	}
+	for _, reason := range []access.Reason{access.ReasonUnavailable, access.ReasonNotAllowed, access.ReasonDenied, access.ReasonProtocol, access.ReasonMasked} {
+		r.refusedOperations.WithLabelValues(connection, string(reason))
+	}
 	return o
 }
 

@@ -121,8 +121,8 @@ func walk(o access.Observer, statement string) {
 	w.Dialed(snapshot.Target{Host: "db.example", Port: 5432}, start.Add(4*time.Millisecond), time.Millisecond, nil)
 	w.Operation(access.Observed{
 		ID: 1, Effect: policy.RequireApproval, Began: start.Add(5 * time.Millisecond), Masks: 1,
-		Operation: &record.Operation{Kind: "SELECT", Statement: statement, ParameterText: "$1 = 'canary-parameter'"},
-		Approval:  &record.Approval{Request: "shop-r1", Outcome: access.Approved},
+		Source: statement, Operation: &record.Operation{Kind: "SELECT", Statement: "SELECT 'canary'", ParameterText: "$1 = 'canary-parameter'"},
+		Approval: &record.Approval{Request: "shop-r1", Outcome: access.Approved},
 		Took: access.Took{
 			Parse: time.Millisecond, Decide: time.Millisecond, Hold: time.Millisecond, Record: time.Millisecond, Forward: time.Millisecond, Answer: time.Millisecond,
 		},

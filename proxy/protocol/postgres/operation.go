@@ -274,9 +274,10 @@ func (s *session) decide(ctx context.Context, st *statement, cat *loaded, p *por
 	s.asking.of(s, op, p)
 	ask := access.Ask{
 		Operation: st.operation, Hidden: st.hidden, ReadOnly: overlap, Unmetered: !st.ReturnsRows(),
-		CheckMasks: s.asking.check, Room: &op.room.permit, Received: s.received,
+		CheckMasks: s.asking.check, Room: &op.room.permit, Received: s.received, Source: s.source,
 	}
 	if p != nil {
+		ask.Source = p.source.text
 		op.calls = p.source.types.call(cat.Catalog)
 		ask.Operation.Parameters, ask.Operation.ParametersDigest = p.parameters, p.digest
 		ask.ShowParameters = s.asking.show
@@ -314,8 +315,9 @@ func (s *session) refuseText(ctx context.Context, kind, text string, cause error
 			Protocol: Name, Kind: kind, Statement: withoutLiterals(text),
 			Accesses: []policy.Access{{Action: sql.ActionUnknown, Resource: strings.ToLower(kind)}},
 		},
-		Refuse: fromSQL(cause),
+		Refuse: fromSQL(cause), Received: s.received, Source: text,
 	})
+	s.received = time.Time{}
 	return err
 }
 

@@ -171,8 +171,9 @@ func (s *session) simple(ctx context.Context, kind byte, content []byte) error {
 	if err != nil {
 		return s.breach(ctx, "Malformed", violation("message %q: %s", kind, err.Error()))
 	}
-	s.received = s.grant.Mark()
+	s.received, s.source = s.grant.Mark(), text
 	e, err := s.query(ctx, text)
+	s.source = ""
 	if err != nil {
 		return s.refuseSimple(ctx, err)
 	}

@@ -95,6 +95,7 @@ type session struct {
 	crowded     bool // as much is owed as may be
 	asking      asking
 	received    time.Time // when the Query or Execute at hand came; see Grant.Mark
+	source      string    // the text of the Query at hand
 	wantColumns bool      // where rows come from, or how they read, had to be known for the last operation
 	masks       struct {
 		rules   mask.Rules
