@@ -92,7 +92,8 @@ func ParsePodSettings(data []byte) (PodSettings, error) {
 	if err := errors.Join(append(strict, err)...); err != nil {
 		return PodSettings{}, err
 	}
-	return s, s.validate()
+	err = s.validate()
+	return s, err
 }
 
 // validate looks at what the API server would refuse much later, in a workload.

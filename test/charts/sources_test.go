@@ -159,7 +159,7 @@ func TestProxyPod(t *testing.T) {
 					t.Errorf("%v:\n%s", err, text)
 				}
 				if values == "all" && (settings.PriorityClassName != "access" || settings.Resources == nil || settings.Labels["team"] != "access" ||
-					settings.Labels["cost-center"] != "42" || settings.ImagePullSecrets[0].Name != "proxy-mirror") {
+					settings.Labels["cost-center"] != "42" || settings.ImagePullSecrets[0].Name != "proxy-mirror" || settings.LogLevel != 2 || len(settings.Env) != 1) {
 					t.Errorf("want the values in it, got: %+v", settings)
 				}
 				if values == "minimal" && (settings.TopologySpreadConstraints == nil || settings.Resources != nil) {
@@ -171,6 +171,51 @@ func TestProxyPod(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFiles holds alerts and dashboards, which are files that others test too, against what is
+// rendered: not a letter of them is taken for a template.
+func TestFiles(t *testing.T) {
+	rendered := map[string]*unstructured.Unstructured{}
+	for _, object := range objects(t, render(t, chart, "all")) {
+		rendered[object.GetKind()+"/"+object.GetName()] = object
+	}
+	stem := func(path string) string { return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) }
+	for _, path := range files(t, "rules", "*.yaml") {
+		var want any
+		if err := yaml.UnmarshalStrict(read(t, path), &want); err != nil {
+			t.Fatal(err)
+		}
+		rule := rendered["PrometheusRule/doorward-"+stem(path)]
+		if rule == nil {
+			t.Errorf("not rendered: %s", path)
+			continue
+		}
+		if diff := cmp.Diff(want, rule.Object["spec"]); diff != "" {
+			t.Errorf("%s: -file +rendered:\n%s", path, diff)
+		}
+	}
+	for _, path := range files(t, "dashboards", "*.json") {
+		got := rendered["ConfigMap/doorward-dashboard-"+stem(path)]
+		if got == nil {
+			t.Errorf("not rendered: %s", path)
+			continue
+		}
+		text, _, _ := unstructured.NestedString(got.Object, "data", filepath.Base(path))
+		if diff := cmp.Diff(strings.TrimSpace(string(read(t, path))), strings.TrimSpace(text)); diff != "" {
+			t.Errorf("%s: -file +rendered:\n%s", path, diff)
+		}
+	}
+}
+
+// files are those of a folder of the chart, of which there is at least one.
+func files(t *testing.T, folder, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(root("charts", chart, folder, pattern))
+	if err != nil || len(found) == 0 {
+		t.Errorf("no %s: %v", folder, err)
+	}
+	return found
 }
 
 func read(t *testing.T, path string) []byte {

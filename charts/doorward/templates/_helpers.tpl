@@ -88,6 +88,9 @@ app.kubernetes.io/component: manager
 {{- range $key := list "topologySpreadConstraints" "resources" -}}
 {{- if not (kindIs "invalid" (index $proxy $key)) }}{{ $_ := set $settings $key (index $proxy $key) }}{{ end -}}
 {{- end -}}
+{{- with $proxy.extraEnv }}{{ $_ := set $settings "env" . }}{{ end -}}
+{{- $_ := set $settings "logFormat" $proxy.logging.format -}}
+{{- with $proxy.logging.level }}{{ $_ := set $settings "logLevel" . }}{{ end -}}
 {{- toYaml $settings -}}
 {{- end -}}
 
