@@ -80,6 +80,9 @@ func run() error {
 	}
 	options.Config = restConfig
 	ctx := ctrl.SetupSignalHandler()
+	if err := awaitServer(ctx, restConfig, logger); err != nil || ctx.Err() != nil {
+		return err
+	}
 	manager, err := setup.New(ctx, options)
 	if err != nil {
 		return err

@@ -191,11 +191,17 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		return err
 	}
 	before := configMap.DeepCopy()
+	pruned := map[string]string{}
 	for _, instance := range stale {
+		pruned[instance] = configMap.Data[instance]
 		delete(configMap.Data, instance)
 	}
 	// The precondition keeps an entry that was renewed since it was read.
-	if err := r.Client.Patch(ctx, &configMap, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil && !apierrors.IsConflict(err) {
+	err := r.Client.Patch(ctx, &configMap, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case err == nil:
+		r.warnOfLeftovers(s, pruned)
+	case !apierrors.IsConflict(err):
 		return fmt.Errorf("cannot prune reports: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,16 @@ import (
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/directway"
+)
+
+// How leaders follow each other. One that dies without a word is followed by another
+// within leaseDuration and two retries, well before the shortest maxStalenessSeconds,
+// 30 s, has passed since its last heartbeat. A leader that does not reach the API
+// server for renewDeadline ends, and is started again.
+const (
+	leaseDuration = 10 * time.Second
+	renewDeadline = 7 * time.Second
+	retryPeriod   = time.Second
 )
 
 // recorderName is the reporting controller of Events.
@@ -108,9 +119,10 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 		}},
 		LeaderElection: o.LeaderElection, LeaderElectionID: leaseName, LeaderElectionNamespace: o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
-		HealthProbeBindAddress:        o.HealthAddress,
-		Controller:                    config.Controller{SkipNameValidation: &skip},
+		LeaseDuration:                 new(leaseDuration), RenewDeadline: new(renewDeadline), RetryPeriod: new(retryPeriod),
+		Metrics:                metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress: o.HealthAddress,
+		Controller:             config.Controller{SkipNameValidation: &skip},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot make manager: %w", err)

@@ -95,6 +95,8 @@ const (
 	LogSpace = "LogSpace"
 	// LogConsistent: the witness holds another history of the log.
 	LogConsistent = "LogConsistent"
+	// Stopped: the instance has stopped in order, and left records undelivered.
+	Stopped = "Stopped"
 )
 
 // Hinders says whether the problem keeps the instance from serving. The others

@@ -6,8 +6,11 @@ package stack
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,20 +67,51 @@ func (s *Stack) StartManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.manager, err = proc.Start(proc.Command{
-		Path: s.binaries.Manager,
-		Args: append([]string{
-			"--kubeconfig=" + kubeconfig, "--namespaces=" + Namespace, "--namespace=" + OperatorNamespace,
-			"--metrics-address=0", "--health-address=0", "--leader-elect=false",
-		}, s.options.ManagerArgs...),
-		Output: filepath.Join(s.Logs(), "manager.log"),
-	})
-	if err != nil {
+	if s.manager, err = proc.Start(s.managerCommand("manager", kubeconfig, "0")); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
 	defer cancel()
 	return s.manager.WaitReady(ctx, pollInterval, s.writeTrustBundle)
+}
+
+func (s *Stack) managerCommand(name, kubeconfig, health string) proc.Command {
+	return proc.Command{
+		Name: name, Path: s.binaries.Manager,
+		Args: append([]string{
+			"--kubeconfig=" + kubeconfig, "--namespaces=" + Namespace, "--namespace=" + OperatorNamespace,
+			"--metrics-address=0", "--health-address=" + health, fmt.Sprintf("--leader-elect=%t", s.options.LeaderElection),
+		}, s.options.ManagerArgs...),
+		Output: filepath.Join(s.Logs(), name+".log"),
+	}
+}
+
+// AddManager runs one more manager beside the first, and waits until it is ready.
+// The stack ends it, if its caller has not.
+func (s *Stack) AddManager(ctx context.Context, name string) (*proc.Process, error) {
+	config, err := s.Control.ServiceAccountConfig(ctx, OperatorNamespace, managerAccount)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig, err := s.Control.WriteKubeconfig(name, config)
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	health := net.JoinHostPort(proc.Loopback, strconv.Itoa(port))
+	manager, err := proc.Start(s.managerCommand(name, kubeconfig, health))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.managers = append(s.managers, manager)
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
+	defer cancel()
+	return manager, manager.WaitReady(ctx, pollInterval, proc.Answers(http.DefaultClient, "http://"+health+"/readyz"))
 }
 
 // StopManager ends the manager, if it runs.

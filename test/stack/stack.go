@@ -61,6 +61,8 @@ type Options struct {
 	Race bool
 	// MaxStalenessSeconds of the Connection; 300 where zero.
 	MaxStalenessSeconds int
+	// LeaderElection has managers elect one of them.
+	LeaderElection bool
 	// DrainTimeout of the proxy; its own default where zero.
 	DrainTimeout time.Duration
 	// ProxyPort of the shop's proxy; a free one where zero.
@@ -96,9 +98,10 @@ type Stack struct {
 	ownsDir     bool
 	manager     *proc.Process
 
-	// mu guards proxies.
-	mu      sync.Mutex
-	proxies []*Proxy
+	// mu guards the lists below.
+	mu       sync.Mutex
+	proxies  []*Proxy
+	managers []*proc.Process
 }
 
 // Scheme knows Kubernetes' and Doorward's kinds.
@@ -168,6 +171,12 @@ func (s *Stack) Stop() error {
 	s.mu.Unlock()
 	for i := len(proxies) - 1; i >= 0; i-- {
 		errs = append(errs, proxies[i].Stop())
+	}
+	s.mu.Lock()
+	managers := append([]*proc.Process(nil), s.managers...)
+	s.mu.Unlock()
+	for _, manager := range managers {
+		errs = append(errs, manager.Stop())
 	}
 	errs = append(errs, s.StopManager())
 	if s.Control != nil {
