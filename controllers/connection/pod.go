@@ -36,6 +36,12 @@ const (
 	closingSeconds      = 25
 )
 
+// Of a claim, the log takes this part; the least is what a log needs to begin.
+const (
+	spoolPercent    = 85
+	leastSpoolBytes = 16 << 20
+)
+
 // How many probes, one every 5 s, may fail. At the start the log is read, which
 // takes its time where it is large and the process before was killed.
 const (
@@ -59,6 +65,7 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 			"--credential-dir=" + credentialDirectory,
 			"--snapshot-key=" + r.SnapshotKey,
 			"--spool=" + spoolDirectory,
+			fmt.Sprintf("--spool-max-bytes=%d", spoolBytes(c)),
 			"--instance=$(POD_NAME)",
 			"--advertise-address=$(POD_IP)",
 			fmt.Sprintf("--shutdown-delay=%ds", withdrawSeconds),
@@ -128,6 +135,17 @@ func token() corev1.Volume {
 			}}}},
 		},
 	}}}
+}
+
+// spoolBytes is how much a log may hold: what a claim has room for, its file system's
+// own needs left out; 0 for the proxy's default, which an emptyDir gets. A log that
+// is full goes on when sinks have taken records; one whose disk is full does not.
+func spoolBytes(c *v1alpha1.Connection) int64 {
+	claim := spool(c)
+	if claim == nil {
+		return 0
+	}
+	return max(claim.Size.Value()/100*spoolPercent, leastSpoolBytes)
 }
 
 // drainSeconds is how long sessions may go on after their pod was told to stop.
