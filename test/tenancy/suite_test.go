@@ -1,0 +1,232 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tenancy is everybody who might try to reach what is somebody else's: a
+// proxy that was taken over, with its real token, the admin of another namespace,
+// and the manager itself. They try at a real API server with our admission
+// policies, against what a running manager made.
+package tenancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/setup"
+	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/testenv"
+)
+
+const (
+	operator = "doorward-system"
+	// shop and till are two tenants' namespaces of Connections; nobody is bound in
+	// private.
+	shop, till, private = "shop-access", "till-access", "private"
+	// testTimeout bounds whatever a test waits for.
+	testTimeout = 90 * time.Second
+)
+
+var (
+	env    *testenv.Env
+	scheme *runtime.Scheme
+	admin  client.Client
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctrl.SetLogger(logr.Discard())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var err error
+	if env, err = testenv.Start(ctx, testenv.Options{CRDs: true, Admission: true, ControllerManager: true}); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot start a control plane:", err)
+		return 1
+	}
+	defer func() { _ = env.Stop() }()
+	done, err := prepare(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot prepare the suite:", err)
+		return 1
+	}
+	code := m.Run()
+	cancel()
+	if err := <-done; err != nil {
+		fmt.Fprintln(os.Stderr, "the manager did not end well:", err)
+		return 1
+	}
+	return code
+}
+
+// prepare installs the operator as an admin would, makes the tenants' objects, and
+// runs the manager with its own token.
+func prepare(ctx context.Context) (<-chan error, error) {
+	var err error
+	if scheme, err = setup.Scheme(); err != nil {
+		return nil, err
+	}
+	if admin, err = client.New(env.Direct, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{operator, shop, till, private} {
+		if err := admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			return nil, err
+		}
+	}
+	if err := env.Apply(ctx, filepath.Join(testenv.Root(), "config", "rbac")); err != nil {
+		return nil, err
+	}
+	for _, namespace := range []string{shop, till} {
+		if err := admin.Create(ctx, roleBinding(namespace, "doorward-manager", "ClusterRole", "doorward-namespace",
+			rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: operator, Name: "doorward-manager"})); err != nil {
+			return nil, err
+		}
+	}
+	for _, object := range objects() {
+		if err := admin.Create(ctx, object); err != nil {
+			return nil, fmt.Errorf("cannot create %T %q: %w", object, object.GetName(), err)
+		}
+	}
+	config, err := env.ServiceAccountConfig(ctx, operator, "doorward-manager")
+	if err != nil {
+		return nil, err
+	}
+	options := setup.Options{
+		Config: config, Logger: logr.Discard(), Namespace: operator, Namespaces: []string{shop, till}, ProxyImage: "doorward:test",
+		MetricsAddress: "0", HealthAddress: "0",
+	}
+	for _, protocol := range all.Protocols() {
+		options.Protocols = append(options.Protocols, compile.Protocol(protocol))
+	}
+	mgr, err := setup.New(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	waiting, cancel := context.WithTimeout(ctx, testTimeout)
+	defer cancel()
+	return done, stack.Await(waiting, func(ctx context.Context) error {
+		for _, name := range []client.ObjectKey{{Namespace: shop, Name: "orders"}, {Namespace: shop, Name: "stock"}, {Namespace: shop, Name: "wages"}, {Namespace: till, Name: "till"}} {
+			for _, kind := range []client.Object{&corev1.Secret{}, &rbacv1.RoleBinding{}, &corev1.Secret{}} {
+				key := client.ObjectKey{Namespace: name.Namespace, Name: "doorward-" + name.Name}
+				if _, secret := kind.(*corev1.Secret); secret {
+					key.Name += "-sinks" // the last that is made
+				}
+				if err := admin.Get(ctx, key, kind); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func roleBinding(namespace, name, kind, role string, subject rbacv1.Subject) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role}, Subjects: []rbacv1.Subject{subject},
+	}
+}
+
+// account is a client with a ServiceAccount's real token.
+func account(t *testing.T, namespace, name string) client.Client {
+	t.Helper()
+	config, err := env.ServiceAccountConfig(t.Context(), namespace, name)
+	must(t, err)
+	return clientOf(t, config)
+}
+
+func clientOf(t *testing.T, config *rest.Config) client.Client {
+	t.Helper()
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	must(t, err)
+	return c
+}
+
+// attempt is something that must be refused.
+type attempt struct {
+	reason string
+	// words of the refusal; any refusal where empty.
+	words string
+	try   func() error
+}
+
+// refused makes attempts, each of which the API server refuses.
+func refused(t *testing.T, attempts map[string]attempt) {
+	t.Helper()
+	for name, a := range attempts {
+		t.Run(name, func(t *testing.T) {
+			t.Log(a.reason)
+			err := a.try()
+			switch {
+			case err == nil:
+				t.Errorf("it was let through: %s", a.reason)
+			case !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err):
+				t.Errorf("want a refusal, got: %v", err)
+			case !strings.Contains(err.Error(), a.words):
+				t.Errorf("want a refusal that says %q, got: %v", a.words, err)
+			}
+		})
+	}
+}
+
+// settles waits until there is no error.
+func settles(t *testing.T, what string, ask func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	defer cancel()
+	if err := stack.Await(ctx, ask); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// unchanged returns what fails the test where an object is not what it was: what
+// the manager says of it apart.
+func unchanged(t *testing.T, all ...client.Object) func() {
+	t.Helper()
+	before := make([]string, len(all))
+	for i, object := range all {
+		must(t, admin.Get(t.Context(), client.ObjectKeyFromObject(object), object))
+		before[i] = essence(object)
+	}
+	return func() {
+		for i, object := range all {
+			err := admin.Get(context.WithoutCancel(t.Context()), client.ObjectKeyFromObject(object), object)
+			if err == nil && essence(object) != before[i] {
+				err = errors.New("it was changed")
+			}
+			if err != nil {
+				t.Errorf("%T %q: %v", object, object.GetName(), err)
+			}
+		}
+	}
+}
+
+func essence(object client.Object) string {
+	return fmt.Sprint(object.GetUID(), object.GetGeneration(), object.GetLabels(), object.GetAnnotations(), object.GetOwnerReferences(), object.GetFinalizers())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
