@@ -57,7 +57,9 @@ func (postgres) Vocabulary() policy.Vocabulary {
 }
 
 // NewHandler implements protocol.Protocol.
-func (postgres) NewHandler() protocol.Handler {
+func (postgres) NewHandler() protocol.Handler { return newHandler() }
+
+func newHandler() *handler {
 	return &handler{
 		sessions: map[uint32]*session{},
 		limiters: map[string]*rate.Limiter{},
