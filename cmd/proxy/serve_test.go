@@ -24,6 +24,8 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/kube"
@@ -55,29 +57,40 @@ func must(t *testing.T, err error) {
 
 // site is what the manager would have made for one External Connection.
 type site struct {
-	t      *testing.T
-	client *kube.Client
-	key    ed25519.PrivateKey
-	uid    string
-	ca     *testcert.CA
-	log    string // directory of the File sink
+	t    *testing.T
+	core kubernetes.Interface
+	key  ed25519.PrivateKey
+	uid  string
+	ca   *testcert.CA
+	log  string // directory of the File sink
 }
 
 const namespace = "data"
+
+// clientset is an administrator's, whose connections end with the test.
+func clientset(t *testing.T) (kubernetes.Interface, error) {
+	t.Helper()
+	tlsConfig, err := rest.TLSConfigFor(env.Direct)
+	must(t, err)
+	transport := &http.Transport{TLSClientConfig: tlsConfig, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	proven, err := rest.HTTPWrappersForConfig(env.Direct, transport)
+	must(t, err)
+	return kubernetes.NewForConfigAndClient(env.Direct, &http.Client{Transport: proven})
+}
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, log: t.TempDir()}
 	var err error
-	s.client, err = kube.NewClient(env.Direct, nil)
+	s.core, err = clientset(t)
 	must(t, err)
-	t.Cleanup(s.client.Close)
 	_, s.key, err = ed25519.GenerateKey(nil)
 	must(t, err)
 	s.ca, err = testcert.NewCA("test")
 	must(t, err)
 	ctx := t.Context()
-	_, err = s.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	_, err = s.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	must(t, err)
 	connection := filepath.Join(t.TempDir(), "connection.yaml")
 	must(t, os.WriteFile(connection, []byte(`{apiVersion: doorward.dev/v1alpha1, kind: Connection, metadata: {name: shop, namespace: data},
@@ -87,7 +100,7 @@ proxy: {placement: External, external: {serverNames: [localhost]}}}}`), 0o600))
 	uid, err := env.Kubectl(ctx, env.Direct, "-n", namespace, "get", "connection", "shop", "-o", "jsonpath={.metadata.uid}")
 	must(t, err)
 	s.uid = uid
-	_, err = s.client.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "doorward-shop-proxies"}}, metav1.CreateOptions{})
+	_, err = s.core.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "doorward-shop-proxies"}}, metav1.CreateOptions{})
 	must(t, err)
 	s.secret("db", v1alpha1.SecretTypeCredential, map[string][]byte{
 		"username": []byte("app"), "password": []byte("canary-password"), "connection": []byte("shop"), "addresses": []byte("127.0.0.1:5432"),
@@ -112,7 +125,7 @@ proxy: {placement: External, external: {serverNames: [localhost]}}}}`), 0o600))
 
 func (s *site) secret(name string, kind corev1.SecretType, data map[string][]byte) {
 	s.t.Helper()
-	_, err := s.client.CoreV1().Secrets(namespace).Create(s.t.Context(),
+	_, err := s.core.CoreV1().Secrets(namespace).Create(s.t.Context(),
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: kind, Data: data}, metav1.CreateOptions{})
 	must(s.t, err)
 }
@@ -209,7 +222,7 @@ func TestServe(t *testing.T) {
 	if got := strings.Count(string(delivered), "\n"); got != onDisk || last != record.Checkpoint {
 		t.Errorf("%d records delivered, the last is %s; want %d, and the checkpoint that closes the log", got, last, onDisk)
 	}
-	if reports, err := s.client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "doorward-shop-proxies", metav1.GetOptions{}); err != nil || len(reports.Data) != 0 {
+	if reports, err := s.core.CoreV1().ConfigMaps(namespace).Get(t.Context(), "doorward-shop-proxies", metav1.GetOptions{}); err != nil || len(reports.Data) != 0 {
 		t.Errorf("reports after the end: %v, %v, want none", reports, err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/gentype"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -33,7 +32,7 @@ const (
 
 // Client is the API server as a proxy sees it.
 type Client struct {
-	kubernetes.Interface
+	*core
 	custom rest.Interface
 	codec  runtime.ParameterCodec
 	http   *http.Client
@@ -71,7 +70,7 @@ func NewClient(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripp
 		transport = wrap(transport)
 	}
 	client := &http.Client{Transport: transport}
-	core, err := kubernetes.NewForConfigAndClient(config, client)
+	standard, err := newCore(config, client)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
 	}
@@ -87,7 +86,7 @@ func NewClient(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripp
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of the API server: %w", err)
 	}
-	return &Client{Interface: core, custom: own, codec: runtime.NewParameterCodec(scheme), http: client}, nil
+	return &Client{core: standard, custom: own, codec: runtime.NewParameterCodec(scheme), http: client}, nil
 }
 
 func (c *Client) approvalRequests(namespace string) *gentype.ClientWithList[*v1alpha1.ApprovalRequest, *v1alpha1.ApprovalRequestList] {
@@ -116,7 +115,7 @@ const labelConnection = "doorward.dev/connection"
 
 // watchSecret follows one Secret by name; get is called with nil where it is missing.
 func (c *Client) watchSecret(namespace, name string, get func(*corev1.Secret)) *follower[*corev1.Secret] {
-	secrets := c.CoreV1().Secrets(namespace)
+	secrets := c.secrets(namespace)
 	return &follower[*corev1.Secret]{
 		selector: metav1.ListOptions{FieldSelector: "metadata.name=" + name},
 		list: lister(secrets.List, func(l *corev1.SecretList) []*corev1.Secret {

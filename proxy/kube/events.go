@@ -96,7 +96,7 @@ func (e *Events) Run(ctx context.Context) {
 			return
 		case event := <-e.queue:
 			bound, cancel := context.WithTimeout(ctx, requestTimeout)
-			_, err := e.Client.CoreV1().Events(event.Namespace).Create(bound, event, metav1.CreateOptions{})
+			_, err := e.Client.events(event.Namespace).Create(bound, event, metav1.CreateOptions{})
 			cancel()
 			if err != nil {
 				e.Log.V(1).Info("Cannot send an Event", "reason", err.Error())

@@ -21,7 +21,7 @@ const clockSkew = time.Minute
 func (r *Reporter) Instances(ctx context.Context) ([]report.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	reports, err := r.Client.CoreV1().ConfigMaps(r.Namespace).Get(ctx, report.ConfigMapName(r.Name), metav1.GetOptions{})
+	reports, err := r.Client.configMaps(r.Namespace).Get(ctx, report.ConfigMapName(r.Name), metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the reports of connection %q: %w", r.Namespace+"/"+r.Name, err)
 	}

@@ -36,7 +36,7 @@ func credentialData(password string) map[string][]byte {
 
 func (s *site) deleteSecret(name string) {
 	s.t.Helper()
-	must(s.t, s.admin.CoreV1().Secrets(s.namespace).Delete(s.t.Context(), name, metav1.DeleteOptions{}))
+	must(s.t, s.core.CoreV1().Secrets(s.namespace).Delete(s.t.Context(), name, metav1.DeleteOptions{}))
 }
 
 func TestCredentials(t *testing.T) {
@@ -142,7 +142,7 @@ func (s *site) reporter(nonce string) *Reporter {
 // reported is the report under the tests' instance id, if there is one.
 func (s *site) reported() (report.Report, bool) {
 	s.t.Helper()
-	reports, err := s.admin.CoreV1().ConfigMaps(s.namespace).Get(context.Background(), report.ConfigMapName(connectionName), metav1.GetOptions{})
+	reports, err := s.core.CoreV1().ConfigMaps(s.namespace).Get(context.Background(), report.ConfigMapName(connectionName), metav1.GetOptions{})
 	must(s.t, err)
 	text, found := reports.Data["proxy-0"]
 	if !found {
@@ -220,7 +220,7 @@ func (s *site) shortToken() string {
 	s.t.Helper()
 	// The API server issues none shorter than ten minutes; renewal is asked for directly.
 	seconds := int64(600)
-	answer, err := s.admin.CoreV1().ServiceAccounts(s.namespace).CreateToken(s.t.Context(), "doorward-"+connectionName,
+	answer, err := s.core.CoreV1().ServiceAccounts(s.namespace).CreateToken(s.t.Context(), "doorward-"+connectionName,
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
 	must(s.t, err)
 	return answer.Status.Token
@@ -278,7 +278,7 @@ func TestTokenRenewal(t *testing.T) {
 			if !token.changed() || token.current() != again.current() || token.changed() {
 				t.Error("the token on disk was not taken")
 			}
-			_, err = client.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), report.ConfigMapName(connectionName), metav1.GetOptions{})
+			_, err = client.configMaps(s.namespace).Get(t.Context(), report.ConfigMapName(connectionName), metav1.GetOptions{})
 			must(t, err)
 		})
 	}

@@ -66,7 +66,7 @@ func (r *Reporter) Claim(ctx context.Context) error {
 }
 
 func (r *Reporter) claim(ctx context.Context) error {
-	reports, err := r.Client.CoreV1().ConfigMaps(r.Namespace).Get(ctx, report.ConfigMapName(r.Name), metav1.GetOptions{})
+	reports, err := r.Client.configMaps(r.Namespace).Get(ctx, report.ConfigMapName(r.Name), metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("cannot read the reports of connection %q: %w", r.Namespace+"/"+r.Name, err)
 	}
@@ -156,10 +156,19 @@ func (r *Reporter) write(ctx context.Context, version string) error {
 	return r.patch(ctx, version, &text)
 }
 
-// retract takes the report back, so that the next process need not wait.
+// retract takes the report back, so that the next process need not wait. A log that
+// lacks sinks leaves its report behind: it is all that tells of it, and the next
+// process with the same log may replace it.
 func (r *Reporter) retract(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	if behind(r.sinks()) {
+		r.Problems.Set(report.Stopped, report.Stopped, "the proxy has stopped, and not all LogSinks have all of its records")
+		if err := r.write(ctx, ""); err != nil {
+			r.Log.V(1).Info("Cannot report what is left", "reason", err.Error())
+		}
+		return
+	}
 	if err := r.patch(ctx, "", nil); err != nil {
 		r.Log.V(1).Info("Cannot take the report back", "reason", err.Error())
 	}
@@ -174,7 +183,7 @@ func (r *Reporter) patch(ctx context.Context, version string, text *string) erro
 	if err != nil {
 		return fmt.Errorf("cannot encode report: %w", err)
 	}
-	_, err = r.Client.CoreV1().ConfigMaps(r.Namespace).Patch(ctx, report.ConfigMapName(r.Name), types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = r.Client.configMaps(r.Namespace).Patch(ctx, report.ConfigMapName(r.Name), types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		return fmt.Errorf("cannot write the report of connection %q: %w", r.Namespace+"/"+r.Name, err)
 	}

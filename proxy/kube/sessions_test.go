@@ -135,7 +135,7 @@ func TestSessionsAreShown(t *testing.T) {
 	})
 	eventually(t, "all is acknowledged", 10*time.Second, func() bool { return feed.Acknowledged() == log.Durable() })
 	eventually(t, "Events on the Connection", 10*time.Second, func() bool {
-		list, err := s.admin.CoreV1().Events(s.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + connectionName})
+		list, err := s.core.CoreV1().Events(s.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + connectionName})
 		must(t, err)
 		var reasons []string
 		for _, e := range list.Items {

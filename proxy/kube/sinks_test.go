@@ -49,9 +49,9 @@ func TestSinkSecrets(t *testing.T) {
 	put := func(data map[string][]byte) {
 		t.Helper()
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
-		_, err := s.admin.CoreV1().Secrets(s.namespace).Create(t.Context(), secret, metav1.CreateOptions{})
+		_, err := s.core.CoreV1().Secrets(s.namespace).Create(t.Context(), secret, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
-			_, err = s.admin.CoreV1().Secrets(s.namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
+			_, err = s.core.CoreV1().Secrets(s.namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
 		}
 		must(t, err)
 	}
@@ -71,7 +71,7 @@ func TestSinkSecrets(t *testing.T) {
 	put(map[string][]byte{"siem_password": []byte("two")})
 	await("other credentials")
 	holds("siem", map[string][]byte{"password": []byte("two")})
-	must(t, s.admin.CoreV1().Secrets(s.namespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
+	must(t, s.core.CoreV1().Secrets(s.namespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
 	await("the Secret is gone")
 	fails("the Secret was deleted", "does not exist")
 

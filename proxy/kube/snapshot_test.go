@@ -258,10 +258,10 @@ func TestSnapshotsAfterAnOutage(t *testing.T) {
 func TestFollowingIsByName(t *testing.T) {
 	s := newSite(t)
 	s.put("other", corev1.SecretTypeOpaque, map[string][]byte{"password": []byte("canary")})
-	if _, err := s.proxy.CoreV1().Secrets(s.namespace).List(t.Context(), metav1.ListOptions{}); err == nil {
+	if _, err := s.proxy.secrets(s.namespace).List(t.Context(), metav1.ListOptions{}); err == nil {
 		t.Error("the proxy can list all Secrets")
 	}
-	if _, err := s.proxy.CoreV1().Secrets(s.namespace).Get(t.Context(), "other", metav1.GetOptions{}); err == nil {
+	if _, err := s.proxy.secrets(s.namespace).Get(t.Context(), "other", metav1.GetOptions{}); err == nil {
 		t.Error("the proxy can read another Secret")
 	}
 }

@@ -20,6 +20,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -48,6 +49,7 @@ type site struct {
 	t          *testing.T
 	namespace  string
 	admin      *Client
+	core       kubernetes.Interface // of the same user, for what a proxy does not ask for
 	proxy      *Client
 	config     *rest.Config
 	connection *v1alpha1.Connection
@@ -71,10 +73,13 @@ func newSite(t *testing.T) *site {
 	s := &site{t: t, namespace: namespace, log: logr.Discard()}
 	ctx := t.Context()
 	s.admin = client(t, env.Direct)
+	var err error
+	s.core, err = kubernetes.NewForConfigAndClient(env.Direct, s.admin.http)
+	must(t, err)
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
 	s.key = key
-	_, err = s.admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	_, err = s.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	must(t, err)
 	s.connection, err = s.admin.connections(namespace).Create(ctx, &v1alpha1.Connection{
 		ObjectMeta: metav1.ObjectMeta{Name: connectionName, Namespace: namespace},
@@ -98,10 +103,10 @@ func (s *site) grant() {
 	s.t.Helper()
 	ctx, name := s.t.Context(), "doorward-"+connectionName
 	meta := metav1.ObjectMeta{Name: name, Namespace: s.namespace}
-	_, err := s.admin.CoreV1().ServiceAccounts(s.namespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{})
+	_, err := s.core.CoreV1().ServiceAccounts(s.namespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{})
 	must(s.t, err)
 	read, group := []string{"get", "list", "watch"}, []string{v1alpha1.GroupName}
-	_, err = s.admin.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+	_, err = s.core.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{snapshotSecret(connectionName), servingSecret(connectionName), snapshot.SinkSecretName(connectionName), "db"}, Verbs: read},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(connectionName)}, Verbs: []string{"get", "patch", "update"}},
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{name}, Verbs: []string{"create"}},
@@ -111,12 +116,12 @@ func (s *site) grant() {
 		{APIGroups: group, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch", "update"}},
 	}}, metav1.CreateOptions{})
 	must(s.t, err)
-	_, err = s.admin.RbacV1().RoleBindings(s.namespace).Create(ctx, &rbacv1.RoleBinding{
+	_, err = s.core.RbacV1().RoleBindings(s.namespace).Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: s.namespace}},
 	}, metav1.CreateOptions{})
 	must(s.t, err)
-	_, err = s.admin.CoreV1().ConfigMaps(s.namespace).Create(ctx,
+	_, err = s.core.CoreV1().ConfigMaps(s.namespace).Create(ctx,
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: report.ConfigMapName(connectionName)}}, metav1.CreateOptions{})
 	must(s.t, err)
 	s.config, err = env.ServiceAccountConfig(ctx, s.namespace, name)
@@ -171,7 +176,7 @@ func (s *site) beat(next snapshot.Snapshot, at time.Time) *snapshot.Heartbeat {
 // put writes a Secret as the manager or a user would.
 func (s *site) put(name string, kind corev1.SecretType, data map[string][]byte) {
 	s.t.Helper()
-	secrets := s.admin.CoreV1().Secrets(s.namespace)
+	secrets := s.core.CoreV1().Secrets(s.namespace)
 	object := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: kind, Data: data}
 	_, err := secrets.Update(s.t.Context(), object, metav1.UpdateOptions{})
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -151,8 +150,8 @@ func (t *Token) renew(ctx context.Context, client *Client, claims tokenClaims) e
 	seconds := int64(tokenSeconds)
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	answer, err := client.CoreV1().ServiceAccounts(claims.namespace).CreateToken(ctx, claims.account,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
+	answer, err := client.createToken(ctx, claims.namespace, claims.account,
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}})
 	if err != nil {
 		return fmt.Errorf("cannot get a token: %w", err)
 	}

@@ -218,7 +218,7 @@ func (s *witnessSite) submit(ctx context.Context, connection string, submission 
 		}
 		bound, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		_, err = s.witness.options.Client.CoreV1().ConfigMaps(s.namespace).Patch(bound, witness.ConfigMapName(connection),
+		_, err = s.witness.options.Client.configMaps(s.namespace).Patch(bound, witness.ConfigMapName(connection),
 			types.MergePatchType, patch, metav1.PatchOptions{})
 		if err != nil {
 			return false, s.retry(err)

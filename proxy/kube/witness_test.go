@@ -62,17 +62,17 @@ func (s *site) grantWitness() {
 	s.t.Helper()
 	ctx, name := s.t.Context(), "doorward-"+connectionName
 	object := metav1.ObjectMeta{Name: name + "-witness", Namespace: s.namespace}
-	_, err := s.admin.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{
+	_, err := s.core.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: object, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{witness.ConfigMapName(connectionName)}, Verbs: []string{"get", "list", "watch", "patch"}},
 		{APIGroups: []string{v1alpha1.GroupName}, Resources: []string{"auditlogs"}, Verbs: []string{"get", "list", "watch"}},
 	}}, metav1.CreateOptions{})
 	must(s.t, err)
-	_, err = s.admin.RbacV1().RoleBindings(s.namespace).Create(ctx, &rbacv1.RoleBinding{
+	_, err = s.core.RbacV1().RoleBindings(s.namespace).Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: object, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: object.Name},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: s.namespace}},
 	}, metav1.CreateOptions{})
 	must(s.t, err)
-	_, err = s.admin.CoreV1().ConfigMaps(s.namespace).Create(ctx,
+	_, err = s.core.CoreV1().ConfigMaps(s.namespace).Create(ctx,
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: witness.ConfigMapName(connectionName)}}, metav1.CreateOptions{})
 	must(s.t, err)
 }
@@ -86,7 +86,7 @@ func (w *witnessed) write(kind record.Type) {
 
 // shown is the submission that is there now, if it can be read.
 func (w *witnessed) shown() (witness.Submission, bool) {
-	object, err := w.admin.CoreV1().ConfigMaps(w.namespace).Get(context.Background(), witness.ConfigMapName(connectionName), metav1.GetOptions{})
+	object, err := w.core.CoreV1().ConfigMaps(w.namespace).Get(context.Background(), witness.ConfigMapName(connectionName), metav1.GetOptions{})
 	if err != nil {
 		return witness.Submission{}, false
 	}
