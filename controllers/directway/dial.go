@@ -42,28 +42,38 @@ func (p *Prober) try(ctx context.Context, target Target) Result {
 
 // one tries an address, when no other attempt at it goes on.
 func (p *Prober) one(ctx context.Context, address string) error {
+	over, err := p.turn(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer over()
+	if err := p.limiter.Wait(ctx); err != nil {
+		return err
+	}
+	return p.dial(ctx, address)
+}
+
+// turn waits until no attempt at an address goes on, and has the next wait until
+// over is called.
+func (p *Prober) turn(ctx context.Context, address string) (over func(), err error) {
 	for {
 		p.mu.Lock()
 		going := p.dialing[address]
 		if going == nil {
-			going = make(chan struct{})
-			p.dialing[address] = going
+			mine := make(chan struct{})
+			p.dialing[address] = mine
 			p.mu.Unlock()
-			defer func() {
+			return func() {
 				p.mu.Lock()
 				delete(p.dialing, address)
 				p.mu.Unlock()
-				close(going)
-			}()
-			if err := p.limiter.Wait(ctx); err != nil {
-				return err
-			}
-			return p.dial(ctx, address)
+				close(mine)
+			}, nil
 		}
 		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-going:
 		}
 	}

@@ -139,7 +139,7 @@ func TestProber(t *testing.T) {
 			at++
 			most = max(most, at)
 			mu.Unlock()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			at--
@@ -147,7 +147,7 @@ func TestProber(t *testing.T) {
 		}
 		// pass lets time go by and looks: tries, tries at once, and changes that were told.
 		pass := func(d time.Duration) [3]int {
-			time.Sleep(d)
+			<-time.After(d)
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()

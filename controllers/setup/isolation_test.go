@@ -87,7 +87,9 @@ func TestIsolation(t *testing.T) {
 	// It is closed, and so would it be where the manager could not get out: the
 	// proxies cannot be reached here either.
 	_ = listener.Close()
-	change(func(c *v1alpha1.Connection) { c.Spec.Targets = append(c.Spec.Targets, v1alpha1.Target{Host: "127.0.0.1", Port: 1}) })
+	change(func(c *v1alpha1.Connection) {
+		c.Spec.Targets = append(c.Spec.Targets, v1alpha1.Target{Host: "127.0.0.1", Port: 1})
+	})
 	become("Unknown EnforcementUnknown", "neither could the proxies")
 
 	// Policies add up.

@@ -102,8 +102,12 @@ func TestForeignLoginOnce(t *testing.T) {
 		t.Fatalf("records: %+v", events)
 	}
 	want := []record.Attribute{
-		{Name: "target", Value: "db.example:5432"}, {Name: "role", Value: "shop"}, {Name: "ownRole", Value: "true"},
-		{Name: "login", Value: "1"}, {Name: "database", Value: "shop"}, {Name: "name", Value: "psql"},
+		{Name: "target", Value: "db.example:5432"},
+		{Name: "role", Value: "shop"},
+		{Name: "ownRole", Value: "true"},
+		{Name: "login", Value: "1"},
+		{Name: "database", Value: "shop"},
+		{Name: "name", Value: "psql"},
 	}
 	if diff := cmp.Diff(want, events[0].Attributes); diff != "" {
 		t.Errorf("attributes (-want +got):\n%s", diff)

@@ -87,8 +87,12 @@ var events = map[Type]Event{
 		Type: ForeignLogin, Time: at, Connection: connection, Revision: 12, ClientAddress: "192.0.2.66:40022",
 		Reason: "a login with the stored credential's role that no proxy made",
 		Attributes: []Attribute{
-			{Name: "target", Value: "db.example.com:5432"}, {Name: "role", Value: "shop_service"}, {Name: "ownRole", Value: "true"},
-			{Name: "login", Value: "4711/2026-03-04T04:05:06Z"}, {Name: "database", Value: "shop"}, {Name: "name", Value: "psql"},
+			{Name: "target", Value: "db.example.com:5432"},
+			{Name: "role", Value: "shop_service"},
+			{Name: "ownRole", Value: "true"},
+			{Name: "login", Value: "4711/2026-03-04T04:05:06Z"},
+			{Name: "database", Value: "shop"},
+			{Name: "name", Value: "psql"},
 		},
 	},
 	RecordingChunk: {

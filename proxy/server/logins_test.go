@@ -127,9 +127,14 @@ func figure(t *testing.T, metric prometheus.Metric) float64 {
 // await waits for a state that nothing tells of.
 func await(t *testing.T, is func() bool) {
 	t.Helper()
-	for until := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
+	bound := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-bound:
 			t.Fatal("it does not come to be")
+		case <-tick.C:
 		}
 	}
 }

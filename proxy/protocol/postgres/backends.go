@@ -40,7 +40,8 @@ func (b *backends) enter(target snapshot.Target, pid uint32) (left func()) {
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if p.open[pid]--; p.open[pid] <= 0 {
+		p.open[pid]--
+		if p.open[pid] <= 0 {
 			delete(p.open, pid)
 		}
 		if len(p.gone) >= maxGone {
