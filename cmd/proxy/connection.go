@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/kube"
@@ -55,7 +57,7 @@ type connection struct {
 // connect wires one Connection.
 func (p *proxy) connect(fullName string) (*connection, error) {
 	namespace, name, _ := strings.Cut(fullName, "/")
-	o, log := p.options, p.log.WithValues("connection", fullName)
+	o, log := p.options, p.log.WithValues("Connection", klog.KRef(namespace, name))
 	c := &connection{
 		proxy: p, namespace: namespace, name: name, problems: kube.NewProblems(), secrets: p.secrets[fullName],
 		protocols: server.NewProtocols(all.Protocols()),

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 
+	"k8s.io/klog/v2"
+
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/record/sink"
 	"github.com/doorward/doorward/proxy/report"
@@ -70,7 +72,7 @@ func (p *proxy) watchSinks(ctx context.Context) {
 		}
 		for _, status := range p.delivery.Statuses() {
 			if status.LastError != nil {
-				p.log.Error(status.LastError, "Records wait for a LogSink, they stay in the log", "logSink", status.Name, "records", status.Lag)
+				p.log.Error(status.LastError, "Records wait for a LogSink, they stay in the log", "LogSink", klog.KRef("", status.Name), "records", status.Lag)
 			}
 		}
 	}

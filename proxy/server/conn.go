@@ -101,7 +101,7 @@ func (v *visit) finish(ctx context.Context, entry *access.Entry, err error) {
 		}
 		grant.Close("the client left")
 	}
-	log := v.server.options.Log.WithValues("connection", v.endpoint.Name, "client", v.conn.RemoteAddr().String())
+	log := v.server.options.Log.WithValues("Connection", reference(v.endpoint.Name), "client", v.conn.RemoteAddr().String())
 	switch {
 	case internal:
 		log.Error(err, "Handler panicked, connection closed")

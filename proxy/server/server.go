@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol"
@@ -195,6 +197,12 @@ const (
 	acceptPauseMax = time.Second
 )
 
+// reference names a Connection in logs, as Kubernetes' own programs name objects.
+func reference(name string) klog.ObjectRef {
+	namespace, name, _ := strings.Cut(name, "/")
+	return klog.KRef(namespace, name)
+}
+
 // accept takes connections until the listener is closed. Any other error, such
 // as too many open files, passes: it waits, longer each time, and goes on.
 func (s *Server) accept(endpoint Endpoint) {
@@ -206,7 +214,7 @@ func (s *Server) accept(endpoint Endpoint) {
 			return
 		case err != nil:
 			s.options.Metrics.acceptErrors.WithLabelValues(endpoint.Name).Inc()
-			s.options.Log.Error(err, "Cannot accept", "connection", endpoint.Name, "retryAfter", pause.String())
+			s.options.Log.Error(err, "Cannot accept", "Connection", reference(endpoint.Name), "retryAfter", pause.String())
 			if within(s.life.Done(), pause) {
 				return
 			}

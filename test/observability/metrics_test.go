@@ -150,6 +150,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		}
 		return nil
 	})
+	sizes(t, proxy, manager1)
 	have := untouched(t)
 	for program, body := range map[string]string{"proxy": proxy, "manager": manager1} {
 		lint(t, program, body)
@@ -176,6 +177,19 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	for _, canary := range []string{suite.Canary, headerCanary, person, "canary", "orders"} {
 		if strings.Contains(proxy+manager1, canary) {
 			t.Errorf("a metric holds %q", canary)
+		}
+	}
+}
+
+// sizes logs what docs/operations/sizing.md tells of both programs at rest.
+func sizes(t *testing.T, proxy, manager string) {
+	t.Helper()
+	for program, body := range map[string]string{"proxy": proxy, "manager": manager} {
+		t.Logf("%s: %d series, %d of a Connection", program, len(regexp.MustCompile(`(?m)^[a-z]`).FindAllString(body, -1)), strings.Count(body, "connection="))
+		for _, name := range []string{"process_resident_memory_bytes", "doorward_log_bytes", "doorward_proxy_log_records"} {
+			if match := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(body); match != nil {
+				t.Logf("%s: %s %s", program, name, match[1])
+			}
 		}
 	}
 }

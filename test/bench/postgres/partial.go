@@ -121,6 +121,7 @@ func servePartial(ctx context.Context, specPath string) (err error) {
 		Approvals: nobody{},
 		Dialer:    &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
 		TLS:       server.TLS(&server.CertificateDir{Path: spec.Certificates}),
+		Observers: []access.Observer{server.NewMetrics().Observe("bench/" + spec.Snapshot.Connection.Name)},
 	})
 	if err != nil {
 		return err
