@@ -29,12 +29,7 @@ func TestLifecycle(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := gomega.NewWithT(t)
-	must := func(args ...string) {
-		t.Helper()
-		if out, err := helm(t, append(args, "--kubeconfig", env.Kubeconfig, "--namespace", "lifecycle-system")...); err != nil {
-			t.Fatalf("helm %q: %v\n%s", args, err, out)
-		}
-	}
+	must := func(args ...string) string { return deploy(t, "lifecycle-system", args...) }
 	crds, main := root("charts", definitions), root("charts", chart)
 	values := []string{"--set", "namespaces={lifecycle-access}", "--set", "createNamespaces=true"}
 	is := func(kind schema.GroupVersionKind, namespace, name string) bool {
@@ -54,8 +49,13 @@ func TestLifecycle(t *testing.T) {
 		namespaceKind  = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 	)
 
-	must("install", definitions, crds, "--create-namespace")
-	must(append([]string{"install", chart, main}, values...)...)
+	// The definitions may be left of another test.
+	must("install", definitions, crds, "--create-namespace", "--take-ownership", "--force-conflicts")
+	notes := must(append([]string{"install", chart, main}, values...)...)
+	for _, want := range []string{"kubectl -n lifecycle-system rollout status deployment/doorward-manager", "kubectl -n lifecycle-access get connections"} {
+		g.Expect(notes).To(gomega.ContainSubstring(want))
+	}
+	g.Expect(notes).NotTo(gomega.ContainSubstring("MISSING"))
 	g.Expect(is(deploymentKind, "lifecycle-system", "doorward-manager")).To(gomega.BeTrue())
 
 	// The rules of the role that aggregates are another's: an upgrade leaves them alone.
@@ -86,4 +86,32 @@ func TestLifecycle(t *testing.T) {
 	must("install", definitions, crds)
 	must(append([]string{"install", chart, main}, values...)...)
 	must("uninstall", chart)
+	must("uninstall", definitions)
+}
+
+// TestTakesOver installs where kubectl has applied config/default before, and somebody changed what is in it.
+func TestTakesOver(t *testing.T) {
+	if err := env.Apply(t.Context(), root("config", "default")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := env.Kubectl(t.Context(), env.RESTConfig, "-n", namespace, "set", "env", "deployment/doorward-manager", "NAMESPACES=takeover-access"); err != nil {
+		t.Fatal(err)
+	}
+	values := []string{"--set", "namespaces={takeover-access}", "--set", "createNamespaces=true", "--set", "replicaCount=3"}
+	deploy(t, namespace, "install", definitions, root("charts", definitions), "--take-ownership", "--force-conflicts")
+	deploy(t, namespace, append([]string{"install", chart, root("charts", chart), "--take-ownership", "--force-conflicts"}, values...)...)
+	// From then on Helm owns them.
+	deploy(t, namespace, append([]string{"upgrade", chart, root("charts", chart)}, values...)...)
+	deploy(t, namespace, "uninstall", chart)
+	deploy(t, namespace, "uninstall", definitions)
+}
+
+// deploy runs Helm in a namespace of the control plane.
+func deploy(t *testing.T, namespace string, args ...string) string {
+	t.Helper()
+	out, err := helm(t, append(args, "--kubeconfig", env.Kubeconfig, "--namespace", namespace)...)
+	if err != nil {
+		t.Fatalf("helm %q: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
