@@ -31,8 +31,8 @@ type Options struct {
 	// Label is in every mark; one load's own.
 	Label string
 	// Config is how to connect, with a token that holds for some time. It is
-	// asked anew at each login.
-	Config func(context.Context) (*pgconn.Config, error)
+	// asked anew at each login of a client, by its number.
+	Config func(ctx context.Context, client int) (*pgconn.Config, error)
 	// Clients keep a session each; Visitors log in, ask once and leave.
 	Clients, Visitors int
 	// Interval is the time between two operations of one client, and between

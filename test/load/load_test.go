@@ -60,7 +60,7 @@ func TestLoadTellsWhatAFaultCosts(t *testing.T) {
 	world, sink := start(ctx, t)
 	l := load.Start(ctx, load.Options{
 		Label: label, Clients: 6, Visitors: 1, Interval: 50 * time.Millisecond, Seed: 1,
-		Config: func(context.Context) (*pgconn.Config, error) {
+		Config: func(context.Context, int) (*pgconn.Config, error) {
 			config, err := pgconn.ParseConfig(world.PSQL(world.Proxy()) + " connect_timeout=20")
 			if err != nil {
 				return nil, err

@@ -91,7 +91,7 @@ func (w *worker) visit(ctx context.Context) error {
 
 // login opens a session and learns its name.
 func (w *worker) login(ctx context.Context) error {
-	config, err := w.load.options.Config(ctx)
+	config, err := w.load.options.Config(ctx, w.number)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
@@ -21,8 +22,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/doorward/doorward/test/cluster"
+	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testcert"
 )
+
+// serviceTimeout is how long kube-proxy may take on a busy machine.
+const serviceTimeout = time.Minute
 
 //go:embed pod.yaml
 var podYAML string
@@ -69,8 +74,23 @@ func Start(ctx context.Context, c *cluster.Cluster, namespace, name, dir string)
 	if _, err := c.Kubectl(ctx, "apply", "-f", manifest); err != nil {
 		return nil, err
 	}
-	_, err = c.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "--timeout=180s", "pod/"+name)
-	return s, err
+	if _, err := c.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "--timeout=180s", "pod/"+name); err != nil {
+		return nil, err
+	}
+	return s, s.awaitService(ctx)
+}
+
+// awaitService waits until the Service leads to the pod, a moment after that is ready.
+func (s *Server) awaitService(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)
+	defer cancel()
+	return stack.Await(ctx, func(ctx context.Context) error {
+		conn, err := s.Connect(ctx, "postgres", s.Password, "postgres")
+		if err != nil {
+			return err
+		}
+		return conn.Close(ctx)
+	})
 }
 
 func indented(text []byte) string {
