@@ -127,6 +127,22 @@ evasion: install-deps ## Run every attack and every honest query with every clie
 resilience: install-deps ## Take the API server, the manager and the proxy away under load; the API server for a full minute, the proxy 200 times.
 	@DOORWARD_OUTAGE=$${DOORWARD_OUTAGE:-1m} DOORWARD_LONG=1 $(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
+.PHONY: e2e
+e2e: e2e-needs ## Install with Helm on a real node, work through it, and break it under load; prints a table; ten minutes.
+	@DOORWARD_E2E=1 $(GO) test -count=1 -v -timeout 60m $(TESTFLAGS) ./test/e2e $(if $(UPDATE),-update)
+
+.PHONY: e2e-full
+e2e-full: e2e-needs ## The same with the API server away for two minutes, and as many Managed Connections as the node bears; UPDATE=1 writes docs/reliability.md.
+	@DOORWARD_E2E=1 DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 90m $(TESTFLAGS) ./test/e2e $(if $(UPDATE),-update)
+
+# What cannot be had is named by the tests, which are skipped for that alone.
+.PHONY: e2e-needs
+e2e-needs:
+	@hack/install-deps.sh build database
+	@hack/install-deps.sh cluster || true
+	@[[ $$(id -u) != 0 ]] || hack/controlplane/ensure.sh --node >/dev/null
+	@[[ $$(id -u) != 0 ]] || $(MAKE) $(TOOLS)/helm $(BIN)/sinks/webhookreceiver
+
 .PHONY: bench
 bench: ## Compare with peers, in layers, streaming, idle; prints tables; 15 minutes (BENCH="-parts layers -clients 16" for parts).
 	@hack/install-deps.sh build database bench

@@ -158,7 +158,7 @@ func (s *site) auditSessions(t *testing.T) {
 }
 
 // isolation: the NetworkPolicy names the proxies alone. The node's network does
-// not enforce it, so that the condition must not say that it does.
+// not enforce it, so that the probe finds the direct way open and says so.
 func (s *site) isolation(t *testing.T) {
 	var policy networkingv1.NetworkPolicy
 	if err := s.admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "doorward-" + local}, &policy); err != nil {
@@ -176,8 +176,8 @@ func (s *site) isolation(t *testing.T) {
 		if isolated == nil {
 			return errors.New("there is none")
 		}
-		if isolated.Status == metav1.ConditionTrue {
-			return fmt.Errorf("it is True though nothing enforces NetworkPolicies here: %s", isolated.Message)
+		if isolated.Status != metav1.ConditionFalse || isolated.Reason != v1alpha1.ReasonDirectWayOpen {
+			return fmt.Errorf("it is %s, %s, want False, %s: %s", isolated.Status, isolated.Reason, v1alpha1.ReasonDirectWayOpen, isolated.Message)
 		}
 		return nil
 	})
