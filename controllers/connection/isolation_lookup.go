@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -153,14 +152,14 @@ func (r *Reconciler) service(ctx context.Context, c *v1alpha1.Connection, name s
 		return nil, err
 	}
 	return remembered(r.lookups, client.ObjectKeyFromObject(c), "service/"+name, string(known.UID)+"/"+known.ResourceVersion, func() (*corev1.Service, error) {
-		live := &corev1.Service{}
-		err := r.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, live)
-		if apierrors.IsNotFound(err) {
-			return nil, nil
-		}
-		if err != nil {
+		// Listing is what the manager's rights on Services have.
+		var live corev1.ServiceList
+		if err := r.Live.List(ctx, &live, client.InNamespace(c.Namespace), client.MatchingFields{"metadata.name": name}); err != nil {
 			return nil, fmt.Errorf("cannot read Service %q: %w", name, err)
 		}
-		return live, nil
+		if len(live.Items) == 0 {
+			return nil, nil
+		}
+		return &live.Items[0], nil
 	})
 }
