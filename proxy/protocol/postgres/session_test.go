@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +54,10 @@ func TestPgx(t *testing.T) {
 			}
 		})
 	}
-	if ends := r.Log.OfType(record.OperationDecided); ends[0].Operation.Parameters != 1 && ends[1].Operation.Parameters != 1 && ends[2].Operation.Parameters != 1 {
-		t.Errorf("no bound parameter is on record: %+v", ends[0].Operation)
+	// The modes come in any order, and the simple one binds nothing.
+	decided := r.Log.OfType(record.OperationDecided)
+	if !slices.ContainsFunc(decided, func(e record.Event) bool { return e.Operation.Parameters == 1 }) {
+		t.Errorf("no bound parameter is on record: %+v", decided[0].Operation)
 	}
 }
 
