@@ -125,7 +125,6 @@ func (c *connection) start(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { c.look(ctx) })
 	running.Go(func() { c.watchLog(ctx) })
 	running.Go(func() { c.secrets.Run(ctx) })
-	running.Go(func() { c.logins.Run(ctx) })
 	if c.secret != nil {
 		running.Go(func() { c.secret.Run(ctx) })
 	}

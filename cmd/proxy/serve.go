@@ -228,11 +228,17 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 			}
 		})
 	}
+	// Who looks at targets writes records: it ends before the log is closed.
+	watching, stop := context.WithCancel(background)
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	defer stop()
 	for _, c := range connections {
 		if err := c.claim(ctx); err != nil {
 			return err
 		}
 		c.start(background, running)
+		watches.Go(func() { c.logins.Run(watching) })
 	}
 	p.witness.begin(background)
 	p.log.Info("Serving", "connections", p.options.connections, "instance", p.options.instance, "log", p.spool.ID())
