@@ -4,6 +4,7 @@
 package charts
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,28 @@ func TestRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDevelopmentVersion renders a chart as it is packaged between two releases: its version has a
+// + (https://semver.org/#spec-item-10), which neither a label nor a tag can have.
+func TestDevelopmentVersion(t *testing.T) {
+	const version = "0.1.0-dev+g0123456789ab"
+	folder := t.TempDir()
+	if _, err := helm(t, "package", root("charts", chart), "--version", version, "--app-version", version, "--destination", folder); err != nil {
+		t.Fatal(err)
+	}
+	got, err := helm(t, "template", "doorward", filepath.Join(folder, "doorward-"+version+".tgz"), "--set", "namespaces={shop-access}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`image: "ghcr.io/doorward/doorward:0.1.0-dev.g0123456789ab"`, `value: "ghcr.io/doorward/doorward:0.1.0-dev.g0123456789ab"`,
+		"helm.sh/chart: doorward-0.1.0-dev_g0123456789ab", "app.kubernetes.io/version: 0.1.0-dev_g0123456789ab",
+	} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("want %q in the output", want)
+		}
 	}
 }
 
