@@ -168,6 +168,7 @@ func TestServe(t *testing.T) {
 	s := newSite(t)
 	dir := filepath.Join(t.TempDir(), "spool")
 	o := s.options(dir)
+	o.shutdownDelay = 3 * time.Second
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- serve(ctx, o, logr.Discard()) }()
@@ -193,6 +194,14 @@ func TestServe(t *testing.T) {
 		t.Errorf("a second proxy on the same log: %v, want %v", err, spool.ErrLocked)
 	}
 	stop()
+	// A Service is told at once, and clients that it still sends are taken.
+	if code, body = ready(t, o.healthAddress); code != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
+		t.Errorf("readiness after the stop: %d %s, want 503 and why", code, body)
+	}
+	var dialer net.Dialer
+	late, err := dialer.DialContext(t.Context(), "tcp", o.listen["data/shop"])
+	must(t, err)
+	must(t, late.Close())
 	if err := <-done; err != nil {
 		t.Errorf("serve() = %v", err)
 	}
