@@ -102,7 +102,7 @@ func upNode(ctx context.Context, r request) error {
 		return fmt.Errorf("cannot find this program: %w", err)
 	}
 	// Not exec.CommandContext: once it is ready the owner has a life of its own.
-	owner := exec.Command(self, serveCommand, "--name", r.name, "--logs", r.logs) //nolint:noctx,gosec // see above
+	owner := exec.Command(self, serveCommand, "--name", r.name, "--logs", r.logs) //nolint:noctx // see above
 	owner.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	said, err := owner.StdoutPipe()
 	if err != nil {

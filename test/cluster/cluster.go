@@ -81,7 +81,10 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 			fmt.Fprintf(progress, "cluster %s:   %.1f s\n", c.Name, took.Seconds())
 		}
 	}
-	return c, c.save()
+	if err := c.save(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // StartT is [Start] for one test, which is skipped where the machine cannot run a node; the

@@ -16,7 +16,8 @@
 // All of a node lives in network, mount and process namespaces of its own: several run at once
 // and none sees another, what is mounted is mounted there alone, and the kernel ends all of it
 // with the process that started it, however that ends. A folder and control groups remain then,
-// which the next start of any cluster removes.
+// which the next start of any cluster removes. Two empty folders stay on the machine in any case,
+// /var/lib/kubelet and /var/lib/cni: every node mounts its own there.
 //
 // Every namespace enforces the restricted Pod Security Standard unless labelled otherwise, and
 // the API server refuses privileged pods. Claims of the StorageClass "standard", which is the

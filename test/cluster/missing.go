@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/doorward/doorward/test/testenv"
@@ -38,8 +37,14 @@ var probeScript string
 
 // programs are what a node needs of the system, with Debian's package of each.
 var programs = []struct{ name, pkg string }{
-	{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"}, {"iptables", "iptables"},
-	{"ip", "iproute2"}, {"unshare", "util-linux"}, {"bash", "bash"}, {"go", "golang"},
+	{"containerd", "containerd"},
+	{"ctr", "containerd"},
+	{"runc", "runc"},
+	{"iptables", "iptables"},
+	{"ip", "iproute2"},
+	{"unshare", "util-linux"},
+	{"bash", "bash"},
+	{"go", "golang"},
 }
 
 // Missing returns what this machine lacks to run a node, each with its remedy; nothing where
@@ -102,8 +107,7 @@ func overlays(dir string) bool {
 	}
 	defer os.RemoveAll(filepath.Join(dir, "overlay"))
 	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", parts["lower"], parts["upper"], parts["work"])
-	command := exec.Command("unshare", "--mount", "mount", "-t", "overlay", "-o", data, "overlay", parts["merged"]) //nolint:noctx,gosec // ends by itself; our own paths
-	command.SysProcAttr = &syscall.SysProcAttr{}
+	command := exec.Command("unshare", "--mount", "mount", "-t", "overlay", "-o", data, "overlay", parts["merged"]) //nolint:noctx // ends by itself
 	return command.Run() == nil
 }
 

@@ -42,6 +42,8 @@ const (
 	// two-core machine.
 	startTimeout = 2 * time.Minute
 	readyTimeout = 4 * time.Minute
+	// stopGrace is how long a server may take to end by itself.
+	stopGrace = 5 * time.Second
 	// stopTimeout bounds how long the kernel may take to give back what a node held.
 	stopTimeout = time.Minute
 	// groupInterval is how often a control group that is not empty yet is tried again.

@@ -25,10 +25,12 @@ try "choice among endpoints: load the kernel module xt_statistic" iptables -t na
 
 cgroups=/sys/fs/cgroup
 if [[ -e $cgroups/cgroup.controllers ]]; then
-	for controller in cpu memory pids; do
-		try "control group $controller: enable it for this machine or container" grep -qw "$controller" "$cgroups/cgroup.controllers"
-	done
 	try "control groups: give this process those of the machine, writable" mkdir "$cgroups/$group"
+	for controller in cpu cpuset memory pids; do
+		echo "+$controller" 2>/dev/null >"$cgroups/cgroup.subtree_control"
+		try "control group $controller: let the root group hand it down (no process may be in a container's root group)" \
+			grep -qw "$controller" "$cgroups/$group/cgroup.controllers"
+	done
 	rmdir "$cgroups/$group" 2>/dev/null
 else
 	for controller in cpu memory pids cpuset devices; do

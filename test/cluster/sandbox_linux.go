@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -34,10 +33,14 @@ var spaces = []struct {
 // startSandbox starts the first process of the node. The kernel ends it with this process, and
 // with it every process of the node.
 func startSandbox(ctx context.Context, dir, group string) (*proc.Process, error) {
+	script := filepath.Join(dir, "sandbox.sh")
+	if err := os.WriteFile(script, []byte(sandboxScript), 0o600); err != nil {
+		return nil, fmt.Errorf("cannot write the node's first program: %w", err)
+	}
 	return proc.StartReady(ctx, proc.Command{
 		Name:   "sandbox",
 		Path:   "bash",
-		Args:   []string{"-c", sandboxScript, "sandbox.sh", dir, group, nodeAddress + "/24"},
+		Args:   []string{script, dir, group, nodeAddress + "/24"},
 		Output: filepath.Join(dir, "sandbox.log"),
 		Attributes: func(attributes *syscall.SysProcAttr) {
 			for _, space := range spaces {
@@ -64,12 +67,16 @@ func (s sandbox) enter() error {
 	}
 	// All are opened first: the node's /proc numbers processes otherwise.
 	opened := make([]*os.File, len(spaces))
+	defer func() {
+		for _, file := range opened {
+			_ = file.Close()
+		}
+	}()
 	for i, space := range spaces {
 		var err error
 		if opened[i], err = s.open(space.file); err != nil {
 			return err
 		}
-		defer opened[i].Close()
 	}
 	for i, space := range spaces {
 		if err := unix.Setns(int(opened[i].Fd()), space.kind); err != nil {
@@ -80,7 +87,7 @@ func (s sandbox) enter() error {
 }
 
 func (s sandbox) open(file string) (*os.File, error) {
-	space, err := os.Open(filepath.Join("/proc", strconv.Itoa(s.pid), "ns", file))
+	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", s.pid, file))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the node's namespace: %w", err)
 	}

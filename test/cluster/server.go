@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/doorward/doorward/test/proc"
 )
@@ -46,15 +47,25 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop asks the server to end and waits until it has. Stopping kubelet or containerd leaves
-// the node's pods running.
+// Stop asks the server to end, kills it where it takes too long, as an API server does that
+// waits for its watchers, and returns when it is gone. Stopping kubelet or containerd leaves the
+// node's pods running.
 func (s *Server) Stop() error {
 	if s.process == nil {
 		return nil
 	}
-	err := s.process.Stop()
-	s.process = nil
-	return err
+	if err := s.process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	timer := time.NewTimer(stopGrace)
+	defer timer.Stop()
+	select {
+	case <-s.process.Done():
+		s.process = nil
+		return nil
+	case <-timer.C:
+		return s.Kill()
+	}
 }
 
 // Kill ends the server at once, as a crash would, and waits until it has.

@@ -54,7 +54,7 @@ func (e *Env) Restore(ctx context.Context, folder string) error {
 	if e.etcd.process, err = startAgain(ctx, e.etcd.command, e.etcd.ready()); err != nil {
 		return err
 	}
-	e.apiserver.process, err = startAgain(ctx, e.apiserver.command, probe(client, "https://"+e.apiserver.address+"/readyz"))
+	e.apiserver.process, err = startAgain(ctx, e.apiserver.command, proc.Answers(client, "https://"+e.apiserver.address+"/readyz"))
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/doorward/doorward/test/proc"
+	"github.com/doorward/doorward/test/relay"
 	"github.com/doorward/doorward/test/testcert"
 )
 
@@ -39,7 +40,7 @@ type Env struct {
 	Assets string
 
 	ca                *testcert.CA // signs the server's and the users' certificates
-	forwarder         *forwarder
+	forwarder         *relay.Relay
 	etcd              *etcd
 	apiserver         *apiserver
 	controllerManager *proc.Process
@@ -134,13 +135,13 @@ func (e *Env) Stop() error {
 }
 
 // CloseAPI cuts every connection through the forwarder and refuses new ones.
-func (e *Env) CloseAPI() error { return e.forwarder.closeAll() }
+func (e *Env) CloseAPI() error { return e.forwarder.Close() }
 
 // BlackHole leaves connections open, and accepts new ones, but lets no byte through.
-func (e *Env) BlackHole() { e.forwarder.blackHole() }
+func (e *Env) BlackHole() { e.forwarder.BlackHole() }
 
 // Resume undoes [Env.CloseAPI] and [Env.BlackHole].
-func (e *Env) Resume() error { return e.forwarder.resume() }
+func (e *Env) Resume() error { return e.forwarder.Resume() }
 
 // Host returns the address of the API server as clients use it, as "https://host:port".
 func (e *Env) Host() string { return e.RESTConfig.Host }
@@ -178,10 +179,10 @@ func (e *Env) startServers(ctx context.Context, options Options) (err error) {
 	}
 	e.stops = append(e.stops, e.apiserver.stop)
 	e.AuditLogPath = e.apiserver.auditLog
-	if e.forwarder, err = startForwarder(e.apiserver.address); err != nil {
+	if e.forwarder, err = relay.Start(relay.To(e.apiserver.address)); err != nil {
 		return err
 	}
-	e.stops = append(e.stops, e.forwarder.stop)
+	e.stops = append(e.stops, e.forwarder.Stop)
 	if e.RESTConfig, err = e.AddUser("admin", "system:masters"); err != nil {
 		return err
 	}

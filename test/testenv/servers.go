@@ -5,12 +5,8 @@ package testenv
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -19,15 +15,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/testcert"
 )
 
 const (
-	// pollInterval is how often a starting server is asked whether it is ready.
-	pollInterval = 100 * time.Millisecond
 	// portAttempts is how often a server is started anew because its port was taken.
 	portAttempts = 3
 	// saIssuer is the issuer, and the only audience, of service account tokens.
@@ -60,16 +53,7 @@ func onFreePort(ctx context.Context, count int, start func(ports []int) (*proc.P
 
 // startReady starts a command and waits until it is ready; what does not become so is gone.
 func startReady(ctx context.Context, command proc.Command, ready func(context.Context) error) (*proc.Process, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	process, err := proc.Start(command)
-	if err != nil {
-		return nil, err
-	}
-	if err := process.WaitReady(ctx, pollInterval, ready); err != nil {
-		return nil, errors.Join(err, process.Stop())
-	}
-	return process, nil
+	return proc.StartReady(ctx, command, startTimeout, ready)
 }
 
 // etcd is a running etcd.
@@ -82,7 +66,7 @@ type etcd struct {
 func (s *etcd) stop() error { return s.process.Stop() }
 
 func (s *etcd) ready() func(context.Context) error {
-	return probe(http.DefaultClient, s.endpoint+"/health")
+	return proc.Answers(http.DefaultClient, s.endpoint+"/health")
 }
 
 // startEtcd starts etcd with its data in a folder of dir.
@@ -128,7 +112,7 @@ func (s *apiserver) stop() error { return s.process.Stop() }
 // startAPIServer starts kube-apiserver on the given etcd.
 func startAPIServer(ctx context.Context, e *Env, etcd string, options Options) (*apiserver, error) {
 	s := &apiserver{auditLog: filepath.Join(e.Dir, "audit.log"), saKey: filepath.Join(e.Dir, "service-account.key")}
-	if err := writeSigningKey(s.saKey); err != nil {
+	if err := testcert.WriteSigningKey(s.saKey); err != nil {
 		return nil, err
 	}
 	serving, err := e.ca.Issue(testcert.Request{
@@ -191,7 +175,7 @@ func startAPIServer(ctx context.Context, e *Env, etcd string, options Options) (
 			Args:   append(append(args, "--secure-port="+strconv.Itoa(ports[0])), options.APIServerArgs...),
 			Output: filepath.Join(e.Dir, "kube-apiserver.log"),
 		}
-		return startReady(ctx, s.command, probe(client, "https://"+s.address+"/readyz"))
+		return startReady(ctx, s.command, proc.Answers(client, "https://"+s.address+"/readyz"))
 	})
 	if err != nil {
 		return nil, err
@@ -230,7 +214,7 @@ func (e *Env) startControllerManager(ctx context.Context, options Options) error
 				"--use-service-account-credentials=true",
 			}, options.ControllerManagerArgs...),
 			Output: filepath.Join(e.Dir, "kube-controller-manager.log"),
-		}, probe(client, "https://"+net.JoinHostPort(proc.Loopback, port)+"/healthz"))
+		}, proc.Answers(client, "https://"+net.JoinHostPort(proc.Loopback, port)+"/healthz"))
 	})
 	if err != nil {
 		return err
@@ -254,41 +238,4 @@ func (e *Env) probeClient() (*http.Client, error) {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
 		MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{certificate},
 	}}}, nil
-}
-
-// probe returns a check that GET url answers 200.
-func probe(client *http.Client, url string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-		if err != nil {
-			return fmt.Errorf("cannot ask %q: %w", url, err)
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			return fmt.Errorf("cannot ask %q: %w", url, err)
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("%q answers %s", url, response.Status)
-		}
-		return nil
-	}
-}
-
-// writeSigningKey makes the key of service account tokens.
-func writeSigningKey(path string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("cannot make the service account key: %w", err)
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("cannot encode the service account key: %w", err)
-	}
-	// kube-apiserver derives the public key from this form only, not from PKCS #8.
-	encoded := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
-	if err := os.WriteFile(path, encoded, 0o600); err != nil {
-		return fmt.Errorf("cannot write the service account key: %w", err)
-	}
-	return nil
 }

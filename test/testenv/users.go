@@ -82,7 +82,7 @@ func (e *Env) WriteKubeconfig(name string, config *rest.Config) (string, error) 
 // anonymous returns a configuration without any credential.
 func (e *Env) anonymous() *rest.Config {
 	return &rest.Config{
-		Host:            "https://" + e.forwarder.address,
+		Host:            "https://" + e.forwarder.Address(),
 		TLSClientConfig: rest.TLSClientConfig{CAData: e.ca.PEM},
 		QPS:             -1, // no client-side limit: a test waits for the server only
 	}

@@ -20,9 +20,9 @@ import (
 // bundle collects files of this machine for an image, at the paths they have here.
 type bundle map[string]oci.Entry
 
-// add adds a file under the path it shall have in the image; links are followed.
-func (b bundle) add(path, source string, mode fs.FileMode) {
-	b[path] = oci.Entry{Path: path, Mode: mode, Source: source}
+// add adds a program under the path it shall have in the image; links are followed.
+func (b bundle) add(path, source string) {
+	b[path] = oci.Entry{Path: path, Mode: 0o755, Source: source}
 }
 
 // content adds a file with the content.
@@ -33,7 +33,7 @@ func (b bundle) content(path, content string) {
 // programs adds executables or libraries of this machine and all libraries they load.
 func (b bundle) programs(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
-		b.add(path, path, 0o755)
+		b.add(path, path)
 	}
 	out, err := exec.CommandContext(ctx, "ldd", paths...).CombinedOutput()
 	if err != nil {
@@ -46,9 +46,9 @@ func (b bundle) programs(ctx context.Context, paths ...string) error {
 		case i >= 0 && i+1 < len(fields) && fields[i+1] == "not":
 			return fmt.Errorf("cannot find library %q of %q on this machine", fields[0], paths)
 		case i >= 0 && i+1 < len(fields):
-			b.add(fields[i+1], fields[i+1], 0o755)
+			b.add(fields[i+1], fields[i+1])
 		case len(fields) == 2 && filepath.IsAbs(fields[0]):
-			b.add(fields[0], fields[0], 0o755)
+			b.add(fields[0], fields[0])
 		}
 	}
 	return nil

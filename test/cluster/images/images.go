@@ -129,7 +129,7 @@ func write(ctx context.Context, archive, name, entrypoint string, contents bundl
 	if err := cluster.BuildStatic(ctx, binary, "./test/cluster/images/"+entrypoint); err != nil {
 		return err
 	}
-	contents.add("/"+entrypoint, binary, 0o755)
+	contents.add("/"+entrypoint, binary)
 	return cluster.WriteImage(archive, name, config, contents.entries()...)
 }
 

@@ -52,5 +52,5 @@ func run(args []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot find the command: %w", err)
 	}
-	return syscall.Exec(path, args, os.Environ()) //nolint:gosec // that is what it is for
+	return syscall.Exec(path, args, os.Environ())
 }

@@ -56,6 +56,10 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	// The fsGroup of a pod gives a group rights with which the server refuses to start.
+	if err := os.Chmod(data, 0o700); err != nil {
+		return fmt.Errorf("cannot keep others out of the database cluster: %w", err)
+	}
 	hba, err := hbaFile(filepath.Dir(data))
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot find the server: %w", err)
 	}
-	return syscall.Exec(path, append(server, args...), os.Environ()) //nolint:gosec // that is what it is for
+	return syscall.Exec(path, append(server, args...), os.Environ())
 }
 
 // initialize makes the database cluster beside its place and moves it there when it is whole,
