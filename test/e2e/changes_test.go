@@ -62,15 +62,15 @@ func (b *bench) newCertificates(ctx context.Context) error {
 
 // eachProxy asks something of each proxy of a Connection by its own address.
 func (b *bench) eachProxy(ctx context.Context, connection string, ask func(address, name string) error) error {
-	var pods corev1.PodList
-	if err := b.admin.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"doorward.dev/connection": connection, "app.kubernetes.io/component": "proxy"}); err != nil {
+	pods, err := b.pods(ctx, connection)
+	if err != nil {
 		return err
 	}
-	if len(pods.Items) == 0 {
+	if len(pods) == 0 {
 		return fmt.Errorf("connection %q has no proxies", connection)
 	}
-	for i := range pods.Items {
-		if err := ask(net.JoinHostPort(pods.Items[i].Status.PodIP, "5432"), pods.Items[i].Name); err != nil {
+	for i := range pods {
+		if err := ask(net.JoinHostPort(pods[i].Status.PodIP, "5432"), pods[i].Name); err != nil {
 			return err
 		}
 	}

@@ -4,11 +4,13 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -67,9 +69,24 @@ func (b *bench) faults() []fault {
 // deletePod removes a proxy's pod from under its sessions.
 func (b *bench) deletePod(t *testing.T, connection string) map[string]bool {
 	t.Helper()
-	pod := b.proxies(t, connection)[0]
+	pod := b.busiest(t, connection)
 	b.kubectl(t, "-n", namespace, "delete", "pod", pod.Name, "--force", "--grace-period=0")
 	return map[string]bool{pod.Name: true}
+}
+
+// busiest is the proxy with most of the sessions.
+func (b *bench) busiest(t *testing.T, connection string) corev1.Pod {
+	t.Helper()
+	if err := b.records.Read(b.sink.records); err != nil {
+		t.Fatal(err)
+	}
+	busy := map[string]int{}
+	for _, name := range b.load.Live() {
+		if session := b.records.Session(name); session != nil {
+			busy[session.Instance]++
+		}
+	}
+	return slices.MaxFunc(b.proxies(t, connection), func(a, b corev1.Pod) int { return cmp.Compare(busy[a.Name], busy[b.Name]) })
 }
 
 // lose notes that a proxy's log ended with its disk.
@@ -88,7 +105,7 @@ func (b *bench) lose(t *testing.T, instance string) {
 // killProxy ends a proxy's process as a crash does; its container is restarted.
 func (b *bench) killProxy(t *testing.T, connection string) map[string]bool {
 	t.Helper()
-	pod := b.proxies(t, connection)[1]
+	pod := b.busiest(t, connection)
 	b.kill(t, &pod, "/proxy")
 	return map[string]bool{pod.Name: true}
 }
@@ -167,7 +184,7 @@ func (b *bench) led(ctx context.Context) error {
 }
 
 func (b *bench) loseAPIServer(t *testing.T) map[string]bool {
-	if err := b.APIServer.Stop(); err != nil {
+	if err := b.APIServer.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	timer := time.NewTimer(outage())

@@ -166,16 +166,34 @@ func (s *site) well(ctx context.Context) error {
 		if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != connection.Generation {
 			return fmt.Errorf("connection %q is not ready: %+v", name, ready)
 		}
-		if n := len(connection.Status.Proxies); n != 2 {
-			return fmt.Errorf("connection %q has %d proxies, want 2", name, n)
-		}
-		for _, proxy := range connection.Status.Proxies {
-			if proxy.Message != "" || proxy.Revision != connection.Status.Snapshot.Revision {
-				return fmt.Errorf("connection %q: proxy %q: revision %d, %s", name, proxy.Instance, proxy.Revision, proxy.Message)
-			}
+		if err := s.reported(ctx, &connection); err != nil {
+			return err
 		}
 	}
 	return s.rolledOut(ctx)
+}
+
+// reported says which proxy of now does not run the present snapshot, or has a
+// problem. One that is gone without a word stays in the status for a while.
+func (s *site) reported(ctx context.Context, connection *v1alpha1.Connection) error {
+	pods, err := s.pods(ctx, connection.Name)
+	if err != nil {
+		return err
+	}
+	if len(pods) != 2 {
+		return fmt.Errorf("connection %q has %d proxies, want 2", connection.Name, len(pods))
+	}
+	reports := map[string]v1alpha1.ProxyStatus{}
+	for _, report := range connection.Status.Proxies {
+		reports[report.Instance] = report
+	}
+	for i := range pods {
+		report, found := reports[pods[i].Name]
+		if !found || report.Message != "" || report.Revision != connection.Status.Snapshot.Revision {
+			return fmt.Errorf("connection %q: proxy %q has reported: %t, revision %d, %s", connection.Name, pods[i].Name, found, report.Revision, report.Message)
+		}
+	}
+	return nil
 }
 
 // rolledOut says which workload of ours is not fully there.
@@ -203,9 +221,15 @@ func (s *site) rolledOut(ctx context.Context) error {
 // proxies are the proxies' pods of a Connection.
 func (s *site) proxies(t *testing.T, connection string) []corev1.Pod {
 	t.Helper()
-	var pods corev1.PodList
-	if err := s.admin.List(t.Context(), &pods, client.InNamespace(namespace), client.MatchingLabels{"doorward.dev/connection": connection, "app.kubernetes.io/component": "proxy"}); err != nil {
+	pods, err := s.pods(t.Context(), connection)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return pods.Items
+	return pods
+}
+
+func (s *site) pods(ctx context.Context, connection string) ([]corev1.Pod, error) {
+	var pods corev1.PodList
+	err := s.admin.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"doorward.dev/connection": connection, "app.kubernetes.io/component": "proxy"})
+	return pods.Items, err
 }

@@ -99,13 +99,21 @@ func (s *site) reliability(t *testing.T) {
 	progress("a load of %d sessions and %d visitors runs", sessions, visitors)
 	t.Run("Reliability", func(t *testing.T) {
 		for _, f := range b.faults() {
-			t.Run(f.name, func(t *testing.T) { b.endure(t, f) })
+			// What comes after one that nobody survived would say nothing.
+			if !t.Run(f.name, func(t *testing.T) { b.endure(t, f) }) && !b.usable(t.Context()) {
+				t.FailNow()
+			}
 		}
 		t.Run("CancelAcrossReplicas", b.cancels)
 	})
 	progress("the clients leave")
 	b.load.End()
 	t.Run("Account", b.settle)
+}
+
+// usable says whether all is well, soon.
+func (b *bench) usable(ctx context.Context) bool {
+	return awaitShort(ctx, tolerance, b.well) == nil
 }
 
 // fault is something that goes wrong, or is changed on purpose.
@@ -148,10 +156,15 @@ func (b *bench) endure(t *testing.T, f fault) {
 	rest := time.NewTimer(quietPeriod)
 	<-rest.C
 	window.Close()
-	r := row{fault: f, live: len(window.Live), answered: window.Answered(), doubt: window.Doubt, refused: window.Refused,
+	r := row{fault: f, live: len(window.Live), answered: window.Answered(), doubt: len(window.Doubt), refused: window.Refused,
 		longest: window.Longest, longestLogin: window.LongestLogin, recovered: recovered, failedLogins: window.FailedLogins}
 	r.unrecorded, r.unexecuted = b.balance(t)
 	r.missing = b.records.Missing()
+	for _, mark := range window.Doubt {
+		if b.target.Executed[mark] > 0 {
+			r.doubtExecuted++
+		}
+	}
 	for name, cause := range window.Lost {
 		session := b.records.Session(name)
 		if session != nil && ends[session.Instance] {

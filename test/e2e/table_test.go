@@ -22,16 +22,18 @@ type row struct {
 	live, ended, lost int
 	// answered, doubt and refused are numbers of operations.
 	answered, doubt, refused int
-	unrecorded, unexecuted   []string
-	missing                  int64
-	longest, longestLogin    time.Duration
-	recovered                time.Duration
-	failedLogins             map[string]int
+	// doubtExecuted of those in doubt were executed, and are on record.
+	doubtExecuted          int
+	unrecorded, unexecuted []string
+	missing                int64
+	longest, longestLogin  time.Duration
+	recovered              time.Duration
+	failedLogins           map[string]int
 }
 
 func (r *row) summary() string {
-	text := fmt.Sprintf("%d sessions: %d ended by design, %d lost; %d operations answered, %d in doubt, %d lost; records lost: %d; waited at most %s, at login %s; well after %s",
-		r.live, r.ended, r.lost, r.answered, r.doubt, len(r.unrecorded)+len(r.unexecuted), r.missing, tidy(r.longest), tidy(r.longestLogin), tidy(r.recovered))
+	text := fmt.Sprintf("%d sessions: %d ended by design, %d lost; %d operations answered, %d cut (%d of these executed), %d lost; records lost: %d; waited at most %s, at login %s; well after %s",
+		r.live, r.ended, r.lost, r.answered, r.doubt, r.doubtExecuted, len(r.unrecorded)+len(r.unexecuted), r.missing, tidy(r.longest), tidy(r.longestLogin), tidy(r.recovered))
 	for said, times := range r.failedLogins {
 		text += fmt.Sprintf("; %d logins: %s", times, said)
 	}
@@ -49,7 +51,7 @@ func tidy(d time.Duration) string {
 const (
 	tableBegin = "<!-- table: make e2e-full writes it -->"
 	tableEnd   = "<!-- end of table -->"
-	tableHead  = "| what happens | sessions ended by design | sessions lost | operations answered meanwhile | cut, unanswered | operations lost | records lost | longest wait for an answer | longest wait at login | all well again after |\n" +
+	tableHead  = "| what happens | sessions ended by design | sessions lost | operations answered meanwhile | cut, unanswered (of these executed) | operations lost | records lost | longest wait for an answer | longest wait at login | all well again after |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|\n"
 )
 
@@ -63,8 +65,8 @@ func table(rows []row) string {
 		if r.ended > 0 {
 			ended = fmt.Sprintf("%d of %d", r.ended, r.live)
 		}
-		fmt.Fprintf(&text, "| %s | %s | %d | %d | %d | %d | %d | %s | %s | %s |\n",
-			r.fault.what, ended, r.lost, r.answered, r.doubt, len(r.unrecorded)+len(r.unexecuted), r.missing, tidy(r.longest), tidy(r.longestLogin), tidy(r.recovered))
+		fmt.Fprintf(&text, "| %s | %s | %d | %d | %d (%d) | %d | %d | %s | %s | %s |\n",
+			r.fault.what, ended, r.lost, r.answered, r.doubt, r.doubtExecuted, len(r.unrecorded)+len(r.unexecuted), r.missing, tidy(r.longest), tidy(r.longestLogin), tidy(r.recovered))
 	}
 	return text.String()
 }
@@ -98,7 +100,7 @@ func show() error {
 func TestTable(t *testing.T) {
 	rows := []row{{fault: fault{what: "a proxy is killed"}, live: 50, ended: 14, answered: 900, doubt: 1, longest: 3140 * time.Millisecond, recovered: 12 * time.Second}}
 	lines := strings.Split(strings.TrimSpace(table(rows)), "\n")
-	want := "| a proxy is killed | 14 of 50 | 0 | 900 | 1 | 0 | 0 | 3.1 s | - | 12.0 s |"
+	want := "| a proxy is killed | 14 of 50 | 0 | 900 | 1 (0) | 0 | 0 | 3.1 s | - | 12.0 s |"
 	if len(lines) != 3 || lines[2] != want {
 		t.Errorf("got %q, want its last line to be %q", lines, want)
 	}

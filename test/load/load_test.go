@@ -75,7 +75,7 @@ func TestLoadTellsWhatAFaultCosts(t *testing.T) {
 	quiet := l.Open()
 	await(ctx, t, func() error { return l.Served(quiet.Since) })
 	quiet.Close()
-	if len(quiet.Live) != 6 || len(quiet.Lost) != 0 || quiet.Doubt != 0 || quiet.Refused != 0 || quiet.Answered() == 0 {
+	if len(quiet.Live) != 6 || len(quiet.Lost) != 0 || len(quiet.Doubt) != 0 || quiet.Refused != 0 || quiet.Answered() == 0 {
 		t.Errorf("nothing happened, and the window says %+v", quiet)
 	}
 

@@ -21,14 +21,17 @@ type Window struct {
 	// beyond its own pace, coming back included; LongestLogin the same for
 	// visitors, who log in each time.
 	Longest, LongestLogin time.Duration
-	// Doubt is the number of operations that were cut before there was an
-	// answer, Refused of those that were answered with an error.
-	Doubt, Refused int
+	// Doubt are the marks of operations that were cut before there was an
+	// answer; most were sent into a connection that was gone already. Refused is
+	// the number of those that were answered with an error.
+	Doubt   []string
+	Refused int
 	// FailedLogins are those since the beginning, by what they were told.
 	FailedLogins map[string]int
 
 	load                *Load
-	doubtThen, refThen  int
+	doubtThen           map[string]bool
+	refThen             int
 	failedThen          map[string]int
 	liveSessions        []*Session
 	answeredThen, atEnd int
@@ -39,8 +42,11 @@ func (l *Load) Open() *Window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := &Window{
-		Since: time.Now(), load: l, doubtThen: len(l.heard.doubt), refThen: len(l.heard.refused),
+		Since: time.Now(), load: l, doubtThen: map[string]bool{}, refThen: len(l.heard.refused),
 		failedThen: maps.Clone(l.heard.failedLogins), answeredThen: len(l.heard.answered),
+	}
+	for mark := range l.heard.doubt {
+		w.doubtThen[mark] = true
 	}
 	for _, s := range l.sessions {
 		if s.Ended.IsZero() && !s.Visitor {
@@ -52,6 +58,18 @@ func (l *Load) Open() *Window {
 		client.longest = 0
 	}
 	return w
+}
+
+// Live are the names of the sessions that run, visitors' excepted.
+func (l *Load) Live() (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sessions {
+		if s.Ended.IsZero() && !s.Visitor {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // Served says whether every client and visitor was answered something that it
@@ -92,7 +110,12 @@ func (w *Window) Close() {
 			w.Longest = max(w.Longest, longest)
 		}
 	}
-	w.Doubt, w.Refused = len(l.heard.doubt)-w.doubtThen, len(l.heard.refused)-w.refThen
+	for mark := range l.heard.doubt {
+		if !w.doubtThen[mark] {
+			w.Doubt = append(w.Doubt, mark)
+		}
+	}
+	w.Refused = len(l.heard.refused) - w.refThen
 	w.FailedLogins = map[string]int{}
 	for text, n := range l.heard.failedLogins {
 		if n -= w.failedThen[text]; n > 0 {
