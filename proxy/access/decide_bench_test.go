@@ -62,6 +62,7 @@ func (idleObserver) Operation(Observed)              {}
 func (idleObserver) Closed(EndReason, time.Duration) {}
 
 func benchmarkDecide(b *testing.B, observers []Observer) {
+	b.Helper()
 	connection := snapshot.Connection{Namespace: "data", Name: "shop", UID: "c-1", Generation: 1}
 	gate, err := NewGate(Config{
 		Connection: connection, Log: &encoder{}, Dialer: &dialer{}, Approvals: newApprovals(), Observers: observers,

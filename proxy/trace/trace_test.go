@@ -85,7 +85,7 @@ func (r *receiver) tree(t *testing.T) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	spans := slices.Clone(r.spans)
-	slices.SortStableFunc(spans, func(a, b *otlp.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) }) //nolint:gosec // one test's time
+	slices.SortStableFunc(spans, func(a, b *otlp.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) })
 	var lines []string
 	var below func(parent, indent string)
 	below = func(parent, indent string) {

@@ -4,7 +4,6 @@
 package observability
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"os"
@@ -48,32 +47,29 @@ func TestHealthOfTheManager(t *testing.T) {
 func TestLogsAreStructured(t *testing.T) {
 	busy(t)
 	for program, path := range map[string]string{"manager": filepath.Join(suite.Logs(), "manager.log"), "proxy": suite.Proxy().Log()} {
-		file, err := os.Open(path)
+		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer file.Close()
-		lines := 0
-		scanner := bufio.NewScanner(file)
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() {
-			lines++
+		lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+		for i, text := range lines {
 			var entry struct {
 				Time  time.Time `json:"ts"`
 				Level string    `json:"level"`
 				Msg   string    `json:"msg"`
 			}
-			if err := json.Unmarshal(scanner.Bytes(), &entry); err != nil || entry.Time.IsZero() || entry.Level == "" || entry.Msg == "" {
-				t.Errorf("%s: line %d is not structured: %s", program, lines, scanner.Text())
+			// The last line may still be being written.
+			if err := json.Unmarshal([]byte(text), &entry); (err != nil || entry.Time.IsZero() || entry.Level == "" || entry.Msg == "") && i < len(lines)-1 {
+				t.Errorf("%s: line %d is not structured: %s", program, i+1, text)
 			}
 			for _, canary := range []string{"canary", suite.Canary, headerCanary} {
-				if strings.Contains(scanner.Text(), canary) {
-					t.Errorf("%s: line %d holds a secret", program, lines)
+				if strings.Contains(text, canary) {
+					t.Errorf("%s: line %d holds a secret", program, i+1)
 				}
 			}
 		}
-		if err := scanner.Err(); err != nil || lines == 0 {
-			t.Errorf("%s: %d lines: %v", program, lines, err)
+		if len(lines) < 2 {
+			t.Errorf("%s: logs nothing", program)
 		}
 	}
 }

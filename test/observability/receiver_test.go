@@ -14,10 +14,9 @@ import (
 	"slices"
 	"sync"
 
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-
-	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
 // headerCanary is the receiver's credential, to be found in no span.
