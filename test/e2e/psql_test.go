@@ -16,7 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/doorward/doorward/test/pgpod"
+	"github.com/doorward/doorward/test/cluster/images"
 	"github.com/doorward/doorward/test/pgtest"
 )
 
@@ -64,11 +64,10 @@ spec:
   - name: psql
     image: %[3]s
     imagePullPolicy: Never
-    command: [/bin/sleep, infinity]
     securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
     volumeMounts: [{name: authorities, mountPath: /etc/authorities}]
   volumes: [{name: authorities, configMap: {name: authorities}}]
-`, clients, indent([]byte(content), 4), pgpod.Name))
+`, clients, indent([]byte(content), 4), images.ClientName))
 	s.kubectl(t, "-n", clients, "wait", "--for=condition=Ready", "--timeout=120s", "pod/desk")
 }
 
@@ -76,9 +75,11 @@ spec:
 func (s *site) inPod(t *testing.T, connection, token, statement string) (string, error) {
 	t.Helper()
 	dsn := fmt.Sprintf("host=%s.cluster.local port=5432 dbname=%s user=x sslmode=verify-full sslrootcert=/etc/authorities/ca.crt", endpointOf(connection), database)
-	line := fmt.Sprintf("exec 2>&1; PGPASSWORD=%s psql -X -w -A -t -c %q %q", token, statement, dsn)
-	out, err := s.Kubectl(t.Context(), "-n", clients, "exec", "desk", "--", "/bin/sh", "-c", line)
-	return string(out), err
+	out, err := s.Kubectl(t.Context(), "-n", clients, "exec", "desk", "--", "/client", "PGPASSWORD="+token, "psql", "-X", "-w", "-A", "-t", "-c", statement, dsn)
+	if err != nil {
+		return string(out) + err.Error(), err
+	}
+	return string(out), nil
 }
 
 // outside is the port that a NodePort Service gives a Connection.

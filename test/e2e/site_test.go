@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/test/cluster"
+	"github.com/doorward/doorward/test/cluster/images"
 	"github.com/doorward/doorward/test/pgpod"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
@@ -77,7 +79,9 @@ func newSite(t *testing.T, sources ...source) *site {
 		return err
 	})
 	group.Go(func() error { return s.build(ctx, sources) })
-	group.Go(func() error { return pgpod.WriteImage(ctx, s.archive("postgres")) })
+	group.Go(func() error {
+		return errors.Join(images.PostgreSQL(ctx, s.archive("postgres")), images.Client(ctx, s.archive("psql")))
+	})
 	err := group.Wait()
 	if s.Cluster != nil {
 		t.Cleanup(func() {
@@ -92,7 +96,7 @@ func newSite(t *testing.T, sources ...source) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append([]string{"postgres"}, versions...) {
+	for _, name := range append([]string{"postgres", "psql"}, versions...) {
 		if err := s.LoadImage(t.Context(), s.archive(name)); err != nil {
 			t.Fatal(err)
 		}

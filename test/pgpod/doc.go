@@ -1,7 +1,7 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pgpod is PostgreSQL as a pod: an image made of this machine's own
-// PostgreSQL, psql among it, and the objects that run it with TLS, under the
-// restricted Pod Security Standard.
+// Package pgpod is PostgreSQL as a target of tests on a cluster: a pod with the
+// image of test/cluster/images, with TLS of its own authority and a log of every
+// statement that the test can read.
 package pgpod

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/doorward/doorward/test/cluster"
+	"github.com/doorward/doorward/test/cluster/images"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testcert"
 )
@@ -46,7 +47,8 @@ type Server struct {
 	ca      string
 }
 
-// Start runs a server; dir is where the test keeps its files. The image must have been loaded.
+// Start runs a server; dir is where the test keeps its files. The image of
+// images.PostgreSQL must have been loaded.
 func Start(ctx context.Context, c *cluster.Cluster, namespace, name, dir string) (*Server, error) {
 	s := &Server{Name: name, Namespace: namespace, Password: rand.Text(), cluster: c}
 	authority, err := testcert.NewCA(name)
@@ -60,7 +62,7 @@ func Start(ctx context.Context, c *cluster.Cluster, namespace, name, dir string)
 	s.CAPEM, s.ca = authority.PEM, filepath.Join(dir, name+"-ca.crt")
 	var text bytes.Buffer
 	if err := objects.Execute(&text, map[string]string{
-		"Name": name, "Namespace": namespace, "Image": Name, "Password": s.Password,
+		"Name": name, "Namespace": namespace, "Image": images.PostgreSQLName, "Password": s.Password,
 		"Certificate": indented(pair.CertPEM), "Key": indented(pair.KeyPEM),
 	}); err != nil {
 		return nil, fmt.Errorf("cannot write the pod of PostgreSQL: %w", err)
