@@ -61,7 +61,7 @@ func (r *ring) leads(mark byte, key []byte) bool { return r.mark(markKey, key) =
 
 // mark is a number that only those in the ring can tell.
 func (r *ring) mark(kind byte, data []byte) byte {
-	mac := r.macs.Get().(hash.Hash) //nolint:forcetypeassert // of the pool's making
+	mac, _ := r.macs.Get().(hash.Hash) // of the pool's making
 	defer r.macs.Put(mac)
 	mac.Reset()
 	mac.Write([]byte{kind})

@@ -178,7 +178,10 @@ func (p *Peers) ask(ctx context.Context, r *ring, peer Peer, key []byte) (bool, 
 		return false, fmt.Errorf("cannot reach peer %q: %w", peer.Instance, err)
 	}
 	defer conn.Close()
-	secured := conn.(*tls.Conn) //nolint:forcetypeassert // tls.Dialer says so
+	secured, ok := conn.(*tls.Conn)
+	if !ok { // tls.Dialer says that it is one
+		return false, errors.New("cannot ask a peer: no TLS")
+	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	proof, err := r.proof(secured.ConnectionState(), key)
 	if err != nil {
