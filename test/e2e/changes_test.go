@@ -27,6 +27,7 @@ func servingSecret(connection string) string { return "doorward-" + connection +
 
 // replaceCertificates has the manager issue new serving certificates.
 func (b *bench) replaceCertificates(t *testing.T) map[string]bool {
+	t.Helper()
 	for _, connection := range []string{local, remote} {
 		b.kubectl(t, "-n", namespace, "delete", "secret", servingSecret(connection))
 	}
@@ -85,16 +86,17 @@ func (b *bench) shown(ctx context.Context, address string) (*x509.Certificate, e
 		return nil, err
 	}
 	defer conn.Close()
-	client := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"postgresql"}, InsecureSkipVerify: true}) //nolint:gosec // only looked at
-	if err := client.HandshakeContext(ctx); err != nil {
+	session := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"postgresql"}, InsecureSkipVerify: true}) //nolint:gosec // only looked at
+	if err := session.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
-	return client.ConnectionState().PeerCertificates[0], nil
+	return session.ConnectionState().PeerCertificates[0], nil
 }
 
 // replaceCredential changes the role at the target that the proxies log in as:
 // the new one is there before the old one goes.
 func (b *bench) replaceCredential(t *testing.T) map[string]bool {
+	t.Helper()
 	next := role + "_next"
 	if err := b.postgres.Exec(t.Context(), database, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s-next' IN ROLE %s", next, b.password, role)); err != nil {
 		t.Fatal(err)
@@ -146,6 +148,7 @@ func (b *bench) newCredential(ctx context.Context) error {
 // restoreEtcd takes a backup, changes what was in it, and goes back to it. What
 // was changed in between is gone: the proxies must not go on with it.
 func (b *bench) restoreEtcd(t *testing.T) map[string]bool {
+	t.Helper()
 	backup := filepath.Join(b.dir, "etcd.backup")
 	if err := b.SnapshotEtcd(t.Context(), backup); err != nil {
 		t.Fatal(err)

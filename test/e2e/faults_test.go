@@ -35,28 +35,11 @@ func outage() time.Duration {
 // faults are in the order in which they happen.
 func (b *bench) faults() []fault {
 	return []fault{
-		{
-			name: "PodDeleted", what: "a proxy's pod is deleted by force (volume claim)", do: func(t *testing.T) map[string]bool {
-				return b.deletePod(t, local)
-			},
-		},
-		{
-			name: "PodDeletedWithoutVolume", what: "a proxy's pod is deleted by force (no volume, durability Remote)", do: func(t *testing.T) map[string]bool {
-				ends := b.deletePod(t, remote)
-				for instance := range ends {
-					b.lose(t, instance)
-				}
-				return ends
-			},
-		},
-		{name: "ProxyKilled", what: "a proxy's process is killed (volume claim)", do: func(t *testing.T) map[string]bool { return b.killProxy(t, local) }},
-		{name: "ProxyKilledWithoutVolume", what: "a proxy's process is killed (no volume, durability Remote)", do: func(t *testing.T) map[string]bool { return b.killProxy(t, remote) }},
-		{name: "KubeletRestarted", what: "the node's kubelet is restarted", do: func(t *testing.T) map[string]bool {
-			if err := b.Kubelet.Restart(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			return nil
-		}},
+		{name: "PodDeleted", what: "a proxy's pod is deleted by force (volume claim)", do: b.deletePod},
+		{name: "PodDeletedWithoutVolume", what: "a proxy's pod is deleted by force (no volume, durability Remote)", do: b.deletePodAndDisk},
+		{name: "ProxyKilled", what: "a proxy's process is killed (volume claim)", do: b.killLocal},
+		{name: "ProxyKilledWithoutVolume", what: "a proxy's process is killed (no volume, durability Remote)", do: b.killRemote},
+		{name: "KubeletRestarted", what: "the node's kubelet is restarted", do: b.restartKubelet},
 		{name: "ManagerKilled", what: "the leading manager's process is killed", do: b.killManager, well: b.led},
 		{name: "APIServerAway", what: fmt.Sprintf("the API server is away for %.0f s", outage().Seconds()), do: b.loseAPIServer, outage: true},
 		{name: "ServingCertificate", what: "the serving certificates are replaced", do: b.replaceCertificates, well: b.newCertificates},
@@ -66,12 +49,45 @@ func (b *bench) faults() []fault {
 	}
 }
 
-// deletePod removes a proxy's pod from under its sessions.
-func (b *bench) deletePod(t *testing.T, connection string) map[string]bool {
+// deletePod removes a proxy's pod from under its sessions; its volume stays.
+func (b *bench) deletePod(t *testing.T) map[string]bool {
+	t.Helper()
+	return b.removePod(t, local)
+}
+
+// deletePodAndDisk does the same where the log goes with the pod.
+func (b *bench) deletePodAndDisk(t *testing.T) map[string]bool {
+	t.Helper()
+	ends := b.removePod(t, remote)
+	for instance := range ends {
+		b.lose(t, instance)
+	}
+	return ends
+}
+
+func (b *bench) removePod(t *testing.T, connection string) map[string]bool {
 	t.Helper()
 	pod := b.busiest(t, connection)
 	b.kubectl(t, "-n", namespace, "delete", "pod", pod.Name, "--force", "--grace-period=0")
 	return map[string]bool{pod.Name: true}
+}
+
+func (b *bench) killLocal(t *testing.T) map[string]bool {
+	t.Helper()
+	return b.killProxy(t, local)
+}
+
+func (b *bench) killRemote(t *testing.T) map[string]bool {
+	t.Helper()
+	return b.killProxy(t, remote)
+}
+
+func (b *bench) restartKubelet(t *testing.T) map[string]bool {
+	t.Helper()
+	if err := b.Kubelet.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return nil
 }
 
 // busiest is the proxy with most of the sessions.
@@ -158,6 +174,7 @@ func (b *bench) leader(ctx context.Context) (string, error) {
 }
 
 func (b *bench) killManager(t *testing.T) map[string]bool {
+	t.Helper()
 	var err error
 	if b.former, err = b.leader(t.Context()); err != nil {
 		t.Fatal(err)
@@ -184,6 +201,7 @@ func (b *bench) led(ctx context.Context) error {
 }
 
 func (b *bench) loseAPIServer(t *testing.T) map[string]bool {
+	t.Helper()
 	if err := b.APIServer.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -209,6 +227,7 @@ func (b *bench) instances(t *testing.T) map[string]bool {
 
 // rollout upgrades the release to an image of the same code with another version.
 func (b *bench) rollout(t *testing.T) map[string]bool {
+	t.Helper()
 	ends := b.instances(t)
 	b.helmUp(t, testenv.Root(), secondVersion)
 	return ends

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func (s *site) person(t *testing.T, user string, groups ...string) string {
 		t.Fatal(err)
 	}
 	for _, info := range config.AuthInfos {
-		info.Impersonate, info.ImpersonateGroups = "company:"+user, append(groups, "system:authenticated")
+		info.Impersonate, info.ImpersonateGroups = "company:"+user, slices.Concat(groups, []string{"system:authenticated"})
 	}
 	path := filepath.Join(s.dir, "person-"+user+".kubeconfig")
 	if err := clientcmd.WriteToFile(clientcmdapi.Config{

@@ -94,6 +94,7 @@ func (s *site) callers(ctx context.Context, connection, token string) (*pgconn.C
 // reliability breaks one thing after the other, in order: the later ones rest on
 // what the earlier ones leave.
 func (s *site) reliability(t *testing.T) {
+	t.Helper()
 	b := s.newBench(t)
 	await(t, "a session for each client", func(context.Context) error { return b.load.Served(time.Time{}) })
 	progress("a load of %d sessions and %d visitors runs", sessions, visitors)
@@ -119,8 +120,6 @@ func (b *bench) usable(ctx context.Context) bool {
 // fault is something that goes wrong, or is changed on purpose.
 type fault struct {
 	name, what string
-	// design says what it costs by design.
-	design string
 	// do does it. It returns the proxies whose sessions end by design; nil for
 	// none. What is away is back when it returns.
 	do func(*testing.T) (ends map[string]bool)
@@ -132,6 +131,7 @@ type fault struct {
 
 // endure does it under load, waits until all is well again, and counts.
 func (b *bench) endure(t *testing.T, f fault) {
+	t.Helper()
 	if err := b.load.Served(time.Now().Add(-quietBound)); err != nil {
 		t.Fatalf("before %q: %v", f.what, err)
 	}
@@ -156,8 +156,10 @@ func (b *bench) endure(t *testing.T, f fault) {
 	rest := time.NewTimer(quietPeriod)
 	<-rest.C
 	window.Close()
-	r := row{fault: f, live: len(window.Live), answered: window.Answered(), doubt: len(window.Doubt), refused: window.Refused,
-		longest: window.Longest, longestLogin: window.LongestLogin, recovered: recovered, failedLogins: window.FailedLogins}
+	r := row{
+		fault: f, live: len(window.Live), answered: window.Answered(), doubt: len(window.Doubt), refused: window.Refused,
+		longest: window.Longest, longestLogin: window.LongestLogin, recovered: recovered, failedLogins: window.FailedLogins,
+	}
 	r.unrecorded, r.unexecuted = b.balance(t)
 	r.missing = b.records.Missing()
 	for _, mark := range window.Doubt {

@@ -38,6 +38,7 @@ func (b *bench) cancels(t *testing.T) {
 
 // cancel runs a statement in a session at one proxy, and cancels it at another.
 func (b *bench) cancel(t *testing.T, connection, token, at, by string) {
+	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	config, err := b.callers(ctx, connection, token)

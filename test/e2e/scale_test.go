@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,7 +141,7 @@ func (s *site) memory(t *testing.T) string {
 
 // privateMemory is what a process shares with no other, in MiB.
 func privateMemory(pid int) (float64, error) {
-	file, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+	file, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -45,6 +45,7 @@ func (s *site) story(t *testing.T) {
 
 // fromAPod: what is allowed comes, masked; what is not is refused with the reason.
 func (s *site) fromAPod(t *testing.T, token string) {
+	t.Helper()
 	for name, tc := range map[string]struct {
 		reason, connection, token, statement string
 		fails                                bool
@@ -74,6 +75,7 @@ var patchCommand = regexp.MustCompile(`kubectl -n \S+ patch approvalrequest .*`)
 
 // approval: psql holds, and shows the line by which somebody else approves.
 func (s *site) approval(t *testing.T, port, token string) {
+	t.Helper()
 	done := s.fromOutside(t, local, port, token, "UPDATE orders SET status = 'checked' WHERE id = 7")
 	var line string
 	await(t, "the notice of the approval", func(context.Context) error {

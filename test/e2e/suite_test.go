@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -119,8 +120,8 @@ func folder(t *testing.T, name string) string {
 	if keep == "" {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp(keep, name+"-")
-	if err != nil {
+	dir := filepath.Join(keep, strings.ReplaceAll(t.Name(), "/", "-"), name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -93,7 +93,7 @@ func show() error {
 	if !found || !closed {
 		return fmt.Errorf("no table in %s: want it between %q and %q", path, tableBegin, tableEnd)
 	}
-	return os.WriteFile(path, []byte(before+tableBegin+"\n"+table(rows)+tableEnd+after), 0o644) //nolint:gosec // documentation
+	return os.WriteFile(path, []byte(before+tableBegin+"\n"+table(rows)+tableEnd+after), 0o644)
 }
 
 // TestTable holds the table's lines against its head.

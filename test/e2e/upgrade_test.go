@@ -39,6 +39,7 @@ func TestUpgrade(t *testing.T) {
 			name: "Upgrade", what: "definitions, chart and image are upgraded from those of the first commit that had a chart",
 			well: b.runs(firstVersion),
 			do: func(t *testing.T) map[string]bool {
+				t.Helper()
 				ends := b.instances(t)
 				s.helmUp(t, testenv.Root(), firstVersion)
 				return ends

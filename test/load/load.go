@@ -89,7 +89,7 @@ func Start(ctx context.Context, options Options) *Load {
 	now := time.Now()
 	for i := range options.Clients + options.Visitors {
 		l.workers = append(l.workers, &worker{
-			load: l, number: i, visitor: i >= options.Clients, chance: rand.New(rand.NewPCG(options.Seed, uint64(i))), //nolint:gosec // chance, not secrecy
+			load: l, number: i, visitor: i >= options.Clients, chance: rand.New(rand.NewPCG(options.Seed, uint64(i))),
 			served: now,
 		})
 	}

@@ -36,10 +36,9 @@ func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := w.visit(ctx)
 		wait := w.load.options.Interval
-		switch {
-		case err == nil:
+		if err == nil {
 			pause = redial
-		default:
+		} else {
 			wait, pause = pause, min(2*pause, maxRedial)
 		}
 		if w.session != nil {
@@ -115,7 +114,7 @@ func (w *worker) login(ctx context.Context) error {
 func (w *worker) operate(ctx context.Context) error {
 	began := time.Now()
 	w.made++
-	kind := byte("rw"[w.chance.IntN(2)])
+	kind := "rw"[w.chance.IntN(2)]
 	mark := account.Mark(kind, w.load.options.Label, w.number, w.made)
 	var err error
 	switch shape := w.chance.IntN(3); {

@@ -79,7 +79,10 @@ func Start(ctx context.Context, c *cluster.Cluster, namespace, name, dir string)
 	if _, err := c.Kubectl(ctx, "-n", namespace, "wait", "--for=condition=Ready", "--timeout=180s", "pod/"+name); err != nil {
 		return nil, err
 	}
-	return s, s.awaitService(ctx)
+	if err := s.awaitService(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // awaitService waits until the Service leads to the pod, a moment after that is ready.
@@ -168,7 +171,7 @@ func (s *Server) LogPath(ctx context.Context) (string, error) {
 	if pod, err = client.CoreV1().Pods(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{}); err != nil {
 		return "", fmt.Errorf("cannot find the pod of PostgreSQL: %w", err)
 	}
-	path := filepath.Join(s.cluster.Dir, "files/var/lib/kubelet/pods", string(pod.UID), "volumes/kubernetes.io~empty-dir/data/log/postgresql.log")
+	path := fmt.Sprintf("%s/files/var/lib/kubelet/pods/%s/volumes/kubernetes.io~empty-dir/data/log/postgresql.log", s.cluster.Dir, pod.UID)
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("cannot find PostgreSQL's log: %w", err)
 	}
