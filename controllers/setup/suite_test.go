@@ -28,7 +28,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
-	"github.com/doorward/doorward/controllers/connection"
+	proxies "github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/setup"
 	"github.com/doorward/doorward/proxy/policy"
@@ -137,7 +137,7 @@ func startManager() (*running, error) {
 	mgr, err := setup.New(ctx, setup.Options{
 		Config: config, Logger: logger(), Namespace: operatorNamespace, Namespaces: namespaces,
 		Protocols: []compile.Protocol{words{}}, ProxyImage: "doorward:test",
-		ProxyPods:      connection.PodSettings{Labels: map[string]string{"team": "data"}},
+		ProxyPods:      proxies.PodSettings{Labels: map[string]string{"team": "data"}},
 		MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
 		DirectWay: directway.Options{Loopback: true, Interval: 2 * time.Second},
 	})

@@ -243,6 +243,7 @@ func balancer(t *testing.T, first, rest *stack.Proxy) (port int) {
 }
 
 func pump(t *testing.T, conn net.Conn, address string) {
+	t.Helper()
 	defer conn.Close()
 	var dialer net.Dialer
 	to, err := dialer.DialContext(context.Background(), "tcp", address)

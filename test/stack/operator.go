@@ -111,7 +111,10 @@ func (s *Stack) AddManager(ctx context.Context, name string) (*proc.Process, err
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
 	defer cancel()
-	return manager, manager.WaitReady(ctx, pollInterval, proc.Answers(http.DefaultClient, "http://"+health+"/readyz"))
+	if err := manager.WaitReady(ctx, pollInterval, proc.Answers(http.DefaultClient, "http://"+health+"/readyz")); err != nil {
+		return nil, err
+	}
+	return manager, nil
 }
 
 // StopManager ends the manager, if it runs.
