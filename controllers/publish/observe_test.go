@@ -6,6 +6,7 @@ package publish
 import (
 	"context"
 	"crypto/ed25519"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,15 +50,15 @@ func TestOneHeartbeatIsBounded(t *testing.T) {
 	}
 }
 
-// counter is an Observer that counts.
-type counter struct{ beats, failed int }
+// counter is an Observer that counts; heartbeats go out side by side.
+type counter struct{ beats, failed atomic.Int64 }
 
 func (*counter) Published(time.Duration, bool, error) {}
 
 func (c *counter) Beat(err error) {
-	c.beats++
+	c.beats.Add(1)
 	if err != nil {
-		c.failed++
+		c.failed.Add(1)
 	}
 }
 
@@ -86,8 +87,8 @@ func TestHeartbeatsGoOnWithoutTheAPIServer(t *testing.T) {
 	}
 	now = now.Add(2 * stuckAfter)
 	p.beatAll(t.Context())
-	if counted.beats != 2 || counted.failed != 2 {
-		t.Errorf("%d heartbeats, %d failed; want 2 of 2", counted.beats, counted.failed)
+	if beats, failed := counted.beats.Load(), counted.failed.Load(); beats != 2 || failed != 2 {
+		t.Errorf("%d heartbeats, %d failed; want 2 of 2", beats, failed)
 	}
 	if err := p.Alive(); err != nil {
 		t.Errorf("an API server that is away makes the manager stuck: %v", err)
