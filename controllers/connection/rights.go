@@ -70,14 +70,16 @@ func Rules(c *v1alpha1.Connection) []rbacv1.PolicyRule {
 	group := []string{v1alpha1.GroupName}
 	rules := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: read},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(c.Name)}, Verbs: []string{"get", "patch", "update"}},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{witness.ConfigMapName(c.Name)}, Verbs: []string{"get", "list", "watch", "patch"}},
-		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{c.Name}, Verbs: []string{"get", "list", "watch", v1alpha1.VerbServe}},
-		{APIGroups: group, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"create", "get", "list", "watch", "patch", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{report.ConfigMapName(c.Name)}, Verbs: []string{"get", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{witness.ConfigMapName(c.Name)}, Verbs: []string{"patch"}},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
+		{APIGroups: group, Resources: []string{"connections"}, ResourceNames: []string{c.Name}, Verbs: []string{"get", v1alpha1.VerbServe}},
+		// The proxy marks the one use of an approval.
+		{APIGroups: group, Resources: []string{"approvalrequests"}, Verbs: []string{"create", "get", "list", "watch", "patch"}},
+		{APIGroups: group, Resources: []string{"auditsessions"}, Verbs: []string{"create", "get", "list", "watch"}},
 		// What the witness holds of their logs; the manager alone writes it.
 		{APIGroups: group, Resources: []string{"auditlogs"}, Verbs: read},
-		{APIGroups: group, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch", "update"}},
+		{APIGroups: group, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch"}},
 	}
 	if !managed(c) {
 		// An External proxy renews the token of its kubeconfig; a Managed one has

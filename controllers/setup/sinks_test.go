@@ -148,7 +148,7 @@ func sinkRights(t *testing.T, ns string) {
 	// holds of them cannot be written.
 	configMap := &corev1.ConfigMap{}
 	key := client.ObjectKey{Namespace: ns, Name: "doorward-shop-checkpoints"}
-	if err := proxy.Get(t.Context(), key, configMap); err != nil {
+	if err := admin.Get(t.Context(), key, configMap); err != nil {
 		t.Fatal(err)
 	}
 	before := configMap.DeepCopy()

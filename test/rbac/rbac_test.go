@@ -1,131 +1,214 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rbac lists what each ServiceAccount may do, as the API server answers
-// it, and compares with golden files: every right that is added shows in review.
+// Package rbac lists what each ServiceAccount and each role for people may do, as
+// the API server answers it, and compares with a reviewed list that has a reason
+// for every right: a right that appears or goes away shows in review.
 package rbac
 
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/setup"
+	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the list of rights anew; reasons are kept, new rights need one")
 
 var env *testenv.Env
 
-func TestMain(m *testing.M) { os.Exit(testenv.Run(m, testenv.Options{CRDs: true}, &env)) }
+func TestMain(m *testing.M) {
+	os.Exit(testenv.Run(m, testenv.Options{CRDs: true, ControllerManager: true}, &env))
+}
 
-// TestRights lists the rights of the manager in its own namespace, in one of
-// Connections and in a foreign one, and of the proxies of each placement.
+// The namespaces that rights are looked at in. The manager is bound in those of
+// Connections; nobody is bound in the others, so that what is allowed there is
+// allowed in the whole cluster.
+const (
+	operator = "doorward-system"
+	own      = "shop-access"
+	other    = "till-access"
+	foreign  = "foreign"
+)
+
+var namespaces = []string{operator, own, other, "kube-system", foreign}
+
+// identity is somebody whose rights are listed.
+type identity struct {
+	name   string
+	user   string
+	groups []string
+}
+
+func account(name, namespace, serviceAccount string) identity {
+	return identity{
+		name: name, user: "system:serviceaccount:" + namespace + ":" + serviceAccount,
+		groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+	}
+}
+
+func person(name string) identity {
+	return identity{name: name, user: name, groups: []string{"system:authenticated"}}
+}
+
+// identities are all whose rights are listed; people hold the role of their name
+// in the namespace own.
+var identities = []identity{
+	account("manager", operator, "doorward-manager"),
+	account("proxy Managed", own, connection.ObjectName("managed")),
+	account("proxy External", own, connection.ObjectName("external")),
+	person("requester"), person("approver"), person("auditor"), person("editor"), person("admin"),
+}
+
+// config is a client configuration of somebody.
+func (i identity) config() *rest.Config {
+	config := rest.CopyConfig(env.Direct)
+	config.Impersonate = rest.ImpersonationConfig{UserName: i.user, Groups: i.groups}
+	return config
+}
+
+// TestRights compares with the reviewed list.
 func TestRights(t *testing.T) {
 	scheme, err := setup.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin, err := client.New(env.RESTConfig, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"doorward-system", "shop-access", "foreign"} {
-		must(t, admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
-	}
-	must(t, env.Apply(t.Context(), filepath.Join(testenv.Root(), "config", "rbac")))
-	must(t, admin.Create(t.Context(), binding("doorward-manager", "ClusterRole", "doorward-namespace", "doorward-system", "doorward-manager")))
-	for name, placement := range map[string]v1alpha1.Placement{"managed": v1alpha1.PlacementManaged, "external": v1alpha1.PlacementExternal} {
-		proxy(t, admin, name, placement)
-	}
-	tests := map[string]struct{ account, namespace, of string }{
-		"manager-own":         {"doorward-manager", "doorward-system", "doorward-system"},
-		"manager-connections": {"doorward-manager", "doorward-system", "shop-access"},
-		"manager-foreign":     {"doorward-manager", "doorward-system", "foreign"},
-		"proxy-managed":       {"doorward-managed", "shop-access", "shop-access"},
-		"proxy-external":      {"doorward-external", "shop-access", "shop-access"},
-		"proxy-foreign":       {"doorward-external", "shop-access", "foreign"},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			got := rights(t, client.Options{Scheme: scheme}, tc.namespace, tc.account, tc.of)
-			golden := filepath.Join("testdata", name+".txt")
-			if *update {
-				must(t, os.WriteFile(golden, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(golden)
-			must(t, err)
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("-want +got, go test -update writes it anew:\n%s", diff)
-			}
-		})
-	}
-}
-
-// proxy makes the ServiceAccount and Role that the manager makes.
-func proxy(t *testing.T, admin client.Client, name string, placement v1alpha1.Placement) {
-	t.Helper()
-	c := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop-access", Name: name}}
-	c.Spec.Proxy.Placement = placement
-	c.Spec.Credential.Secret = &v1alpha1.SecretReference{Name: name + "-credential"}
-	meta := metav1.ObjectMeta{Namespace: c.Namespace, Name: connection.ObjectName(name)}
-	must(t, admin.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: meta}))
-	must(t, admin.Create(t.Context(), &rbacv1.Role{ObjectMeta: meta, Rules: connection.Rules(c)}))
-	must(t, admin.Create(t.Context(), binding(meta.Name, "Role", meta.Name, c.Namespace, meta.Name)))
-}
-
-func binding(name, kind, role, namespace, account string) *rbacv1.RoleBinding {
-	return &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop-access", Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}},
-	}
-}
-
-// rights asks the API server, as the account, for its rights in a namespace: one
-// line for each verb, resource and name. What every account may do is left out.
-func rights(t *testing.T, options client.Options, namespace, account, of string) string {
-	t.Helper()
-	config, err := env.ServiceAccountConfig(t.Context(), namespace, account)
 	must(t, err)
-	c, err := client.New(config, options)
+	admin, err := client.New(env.Direct, client.Options{Scheme: scheme})
 	must(t, err)
-	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: of}}
-	must(t, c.Create(context.Background(), review))
-	var lines []string
-	for _, rule := range review.Status.ResourceRules {
-		for _, group := range rule.APIGroups {
-			if group == "authorization.k8s.io" || group == "authentication.k8s.io" {
-				continue
-			}
-			for _, resource := range rule.Resources {
-				names := rule.ResourceNames
-				if len(names) == 0 {
-					names = []string{"(any)"}
+	install(t, admin)
+
+	// What anybody may do is nothing of ours.
+	common := map[string]bool{}
+	for _, nobody := range []identity{account("", foreign, "nobody"), person("nobody")} {
+		for _, right := range rights(t, nobody, foreign) {
+			common[right.String()] = true
+		}
+	}
+	var all []right
+	for _, who := range identities {
+		everywhere := map[string]bool{}
+		for _, namespace := range append([]string{foreign}, namespaces...) {
+			for _, r := range rights(t, who, namespace) {
+				if common[r.String()] || everywhere[r.String()] {
+					continue
 				}
-				for _, name := range names {
-					verbs := slices.Sorted(slices.Values(rule.Verbs))
-					lines = append(lines, strings.TrimPrefix(group+"/"+resource, "/")+" "+name+": "+strings.Join(verbs, " "))
+				if namespace == foreign {
+					everywhere[r.String()] = true
+					r.scope = "everywhere"
+				} else {
+					r.scope = namespace
 				}
+				r.who = who.name
+				all = append(all, r)
 			}
 		}
 	}
-	slices.Sort(lines)
-	return strings.Join(slices.Compact(lines), "\n") + "\n"
+	golden := filepath.Join("testdata", "rights.txt")
+	before, err := os.ReadFile(golden)
+	must(t, err)
+	got := table(all, reasons(string(before)))
+	if *update {
+		must(t, os.WriteFile(golden, []byte(got), 0o644))
+	}
+	if diff := cmp.Diff(strings.Split(string(before), "\n"), strings.Split(got, "\n")); diff != "" && !*update {
+		t.Errorf("rights differ from the reviewed list, -want +got. Take away what nobody needs; go test ./test/rbac -update writes the list anew, and each new right needs a reason:\n%s", diff)
+	}
+	for line := range strings.Lines(got) {
+		if _, reason, found := strings.Cut(line, "#"); found && strings.TrimSpace(reason) == "" {
+			t.Errorf("a right without a reason: %s", line)
+		}
+	}
+	t.Run("Forbidden", func(t *testing.T) { nobodyMay(t, all) })
+	t.Run("Asked", func(t *testing.T) { asked(t, admin, all, common) })
+}
+
+// nobodyMay names what must stay out of the list, whatever reason somebody gives.
+func nobodyMay(t *testing.T, all []right) {
+	for _, r := range all {
+		inOwn := r.scope == own || r.scope == other && r.who == "manager"
+		for _, verb := range r.verbs {
+			switch {
+			case verb == "*" || strings.Contains(r.resource, "*"):
+				t.Errorf("everything of something: %s", r)
+			case verb == "impersonate" || verb == "escalate" || verb == "bind":
+				t.Errorf("becomes whom it wants: %s", r)
+			case r.scope == "everywhere" && (r.resource == "secrets" || strings.HasPrefix(r.resource, "pods") || strings.HasPrefix(r.resource, "serviceaccounts")):
+				t.Errorf("reaches all namespaces: %s", r)
+			case r.scope == "kube-system":
+				t.Errorf("reaches kube-system: %s", r)
+			case strings.HasPrefix(r.resource, "pods/") || r.resource == "pods" && verb != "get" && verb != "list" && verb != "watch":
+				t.Errorf("runs or enters pods: %s", r)
+			case r.who != "manager" && r.resource == "secrets" && (r.object == "" || verb != "get" && verb != "list" && verb != "watch"):
+				t.Errorf("Secrets that are not its own: %s", r)
+			case r.who != "manager" && r.resource == "serviceaccounts/token" && r.object == "":
+				t.Errorf("tokens of others: %s", r)
+			case r.who != "manager" && strings.HasPrefix(r.resource, "rbac.authorization.k8s.io/"):
+				t.Errorf("grants rights: %s", r)
+			case r.who != "approver" && verb == "approve":
+				t.Errorf("approves: %s", r)
+			case verb == v1alpha1.VerbServe && !strings.HasPrefix(r.who, "proxy") && r.who != "manager":
+				t.Errorf("serves: %s", r)
+			case strings.HasPrefix(r.who, "proxy") && !inOwn:
+				t.Errorf("a proxy outside of its namespace: %s", r)
+			}
+		}
+	}
+}
+
+// install makes all that rights depend on, as an admin and the manager do.
+func install(t *testing.T, admin client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	for _, name := range []string{operator, own, other, foreign} {
+		must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
+	}
+	must(t, env.Apply(ctx, filepath.Join(testenv.Root(), "config", "rbac")))
+	manager := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: operator, Name: "doorward-manager"}
+	for _, namespace := range []string{own, other} {
+		must(t, admin.Create(ctx, binding(namespace, "doorward-manager", "ClusterRole", "doorward-namespace", manager)))
+	}
+	for name, placement := range map[string]v1alpha1.Placement{"managed": v1alpha1.PlacementManaged, "external": v1alpha1.PlacementExternal} {
+		c := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: name}}
+		c.Spec.Proxy.Placement = placement
+		c.Spec.Credential.Secret = &v1alpha1.SecretReference{Name: name + "-credential"}
+		meta := metav1.ObjectMeta{Namespace: own, Name: connection.ObjectName(name)}
+		must(t, admin.Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: connection.Rules(c)}))
+		must(t, admin.Create(ctx, binding(own, meta.Name, "Role", meta.Name, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: own, Name: meta.Name})))
+	}
+	for _, role := range []string{"requester", "approver", "auditor", "editor", "admin"} {
+		must(t, admin.Create(ctx, binding(own, role, "ClusterRole", "doorward-"+role, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: role})))
+	}
+	waiting, cancel := context.WithTimeout(ctx, stack.ReadyTimeout)
+	defer cancel()
+	must(t, stack.Await(waiting, func(ctx context.Context) error {
+		var aggregated rbacv1.ClusterRole
+		err := admin.Get(ctx, client.ObjectKey{Name: "doorward-admin"}, &aggregated)
+		if err == nil && len(aggregated.Rules) == 0 {
+			err = fmt.Errorf("ClusterRole %q is not aggregated yet", aggregated.Name)
+		}
+		return err
+	}))
+}
+
+func binding(namespace, name, kind, role string, subject rbacv1.Subject) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role}, Subjects: []rbacv1.Subject{subject},
+	}
 }
 
 func must(t *testing.T, err error) {

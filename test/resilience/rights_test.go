@@ -55,7 +55,7 @@ func TestProxyRights(t *testing.T) {
 		"SessionStatusOfAnother": {"nor rewrites what became of others'", serve, func() error {
 			return proxy.Status().Patch(t.Context(), theirs.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Ended"}}`)))
 		}},
-		"TerminateAnother": {"nor ends them", "holds neither of the verbs serve and terminate", func() error {
+		"TerminateAnother": {"nor ends them", forbidden, func() error {
 			return merge(proxy, theirs.DeepCopy(), `{"spec":{"terminate":{"reason":"forged"}}}`)
 		}},
 		"RequestOfAnother": {"nor asks for others, in whosever name", serve, func() error {

@@ -126,7 +126,7 @@ func objectsOfOthers(t *testing.T, me client.Client, v victims) map[string]attem
 		"SessionNowhere":  {"of one that does not exist", serve, create(session(shop, "nothing", "forged"))},
 		"SessionAway":     {"in another namespace", "", create(session(till, "till", "forged"))},
 		"SessionStatus":   {"what became of another's", serve, status(t, me, v.session, `{"status":{"phase":"Ended"}}`)},
-		"SessionEnd":      {"its end", "holds neither of the verbs serve and terminate", merge(t, me, v.session, `{"spec":{"terminate":{"reason":"forged"}}}`)},
+		"SessionEnd":      {"its end", "forbidden", merge(t, me, v.session, `{"spec":{"terminate":{"reason":"forged"}}}`)},
 		"SessionActor":    {"who worked", "", merge(t, me, v.session, `{"spec":{"actor":{"username":"mallory"}}}`)},
 		"SessionMoved":    {"whose it is", "", merge(t, me, v.session, `{"spec":{"connectionRef":{"name":"orders"}}}`)},
 		"SessionLabels":   {"how it is found", "", merge(t, me, v.session, `{"metadata":{"labels":{"doorward.dev/connection":"orders"}}}`)},

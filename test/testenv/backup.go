@@ -78,3 +78,6 @@ func startAgain(ctx context.Context, command proc.Command, ready func(context.Co
 	}
 	return nil, last
 }
+
+// APIServerPID is the process id of kube-apiserver.
+func (e *Env) APIServerPID() int { return e.apiserver.process.PID() }
