@@ -143,6 +143,10 @@ e2e-needs:
 	@[[ $$(id -u) != 0 ]] || hack/controlplane/ensure.sh --node >/dev/null
 	@[[ $$(id -u) != 0 ]] || $(MAKE) $(TOOLS)/helm $(BIN)/sinks/webhookreceiver
 
+.PHONY: scale
+scale: controlplane ## Measure the manager with 1,000 Connections, 10,000 AuditSessions, 1,000 ApprovalRequests; prints the table of docs/scale.md; 15 minutes.
+	@$(WITH_CONTROLPLANE); DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 45m $(TESTFLAGS) ./test/scale
+
 .PHONY: bench
 bench: ## Compare with peers, in layers, streaming, idle; prints tables; 15 minutes (BENCH="-parts layers -clients 16" for parts).
 	@hack/install-deps.sh build database bench
