@@ -120,7 +120,7 @@ func (b *bench) newCredential(ctx context.Context) error {
 	}
 	for _, connection := range []string{local, remote} {
 		if err := b.eachProxy(ctx, connection, func(address, name string) error {
-			config, err := b.callers(ctx, connection, token)
+			config, err := b.callers(connection, token)
 			if err != nil {
 				return err
 			}
@@ -183,7 +183,7 @@ func (b *bench) lateAsks(ctx context.Context, want bool) error {
 		return err
 	}
 	return b.eachProxy(ctx, local, func(address, name string) error {
-		config, err := b.callers(ctx, local, token)
+		config, err := b.callers(local, token)
 		if err != nil {
 			return err
 		}

@@ -25,20 +25,23 @@ const clients = "office"
 
 func endpointOf(connection string) string { return "doorward-" + connection + "." + namespace + ".svc" }
 
-// trust writes the manager's authorities for clients on this machine.
-func (s *site) trust(ctx context.Context) (path, content string, err error) {
+// authorities is the file of the manager's authorities, for clients on this machine.
+func (s *site) authorities() string { return filepath.Join(s.dir, "ca.crt") }
+
+// trust fetches the manager's authorities.
+func (s *site) trust(ctx context.Context) (content string, err error) {
 	var bundle corev1.ConfigMap
 	if err := s.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: bundleName}, &bundle); err != nil {
-		return "", "", fmt.Errorf("cannot read the trust bundle: %w", err)
+		return "", fmt.Errorf("cannot read the trust bundle: %w", err)
 	}
-	path, content = filepath.Join(s.dir, "ca.crt"), bundle.Data["ca.crt"]
-	return path, content, os.WriteFile(path, []byte(content), 0o600)
+	content = bundle.Data["ca.crt"]
+	return content, os.WriteFile(s.authorities(), []byte(content), 0o600)
 }
 
 // workplace makes a pod with psql, which a person's statements are run in.
 func (s *site) workplace(t *testing.T) {
 	t.Helper()
-	_, content, err := s.trust(t.Context())
+	content, err := s.trust(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,11 +115,7 @@ func (s *site) fromOutside(t *testing.T, connection, port, token, statement stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca, _, err := s.trust(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dsn := fmt.Sprintf("host=%s hostaddr=%s port=%s dbname=%s user=x sslmode=verify-full sslrootcert=%s", endpointOf(connection), s.NodeAddress(), port, database, ca)
+	dsn := fmt.Sprintf("host=%s hostaddr=%s port=%s dbname=%s user=x sslmode=verify-full sslrootcert=%s", endpointOf(connection), s.NodeAddress(), port, database, s.authorities())
 	output, err := os.Create(filepath.Join(s.dir, "psql.log"))
 	if err != nil {
 		t.Fatal(err)

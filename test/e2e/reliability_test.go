@@ -55,11 +55,14 @@ func (s *site) newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.trust(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b := &bench{site: s, target: account.NewTargetLog(path, 0, label), records: account.NewRecords(label), gone: map[string]bool{}}
 	b.load = load.Start(t.Context(), load.Options{
 		Label: label, Clients: sessions, Visitors: visitors, Interval: interval, Seed: 1,
-		Config: func(ctx context.Context, client int) (*pgconn.Config, error) {
-			return s.callers(ctx, connectionOf(client), token)
+		Config: func(_ context.Context, client int) (*pgconn.Config, error) {
+			return s.callers(connectionOf(client), token)
 		},
 	})
 	t.Cleanup(b.load.End)
@@ -74,15 +77,10 @@ func connectionOf(client int) string {
 	return remote
 }
 
-// callers connect through the Service, and verify the proxy.
-func (s *site) callers(ctx context.Context, connection, token string) (*pgconn.Config, error) {
-	s.trusting.Lock()
-	defer s.trusting.Unlock()
-	ca := s.authorities
-	if path, _, err := s.trust(ctx); err == nil {
-		ca, s.authorities = path, path
-	}
-	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=5432 dbname=%s user=x sslmode=verify-full sslrootcert=%s connect_timeout=20", endpointOf(connection), database, ca))
+// callers connect through the Service, and verify the proxy by the authorities
+// that were fetched last.
+func (s *site) callers(connection, token string) (*pgconn.Config, error) {
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=5432 dbname=%s user=x sslmode=verify-full sslrootcert=%s connect_timeout=20", endpointOf(connection), database, s.authorities()))
 	if err != nil {
 		return nil, err
 	}

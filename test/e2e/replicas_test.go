@@ -41,7 +41,7 @@ func (b *bench) cancel(t *testing.T, connection, token, at, by string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	config, err := b.callers(ctx, connection, token)
+	config, err := b.callers(connection, token)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -40,11 +39,6 @@ type site struct {
 	helm, plugins string
 	// password is the target's for role, to be found nowhere.
 	password string
-
-	// trusting guards authorities, the file of the manager's authorities: while
-	// the API server is away, clients go on with what they have.
-	trusting    sync.Mutex
-	authorities string
 }
 
 // images of the product: two versions of the same code.
