@@ -68,7 +68,7 @@ func BuildStatic(ctx context.Context, target, pkg string) error {
 func WriteImage(archive, name string, config oci.Config, entries ...oci.Entry) (err error) {
 	// Images of tests are not released: the same input is the same image.
 	when := time.Unix(0, 0)
-	layer, err := oci.NewLayer(entries, when)
+	layer, err := oci.NewPlainLayer(entries, when)
 	if err != nil {
 		return fmt.Errorf("cannot assemble image %q: %w", name, err)
 	}

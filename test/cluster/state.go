@@ -25,6 +25,9 @@ const (
 	lockFile  = "lock"
 )
 
+// maxSocket is how long the path of a socket may be, see unix(7).
+const maxSocket = 107
+
 // validName bounds what becomes part of paths, device names and host names.
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
@@ -54,6 +57,9 @@ func claim(name string) (string, string, *os.File, error) {
 			return "", "", nil, fmt.Errorf("cannot name a cluster %q: use at most 40 lower-case letters, digits and hyphens between them", candidate)
 		}
 		dir := filepath.Join(root(), candidate)
+		if socket := filepath.Join(dir, "containerd.sock.ttrpc"); len(socket) > maxSocket {
+			return "", "", nil, fmt.Errorf("cannot make socket %q: its path is longer than %d: set TMPDIR to a shorter one", socket, maxSocket)
+		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", "", nil, fmt.Errorf("cannot make the cluster's folder: %w", err)
 		}

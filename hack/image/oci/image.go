@@ -42,10 +42,11 @@ type Config struct {
 
 // Media types of the OCI image specification 1.1.
 const (
-	typeIndex    = "application/vnd.oci.image.index.v1+json"
-	typeManifest = "application/vnd.oci.image.manifest.v1+json"
-	typeConfig   = "application/vnd.oci.image.config.v1+json"
-	typeLayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
+	typeIndex      = "application/vnd.oci.image.index.v1+json"
+	typeManifest   = "application/vnd.oci.image.manifest.v1+json"
+	typeConfig     = "application/vnd.oci.image.config.v1+json"
+	typeLayer      = "application/vnd.oci.image.layer.v1.tar+gzip"
+	typePlainLayer = "application/vnd.oci.image.layer.v1.tar"
 )
 
 type descriptor struct {
@@ -147,7 +148,7 @@ func (l layout) image(image *Image) (descriptor, dockerImage, error) {
 	written := manifest{SchemaVersion: 2, MediaType: typeManifest, Annotations: image.Annotations}
 	diffIDs := make([]string, 0, len(image.Layers))
 	for _, layer := range image.Layers {
-		added := l.add(typeLayer, layer.blob)
+		added := l.add(layer.mediaType, layer.blob)
 		written.Layers = append(written.Layers, added)
 		docker.Layers = append(docker.Layers, blobPath(added))
 		diffIDs = append(diffIDs, layer.diffID)

@@ -39,36 +39,57 @@ type Entry struct {
 	Content []byte
 }
 
-// Layer is a set of entries as it is stored: a compressed tar archive.
+// Layer is a set of entries as it is stored: a tar archive, compressed or not.
 type Layer struct {
-	blob   []byte
-	diffID string // digest of the archive before compression
+	blob      []byte
+	mediaType string
+	diffID    string // digest of the archive before compression
 }
 
-// NewLayer packs the entries. Folders that lead to them need not be among them:
-// they are made, of root and with mode 0755. Every entry bears the given time,
-// in whole seconds.
+// NewLayer packs and compresses the entries. Folders that lead to them need not
+// be among them: they are made, of root and with mode 0755. Every entry bears
+// the given time, in whole seconds.
 func NewLayer(entries []Entry, when time.Time) (*Layer, error) {
-	all, err := withFolders(entries)
+	var blob bytes.Buffer
+	compressed := gzip.NewWriter(&blob)
+	diffID, err := pack(compressed, entries, when)
 	if err != nil {
 		return nil, err
-	}
-	var blob bytes.Buffer
-	diff := sha256.New()
-	compressed := gzip.NewWriter(&blob)
-	archive := tar.NewWriter(io.MultiWriter(diff, compressed))
-	for i := range all {
-		if err := all[i].write(archive, when); err != nil {
-			return nil, fmt.Errorf("cannot pack %q: %w", all[i].Path, err)
-		}
-	}
-	if err := archive.Close(); err != nil {
-		return nil, fmt.Errorf("cannot end the archive: %w", err)
 	}
 	if err := compressed.Close(); err != nil {
 		return nil, fmt.Errorf("cannot compress the archive: %w", err)
 	}
-	return &Layer{blob: blob.Bytes(), diffID: fmt.Sprintf("sha256:%x", diff.Sum(nil))}, nil
+	return &Layer{blob: blob.Bytes(), mediaType: typeLayer, diffID: diffID}, nil
+}
+
+// NewPlainLayer is NewLayer without compression, which takes longer than all
+// else: for images that do not leave the machine.
+func NewPlainLayer(entries []Entry, when time.Time) (*Layer, error) {
+	var blob bytes.Buffer
+	diffID, err := pack(&blob, entries, when)
+	if err != nil {
+		return nil, err
+	}
+	return &Layer{blob: blob.Bytes(), mediaType: typePlainLayer, diffID: diffID}, nil
+}
+
+// pack writes the archive and returns its digest.
+func pack(to io.Writer, entries []Entry, when time.Time) (string, error) {
+	all, err := withFolders(entries)
+	if err != nil {
+		return "", err
+	}
+	diff := sha256.New()
+	archive := tar.NewWriter(io.MultiWriter(diff, to))
+	for i := range all {
+		if err := all[i].write(archive, when); err != nil {
+			return "", fmt.Errorf("cannot pack %q: %w", all[i].Path, err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return "", fmt.Errorf("cannot end the archive: %w", err)
+	}
+	return fmt.Sprintf("sha256:%x", diff.Sum(nil)), nil
 }
 
 // withFolders sorts the entries by path, adds the folders above them, and

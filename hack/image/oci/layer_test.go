@@ -130,3 +130,29 @@ func TestTree(t *testing.T) {
 		t.Error("a folder that is not there was read")
 	}
 }
+
+func TestPlainLayerIsTheCompressedOnesArchive(t *testing.T) {
+	entries := []Entry{{Path: "/usr/bin/tool", Mode: 0o755, Content: []byte("x")}}
+	compressed, err := NewLayer(entries, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := NewPlainLayer(entries, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(compressed.blob))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := io.ReadAll(unpacked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain.diffID != compressed.diffID || !bytes.Equal(plain.blob, archive) {
+		t.Error("the archives differ")
+	}
+	if plain.mediaType != typePlainLayer || compressed.mediaType != typeLayer {
+		t.Errorf("got media types %q, %q", plain.mediaType, compressed.mediaType)
+	}
+}

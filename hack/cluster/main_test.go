@@ -1,0 +1,141 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorward/doorward/test/cluster"
+)
+
+// recorder stands for kind, docker and kubectl: it writes down how it was called, and keeps a
+// list of clusters as kind does.
+const recorder = `#!/bin/sh
+echo "$(basename "$0") $*" >>"$CALLS"
+case "$(basename "$0") $1 $2" in
+"kind create cluster") echo "$4" >"$CALLS.clusters"; : >"$6" ;;
+"kind delete cluster") : >"$CALLS.clusters" ;;
+"kind get clusters") cat "$CALLS.clusters" ;;
+esac
+`
+
+// TestKind shows which programs are called; what they do is theirs.
+func TestKind(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"kind", "docker", "kubectl"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(recorder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls := filepath.Join(dir, "calls")
+	t.Setenv("CALLS", calls)
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("TMPDIR", dir)
+	config := filepath.Join(dir, "doorward-kind", "try.kubeconfig")
+	for _, args := range [][]string{
+		{"up", "--name", "try"},
+		{"kubectl", "--name", "try", "--", "-n", "shop", "get", "pods"},
+		{"load", "--name", "try", "image.tar"},
+		{"enter", "--name", "try", "ip", "address"},
+		{"forward", "--name", "try", "postgres.shop.svc:5432"},
+		{"down", "--name", "try"},
+	} {
+		if err := run(t.Context(), args); err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+	}
+	if _, err := os.Stat(config); err == nil {
+		t.Error("the kubeconfig is left over")
+	}
+	if err := run(t.Context(), []string{"env", "--name", "try"}); err == nil {
+		t.Error("a cluster that has ended is found")
+	}
+	got, err := os.ReadFile(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"docker info",
+		"kind create cluster --name try --kubeconfig " + config + " --wait 3m",
+		"kubectl --kubeconfig=" + config + " -n shop get pods",
+		"kind load image-archive image.tar --name try",
+		"docker exec --interactive try-control-plane ip address",
+		"kubectl --kubeconfig=" + config + " --namespace=shop port-forward service/postgres :5432",
+		"kind delete cluster --name try --kubeconfig " + config,
+	}
+	var acts []string
+	for line := range strings.Lines(string(got)) {
+		if line = strings.TrimSpace(line); line != "kind get clusters" {
+			acts = append(acts, line)
+		}
+	}
+	if diff := cmp.Diff(want, acts); diff != "" {
+		t.Errorf("calls: -want +got:\n%s", diff)
+	}
+}
+
+// TestNode goes through a cluster's life by the command line.
+func TestNode(t *testing.T) {
+	cluster.SkipUnable(t)
+	// Built here: the owner of the cluster is the same program in the background.
+	program := filepath.Join(t.TempDir(), "cluster")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the command: %v: %s", err, out)
+	}
+	// A folder of its own keeps the clusters of this machine's developer out of it.
+	t.Setenv("TMPDIR", t.TempDir())
+	call := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), program, args...).Output()
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	config := strings.TrimPrefix(call("up", "--provider", "node", "--name", "cli"), "export KUBECONFIG=")
+	defer func() { _ = exec.Command(program, "down", "--name", "cli").Run() }() //nolint:noctx // also after a failure
+	if got := call("list"); got != "cli\tnode\t"+config {
+		t.Errorf("list: got %q", got)
+	}
+	if got := call("env", "--name", "cli"); got != "export KUBECONFIG="+config {
+		t.Errorf("env: got %q", got)
+	}
+	for _, args := range [][]string{
+		{"kubectl", "--name", "cli", "get", "nodes", "--output", "name"},
+		{"enter", "--name", "cli", "kubectl", "get", "nodes", "--output", "name"},
+	} {
+		if got := call(args...); got != "node/cli" {
+			t.Errorf("%q: got %q", args, got)
+		}
+	}
+	call("down", "--name", "cli")
+	if got := call("list"); got != "" {
+		t.Errorf("list after down: got %q", got)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	for name, test := range map[string]struct {
+		reason string
+		args   []string
+	}{
+		"NoCommand":       {"there is nothing to do", nil},
+		"UnknownProvider": {"neither of the two", []string{"up", "--provider", "cloud"}},
+		"NotRunning":      {"no cluster of the name", []string{"kubectl", "--name", "absent", "get", "pods"}},
+		"UnknownFlag":     {"flags of kubectl come after --", []string{"kubectl", "-n", "shop", "get", "pods"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := run(t.Context(), test.args); err == nil {
+				t.Errorf("%q succeeds though %s", test.args, test.reason)
+			}
+		})
+	}
+}
