@@ -57,6 +57,9 @@ const (
 
 // How much the judgement of a login allows for.
 const (
+	// nameFor is how long a login may show no name yet: PostgreSQL shows it a moment
+	// after the login itself (backend_status.c, pgstat_bestart).
+	nameFor = 2 * time.Second
 	// settleFor is how long a connection may be there before its own proxy knows
 	// of it: opening one may take that long.
 	settleFor = 30 * time.Second
@@ -159,6 +162,8 @@ func (g *Gate) judgeLogin(l TargetLogin, fresh bool, now time.Time) string {
 		return ""
 	case !l.OwnRole:
 		return "a login with another role than the stored credential's"
+	case l.Name == "" && l.Age < nameFor:
+		return ""
 	case l.Tag == "":
 		return "a login with the stored credential's role that no proxy made"
 	case own && (l.Age < settleFor || left):
