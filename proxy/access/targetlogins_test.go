@@ -34,7 +34,7 @@ func TestJudgeLogin(t *testing.T) {
 		"NoName":             {reason: "shared use of the credential", login: TargetLogin{OwnRole: true, Age: nameFor}, want: unmade},
 		"NoNameYet":          {reason: "a name shows a moment after the login", login: TargetLogin{OwnRole: true, Age: nameFor - time.Millisecond}},
 		"OtherName":          {reason: "who has a name has shown it", login: TargetLogin{OwnRole: true, Name: "psql", Age: time.Millisecond}, want: unmade},
-		"NoNameBlind":        {reason: "nobody needs to be asked", login: TargetLogin{OwnRole: true}, blind: true, want: unmade},
+		"NoNameBlind":        {reason: "nobody needs to be asked", login: TargetLogin{OwnRole: true, Age: nameFor}, blind: true, want: unmade},
 		"OldWithoutName":     {reason: "proxies always name their connections", login: TargetLogin{OwnRole: true, Age: 2 * time.Hour}, up: time.Minute, want: unmade},
 		"OtherRole":          {reason: "where the options ask for them", login: TargetLogin{}, want: "a login with another role than the stored credential's"},
 		"OwnNameYoung":       {reason: "it may be one that this proxy is about to open", login: TargetLogin{OwnRole: true, Tag: mine, Age: settleFor - time.Second}},
