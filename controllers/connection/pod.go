@@ -90,6 +90,7 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 			{Name: tokenVolume, MountPath: tokenDirectory, ReadOnly: true},
 		},
 	}
+	onRootMismatch := corev1.FSGroupChangeOnRootMismatch
 	pod := corev1.PodSpec{
 		ServiceAccountName:            ObjectName(c.Name),
 		AutomountServiceAccountToken:  &no, // a shorter one is mounted in its place
@@ -97,7 +98,10 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 		TerminationGracePeriodSeconds: &grace,
 		Volumes:                       []corev1.Volume{token()},
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: &yes, RunAsUser: &id, RunAsGroup: &id, FSGroup: &id,
+			RunAsNonRoot: &yes, RunAsUser: &id, RunAsGroup: &id,
+			// Each new pod's kubelet would open every file of the log to the group
+			// otherwise, its key too, which the proxy then refuses.
+			FSGroup: &id, FSGroupChangePolicy: &onRootMismatch,
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 	}
