@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -105,9 +106,15 @@ func serveProfiles(ctx context.Context, group *errgroup.Group, address string) e
 	return nil
 }
 
+// list reads what commas separate. An empty element is refused: where nothing
+// means all, a value that was left empty must not widen anything.
 func list(into *[]string) func(string) error {
 	return func(text string) error {
-		*into = strings.Split(text, ",")
+		all := strings.Split(text, ",")
+		if slices.Contains(all, "") {
+			return fmt.Errorf("invalid list: %q: an element is empty; leave the flag out for what holds where it is unset", text)
+		}
+		*into = all
 		return nil
 	}
 }
