@@ -38,6 +38,8 @@ type Reconciler struct {
 	Snapshots Snapshots
 	// Protocols are the known ones.
 	Protocols compile.Protocols
+
+	held contents
 }
 
 // scope is what one reconciliation observed. Each field names the step that sets it.

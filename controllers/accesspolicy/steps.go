@@ -15,7 +15,6 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
-	"github.com/doorward/doorward/proxy/policy"
 )
 
 // waitForSnapshot is when to look again for a snapshot that is being made.
@@ -55,23 +54,23 @@ func (r *Reconciler) locate(ctx context.Context, s *scope) error {
 			continue
 		}
 		selected := v1alpha1.SelectedConnection{Name: c.Name}
-		live, err := r.Snapshots.Live(ctx, c)
+		live, err := r.held.of(ctx, r.Snapshots, c)
 		if err != nil {
 			return err
 		}
-		held := live != nil && slices.ContainsFunc(live.Policies.Policies, func(p policy.Policy) bool {
-			return p.UID == string(s.policy.UID) && p.Generation == s.policy.Generation
-		})
+		generation, held := live.policies[s.policy.UID]
+		held = held && generation == s.policy.Generation
 		switch {
 		case held && before[c.Name] > 0:
 			selected.Revision = before[c.Name]
 		case held:
-			selected.Revision = live.Revision
+			selected.Revision = live.revision
 		default:
 			s.behind = append(s.behind, c.Name)
 		}
 		s.selected = append(s.selected, selected)
 	}
+	r.held.keep(s.policy.Namespace, s.world.Connections)
 	slices.SortFunc(s.selected, func(a, b v1alpha1.SelectedConnection) int {
 		if a.Name < b.Name {
 			return -1

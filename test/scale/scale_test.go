@@ -154,7 +154,17 @@ func (l *lab) await(what string, ask func(context.Context) error) {
 	l.Helper()
 	ctx, cancel := context.WithTimeout(l.Context(), 20*time.Minute)
 	defer cancel()
-	if err := stack.Await(ctx, ask); err != nil {
+	// Asking must not be what the API server is busy with.
+	if err := stack.Await(ctx, func(ctx context.Context) error {
+		err := ask(ctx)
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(2 * time.Second):
+			}
+		}
+		return err
+	}); err != nil {
 		l.Fatalf("%s: %v", what, err)
 	}
 }
