@@ -97,17 +97,19 @@ func (b *bench) shown(ctx context.Context, address string) (*x509.Certificate, e
 // the new one is there before the old one goes.
 func (b *bench) replaceCredential(t *testing.T) map[string]bool {
 	t.Helper()
-	next := role + "_next"
-	if err := b.postgres.Exec(t.Context(), database, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s-next' IN ROLE %s", next, b.password, role)); err != nil {
-		t.Fatal(err)
-	}
 	for _, connection := range []string{local, remote} {
+		next := roles[connection] + "_next"
+		if err := b.postgres.Exec(t.Context(), database, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s-next' IN ROLE %s", next, b.password, roles[connection])); err != nil {
+			t.Fatal(err)
+		}
 		b.kubectl(t, "-n", namespace, "patch", "secret", connection+"-credential", "--type=merge", "-p",
 			fmt.Sprintf(`{"stringData":{"username":%q,"password":%q}}`, next, b.password+"-next"))
 	}
-	await(t, "logins at the target as "+next, b.newCredential)
-	if err := b.postgres.Exec(t.Context(), database, "ALTER ROLE "+role+" NOLOGIN"); err != nil {
-		t.Fatal(err)
+	await(t, "logins at the target as the new roles", b.newCredential)
+	for _, name := range roles {
+		if err := b.postgres.Exec(t.Context(), database, "ALTER ROLE "+name+" NOLOGIN"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return nil
 }
@@ -134,7 +136,7 @@ func (b *bench) newCredential(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if got := string(results[0].Rows[0][0]); got != role+"_next" {
+			if got := string(results[0].Rows[0][0]); got != roles[connection]+"_next" {
 				return fmt.Errorf("proxy %q logs in as %q", name, got)
 			}
 			return nil

@@ -45,12 +45,17 @@ func (s *site) target(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grants := fmt.Sprintf("GRANT SELECT, INSERT ON ledger, pages TO %[1]s; GRANT shop_analyst TO %[1]s", role)
 	if err := errors.Join(
-		s.postgres.Exec(t.Context(), "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", role, s.password), "CREATE DATABASE "+database),
-		s.postgres.Exec(t.Context(), database, string(shop), load.LedgerSQL, grants),
+		s.postgres.Exec(t.Context(), "postgres", "CREATE DATABASE "+database),
+		s.postgres.Exec(t.Context(), database, string(shop), load.LedgerSQL),
 	); err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range roles {
+		grants := fmt.Sprintf("CREATE ROLE %[1]s LOGIN PASSWORD '%[2]s'; GRANT SELECT, INSERT ON ledger, pages TO %[1]s; GRANT shop_analyst TO %[1]s", name, s.password)
+		if err := s.postgres.Exec(t.Context(), database, grants); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -127,7 +132,7 @@ apiVersion: v1
 kind: Secret
 metadata: {name: orders-db-remote-credential, namespace: shop-access}
 type: doorward.dev/credential
-stringData: {username: doorward, password: "%[3]s", connection: orders-db-remote, addresses: "%[2]s:5432"}
+stringData: {username: doorward_remote, password: "%[3]s", connection: orders-db-remote, addresses: "%[2]s:5432"}
 ---
 apiVersion: doorward.dev/v1alpha1
 kind: Connection

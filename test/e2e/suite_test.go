@@ -27,11 +27,14 @@ const (
 	local      = "orders-db"        // with volume claims: a StatefulSet
 	remote     = "orders-db-remote" // with durability Remote: a Deployment
 	database   = "shop"
-	role       = "doorward"
 	provider   = "company"
 	sinkName   = "intake"
 	bundleName = "doorward-trust-bundle"
 )
+
+// roles are who the proxies log in as at the target: each Connection has its own,
+// so that its proxies know their own logins.
+var roles = map[string]string{local: "doorward", remote: "doorward_remote"}
 
 // Bounds on a busy two-core machine.
 const (
