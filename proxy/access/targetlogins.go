@@ -6,6 +6,7 @@ package access
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -51,8 +52,10 @@ type ForeignLogin struct {
 const (
 	// rememberFor is how long one is kept after it was seen last.
 	rememberFor = 24 * time.Hour
-	// maxForeign bounds how many are kept; more are recorded and forgotten.
+	// maxForeign bounds how many are kept. One that was not seen for staleFor makes
+	// room for another.
 	maxForeign = 1024
+	staleFor   = 5 * time.Minute
 )
 
 // How much the judgement of a login allows for.
@@ -92,7 +95,9 @@ func newForeign() *foreign {
 	return &foreign{began: time.Now(), live: map[string]time.Time{}, found: map[foreignKey]*ForeignLogin{}}
 }
 
-// ForeignLogins are those that were seen within the last 24 h, newest first.
+// ForeignLogins are those that were seen within the last 24 h: those with the
+// stored credential's role first, which count against isolation, and of each kind
+// the newest first.
 func (g *Gate) ForeignLogins() []ForeignLogin {
 	f := g.foreign
 	f.mu.Lock()
@@ -102,6 +107,12 @@ func (g *Gate) ForeignLogins() []ForeignLogin {
 		all = append(all, *found)
 	}
 	slices.SortFunc(all, func(a, b ForeignLogin) int {
+		switch {
+		case a.OwnRole && !b.OwnRole:
+			return -1
+		case b.OwnRole && !a.OwnRole:
+			return 1
+		}
 		return cmp.Or(b.FoundAt.Compare(a.FoundAt), cmp.Compare(a.ID, b.ID))
 	})
 	return all
@@ -188,9 +199,15 @@ func (g *Gate) find(ctx context.Context, s *snapshot.Snapshot, target snapshot.T
 		fresh = asked == nil
 	}
 	now := time.Now()
+	var crowded error
 	for _, l := range logins {
 		why := g.judgeLogin(l, fresh, now)
 		if why == "" || g.foreign.again(target, l.ID, now) {
+			continue
+		}
+		if !g.foreign.room(l.OwnRole, now) {
+			// It would be put on record at every look.
+			crowded = errCrowded
 			continue
 		}
 		found := ForeignLogin{TargetLogin: l, Target: target, Why: why, FoundAt: now, SeenAt: now}
@@ -201,7 +218,13 @@ func (g *Gate) find(ctx context.Context, s *snapshot.Snapshot, target snapshot.T
 		told(found)
 	}
 	g.foreign.prune(now)
-	return asked
+	return errors.Join(asked, crowded)
+}
+
+// errCrowded says that more foreign logins are there than are told apart.
+var errCrowded = &Refusal{
+	Reason:  ReasonUnavailable,
+	Message: fmt.Sprintf("more than %d logins that no proxy made are there at the same time: those beyond are not on record", maxForeign),
 }
 
 func (g *Gate) foreignEvent(s *snapshot.Snapshot, l ForeignLogin) record.Event {
@@ -231,12 +254,40 @@ func (f *foreign) again(target snapshot.Target, id string, now time.Time) bool {
 	return true
 }
 
-func (f *foreign) add(l ForeignLogin) {
+// room says whether one more can be remembered. Where there is none, the one that
+// was seen the longest ago is forgotten if that is a while, and for one with the
+// stored credential's role one with another: nobody hides behind a crowd of those.
+func (f *foreign) room(own bool, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.found) < maxForeign {
-		f.found[foreignKey{l.Target, l.ID}] = &l
+		return true
 	}
+	var oldest, other foreignKey
+	var oldestAt, otherAt time.Time
+	for key, l := range f.found {
+		if oldestAt.IsZero() || l.SeenAt.Before(oldestAt) {
+			oldest, oldestAt = key, l.SeenAt
+		}
+		if !l.OwnRole && (otherAt.IsZero() || l.SeenAt.Before(otherAt)) {
+			other, otherAt = key, l.SeenAt
+		}
+	}
+	switch {
+	case !otherAt.IsZero() && (own || now.Sub(otherAt) > staleFor):
+		delete(f.found, other)
+	case own && now.Sub(oldestAt) > staleFor:
+		delete(f.found, oldest)
+	default:
+		return false
+	}
+	return true
+}
+
+func (f *foreign) add(l ForeignLogin) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.found[foreignKey{l.Target, l.ID}] = &l
 }
 
 func (f *foreign) prune(now time.Time) {

@@ -6,6 +6,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,64 @@ func TestForeignLoginOnce(t *testing.T) {
 	}
 	if w.gate.ReachedAt().IsZero() {
 		t.Error("who looks has reached the target")
+	}
+}
+
+// TestForeignLoginsAreBounded is checklist 52: nobody who uses the stored credential
+// hides behind many logins with other roles, and no login is put on record again and
+// again.
+func TestForeignLoginsAreBounded(t *testing.T) {
+	w := newWorld(t, allowing)
+	var told []string
+	var looked error
+	watch := w.gate.NewLoginWatch(&w.connected, w.connected.Targets[0], LoginWatchOptions{
+		Found:  func(l ForeignLogin) { told = append(told, l.ID) },
+		Looked: func(err error) { looked = err },
+	})
+	saw := func(logins ...TargetLogin) []string {
+		t.Helper()
+		told = nil
+		if err := watch.Saw(t.Context(), logins); err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	var crowd []TargetLogin
+	for i := range maxForeign {
+		crowd = append(crowd, TargetLogin{ID: fmt.Sprint(i), Role: "web"})
+	}
+	if n := len(saw(crowd...)); n != maxForeign || looked != nil {
+		t.Fatalf("%d found, %v", n, looked)
+	}
+	if got := saw(append(crowd, TargetLogin{ID: "late", Role: "web"})...); got != nil || !errors.Is(looked, errCrowded) {
+		t.Errorf("one more than are kept: found %q, %v", got, looked)
+	}
+	thief := TargetLogin{ID: "thief", Role: "shop", OwnRole: true, Name: "psql"}
+	if got := saw(thief); len(got) != 1 {
+		t.Errorf("in a crowd: %q", got)
+	}
+	if got := saw(thief); got != nil || looked != nil {
+		t.Errorf("once more: %q, %v", got, looked)
+	}
+	if first := w.gate.ForeignLogins()[0]; first.ID != "thief" {
+		t.Errorf("the first is %q", first.ID)
+	}
+	for key, l := range w.gate.foreign.found {
+		if key.id != "thief" {
+			l.SeenAt = l.SeenAt.Add(-staleFor - time.Second)
+		}
+	}
+	if got := saw(thief, TargetLogin{ID: "next", Role: "web"}); len(got) != 1 || got[0] != "next" {
+		t.Errorf("when the crowd has gone: %q", got)
+	}
+	for _, l := range w.gate.foreign.found {
+		l.OwnRole, l.SeenAt = true, time.Now().Add(-staleFor-time.Second)
+	}
+	if got := saw(TargetLogin{ID: "other", Role: "web"}); got != nil {
+		t.Errorf("one with another role makes the credential's forgotten: %q", got)
+	}
+	if got := saw(TargetLogin{ID: "again", Role: "shop", OwnRole: true, Name: "psql"}); len(got) != 1 || len(w.gate.ForeignLogins()) != maxForeign {
+		t.Errorf("%q, %d are kept", got, len(w.gate.ForeignLogins()))
 	}
 }
 
