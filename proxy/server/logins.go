@@ -102,6 +102,7 @@ func (l *Logins) Run(ctx context.Context) {
 		change := l.change
 		l.states = map[snapshot.Target]error{}
 		l.mu.Unlock()
+		l.Metrics.blind.WithLabelValues(l.Connection).Set(0) // nobody looks any more who could not see
 		l.runOne(ctx, s, change)
 	}
 }
@@ -136,7 +137,9 @@ func (l *Logins) watch(ctx context.Context, watcher protocol.LoginWatcher, s *sn
 		},
 		Looked: func(err error) {
 			pause = watchPause
-			l.set(target, err)
+			if l.set(target, err) && err != nil {
+				log.Error(err, "Not all who are logged in can be told")
+			}
 		},
 	})
 	for ctx.Err() == nil {
@@ -165,7 +168,8 @@ func (l *Logins) once(ctx context.Context, watcher protocol.LoginWatcher, watch 
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("the protocol panicked: %v", r)
+			// The value may hold bytes of the connection: its type must do.
+			err = fmt.Errorf("the protocol panicked: %T", r)
 		}
 	}()
 	if err = watcher.WatchLogins(life, watch); life.Err() != nil && ctx.Err() == nil {
@@ -174,8 +178,9 @@ func (l *Logins) once(ctx context.Context, watcher protocol.LoginWatcher, watch 
 	return err
 }
 
-// set remembers how the last look went.
-func (l *Logins) set(target snapshot.Target, err error) {
+// set remembers how the last look went, and says whether that is another way than
+// before.
+func (l *Logins) set(target snapshot.Target, err error) bool {
 	l.mu.Lock()
 	before, known := l.states[target]
 	l.states[target] = err
@@ -187,9 +192,11 @@ func (l *Logins) set(target snapshot.Target, err error) {
 	}
 	l.mu.Unlock()
 	l.Metrics.blind.WithLabelValues(l.Connection).Set(blind)
-	if !known || (before == nil) != (err == nil) {
+	turned := !known || (before == nil) != (err == nil)
+	if turned {
 		l.changed()
 	}
+	return turned
 }
 
 func (l *Logins) changed() {

@@ -83,7 +83,7 @@ func TestLogins(t *testing.T) {
 	l, p := watching(t, func(ctx context.Context, watch *access.LoginWatch) error {
 		looked <- watch.Target().Host + string(watch.Options())
 		for watch.Next(ctx) {
-			if err := watch.Saw(ctx, []access.TargetLogin{{ID: "1", OwnRole: true}, {ID: "2"}}); err != nil {
+			if err := watch.Saw(ctx, []access.TargetLogin{{ID: "1", OwnRole: true, Name: "psql"}, {ID: "2"}}); err != nil {
 				return err
 			}
 		}
@@ -107,6 +107,27 @@ func TestLogins(t *testing.T) {
 	if own, other := figure(t, l.Metrics.foreign.WithLabelValues("data/shop", "own")), figure(t, l.Metrics.foreign.WithLabelValues("data/shop", "other")); own < 2 || other < 2 {
 		t.Errorf("counted %v of the own role, %v of others", own, other)
 	}
+}
+
+// TestBlindNoMore: where the options have nobody look any more, nobody is blind.
+func TestBlindNoMore(t *testing.T) {
+	l, p := watching(t, func(ctx context.Context, watch *access.LoginWatch) error {
+		if string(watch.Options()) == "off" {
+			return access.ErrNotWatched
+		}
+		for watch.Next(ctx) {
+			if err := watch.Saw(ctx, []access.TargetLogin{{ID: "1"}}); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+	blind := func() float64 { return figure(t, l.Metrics.blind.WithLabelValues("data/shop")) }
+	p.log.Fail(errors.New("disk full"))
+	l.Want(snapshotOf("{}", "a"))
+	await(t, func() bool { return blind() == 1 })
+	l.Want(snapshotOf("off", "a"))
+	await(t, func() bool { return blind() == 0 })
 }
 
 // figure is what a registry would show.
@@ -163,7 +184,7 @@ func TestLoginsFail(t *testing.T) {
 		watched bool
 	}{
 		"Errors":  {"1, 2, 4, 8, 16 and 32 s apart", func() error { return errors.New("no such host") }, 64 * time.Second, 7, "no such host", true},
-		"Panics":  {"as an error", func() error { panic("out of range") }, 2 * time.Second, 2, "panicked", true},
+		"Panics":  {"as an error that quotes nothing of a connection", func() error { panic("out of range") }, 2 * time.Second, 2, "panicked: string", true},
 		"MustNot": {"the options say so", func() error { return access.ErrNotWatched }, time.Hour, 1, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
