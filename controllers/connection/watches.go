@@ -46,7 +46,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
 		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
 		Watches(&v1alpha1.LogSink{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, builder.WithPredicates(noHeartbeat)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfigMap), builder.OnlyMetadata).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.isolatedOnes), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{}))
 	// Policies add up, so that each can open what ours closes; and Services say which
@@ -68,6 +68,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 	}
 	return b.WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(r)
 }
+
+// noHeartbeat passes over the manager's own heartbeats: each would have its
+// Connection reconciled.
+var noHeartbeat = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !publish.BeatOnly(e.ObjectOld, e.ObjectNew) }}
 
 func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.requests(ctx, object.GetNamespace(), func(*v1alpha1.Connection) bool { return true })

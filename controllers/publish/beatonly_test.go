@@ -1,0 +1,37 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestBeatOnly(t *testing.T) {
+	start := metav1.NewTime(time.Unix(1800000000, 0))
+	later := metav1.NewTime(start.Add(30 * time.Second))
+	entry := func(manager string, at metav1.Time, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationApply, Time: &at, FieldsV1: metav1.NewFieldsV1(fields)}
+	}
+	const snapshot, beat = `{"f:data":{"f:snapshot":{}}}`, `{"f:data":{"f:heartbeat":{}}}`
+	before := &metav1.ObjectMeta{UID: "u", ManagedFields: []metav1.ManagedFieldsEntry{entry("doorward", start, snapshot), entry(heartbeatManager, start, beat)}}
+	for name, tc := range map[string]struct {
+		after []metav1.ManagedFieldsEntry
+		want  bool
+	}{
+		"Beat":     {[]metav1.ManagedFieldsEntry{entry("doorward", start, snapshot), entry(heartbeatManager, later, beat)}, true},
+		"Snapshot": {[]metav1.ManagedFieldsEntry{entry("doorward", later, snapshot), entry(heartbeatManager, start, beat)}, false},
+		"Both":     {[]metav1.ManagedFieldsEntry{entry("doorward", later, snapshot), entry(heartbeatManager, later, beat)}, false},
+		"Disguise": {[]metav1.ManagedFieldsEntry{entry("doorward", start, snapshot), entry(heartbeatManager, later, `{"f:data":{"f:heartbeat":{},"f:snapshot":{}}}`)}, false},
+		"Stranger": {[]metav1.ManagedFieldsEntry{entry("doorward", start, snapshot), entry(heartbeatManager, later, beat), entry("kubectl", later, snapshot)}, false},
+		"Nothing":  {before.ManagedFields, false},
+		"Stripped": {nil, false},
+	} {
+		if got := BeatOnly(before, &metav1.ObjectMeta{UID: "u", ManagedFields: tc.after}); got != tc.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
