@@ -100,7 +100,7 @@ func TestNode(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	config := strings.TrimPrefix(call("up", "--provider", "node", "--name", "cli"), "export KUBECONFIG=")
-	defer func() { _ = exec.Command(program, "down", "--name", "cli").Run() }() //nolint:noctx // also after a failure
+	defer func() { _ = exec.Command(program, "down", "--name", "cli").Run() }()
 	if got := call("list"); got != "cli\tnode\t"+config {
 		t.Errorf("list: got %q", got)
 	}
