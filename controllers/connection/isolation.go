@@ -6,6 +6,7 @@ package connection
 import (
 	"context"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -137,9 +138,18 @@ func (r *Reconciler) probe(c *v1alpha1.Connection) {
 	}
 	target := directway.Target{UID: c.UID, Control: endpoint(c, r.Protocols)}
 	for _, t := range c.Spec.Targets {
-		target.Addresses = append(target.Addresses, address(t))
+		target.Addresses = append(target.Addresses, fullAddress(t, c.Namespace))
 	}
 	r.DirectWay.Want(name, target)
+}
+
+// fullAddress is what a target's address is to somebody in another namespace than the
+// proxies: a short name would be that of another Service there, or of none.
+func fullAddress(t v1alpha1.Target, namespace string) string {
+	if !strings.ContainsAny(t.Host, ".:") {
+		t.Host += "." + namespace
+	}
+	return address(t)
 }
 
 // forgetIsolation forgets what was found around a Connection.

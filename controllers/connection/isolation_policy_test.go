@@ -124,3 +124,16 @@ func TestPodPort(t *testing.T) {
 		}
 	}
 }
+
+// TestFullAddress is checklist 25: a short name leads the manager to what it leads the
+// proxies to, and to nothing in the manager's own namespace.
+func TestFullAddress(t *testing.T) {
+	for host, want := range map[string]string{
+		"db": "db.shop:5432", "db.shop": "db.shop:5432", "db.shop.svc": "db.shop.svc:5432", "db.example.": "db.example.:5432",
+		"192.0.2.1": "192.0.2.1:5432", "::1": "[::1]:5432", "localhost": "localhost.shop:5432",
+	} {
+		if got := fullAddress(v1alpha1.Target{Host: host, Port: 5432}, "shop"); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}

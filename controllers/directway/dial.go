@@ -40,43 +40,36 @@ func (p *Prober) try(ctx context.Context, target Target) Result {
 	return result
 }
 
-// one tries an address, when no other attempt at it goes on.
-func (p *Prober) one(ctx context.Context, address string) error {
-	over, err := p.turn(ctx, address)
-	if err != nil {
-		return err
-	}
-	defer over()
-	if err := p.limiter.Wait(ctx); err != nil {
-		return err
-	}
-	return p.dial(ctx, address)
+// attempt is one at an address.
+type attempt struct {
+	over chan struct{} // closed when it is
+	err  error         // set before
 }
 
-// turn waits until no attempt at an address goes on, and has the next wait until
-// over is called.
-func (p *Prober) turn(ctx context.Context, address string) (over func(), err error) {
-	for {
-		p.mu.Lock()
-		going := p.dialing[address]
-		if going == nil {
-			mine := make(chan struct{})
-			p.dialing[address] = mine
-			p.mu.Unlock()
-			return func() {
-				p.mu.Lock()
-				delete(p.dialing, address)
-				p.mu.Unlock()
-				close(mine)
-			}, nil
-		}
+// one tries an address. Whoever wants the same one meanwhile shares the answer: many
+// Connections to one server that is closed would otherwise hold up all others.
+func (p *Prober) one(ctx context.Context, address string) error {
+	p.mu.Lock()
+	if going := p.dialing[address]; going != nil {
 		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-going:
+			return ctx.Err()
+		case <-going.over:
+			return going.err
 		}
 	}
+	mine := &attempt{over: make(chan struct{})}
+	p.dialing[address] = mine
+	p.mu.Unlock()
+	if mine.err = p.limiter.Wait(ctx); mine.err == nil {
+		mine.err = p.dial(ctx, address)
+	}
+	p.mu.Lock()
+	delete(p.dialing, address)
+	p.mu.Unlock()
+	close(mine.over)
+	return mine.err
 }
 
 // dialTCP connects without sending anything. The address is judged when it is

@@ -14,6 +14,7 @@ package directway
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ type Prober struct {
 
 	mu      sync.Mutex // guards what follows
 	wanted  map[types.NamespacedName]*wanted
-	dialing map[string]chan struct{} // by address; closed when the attempt is over
+	dialing map[string]*attempt // by address
 }
 
 type wanted struct {
@@ -100,7 +101,7 @@ func New(o Options) *Prober {
 	}
 	p := &Prober{
 		options: o, limiter: rate.NewLimiter(perSecond, perSecond),
-		wanted: map[types.NamespacedName]*wanted{}, dialing: map[string]chan struct{}{},
+		wanted: map[types.NamespacedName]*wanted{}, dialing: map[string]*attempt{},
 	}
 	p.dial = p.dialTCP
 	return p
@@ -120,15 +121,7 @@ func (p *Prober) Want(connection types.NamespacedName, target Target) {
 }
 
 func (t Target) same(other Target) bool {
-	if t.UID != other.UID || t.Control != other.Control || len(t.Addresses) != len(other.Addresses) {
-		return false
-	}
-	for i := range t.Addresses {
-		if t.Addresses[i] != other.Addresses[i] {
-			return false
-		}
-	}
-	return true
+	return t.UID == other.UID && t.Control == other.Control && slices.Equal(t.Addresses, other.Addresses)
 }
 
 // Forget has a Connection's targets not tried any more.
@@ -218,5 +211,5 @@ func (p *Prober) probe(ctx context.Context, connection types.NamespacedName) {
 
 func (r Result) same(other Result) bool {
 	return r.From == other.From && r.Untold == other.Untold && r.Control == other.Control &&
-		len(r.Open) == len(other.Open) && len(r.Closed) == len(other.Closed)
+		slices.Equal(r.Open, other.Open) && slices.Equal(r.Closed, other.Closed)
 }
