@@ -128,11 +128,11 @@ resilience: install-deps ## Take the API server, the manager and the proxy away 
 	@DOORWARD_OUTAGE=$${DOORWARD_OUTAGE:-1m} DOORWARD_LONG=1 $(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
 .PHONY: e2e
-e2e: e2e-needs ## Install with Helm on a real node, work through it, and break it under load; prints a table; ten minutes.
+e2e: e2e-needs ## Install with Helm on a real node, work through it, and break it under load; prints a table, which UPDATE=1 writes into docs/reliability.md; ten minutes.
 	@DOORWARD_E2E=1 $(GO) test -count=1 -v -timeout 60m $(TESTFLAGS) ./test/e2e $(if $(UPDATE),-update)
 
 .PHONY: e2e-full
-e2e-full: e2e-needs ## The same with the API server away for two minutes, and as many Managed Connections as the node bears; UPDATE=1 writes docs/reliability.md.
+e2e-full: e2e-needs ## The same with the API server away for two minutes, and as many Managed Connections as the node bears.
 	@DOORWARD_E2E=1 DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 90m $(TESTFLAGS) ./test/e2e $(if $(UPDATE),-update)
 
 # What cannot be had is named by the tests, which are skipped for that alone.

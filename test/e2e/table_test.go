@@ -49,7 +49,7 @@ func tidy(d time.Duration) string {
 }
 
 const (
-	tableBegin = "<!-- table: make e2e-full writes it -->"
+	tableBegin = "<!-- table: make e2e UPDATE=1 writes it -->"
 	tableEnd   = "<!-- end of table -->"
 	tableHead  = "| what happens | sessions ended by design | sessions lost | operations answered meanwhile | cut, unanswered (of these executed) | operations lost | records lost | longest wait for an answer | longest wait at login | all well again after |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|\n"
