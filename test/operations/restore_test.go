@@ -39,6 +39,7 @@ func TestRestore(t *testing.T) {
 }
 
 func restored(t *testing.T, manager, proxy bool) {
+	t.Helper()
 	shop := world.Proxy()
 	before := login(t, shop, "alice", "analysts")
 	before.must(t, "SELECT 1")

@@ -35,6 +35,7 @@ var special = map[string][]string{
 // verb and every namespace, and wants the answers that the list gives: whatever
 // way a right comes in, it is in the list.
 func asked(t *testing.T, admin client.Client, all []right, common map[string]bool) {
+	t.Helper()
 	listed := map[string]bool{}
 	for _, r := range all {
 		for _, verb := range r.verbs {

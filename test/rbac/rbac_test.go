@@ -138,6 +138,7 @@ func TestRights(t *testing.T) {
 
 // nobodyMay names what must stay out of the list, whatever reason somebody gives.
 func nobodyMay(t *testing.T, all []right) {
+	t.Helper()
 	for _, r := range all {
 		inOwn := r.scope == own || r.scope == other && r.who == "manager"
 		for _, verb := range r.verbs {

@@ -61,10 +61,12 @@ func TestProxyTakenOver(t *testing.T) {
 }
 
 func get(t *testing.T, c client.Client, object client.Object, namespace, name string) func() error {
+	t.Helper()
 	return func() error { return c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object) }
 }
 
 func merge(t *testing.T, c client.Client, object client.Object, patch string) func() error {
+	t.Helper()
 	return func() error {
 		copied, _ := object.DeepCopyObject().(client.Object)
 		return c.Patch(t.Context(), copied, client.RawPatch(types.MergePatchType, []byte(patch)))
@@ -72,6 +74,7 @@ func merge(t *testing.T, c client.Client, object client.Object, patch string) fu
 }
 
 func status(t *testing.T, c client.Client, object client.Object, patch string) func() error {
+	t.Helper()
 	return func() error {
 		copied, _ := object.DeepCopyObject().(client.Object)
 		return c.Status().Patch(t.Context(), copied, client.RawPatch(types.MergePatchType, []byte(patch)))
@@ -86,6 +89,7 @@ func named[T client.Object](object T, namespace, name string) T {
 
 // secretsOfOthers: checklist 41, 49.
 func secretsOfOthers(t *testing.T, me client.Client, name string) map[string]attempt {
+	t.Helper()
 	all := map[string]attempt{
 		"List":           {reason: "all Secrets of its namespace", try: func() error { return me.List(t.Context(), &corev1.SecretList{}, client.InNamespace(shop)) }},
 		"ListCluster":    {reason: "all Secrets there are", try: func() error { return me.List(t.Context(), &corev1.SecretList{}) }},
@@ -117,6 +121,7 @@ func secretsOfOthers(t *testing.T, me client.Client, name string) map[string]att
 }
 
 func objectsOfOthers(t *testing.T, me client.Client, v victims) map[string]attempt {
+	t.Helper()
 	const serve = "does not hold the verb serve"
 	create := func(object client.Object) func() error {
 		return func() error { return me.Create(t.Context(), object) }
@@ -154,6 +159,7 @@ func objectsOfOthers(t *testing.T, me client.Client, v victims) map[string]attem
 
 // approvals: checklist 31 to 34. A proxy asks, and never answers.
 func approvals(t *testing.T, me client.Client, v victims) map[string]attempt {
+	t.Helper()
 	const serve = "does not hold the verb serve"
 	decision := func(r *v1alpha1.ApprovalRequest, approver string) string {
 		return `{"spec":{"decisions":[{"verdict":"Approve","operationDigest":"` + r.Spec.Operation.Digest + `"` + approver + `}]}}`
@@ -184,6 +190,7 @@ func approvals(t *testing.T, me client.Client, v victims) map[string]attempt {
 
 // moreRights: nothing that a proxy holds leads to more.
 func moreRights(t *testing.T, me client.Client, name string) map[string]attempt {
+	t.Helper()
 	token := func(namespace, of string) func() error {
 		return func() error {
 			return me.SubResource("token").Create(t.Context(), named(&corev1.ServiceAccount{}, namespace, of), &authenticationv1.TokenRequest{})

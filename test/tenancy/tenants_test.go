@@ -103,6 +103,7 @@ func TestTenants(t *testing.T) {
 // serverNames: no certificate for the proxy of another namespace, whose callers
 // would give their tokens to whoever has it.
 func serverNames(t *testing.T, me client.Client) {
+	t.Helper()
 	for name, server := range map[string]string{
 		"service": "doorward-till." + till + ".svc", "full": "doorward-till." + till + ".svc.cluster.local",
 		"wildcard": till + ".svc", "taken": "till.example.org",
@@ -139,6 +140,7 @@ func serverNames(t *testing.T, me client.Client) {
 // sharedCredential: naming the credential Secret of another Connection does not
 // let one's own proxies read it.
 func sharedCredential(t *testing.T, me client.Client) {
+	t.Helper()
 	c := connection(shop, "thief", v1alpha1.PlacementExternal, "localhost")
 	c.Spec.Credential.Secret.Name = "wages-credential"
 	must(t, me.Create(t.Context(), c))
