@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -48,7 +49,7 @@ func (r *Reconciler) foreignName(ctx context.Context, c *v1alpha1.Connection, na
 			continue
 		}
 		for _, name := range contested {
-			if !slices.Contains(other.Spec.Proxy.External.ServerNames, name) {
+			if !slices.ContainsFunc(other.Spec.Proxy.External.ServerNames, func(theirs string) bool { return sameName(theirs, name) }) {
 				continue
 			}
 			theirs, err := r.holds(ctx, other, name, bundle)
@@ -65,6 +66,17 @@ func (r *Reconciler) foreignName(ctx context.Context, c *v1alpha1.Connection, na
 		}
 	}
 	return nil, nil
+}
+
+// sameName says whether two server names are one: an IP address can be written in
+// more than one way, and certificates know none of them.
+func sameName(a, b string) bool {
+	one, err := netip.ParseAddr(a)
+	other, otherErr := netip.ParseAddr(b)
+	if err != nil || otherErr != nil {
+		return strings.EqualFold(a, b)
+	}
+	return one.Unmap() == other.Unmap()
 }
 
 // local says whether a name leads to the caller's own machine.

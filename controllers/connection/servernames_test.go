@@ -3,7 +3,47 @@
 
 package connection
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// TestForeignName is checklist 41: a name that a Connection of another namespace had
+// first is refused, however it is written.
+func TestForeignName(t *testing.T) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connection := func(namespace string, made int64, names ...string) *v1alpha1.Connection {
+		c := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "db", CreationTimestamp: metav1.Unix(made, 0)}}
+		c.Spec.Proxy.External = &v1alpha1.ExternalProxy{ServerNames: names}
+		return c
+	}
+	const first, later = 1800000000, 1800000001
+	held := connection("shop", first, "db.example.org", "2001:db8::1", "192.0.2.1")
+	for name, refused := range map[string]bool{
+		"db.example.org": true, "DB.example.org": true, "2001:db8::1": true, "2001:DB8::1": true, "2001:db8:0:0::0001": true,
+		"192.0.2.1": true, "::ffff:192.0.2.1": true,
+		"till.example.org": false, "2001:db8::2": false, "192.0.2.2": false, "localhost": false, "127.0.0.1": false,
+		"doorward-db.till.svc": false, "doorward-db.shop.svc": true,
+	} {
+		mine := connection("till", later, name)
+		r := New(Options{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(held, mine).Build(), Now: func() time.Time { return time.Unix(later, 0) }})
+		if got, err := r.foreignName(t.Context(), mine, []string{name}, nil); err != nil || (got != nil) != refused {
+			t.Errorf("%s: refused: %v, want %t; %v", name, got, refused, err)
+		}
+	}
+}
 
 // TestNamespaceOf: names inside the cluster belong to a namespace, or to nobody.
 func TestNamespaceOf(t *testing.T) {
