@@ -53,7 +53,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	if err := sweep(ctx); err != nil {
+	if err := sweep(); err != nil {
 		return nil, err
 	}
 	if c.Name, c.Dir, c.lock, err = claim(options.Name); err != nil {
@@ -156,9 +156,7 @@ func (c *Cluster) Stop() error {
 		c.client.CloseIdleConnections()
 	}
 	if c.lock != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		errs = append(errs, c.keepLogs(), remove(ctx, c.Name, c.Dir), c.lock.Close())
+		errs = append(errs, c.keepLogs(), remove(c.Name, c.Dir), c.lock.Close())
 		c.lock = nil
 	}
 	return errors.Join(errs...)

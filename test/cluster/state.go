@@ -94,7 +94,7 @@ func tryLock(dir string) (*os.File, error) {
 
 // sweep removes what clusters left behind whose owners were killed: the kernel has ended their
 // processes, mounts and networks; folders and control groups remain.
-func sweep(ctx context.Context) error {
+func sweep() error {
 	entries, err := os.ReadDir(root())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot look for former clusters: %w", err)
@@ -107,14 +107,20 @@ func sweep(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, remove(ctx, entry.Name(), dir), lock.Close())
+		errs = append(errs, remove(entry.Name(), dir), lock.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// remove removes the control groups and the folder of a cluster without processes.
-func remove(ctx context.Context, name, dir string) error {
-	return errors.Join(removeGroups(ctx, groupOf(name)), os.RemoveAll(dir))
+// remove removes the control groups and the folder of a cluster without processes; the folder
+// stays with the groups, for the next start to try again.
+func remove(name, dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := removeGroups(ctx, groupOf(name)); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
 }
 
 // keepLogs copies the servers' logs, the audit log and those of pods to where they were asked for.
