@@ -37,6 +37,22 @@ var ErrRunning = errors.New("a cluster of this name is running")
 // root is the folder that holds one folder for each cluster of the machine.
 func root() string { return filepath.Join(os.TempDir(), "doorward-clusters") }
 
+// checkRoot refuses a folder of clusters that somebody else owns or may write into: what is in
+// it is run and removed as root, and the folder for temporary files is everybody's.
+func checkRoot() error {
+	info, err := os.Lstat(root())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot look for former clusters: %w", err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("folder %q is not this user's alone: remove it, or set TMPDIR to another", root())
+	}
+	return nil
+}
+
 // group is the control group of the node's pods.
 func (h *Handle) group() string { return groupOf(h.Name) }
 
@@ -60,7 +76,7 @@ func claim(name string) (string, string, *os.File, error) {
 		if socket := filepath.Join(dir, "containerd.sock.ttrpc"); len(socket) > maxSocket {
 			return "", "", nil, fmt.Errorf("cannot make socket %q: its path is longer than %d: set TMPDIR to a shorter one", socket, maxSocket)
 		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := errors.Join(os.MkdirAll(dir, 0o700), checkRoot()); err != nil {
 			return "", "", nil, fmt.Errorf("cannot make the cluster's folder: %w", err)
 		}
 		lock, err := tryLock(dir)
@@ -95,12 +111,18 @@ func tryLock(dir string) (*os.File, error) {
 // sweep removes what clusters left behind whose owners were killed: the kernel has ended their
 // processes, mounts and networks; folders and control groups remain.
 func sweep() error {
+	if err := checkRoot(); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(root())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot look for former clusters: %w", err)
 	}
 	var errs []error
 	for _, entry := range entries {
+		if !entry.IsDir() || !validName.MatchString(entry.Name()) {
+			continue // no cluster's
+		}
 		dir := filepath.Join(root(), entry.Name())
 		lock, err := tryLock(dir)
 		if err != nil || lock == nil {
@@ -188,6 +210,9 @@ func Open(name string) (*Handle, error) {
 
 // List returns the clusters of this machine that are running and Ready, in the order of names.
 func List() ([]*Handle, error) {
+	if err := checkRoot(); err != nil {
+		return nil, err
+	}
 	paths, err := filepath.Glob(filepath.Join(root(), "*", stateFile))
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for clusters: %w", err)

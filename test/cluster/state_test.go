@@ -1,0 +1,78 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestSweepRemovesClustersOnly: what is no cluster's stays, and a folder that others may write
+// into, or that leads elsewhere, is not touched at all.
+func TestSweepRemovesClustersOnly(t *testing.T) {
+	outside := t.TempDir()
+	for name, tc := range map[string]struct {
+		reason string
+		make   func(t *testing.T)
+		fails  bool
+		left   []string // below the folder for temporary files
+		gone   []string
+	}{
+		"None":     {reason: "there was no cluster yet", make: func(*testing.T) {}},
+		"Former":   {reason: "its owner is dead", make: func(t *testing.T) { folder(t, 0o700, "a/x") }, gone: []string{"doorward-clusters/a"}},
+		"Others":   {reason: "no name of a cluster", make: func(t *testing.T) { folder(t, 0o700, "*/x", "A/x") }, left: []string{"doorward-clusters/*/x", "doorward-clusters/A/x"}},
+		"Link":     {reason: "it leads elsewhere", make: func(t *testing.T) { folder(t, 0o700); link(t, outside, root()+"/a") }, left: []string{"doorward-clusters/a"}},
+		"Writable": {reason: "anybody may have put it there", make: func(t *testing.T) { folder(t, 0o777, "a/x") }, fails: true, left: []string{"doorward-clusters/a/x"}},
+		"RootLink": {reason: "it is a folder of something else", make: func(t *testing.T) { link(t, outside, root()) }, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			tc.make(t)
+			if err := sweep(); (err != nil) != tc.fails {
+				t.Errorf("%s: sweep() = %v", tc.reason, err)
+			}
+			if _, err := List(); (err != nil) != tc.fails {
+				t.Errorf("%s: List() = %v", tc.reason, err)
+			}
+			for _, path := range tc.left {
+				if _, err := os.Lstat(filepath.Join(os.TempDir(), path)); err != nil {
+					t.Errorf("%s: %v", tc.reason, err)
+				}
+			}
+			for _, path := range tc.gone {
+				if _, err := os.Lstat(filepath.Join(os.TempDir(), path)); err == nil {
+					t.Errorf("%s: %s is still there", tc.reason, path)
+				}
+			}
+			if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+				t.Errorf("%s: the other folder has %v, %v", tc.reason, entries, err)
+			}
+		})
+	}
+}
+
+// folder makes the folder of clusters, and files in it.
+func folder(t *testing.T, mode os.FileMode, files ...string) {
+	t.Helper()
+	for _, file := range files {
+		path := filepath.Join(root(), file)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must(t, os.WriteFile(path, nil, 0o600))
+	}
+	must(t, os.MkdirAll(root(), 0o700))
+	must(t, os.Chmod(root(), mode)) // whatever the umask
+}
+
+func link(t *testing.T, to, path string) {
+	t.Helper()
+	must(t, os.Symlink(to, path))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
