@@ -15,6 +15,7 @@ import (
 	"hash"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxRings is how many certificates are remembered whose keys may still be about.
@@ -89,8 +90,29 @@ type rings struct {
 	source   CertificateSource
 	instance string
 
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards what follows
 	all []*ring    // the newest first
+	at  time.Time  // when the source was asked last
+}
+
+// ringFresh is how old the certificate may be that keys are drawn under: one takes
+// hundreds of draws, and the source may look at files.
+const ringFresh = time.Second
+
+// newest is the ring that keys are drawn in. One of a moment ago will do: it is
+// remembered when it is a former one.
+func (r *rings) newest() (*ring, error) {
+	r.mu.Lock()
+	if len(r.all) > 0 && time.Since(r.at) < ringFresh {
+		defer r.mu.Unlock()
+		return r.all[0], nil
+	}
+	r.mu.Unlock()
+	all, err := r.present()
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
 }
 
 // present is the ring of the certificate that is shown now, and those before it.
@@ -111,5 +133,6 @@ func (r *rings) present() ([]*ring, error) {
 		}
 		r.all = append([]*ring{next}, r.all[:min(len(r.all), maxRings-1)]...)
 	}
+	r.at = time.Now()
 	return slices.Clone(r.all), nil
 }

@@ -86,8 +86,8 @@ func (*Peers) Protocol() string { return peerProtocol }
 
 // Leads implements protocol.Peers.
 func (p *Peers) Leads(key []byte) bool {
-	all, err := p.rings.present()
-	return err == nil && all[0].leads(all[0].own, key)
+	r, err := p.rings.newest()
+	return err == nil && r.leads(r.own, key)
 }
 
 // Ask implements protocol.Peers.

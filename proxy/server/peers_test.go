@@ -22,9 +22,13 @@ import (
 // shown is a certificate that may be renewed.
 type shown struct {
 	current atomic.Pointer[tls.Certificate]
+	asked   atomic.Int32
 }
 
-func (s *shown) Certificate() (*tls.Certificate, error) { return s.current.Load(), nil }
+func (s *shown) Certificate() (*tls.Certificate, error) {
+	s.asked.Add(1)
+	return s.current.Load(), nil
+}
 
 func certificate(t *testing.T) *tls.Certificate {
 	t.Helper()
@@ -245,6 +249,20 @@ func TestPeersAreNotFlooded(t *testing.T) {
 	}
 	if got := int(n.listed.Load()); got > int(time.Since(began)/peersFresh)+2 {
 		t.Errorf("the reports were read %d times in %s", got, time.Since(began))
+	}
+}
+
+// TestDrawsAreCheap: a session's key takes hundreds of draws, which do not look at
+// the certificate's files each time.
+func TestDrawsAreCheap(t *testing.T) {
+	n := newTown(t)
+	p := NewPeers("a", "127.0.0.1:1", n.source, n.list)
+	began := time.Now()
+	for i := range 2000 {
+		p.Leads([]byte{byte(i), byte(i >> 8), 0, 0, 0, 0, 0, 0})
+	}
+	if got := int(n.source.asked.Load()); got > 1+int(time.Since(began)/ringFresh) {
+		t.Errorf("the certificate was looked at %d times in %s", got, time.Since(began))
 	}
 }
 
