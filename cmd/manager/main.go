@@ -110,11 +110,11 @@ func serveProfiles(ctx context.Context, group *errgroup.Group, address string) e
 // means all, a value that was left empty must not widen anything.
 func list(into *[]string) func(string) error {
 	return func(text string) error {
-		all := strings.Split(text, ",")
-		if slices.Contains(all, "") {
+		elements := strings.Split(text, ",")
+		if slices.Contains(elements, "") {
 			return fmt.Errorf("invalid list: %q: an element is empty; leave the flag out for what holds where it is unset", text)
 		}
-		*into = all
+		*into = elements
 		return nil
 	}
 }

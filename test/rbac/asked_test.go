@@ -77,7 +77,8 @@ func asked(t *testing.T, admin client.Client, all []right, common map[string]boo
 							listed[strings.Join([]string{who.name, scope, resource, verb}, "|")]
 						mu.Lock()
 						defer mu.Unlock()
-						if count++; allowed != want {
+						count++
+						if allowed != want {
 							t.Errorf("%s, %s %s in namespace %q: the authorizer says %t, the list %t", who.name, verb, resource, scope, allowed, want)
 						}
 						return nil

@@ -200,15 +200,15 @@ func settles(t *testing.T, what string, ask func(context.Context) error) {
 
 // unchanged returns what fails the test where an object is not what it was: what
 // the manager says of it apart.
-func unchanged(t *testing.T, all ...client.Object) func() {
+func unchanged(t *testing.T, objects ...client.Object) func() {
 	t.Helper()
-	before := make([]string, len(all))
-	for i, object := range all {
+	before := make([]string, len(objects))
+	for i, object := range objects {
 		must(t, admin.Get(t.Context(), client.ObjectKeyFromObject(object), object))
 		before[i] = essence(object)
 	}
 	return func() {
-		for i, object := range all {
+		for i, object := range objects {
 			err := admin.Get(context.WithoutCancel(t.Context()), client.ObjectKeyFromObject(object), object)
 			if err == nil && essence(object) != before[i] {
 				err = errors.New("it was changed")
