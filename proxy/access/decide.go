@@ -96,6 +96,9 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 // parameters recorded as approvers see them.
 const parametersText = "Text"
 
+// notForwarded is what callers and the record are told.
+const notForwarded = "the record could not be written, so the operation was not forwarded"
+
 func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
@@ -138,10 +141,17 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	} else {
 		_, err = g.gate.config.Log.Append(ctx, event)
 	}
+	if errors.Is(err, record.ErrUnsettled) {
+		// The log says, or may say, that the operation was let through.
+		refusal := g.gate.unrecorded(notForwarded, err)
+		permit.approval, permit.voided = approval, ReasonUnavailable
+		permit.finish(record.Result{Outcome: "Canceled"}, notForwarded)
+		return nil, refusal
+	}
 	if err != nil {
 		g.forget(permit)
 		permit.refused(ReasonUnavailable, approval)
-		return nil, g.gate.unrecorded("the record could not be written, so the operation was not forwarded", err)
+		return nil, g.gate.unrecorded(notForwarded, err)
 	}
 	permit.approval = approval
 	permit.lap(&permit.course.took.Record)

@@ -6,6 +6,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/recordtest"
 )
 
 func TestDecideRefuses(t *testing.T) {
@@ -147,6 +149,36 @@ func TestDecideNeedsTheRecord(t *testing.T) {
 				t.Errorf("Decide() = %v, %v, want nothing usable and the log's error as the cause", permit, err)
 			}
 		})
+	}
+}
+
+// unsettled takes every record and does not know whether it will last, as a log
+// does whose sink did not answer in time.
+type unsettled struct{ *recordtest.Log }
+
+func (u unsettled) Append(ctx context.Context, event record.Event) (record.Position, error) {
+	if _, err := u.Log.Append(ctx, event); err != nil {
+		return record.Position{}, err
+	}
+	return record.Position{}, fmt.Errorf("%w: %w", record.ErrUnsettled, errBoom)
+}
+
+// TestDecisionThatMayBeOnRecordGetsAResult: the log may say that an operation was
+// let through which was not forwarded; so it has to say that, too.
+func TestDecisionThatMayBeOnRecordGetsAResult(t *testing.T) {
+	w := newWorld(t, allowing)
+	grant := w.authorize()
+	w.gate.config.Log = unsettled{w.log}
+	permit, err := grant.Decide(context.Background(), statement())
+	if permit != nil || reason(err) != ReasonUnavailable || !errors.Is(err, errBoom) {
+		t.Errorf("Decide() = %v, %v, want nothing usable and the log's error as the cause", permit, err)
+	}
+	got := w.log.OfType(record.OperationResult)
+	if len(got) != 1 || got[0].Result.Outcome != "Canceled" || got[0].OperationID != 1 || got[0].Reason != notForwarded {
+		t.Errorf("results: %+v, want one that says that the operation was not forwarded", got)
+	}
+	if open := grant.openPermits(); len(open) != 0 {
+		t.Errorf("open permits: %d, want none", len(open))
 	}
 }
 

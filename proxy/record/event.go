@@ -7,6 +7,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -94,6 +95,11 @@ type Event struct {
 	// not part of the record.
 	Memo *Memo
 }
+
+// ErrUnsettled is wrapped by the error of an Append whose record has its place in
+// the log, or may have it, but was not known to be durable in time: what the record
+// stands for must not happen, and a record of that has to follow.
+var ErrUnsettled = errors.New("record not known to be durable")
 
 // Durability says when a record can no longer be lost. The zero value is Local.
 type Durability string

@@ -79,7 +79,9 @@ func (p *pending) Wait(ctx context.Context) (record.Position, error) {
 		position := record.Position{LogID: p.log.identity.id, Index: e.index}
 		release(e)
 		if err == nil && p.remote {
-			err = p.log.options.AwaitRemote(ctx, position.Index)
+			if err = p.log.options.AwaitRemote(ctx, position.Index); err != nil {
+				err = fmt.Errorf("%w: %w", record.ErrUnsettled, err)
+			}
 		}
 		if err != nil {
 			return record.Position{}, err
@@ -87,7 +89,7 @@ func (p *pending) Wait(ctx context.Context) (record.Position, error) {
 		return position, nil
 	case <-ctx.Done():
 		// The writer still has the entry, so it is not used again.
-		return record.Position{}, fmt.Errorf("record not known to be on disk: %w", context.Cause(ctx))
+		return record.Position{}, fmt.Errorf("%w: %w", record.ErrUnsettled, context.Cause(ctx))
 	}
 }
 
