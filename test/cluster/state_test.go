@@ -15,21 +15,28 @@ func TestSweepRemovesClustersOnly(t *testing.T) {
 	outside := t.TempDir()
 	for name, tc := range map[string]struct {
 		reason string
-		make   func(t *testing.T)
+		mode   os.FileMode // of the folder of clusters; none is made where zero
+		files  []string    // in it
+		link   string      // leads outside; below the folder for temporary files
 		fails  bool
 		left   []string // below the folder for temporary files
 		gone   []string
 	}{
-		"None":     {reason: "there was no cluster yet", make: func(*testing.T) {}},
-		"Former":   {reason: "its owner is dead", make: func(t *testing.T) { folder(t, 0o700, "a/x") }, gone: []string{"doorward-clusters/a"}},
-		"Others":   {reason: "no name of a cluster", make: func(t *testing.T) { folder(t, 0o700, "*/x", "A/x") }, left: []string{"doorward-clusters/*/x", "doorward-clusters/A/x"}},
-		"Link":     {reason: "it leads elsewhere", make: func(t *testing.T) { folder(t, 0o700); link(t, outside, root()+"/a") }, left: []string{"doorward-clusters/a"}},
-		"Writable": {reason: "anybody may have put it there", make: func(t *testing.T) { folder(t, 0o777, "a/x") }, fails: true, left: []string{"doorward-clusters/a/x"}},
-		"RootLink": {reason: "it is a folder of something else", make: func(t *testing.T) { link(t, outside, root()) }, fails: true},
+		"None":     {reason: "there was no cluster yet"},
+		"Former":   {reason: "its owner is dead", mode: 0o700, files: []string{"a/x"}, gone: []string{"doorward-clusters/a"}},
+		"Others":   {reason: "no name of a cluster", mode: 0o700, files: []string{"*/x", "A/x"}, left: []string{"doorward-clusters/*/x", "doorward-clusters/A/x"}},
+		"Link":     {reason: "it leads elsewhere", mode: 0o700, link: "doorward-clusters/a", left: []string{"doorward-clusters/a"}},
+		"Writable": {reason: "anybody may have put it there", mode: 0o777, files: []string{"a/x"}, fails: true, left: []string{"doorward-clusters/a/x"}},
+		"RootLink": {reason: "it is a folder of something else", link: "doorward-clusters", fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("TMPDIR", t.TempDir())
-			tc.make(t)
+			if tc.mode != 0 {
+				folder(t, tc.mode, tc.files...)
+			}
+			if tc.link != "" {
+				must(t, os.Symlink(outside, filepath.Join(os.TempDir(), tc.link)))
+			}
 			if err := sweep(); (err != nil) != tc.fails {
 				t.Errorf("%s: sweep() = %v", tc.reason, err)
 			}
@@ -63,11 +70,6 @@ func folder(t *testing.T, mode os.FileMode, files ...string) {
 	}
 	must(t, os.MkdirAll(root(), 0o700))
 	must(t, os.Chmod(root(), mode)) // whatever the umask
-}
-
-func link(t *testing.T, to, path string) {
-	t.Helper()
-	must(t, os.Symlink(to, path))
 }
 
 func must(t *testing.T, err error) {
