@@ -297,6 +297,10 @@ func TestRemoteDurability(t *testing.T) {
 			if (err != nil) != (tc.fails || tc.want != nil) || tc.want != nil && !errors.Is(err, tc.want) {
 				t.Errorf("Append: %v, want %v: %s", err, tc.want, tc.reason)
 			}
+			// Only what has its place in the log is unsettled.
+			if errors.Is(err, record.ErrUnsettled) != (tc.want != nil) {
+				t.Errorf("Append: %v: unsettled, or not, in error: %s", err, tc.reason)
+			}
 			p, err := l.Begin(t.Context(), tc.event)
 			if err == nil {
 				_, err = p.Wait(t.Context())
