@@ -98,14 +98,25 @@ func tryLock(dir string) (*os.File, error) {
 	}
 	// The descriptor's number fits: the kernel hands out small ones.
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
+	if err == nil && isAt(lock, lock.Name()) {
 		return lock, nil
 	}
 	_ = lock.Close()
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err == nil || errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("cannot lock the cluster's folder: %w", err)
+}
+
+// isAt says whether an open file is the one at a path: who locked the folder before may have
+// removed it, and somebody else may have made another since.
+func isAt(file *os.File, path string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(opened, there)
 }
 
 // sweep removes what clusters left behind whose owners were killed: the kernel has ended their

@@ -60,6 +60,26 @@ func TestSweepRemovesClustersOnly(t *testing.T) {
 	}
 }
 
+// TestLockOfARemovedFolder: it is nobody's, so that two clusters never share a folder, which the
+// first one to end would remove.
+func TestLockOfARemovedFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lockFile)
+	file, err := os.Create(path)
+	must(t, err)
+	defer file.Close()
+	if !isAt(file, path) {
+		t.Error("a file is not where it was made")
+	}
+	must(t, os.Rename(path, path+".removed"))
+	if isAt(file, path) {
+		t.Error("a file is there after it was removed")
+	}
+	must(t, os.WriteFile(path, nil, 0o600))
+	if isAt(file, path) {
+		t.Error("another file is taken for it")
+	}
+}
+
 // folder makes the folder of clusters, and files in it.
 func folder(t *testing.T, mode os.FileMode, files ...string) {
 	t.Helper()
