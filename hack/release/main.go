@@ -9,10 +9,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,7 +45,7 @@ type release struct {
 func main() {
 	var r release
 	var version, servers, users string
-	flag.StringVar(&r.output, "output", "dist", "the folder to write; what is in it goes")
+	flag.StringVar(&r.output, "output", "dist", "the folder to write; a former release in it goes")
 	flag.StringVar(&r.tools, "tools", "bin/tools", "the folder of cyclonedx-gomod, helm, krew and validate-krew-manifest")
 	flag.StringVar(&version, "version", "", "the version (default: as hack/version.sh says)")
 	flag.StringVar(&servers, "platform", serverPlatforms, "platforms of the manager, the proxy and the image")
@@ -74,7 +77,7 @@ func (r *release) run(ctx context.Context, version, servers, users string) (err 
 		return err
 	}
 	defer func() { _ = os.RemoveAll(r.work) }()
-	if err := os.RemoveAll(r.output); err != nil {
+	if err := removeFormer(r.output); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(r.output, 0o755); err != nil {
@@ -111,4 +114,20 @@ func targets(list string) ([]gobuild.Target, error) {
 		all = append(all, target)
 	}
 	return all, nil
+}
+
+// removeFormer removes a former release. A folder that is something else is left alone.
+func removeFormer(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the folder to write: %w", err)
+	}
+	release := func(e os.DirEntry) bool { return e.Name() == "checksums.txt" }
+	if filepath.Base(folder) != "dist" && !slices.ContainsFunc(entries, release) {
+		return fmt.Errorf("folder %q is not empty and no former release: name another by --output", folder)
+	}
+	return os.RemoveAll(folder)
 }
