@@ -17,7 +17,7 @@ import (
 // firstChart is the first commit that has a chart and whose source builds;
 // oldVersion is what its image is called here.
 const (
-	firstChart = "1125af4"
+	firstChart = "1125af4064b88b5b2da2b4debbd49d1750ad194a"
 	oldVersion = "0.1.0-e2e.0"
 )
 
@@ -27,7 +27,7 @@ func TestUpgrade(t *testing.T) {
 	need(t)
 	tree := checkout(t, firstChart)
 	s := newSite(t, source{tree, []string{oldVersion}}, source{testenv.Root(), []string{firstVersion}})
-	progress("helm install of the first chart, commit %s", firstChart)
+	progress("helm install of the first chart, commit %.7s", firstChart)
 	s.helmUp(t, tree, oldVersion)
 	s.target(t)
 	s.samples(t, tree)
