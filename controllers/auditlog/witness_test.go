@@ -219,7 +219,7 @@ func TestNoLog(t *testing.T) {
 	// Nobody reports under this instance, so that it is cleared away.
 	eventually(t, func(g gomega.Gomega) {
 		object := &corev1.ConfigMap{}
-		g.Expect(stranger.Get(context.Background(), types.NamespacedName{Namespace: namespace, Name: witness.ConfigMapName(otherConnection)}, object)).To(gomega.Succeed())
+		g.Expect(admin.Get(context.Background(), types.NamespacedName{Namespace: namespace, Name: witness.ConfigMapName(otherConnection)}, object)).To(gomega.Succeed())
 		g.Expect(object.Data).NotTo(gomega.HaveKey("garbage-0"))
 	})
 	err := admin.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: f.ID()}, &v1alpha1.AuditLog{})

@@ -103,7 +103,7 @@ func TestSessionsAreShown(t *testing.T) {
 	log, feed := openSpool(t, filepath.Join(t.TempDir(), "spool"))
 	events := NewEvents(s.proxy, "proxy-0", s.log)
 	sessions := NewSessions(s.proxy, "proxy-0", feed, events, s.log)
-	run(t, sessions.Run)
+	stop := run(t, sessions.Run)
 	run(t, events.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"))
 	took := eventually(t, "the object", 10*time.Second, func() bool { return s.session("shop-a") != nil })
@@ -145,6 +145,7 @@ func TestSessionsAreShown(t *testing.T) {
 		return slices.Equal(reasons, []string{"ApprovalRequested", "OperationApproved", "OperationDenied"})
 	})
 	must(t, log.Close())
+	stop() // who reads the feed must have ended
 	must(t, feed.Close())
 }
 
@@ -153,7 +154,7 @@ func TestSessionsAreShownAfterwards(t *testing.T) {
 	s := newSite(t)
 	log, feed := openSpool(t, filepath.Join(t.TempDir(), "spool"))
 	sessions := NewSessions(s.proxy, "proxy-0", feed, nil, s.log)
-	run(t, sessions.Run)
+	stop := run(t, sessions.Run)
 	must(t, env.CloseAPI())
 	s.append(log, s.event(record.SessionStart, "shop-a"))
 	s.append(log, s.work("shop-a")...)
@@ -175,6 +176,7 @@ func TestSessionsAreShownAfterwards(t *testing.T) {
 	})
 	eventually(t, "all is acknowledged", 10*time.Second, func() bool { return feed.Acknowledged() == log.Durable() })
 	must(t, log.Close())
+	stop() // who reads the feed must have ended
 	must(t, feed.Close())
 }
 
@@ -198,7 +200,7 @@ func TestSessionsOfAFormerProcess(t *testing.T) {
 
 	log, feed = openSpool(t, dir)
 	sessions = NewSessions(s.proxy, "proxy-0", feed, nil, s.log)
-	run(t, sessions.Run)
+	stop = run(t, sessions.Run)
 	twice := &v1alpha1.OperationCounts{Total: 6, Allowed: 4, Denied: 2, Held: 2, Masked: 2, Failed: 2}
 	eventually(t, "both have ended, and nothing is counted twice", 15*time.Second, func() bool {
 		a, b := s.session("shop-a"), s.session("shop-b")
@@ -206,6 +208,7 @@ func TestSessionsOfAFormerProcess(t *testing.T) {
 			cmp.Equal(a.Status.Operations, twice) && strings.Contains(b.Status.EndReason, "the proxy ended before")
 	})
 	must(t, log.Close())
+	stop() // who reads the feed must have ended
 	must(t, feed.Close())
 }
 
@@ -214,7 +217,7 @@ func TestDeletedSessionIsShownAgain(t *testing.T) {
 	s := newSite(t)
 	log, feed := openSpool(t, filepath.Join(t.TempDir(), "spool"))
 	sessions := NewSessions(s.proxy, "proxy-0", feed, nil, s.log)
-	run(t, sessions.Run)
+	stop := run(t, sessions.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"))
 	eventually(t, "the object", 10*time.Second, func() bool { return s.session("shop-a") != nil })
 	eventually(t, "its status", 10*time.Second, func() bool { return s.session("shop-a").Status.Phase != "" })
@@ -225,6 +228,7 @@ func TestDeletedSessionIsShownAgain(t *testing.T) {
 		return got != nil && cmp.Equal(got.Status.Operations, worked)
 	})
 	must(t, log.Close())
+	stop() // who reads the feed must have ended
 	must(t, feed.Close())
 }
 
@@ -260,7 +264,7 @@ func TestTerminations(t *testing.T) {
 	log, feed := openSpool(t, filepath.Join(t.TempDir(), "spool"))
 	sessions := NewSessions(s.proxy, "proxy-0", feed, nil, s.log)
 	ended := &terminations{done: map[string]string{}}
-	run(t, sessions.Run)
+	stop := run(t, sessions.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"), s.event(record.SessionStart, "shop-b"))
 	eventually(t, "the objects", 10*time.Second, func() bool { return s.session("shop-a") != nil && s.session("shop-b") != nil })
 	// One is set before the watch begins, one while it runs.
@@ -272,5 +276,6 @@ func TestTerminations(t *testing.T) {
 		t.Errorf("termination took %s, want less than a second", took)
 	}
 	must(t, log.Close())
+	stop() // who reads the feed must have ended
 	must(t, feed.Close())
 }
