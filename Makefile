@@ -99,7 +99,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./test/release%,$(PACKAGES)),$(DIST_TOOLS)) $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
+test: install-deps $(if $(filter ./... ./test/cluster%,$(PACKAGES)),node-needs) $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./test/release%,$(PACKAGES)),$(DIST_TOOLS)) $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 	@# Allocations cannot be counted under the race detector: pools forget there.
@@ -135,13 +135,16 @@ e2e: e2e-needs ## Install with Helm on a real node, work through it, and break i
 e2e-full: e2e-needs ## The same with the API server away for two minutes, and as many Managed Connections as the node bears.
 	@DOORWARD_E2E=1 DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 90m $(TESTFLAGS) ./test/e2e $(if $(UPDATE),-update)
 
-# What cannot be had is named by the tests, which are skipped for that alone.
 .PHONY: e2e-needs
-e2e-needs:
+e2e-needs: node-needs
 	@hack/install-deps.sh build database
+	@[[ $$(id -u) != 0 ]] || $(MAKE) $(TOOLS)/helm $(BIN)/sinks/webhookreceiver
+
+# What cannot be had is named by the tests, which are skipped for that alone.
+.PHONY: node-needs
+node-needs:
 	@hack/install-deps.sh cluster || true
 	@[[ $$(id -u) != 0 ]] || hack/controlplane/ensure.sh --node >/dev/null
-	@[[ $$(id -u) != 0 ]] || $(MAKE) $(TOOLS)/helm $(BIN)/sinks/webhookreceiver
 
 .PHONY: scale
 scale: controlplane ## Measure the manager with 1,000 Connections, 10,000 AuditSessions, 1,000 ApprovalRequests; prints the table of docs/scale.md; 15 minutes.
