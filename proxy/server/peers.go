@@ -38,8 +38,10 @@ const (
 	// peerBound is how long one peer may take to answer, peerDial to be reached.
 	peerBound = 5 * time.Second
 	peerDial  = 2 * time.Second
-	// peersFresh is how long a list of peers is good for.
+	// peersFresh is how long a list of peers is good for; peersNew, where a key leads
+	// to none of them: its proxy may be new.
 	peersFresh = 2 * time.Second
+	peersNew   = 500 * time.Millisecond
 )
 
 // Peer is another proxy of the same Connection.
@@ -101,14 +103,9 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 	if err != nil {
 		return false
 	}
-	var led []Peer
-	for _, peer := range p.others(ctx) {
-		for _, r := range all {
-			if len(led) < mostAsked && r.leads(r.of(peer.Instance), key) {
-				led = append(led, peer)
-				break
-			}
-		}
+	led := leadsTo(p.others(ctx, peersFresh), all, key)
+	if len(led) == 0 {
+		led = leadsTo(p.others(ctx, peersNew), all, key)
 	}
 	if len(led) == 0 || !p.limit.AllowN(time.Now(), len(led)) || p.asking.Acquire(ctx, 1) != nil {
 		return false
@@ -128,11 +125,24 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 	return known
 }
 
-// others are the peers as they were reported a moment ago.
-func (p *Peers) others(ctx context.Context) []Peer {
+// leadsTo are those of the peers that a key leads to.
+func leadsTo(peers []Peer, all []*ring, key []byte) (led []Peer) {
+	for _, peer := range peers {
+		for _, r := range all {
+			if len(led) < mostAsked && r.leads(r.of(peer.Instance), key) {
+				led = append(led, peer)
+				break
+			}
+		}
+	}
+	return led
+}
+
+// others are the peers as they were reported, at most that long ago.
+func (p *Peers) others(ctx context.Context, within time.Duration) []Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.readAt) < peersFresh {
+	if time.Since(p.readAt) < within {
 		return p.known
 	}
 	p.readAt = time.Now()

@@ -247,8 +247,28 @@ func TestPeersAreNotFlooded(t *testing.T) {
 	if got := b.heard(); got < askBurst/2 || got > most {
 		t.Errorf("%d of %d questions reached the peer, want at most %d", got, 10*askBurst, most)
 	}
-	if got := int(n.listed.Load()); got > int(time.Since(began)/peersFresh)+2 {
+	for range 1000 { // that lead to nobody
+		_, _ = rand.Read(key)
+		a.Ask(t.Context(), key)
+	}
+	if got := int(n.listed.Load()); got > int(time.Since(began)/peersNew)+2 {
 		t.Errorf("the reports were read %d times in %s", got, time.Since(began))
+	}
+}
+
+// TestPeersThatAreNew: a key of a proxy that came after the list was read leads to
+// it a moment later.
+func TestPeersThatAreNew(t *testing.T) {
+	n := newTown(t)
+	a := n.settle("a", n.source)
+	a.Ask(t.Context(), make([]byte, 8)) // reads the list
+	b := n.settle("b", n.source)
+	key := keyOf(t, b.Peers)
+	began := time.Now()
+	for !a.Ask(t.Context(), key) {
+		if time.Since(began) > peersFresh {
+			t.Fatalf("the proxy is not found %s after it came", time.Since(began))
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -138,16 +140,14 @@ func TestManagerGrants(t *testing.T) {
 	named := func(group, resource, name string, verbs ...string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: []string{name}, Verbs: verbs}
 	}
-	proxy := role("doorward-orders-db",
-		named("doorward.dev", "connections", "orders-db", "get", "list", "watch", "serve"),
-		named("", "secrets", "doorward-orders-db-snapshot", "get", "list", "watch"),
-		named("", "secrets", "doorward-orders-db-serving", "get", "list", "watch"),
-		named("", "configmaps", "doorward-orders-db-proxies", "get", "patch", "update"),
-		named("", "serviceaccounts/token", "doorward-orders-db", "create"),
-		rbacv1.PolicyRule{APIGroups: []string{"doorward.dev"}, Resources: []string{"approvalrequests", "auditsessions"}, Verbs: []string{"get", "list", "watch", "create", "patch", "update"}},
-		rbacv1.PolicyRule{APIGroups: []string{"doorward.dev"}, Resources: []string{"auditsessions/status"}, Verbs: []string{"patch", "update"}},
-		rbacv1.PolicyRule{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-	)
+	external := &v1alpha1.Connection{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "bound", Name: "orders-db"},
+		Spec: v1alpha1.ConnectionSpec{
+			Credential: v1alpha1.TargetCredential{Secret: &v1alpha1.SecretReference{Name: "orders-db-credential"}},
+			Proxy:      v1alpha1.Proxy{Placement: v1alpha1.PlacementExternal},
+		},
+	}
+	proxy := role("doorward-orders-db", connection.Rules(external)...)
 	expect(t, "a proxy's rights", manager.Create(t.Context(), proxy, client.DryRunAll), "")
 	expect(t, "no approvers", manager.Create(t.Context(), role("a", named("doorward.dev", "connections", "orders-db", "approve")), client.DryRunAll), "attempting to grant")
 	expect(t, "no policy writers", manager.Create(t.Context(), role("b", named("doorward.dev", "accesspolicies", "analysts", "update")), client.DryRunAll), "attempting to grant")

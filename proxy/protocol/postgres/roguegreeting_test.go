@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,9 @@ import (
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
+
+// digest is a password as AuthenticationMD5Password asks for it.
+var digest = regexp.MustCompile(`md5[0-9a-f]{32}`)
 
 // impostor stands where a target should be, without TLS, and greets as the test
 // wants. It keeps all that it is told.
@@ -148,7 +152,7 @@ func TestRogueGreeting(t *testing.T) {
 			}
 			i.mu.Lock()
 			defer i.mu.Unlock()
-			if heard := i.heard.String(); strings.Contains(heard, canary) || strings.Contains(heard, "md5") {
+			if heard := i.heard.String(); strings.Contains(heard, canary) || digest.MatchString(heard) {
 				t.Errorf("the impostor heard %q", heard)
 			} else if strings.Contains(heard, ",p=") && !strings.Contains(name, "proves") && !strings.Contains(name, "prove") {
 				t.Errorf("the impostor got a proof to guess by: %q", heard)
