@@ -129,13 +129,13 @@ SELECT lo_unlink(80001);
 			script: "SELECT " + columns(1600) + ";\nSELECT " + columns(1665) + ";\nSELECT length(repeat('x', 10000000)), md5(repeat('ä', 1000000));\n",
 		},
 		"Describe": {
-			reason: "all describing commands over the database", script: `\d pg_catalog.pg_class
+			reason: "all describing commands over the database, but for sizes that grow meanwhile", script: `\d pg_catalog.pg_class
 \dt+ pg_catalog.pg_class
 \df+ pg_catalog.abs
 \dT+ pg_catalog.int4
 \du+
 \dx+
-\db+
+\db
 \dC+
 \dconfig+ work_mem
 \do pg_catalog.+
