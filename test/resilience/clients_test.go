@@ -56,8 +56,10 @@ func (c caller) token(t *testing.T) string {
 type session struct {
 	*pgconn.PgConn
 	notices chan *pgconn.Notice
-	// local is the client's address, by which the AuditSession is found.
+	// local is the client's address, by which the AuditSession is found, and began
+	// when it came: ports are used again.
 	local string
+	began time.Time
 }
 
 // dial opens a session.
@@ -68,7 +70,7 @@ func dial(ctx context.Context, t *testing.T, who caller) (*session, error) {
 		t.Fatal(err)
 	}
 	config.Password = who.token(t)
-	s := &session{notices: make(chan *pgconn.Notice, 16)}
+	s := &session{notices: make(chan *pgconn.Notice, 16), began: time.Now()}
 	config.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) { s.notices <- notice }
 	config.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, conn net.Conn) (net.Conn, error) {
 		s.local = conn.LocalAddr().String()

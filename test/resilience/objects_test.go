@@ -199,10 +199,11 @@ func auditSession(ctx context.Context, s *session) (*v1alpha1.AuditSession, erro
 	if err != nil {
 		return nil, err
 	}
-	if all[s.local] == nil {
-		return nil, fmt.Errorf("no AuditSession of client %s", s.local)
+	object := all[s.local]
+	if object == nil || object.Spec.StartedAt.Time.Before(s.began.Truncate(time.Second)) {
+		return nil, fmt.Errorf("no AuditSession of client %s since %s", s.local, s.began)
 	}
-	return all[s.local], nil
+	return object, nil
 }
 
 // lower is a name fit for objects.
