@@ -79,7 +79,14 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 		NewEngine: rego.NewEngine, NewVerifier: newVerifier(p.pool), Approvals: c.approvals,
 		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
 		Observers: p.observers(fullName),
-		Trouble:   func(refusal string, cause error) { log.Error(cause, "Refused", "told", refusal) },
+		Trouble: func(refusal string, cause error) {
+			if errors.Is(cause, context.Canceled) {
+				// The client left, or the session ended, before it came to that.
+				log.V(1).Info("Refused nobody who is still there", "told", refusal, "err", cause.Error())
+				return
+			}
+			log.Error(cause, "Refused", "told", refusal)
+		},
 	})
 	if err != nil {
 		return nil, err
