@@ -7,7 +7,6 @@ package main
 
 import (
 	"github.com/coredns/coredns/coremain"
-
 	// Plugins register themselves; their order is CoreDNS's own.
 	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
