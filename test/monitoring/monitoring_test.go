@@ -139,7 +139,7 @@ func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool is not installed: apt-get install prometheus, or hack/install-deps.sh charts")
+		t.Fatal("promtool is not installed: apt-get install prometheus, or hack/install-deps.sh charts")
 	}
 	command := exec.CommandContext(t.Context(), path, args...)
 	if output, err := command.CombinedOutput(); err != nil {

@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -45,32 +44,13 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	if code = m.Run(); code != 0 {
-		printLogs(world.Logs())
+		world.PrintLogs()
 	}
 	if err := world.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot stop the stack:", err)
 		code = 1
 	}
 	return code
-}
-
-// printLogs shows the ends of the programs' logs: where a test failed on another
-// machine, they are all there is.
-func printLogs(dir string) {
-	const tail = 8 << 10
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
-		return
-	}
-	for _, entry := range entries {
-		content, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "--- end of %s\n%s\n", entry.Name(), content[max(0, len(content)-tail):])
-	}
 }
 
 // await asks until there is no error, and fails the test after testTimeout. It

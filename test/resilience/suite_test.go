@@ -51,7 +51,7 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	if code = m.Run(); code != 0 {
-		printLogs(world.Logs())
+		world.PrintLogs()
 	}
 	if err := noRaces(world.Logs()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,25 +62,6 @@ func run(m *testing.M) (code int) {
 		code = 1
 	}
 	return code
-}
-
-// printLogs shows the ends of the programs' logs: where a test failed on another
-// machine, they are all there is.
-func printLogs(dir string) {
-	const tail = 8 << 10
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
-		return
-	}
-	for _, entry := range entries {
-		content, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "--- end of %s\n%s\n", entry.Name(), content[max(0, len(content)-tail):])
-	}
 }
 
 // noRaces looks into what the programs printed: the race detector of a program

@@ -51,7 +51,7 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	} else if code = m.Run(); code != 0 {
-		printLogs(world.Logs())
+		world.PrintLogs()
 	}
 	if err := world.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot stop the stack:", err)
@@ -75,21 +75,6 @@ func chance(t *testing.T) *rand.Rand {
 	}
 	t.Logf("the moments are those of DOORWARD_SEED=%d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
-}
-
-// printLogs shows the ends of the programs' logs: where a test failed on another
-// machine, they are all there is.
-func printLogs(dir string) {
-	const tail = 8 << 10
-	paths, _ := filepath.Glob(filepath.Join(dir, "*.log"))
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "cannot read the programs' logs:", err)
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "--- end of %s\n%s\n", filepath.Base(path), content[max(0, len(content)-tail):])
-	}
 }
 
 // await asks until there is no error, and fails the test after testTimeout. It
