@@ -239,6 +239,10 @@ const (
 	// ReasonEnforcementUnknown surfaces, as Unknown, when the direct way did not
 	// open and nothing shows that the NetworkPolicy is why.
 	ReasonEnforcementUnknown = "EnforcementUnknown"
+
+	// ReasonLoginsUnknown surfaces, as Unknown, when the direct way did not open and a
+	// proxy cannot tell of all who are logged in at the target.
+	ReasonLoginsUnknown = "LoginsUnknown"
 )
 
 // ConditionApproved of an ApprovalRequest says whether its holder may use it.

@@ -244,6 +244,42 @@ type ProxyStatus struct {
 	Message string `json:"message,omitempty"`
 }
 
+// AnnotationCredentialChangedAt on a Connection says, as an RFC 3339 time, when the
+// password at the target was last changed: logins that no proxy made and that were
+// last seen before then do not count against Isolated any more.
+const AnnotationCredentialChangedAt = "doorward.dev/credential-changed-at"
+
+// ForeignLogin is a login at the target, with the stored credential's role, that no
+// proxy made.
+type ForeignLogin struct {
+	// target is where it was seen, as host:port.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=320
+	Target string `json:"target,omitempty"`
+
+	// login tells it from every other login of the target.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Login string `json:"login,omitempty"`
+
+	// address is where it came from, as the target has it. Unset means that the
+	// target does not show it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Address string `json:"address,omitempty"`
+
+	// foundAt is when a proxy saw it first.
+	// +required
+	FoundAt metav1.Time `json:"foundAt,omitempty,omitzero"`
+
+	// seenAt is when a proxy saw it last.
+	// +required
+	SeenAt metav1.Time `json:"seenAt,omitempty,omitzero"`
+}
+
 // ConnectionStatus is what the manager observed of a Connection.
 type ConnectionStatus struct {
 	// conditions are the observations of the Connection's state. Known types are
@@ -276,6 +312,16 @@ type ConnectionStatus struct {
 	// +listMapKey=instance
 	// +kubebuilder:validation:MaxItems=64
 	Proxies []ProxyStatus `json:"proxies,omitempty"`
+
+	// foreignLogins are the logins with the stored credential's role that no proxy
+	// made and that were seen within the last 24 hours, those seen last first. They
+	// stay when the proxies that found them go.
+	// +optional
+	// +listType=map
+	// +listMapKey=target
+	// +listMapKey=login
+	// +kubebuilder:validation:MaxItems=8
+	ForeignLogins []ForeignLogin `json:"foreignLogins,omitempty"`
 }
 
 // Connection is a target that callers reach through a proxy: where it is, how the proxy
