@@ -6,14 +6,13 @@ package operations
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/doorward/doorward/api/v1alpha1"
-	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // TestRestore restores etcd from an older backup while a session runs: see
@@ -33,20 +32,33 @@ func TestRestore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Log(tc.reason)
-			restored(t, tc.manager, tc.proxy)
+			restored(t, volumes(t), tc.manager, tc.proxy)
 		})
 	}
 }
 
-func restored(t *testing.T, manager, proxy bool) {
+// copying is a way to copy etcd, and to have the copy in place of what it holds.
+type copying struct{ save, restore func(*testing.T) }
+
+// volumes copies etcd's files, and puts them back as they were: nothing tells
+// clients that they went back.
+func volumes(t *testing.T) copying {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "etcd")
+	return copying{
+		save:    func(t *testing.T) { must(t, world.Control.BackUp(folder)) },
+		restore: func(t *testing.T) { must(t, world.Control.Restore(t.Context(), folder)) },
+	}
+}
+
+func restored(t *testing.T, backup copying, manager, proxy bool) {
 	t.Helper()
 	shop := world.Proxy()
 	before := login(t, shop, "alice", "analysts")
 	before.must(t, "SELECT 1")
 	await(t, "the session begun before the backup", func(ctx context.Context) error { return shown(ctx, before, v1alpha1.SessionActive) })
 	old := revision(t)
-	backup := filepath.Join(t.TempDir(), "etcd")
-	must(t, world.Control.BackUp(backup))
+	backup.save(t)
 
 	// What the backup does not hold: policies, sessions, records, a proxy.
 	lost := reader("ruth", "public.orders")
@@ -81,7 +93,7 @@ func restored(t *testing.T, manager, proxy bool) {
 		must(t, shop.Kill())
 	}
 	began := time.Now()
-	must(t, world.Control.Restore(t.Context(), backup))
+	backup.restore(t)
 	took := time.Since(began)
 	began = time.Now()
 	if !proxy {
@@ -124,17 +136,8 @@ func restored(t *testing.T, manager, proxy bool) {
 
 // newProxy starts another proxy of the shop, which ends with the test, and
 // returns its instance.
-func newProxy(t *testing.T) (*stack.Proxy, string) {
+func newProxy(t *testing.T, args ...string) (*stack.Proxy, string) {
 	t.Helper()
-	port, err := proc.FreePort(t.Context())
-	must(t, err)
-	instance := fmt.Sprintf("late-%d", port)
-	proxy, err := world.StartProxy(t.Context(), stack.ProxyOptions{Connection: stack.Connection, Instance: instance, Port: port})
-	must(t, err)
-	t.Cleanup(func() {
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return proxy, instance
+	proxy := stacktest.StartProxy(t, world, stack.ProxyOptions{})
+	return proxy, proxy.Instance
 }

@@ -7,23 +7,17 @@
 package operations
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 const (
-	// startTimeout bounds the start of everything, compilation included.
-	startTimeout = 15 * time.Minute
 	// testTimeout bounds whatever a test waits for.
-	testTimeout = 2 * time.Minute
+	testTimeout = stacktest.Timeout
 	// drainTimeout of the proxies under test.
 	drainTimeout = 6 * time.Second
 )
@@ -32,46 +26,14 @@ const (
 // restores it.
 var world *stack.Stack
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// Short names of what every test does.
+var (
+	await = stacktest.Await
+	must  = stacktest.Must
+)
 
-func run(m *testing.M) (code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	log.SetLogger(logr.Discard())
-	var err error
-	if world, err = stack.Start(ctx, stack.Options{DrainTimeout: drainTimeout, Dir: os.Getenv("DOORWARD_KEEP")}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if code = m.Run(); code != 0 {
-		world.PrintLogs()
-	}
-	if err := world.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot stop the stack:", err)
-		code = 1
-	}
-	return code
-}
-
-// await asks until there is no error, and fails the test after testTimeout. It
-// returns how long it took.
-func await(t *testing.T, what string, ask func(context.Context) error) time.Duration {
-	t.Helper()
-	began := time.Now()
-	// Cleanups wait too, after the test's context has ended.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), testTimeout)
-	defer cancel()
-	if err := stack.Await(ctx, ask); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-	return time.Since(began)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestMain(m *testing.M) {
+	os.Exit(stacktest.Run(m, &world, stack.Options{DrainTimeout: drainTimeout}))
 }
 
 // short is a duration for people.

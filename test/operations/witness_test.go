@@ -10,7 +10,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/test/stack"
 )
@@ -28,9 +27,7 @@ func TestAuditLogDeleted(t *testing.T) {
 	}
 	config := rest.CopyConfig(world.Control.Direct)
 	config.Impersonate.UserName = "system:serviceaccount:" + stack.OperatorNamespace + ":doorward-manager"
-	scheme, err := stack.Scheme()
-	must(t, err)
-	manager, err := client.New(config, client.Options{Scheme: scheme})
+	manager, err := stack.NewClient(config)
 	must(t, err)
 	must(t, manager.Delete(t.Context(), log))
 	must(t, visit(t.Context(), t, world.Proxy(), "alice", "SELECT 2", "analysts"))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 )
 
 // Loopback is the only address test servers listen on.
@@ -26,4 +27,13 @@ func FreePort(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("listener has no TCP address: %q", listener.Addr())
 	}
 	return address.Port, nil
+}
+
+// FreeAddress returns [FreePort] as "host:port".
+func FreeAddress(ctx context.Context) (string, error) {
+	port, err := FreePort(ctx)
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort(Loopback, strconv.Itoa(port)), nil
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,7 +29,7 @@ const DefaultGrace = 10 * time.Second
 // pollInterval is how often a starting server is asked whether it is ready.
 const pollInterval = 100 * time.Millisecond
 
-// tailBytes bounds how much of the output an error quotes.
+// tailBytes bounds how much of the output, or of an answer, an error quotes.
 const tailBytes = 4 << 10
 
 // ErrExited is wrapped by the error of a wait that ended because the process did.
@@ -136,7 +137,7 @@ func StartReady(ctx context.Context, command Command, timeout time.Duration, rea
 	return p, nil
 }
 
-// Answers returns a check that GET url answers 200.
+// Answers returns a check that GET url answers 200. Its error quotes another answer.
 func Answers(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -148,8 +149,12 @@ func Answers(client *http.Client, url string) func(context.Context) error {
 			return fmt.Errorf("cannot ask %q: %w", url, err)
 		}
 		defer response.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(response.Body, tailBytes))
+		if err != nil {
+			return fmt.Errorf("cannot read the answer of %q: %w", url, err)
+		}
 		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("%q answers %s", url, response.Status)
+			return fmt.Errorf("%q answers %s: %s", url, response.Status, body)
 		}
 		return nil
 	}

@@ -49,9 +49,9 @@ func (s *Stack) WaitReady(ctx context.Context, connection string) error {
 }
 
 func (s *Stack) readyConnection(ctx context.Context, connection string) (*v1alpha1.Connection, error) {
-	var object v1alpha1.Connection
-	if err := s.Admin.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: connection}, &object); err != nil {
-		return nil, fmt.Errorf("cannot read Connection %q: %w", connection, err)
+	object, err := s.connection(ctx, connection)
+	if err != nil {
+		return nil, err
 	}
 	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
@@ -60,7 +60,7 @@ func (s *Stack) readyConnection(ctx context.Context, connection string) (*v1alph
 	case ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != object.Generation:
 		return nil, fmt.Errorf("connection %q is not ready: %s: %s", connection, ready.Reason, ready.Message)
 	}
-	return &object, nil
+	return object, nil
 }
 
 // AwaitPolicy waits until every proxy of a Connection runs a snapshot that was

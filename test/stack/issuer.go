@@ -8,10 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -45,11 +43,10 @@ type issuerSettings struct {
 }
 
 func startIssuer(dir string) (*Issuer, error) {
-	port, err := freePort(context.Background())
+	address, err := proc.FreeAddress(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	address := net.JoinHostPort(proc.Loopback, strconv.Itoa(port))
 	certificate, key, err := oidctest.NewAuthorityPEM("doorward development issuer")
 	if err != nil {
 		return nil, err
@@ -173,5 +170,3 @@ func indented(text []byte, by int) string {
 	}
 	return strings.Join(lines, "\n")
 }
-
-func freePort(ctx context.Context) (int, error) { return proc.FreePort(ctx) }

@@ -6,11 +6,9 @@ package stack
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,16 +56,8 @@ func (s *Stack) installOperator(ctx context.Context) error {
 
 // StartManager runs the manager with its own ServiceAccount's token, and waits
 // for the trust bundle.
-func (s *Stack) StartManager(ctx context.Context) error {
-	config, err := s.Control.ServiceAccountConfig(ctx, OperatorNamespace, managerAccount)
-	if err != nil {
-		return err
-	}
-	kubeconfig, err := s.Control.WriteKubeconfig("manager", config)
-	if err != nil {
-		return err
-	}
-	if s.manager, err = proc.Start(s.managerCommand("manager", kubeconfig, "0")); err != nil {
+func (s *Stack) StartManager(ctx context.Context) (err error) {
+	if s.manager, err = s.launchManager(ctx, "manager", "0"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
@@ -75,20 +65,8 @@ func (s *Stack) StartManager(ctx context.Context) error {
 	return s.manager.WaitReady(ctx, pollInterval, s.writeTrustBundle)
 }
 
-func (s *Stack) managerCommand(name, kubeconfig, health string) proc.Command {
-	return proc.Command{
-		Name: name, Path: s.binaries.Manager,
-		Args: append([]string{
-			"--kubeconfig=" + kubeconfig, "--namespaces=" + Namespace, "--namespace=" + OperatorNamespace,
-			"--metrics-address=0", "--health-address=" + health, fmt.Sprintf("--leader-elect=%t", s.options.LeaderElection),
-		}, s.options.ManagerArgs...),
-		Output: filepath.Join(s.Logs(), name+".log"),
-	}
-}
-
-// AddManager runs one more manager beside the first, and waits until it is ready.
-// The stack ends it, if its caller has not.
-func (s *Stack) AddManager(ctx context.Context, name string) (*proc.Process, error) {
+// launchManager runs a manager with its own ServiceAccount's token, and does not wait.
+func (s *Stack) launchManager(ctx context.Context, name, health string) (*proc.Process, error) {
 	config, err := s.Control.ServiceAccountConfig(ctx, OperatorNamespace, managerAccount)
 	if err != nil {
 		return nil, err
@@ -97,12 +75,24 @@ func (s *Stack) AddManager(ctx context.Context, name string) (*proc.Process, err
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort(ctx)
+	return proc.Start(proc.Command{
+		Name: name, Path: s.binaries.Manager,
+		Args: append([]string{
+			"--kubeconfig=" + kubeconfig, "--namespaces=" + Namespace, "--namespace=" + OperatorNamespace,
+			"--metrics-address=0", "--health-address=" + health, fmt.Sprintf("--leader-elect=%t", s.options.LeaderElection),
+		}, s.options.ManagerArgs...),
+		Output: filepath.Join(s.Logs(), name+".log"),
+	})
+}
+
+// AddManager runs one more manager beside the first, and waits until it is ready.
+// The stack ends it, if its caller has not.
+func (s *Stack) AddManager(ctx context.Context, name string) (*proc.Process, error) {
+	health, err := proc.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	health := net.JoinHostPort(proc.Loopback, strconv.Itoa(port))
-	manager, err := proc.Start(s.managerCommand(name, kubeconfig, health))
+	manager, err := s.launchManager(ctx, name, health)
 	if err != nil {
 		return nil, err
 	}
@@ -166,12 +156,8 @@ func Attach(ctx context.Context, dir, proxyBinary string) (*Stack, error) {
 		return nil, fmt.Errorf("no playground runs here: start it with `make playground`: %w", err)
 	}
 	s.adminConfig = config
-	scheme, err := Scheme()
-	if err != nil {
+	if s.Admin, err = NewClient(config); err != nil {
 		return nil, err
-	}
-	if s.Admin, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
 	return s, s.Admin.List(ctx, &v1alpha1.ConnectionList{}, client.InNamespace(Namespace))
 }

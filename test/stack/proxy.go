@@ -6,7 +6,6 @@ package stack
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +24,8 @@ const pollInterval = 100 * time.Millisecond
 // Proxy is one External proxy of a stack.
 type Proxy struct {
 	Connection string
+	// Instance is its id.
+	Instance string
 	// Address is where clients connect.
 	Address string
 	// HealthAddress serves /readyz and /metrics.
@@ -81,14 +82,9 @@ func (s *Stack) StartProxy(ctx context.Context, options ProxyOptions) (*Proxy, e
 	if err != nil {
 		return nil, err
 	}
-	health, err := freePort(ctx)
-	if err != nil {
+	p := &Proxy{Connection: options.Connection, Instance: options.Instance, Spool: filepath.Join(dir, "spool")}
+	if p.HealthAddress, err = proc.FreeAddress(ctx); err != nil {
 		return nil, err
-	}
-	p := &Proxy{
-		Connection:    options.Connection,
-		HealthAddress: net.JoinHostPort(proc.Loopback, strconv.Itoa(health)),
-		Spool:         filepath.Join(dir, "spool"),
 	}
 	for _, arg := range args {
 		if listen, found := strings.CutPrefix(arg, "--listen="); found {
@@ -101,11 +97,9 @@ func (s *Stack) StartProxy(ctx context.Context, options ProxyOptions) (*Proxy, e
 		args = append(args, "--spool="+p.Spool)
 	}
 	if options.Pprof {
-		port, err := freePort(ctx)
-		if err != nil {
+		if p.PprofAddress, err = proc.FreeAddress(ctx); err != nil {
 			return nil, err
 		}
-		p.PprofAddress = net.JoinHostPort(proc.Loopback, strconv.Itoa(port))
 		args = append(args, "--pprof-address="+p.PprofAddress)
 	}
 	if s.options.DrainTimeout > 0 {
@@ -157,20 +151,7 @@ func (p *Proxy) AwaitReady(ctx context.Context) error {
 
 // Ready says why the proxy is not ready, or nil.
 func (p *Proxy) Ready(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HealthAddress+"/readyz", http.NoBody)
-	if err != nil {
-		return fmt.Errorf("cannot ask for readiness: %w", err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("cannot ask for readiness: %w", err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
-	if err != nil || response.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: %s: %s", response.Status, body)
-	}
-	return nil
+	return proc.Answers(http.DefaultClient, "http://"+p.HealthAddress+"/readyz")(ctx)
 }
 
 // PID is the proxy's process id.

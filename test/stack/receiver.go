@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -75,11 +74,9 @@ func (s *Stack) StartReceiver(ctx context.Context, name string) (*Receiver, erro
 	if err := os.WriteFile(secrets, []byte(r.Secret), 0o600); err != nil {
 		return nil, fmt.Errorf("cannot write the receiver's secret: %w", err)
 	}
-	port, err := freePort(ctx)
-	if err != nil {
+	if r.address, err = proc.FreeAddress(ctx); err != nil {
 		return nil, err
 	}
-	r.address = net.JoinHostPort(proc.Loopback, strconv.Itoa(port))
 	r.command = proc.Command{
 		Path:   program,
 		Args:   []string{"-listen", r.address, "-cert", certificate, "-key", key, "-secrets", secrets, "-out", r.Records},

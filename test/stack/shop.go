@@ -13,10 +13,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/test/proc"
 )
 
 //go:embed shop/shop.sql
@@ -36,13 +38,21 @@ func (s *Stack) seed(ctx context.Context) error {
 	); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, s.Postgres.DSN(Role, s.Canary, Database))
+	return s.ExecDirect(ctx, shopSQL)
+}
+
+// DirectDSN is a connection string to the shop past the proxy, as the shared account.
+func (s *Stack) DirectDSN() string { return s.Postgres.DSN(Role, s.Canary, Database) }
+
+// ExecDirect executes statements in the shop past the proxy, as the shared account.
+func (s *Stack) ExecDirect(ctx context.Context, statements string) error {
+	conn, err := pgconn.Connect(ctx, s.DirectDSN())
 	if err != nil {
 		return fmt.Errorf("cannot reach the shop's database: %w", err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.PgConn().Exec(ctx, shopSQL).ReadAll(); err != nil {
-		return fmt.Errorf("cannot seed the shop: %w", err)
+	if _, err := conn.Exec(ctx, statements).ReadAll(); err != nil {
+		return fmt.Errorf("cannot execute in the shop: %w", err)
 	}
 	return nil
 }
@@ -63,13 +73,12 @@ func (s *Stack) installShop(ctx context.Context) error {
 	}
 	port := s.options.ProxyPort
 	if port == 0 {
-		free, err := freePort(ctx)
-		if err != nil {
+		var err error
+		if port, err = proc.FreePort(ctx); err != nil {
 			return err
 		}
-		port = free
+		s.options.ProxyPort = port
 	}
-	s.options.ProxyPort = port
 	manifest := os.Expand(shopObjects, func(name string) string {
 		switch name {
 		case "TARGET_PORT":

@@ -15,12 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/testenv"
@@ -102,15 +99,6 @@ type Stack struct {
 	mu       sync.Mutex
 	proxies  []*Proxy
 	managers []*proc.Process
-}
-
-// Scheme knows Kubernetes' and Doorward's kinds.
-func Scheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("cannot make a scheme: %w", err)
-	}
-	return scheme, nil
 }
 
 // Start starts all, and returns once the shop's Connection is ready.
@@ -228,15 +216,9 @@ func (s *Stack) startControlPlane(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot start the control plane: %w", err)
 	}
-	scheme, err := Scheme()
-	if err != nil {
-		return err
-	}
 	s.adminConfig = s.Control.RESTConfig
-	if s.Admin, err = client.New(s.Control.Direct, client.Options{Scheme: scheme}); err != nil {
-		return fmt.Errorf("cannot make a client: %w", err)
-	}
-	return nil
+	s.Admin, err = NewClient(s.Control.Direct)
+	return err
 }
 
 func (s *Stack) startPostgres(ctx context.Context) (err error) {
