@@ -7,7 +7,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var open = prometheus.NewDesc("doorward_isolation_open",
 	"1 where the manager could connect to a target of an isolated Connection directly, 0 where it could not; absent where it was not tried.",
-	[]string{"namespace", "connection"}, nil)
+	// Not a label "namespace": the scrape has one of its own, the manager's.
+	[]string{"connection"}, nil)
 
 var _ prometheus.Collector = (*Prober)(nil)
 
@@ -26,6 +27,6 @@ func (p *Prober) Collect(ch chan<- prometheus.Metric) {
 		if len(w.result.Open) > 0 {
 			value = 1
 		}
-		ch <- prometheus.MustNewConstMetric(open, prometheus.GaugeValue, value, connection.Namespace, connection.Name)
+		ch <- prometheus.MustNewConstMetric(open, prometheus.GaugeValue, value, connection.String())
 	}
 }

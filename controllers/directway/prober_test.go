@@ -218,7 +218,7 @@ func TestFigures(t *testing.T) {
 	for _, m := range families[0].GetMetric() {
 		got[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
 	}
-	if diff := cmp.Diff(map[string]float64{"shop": 1, "closed": 0}, got); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"data/shop": 1, "data/closed": 0}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -60,6 +60,19 @@ func (d Documented) Series(name string) bool {
 	return d.Has(name)
 }
 
+// Labels are those of a listed metric, by its name as queries have it; false
+// where it is a library's, or of none.
+func (d Documented) Labels(name string) ([]string, bool) {
+	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
+		if base, found := strings.CutSuffix(name, suffix); found {
+			if m, listed := d.Metrics[base]; listed {
+				return m.Labels, true
+			}
+		}
+	}
+	return nil, false
+}
+
 var (
 	line   = regexp.MustCompile("(?m)^\\| `(doorward_[a-z_]+)` \\| (counter|gauge|histogram) \\| ([a-z, ]*) ?\\| .+ \\| .*\\|$")
 	family = regexp.MustCompile("`([a-z_]+_)\\*`")
@@ -169,9 +182,10 @@ func Dashboards() (map[string]Dashboard, error) {
 
 var (
 	quoted  = regexp.MustCompile(`"[^"]*"`)
-	grouped = regexp.MustCompile(`\b(by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)`)
+	grouped = regexp.MustCompile(`\b(by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)`)
 	braces  = regexp.MustCompile(`\{[^}]*\}`)
 	windows = regexp.MustCompile(`\[[^\]]*\]`)
+	matched = regexp.MustCompile(`[{,]\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=|!)`)
 	words   = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*`)
 )
 
@@ -190,6 +204,24 @@ func Names(expr string) []string {
 				names = append(names, word)
 			}
 		}
+	}
+	return names
+}
+
+// LabelNames are the labels that a PromQL expression groups by, joins on or
+// selects by.
+func LabelNames(expr string) []string {
+	expr = quoted.ReplaceAllString(expr, "")
+	var names []string
+	for _, group := range grouped.FindAllStringSubmatch(expr, -1) {
+		for _, name := range strings.Split(group[2], ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, match := range matched.FindAllStringSubmatch(expr, -1) {
+		names = append(names, match[1])
 	}
 	return names
 }

@@ -40,6 +40,44 @@ func checkNames(t *testing.T, where, expr string) {
 	}
 }
 
+// checkLabels says which labels of an expression none of its metrics has. Those that a scrape adds
+// are instance and, with the Prometheus operator, pod.
+func checkLabels(t *testing.T, where, expr string) {
+	t.Helper()
+	have := map[string]bool{"le": true, "instance": true, "pod": true}
+	for _, name := range Names(expr) {
+		labels, known := page(t).Labels(name)
+		if !known {
+			return // a library's
+		}
+		for _, label := range labels {
+			have[label] = true
+		}
+	}
+	for _, label := range LabelNames(expr) {
+		if !have[label] {
+			t.Errorf("%s: no metric of it has label %q: %s", where, label, expr)
+		}
+	}
+}
+
+// checkOwn refuses a query that shows whatever else runs in the cluster: libraries' metrics have
+// the same names in every program that uses them.
+func checkOwn(t *testing.T, where, expr string) {
+	t.Helper()
+	own, library := false, false
+	for _, name := range Names(expr) {
+		if _, known := page(t).Labels(name); known {
+			own = true
+		} else if !strings.HasPrefix(name, "leader_election_") { // which has the Lease's name
+			library = true
+		}
+	}
+	if library && !(own && strings.Contains(expr, "on (instance)")) {
+		t.Errorf("%s: shows every program that has the metric; join it with one of ours on (instance): %s", where, expr)
+	}
+}
+
 func TestDashboardsUseWhatThereIs(t *testing.T) {
 	all, err := Dashboards()
 	if err != nil {
@@ -69,7 +107,10 @@ func TestDashboardsUseWhatThereIs(t *testing.T) {
 			}
 			seen[p.ID] = true
 			for _, target := range p.Targets {
-				checkNames(t, file+": "+p.Title, target.Expr)
+				where := file + ": " + p.Title
+				checkNames(t, where, target.Expr)
+				checkLabels(t, where, target.Expr)
+				checkOwn(t, where, target.Expr)
 			}
 		}
 	}
@@ -119,6 +160,7 @@ func TestAlertsUseWhatThereIs(t *testing.T) {
 	for _, r := range rules {
 		have = append(have, r.Alert)
 		checkNames(t, r.Alert, r.Expr)
+		checkLabels(t, r.Alert, r.Expr)
 		if s := r.Labels["severity"]; s != "page" && s != "ticket" {
 			t.Errorf("%s: severity is %q", r.Alert, s)
 		}
@@ -182,5 +224,12 @@ func TestNames(t *testing.T) {
 		if diff := cmp.Diff(want, Names(expr)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", expr, diff)
 		}
+	}
+}
+
+func TestLabelNames(t *testing.T) {
+	expr := `sum by (le, phase) (rate(doorward_a_b_bucket{connection=~"$connection",reason!="x, y=1"}[5m])) and on (instance) doorward_c_d`
+	if diff := cmp.Diff([]string{"le", "phase", "instance", "connection", "reason"}, LabelNames(expr)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
