@@ -35,9 +35,14 @@ const (
 type Config struct {
 	// Format is JSON or Text.
 	Format string
-	// Verbosity is the highest V that is written, from 0.
+	// Verbosity is the highest V that is written, from 0 to MaxVerbosity.
 	Verbosity int
 }
+
+// MaxVerbosity is as much as may be said: from 8 on, client-go writes what the API
+// server is sent and answers, Secrets and tokens too (client-go, rest/request.go,
+// logBody).
+const MaxVerbosity = 7
 
 // New is the configuration of a command that is told nothing.
 func New() *Config { return &Config{Format: JSON} }
@@ -51,10 +56,10 @@ func (c *Config) AddFlags(flags *flag.FlagSet) {
 		c.Format = value
 		return nil
 	})
-	flags.Func("v", "`verbosity` of the command's own messages, from 0 (default 0) to 10", func(value string) error {
+	flags.Func("v", fmt.Sprintf("`verbosity` of the command's own messages, from 0 (default 0) to %d", MaxVerbosity), func(value string) error {
 		v, err := strconv.Atoi(value)
-		if err != nil || v < 0 || v > 10 {
-			return fmt.Errorf("want a number from 0 to 10")
+		if err != nil || v < 0 || v > MaxVerbosity {
+			return fmt.Errorf("want a number from 0 to %d; above, messages would hold the Secrets that are read", MaxVerbosity)
 		}
 		c.Verbosity = v
 		return nil

@@ -140,6 +140,7 @@ func TestFlags(t *testing.T) {
 		"None":    {reason: "a command that is told nothing speaks to collectors", want: Config{Format: JSON}},
 		"Text":    {reason: "people may have it otherwise", args: []string{"--log-format=text", "-v=4"}, want: Config{Format: Text, Verbosity: 4}},
 		"Unknown": {reason: "a misspelt form is refused", args: []string{"--log-format=yaml"}, fails: true},
+		"Above":   {reason: "checklist 47: more would show Secrets", args: []string{"-v=8"}, fails: true},
 		"Below":   {reason: "less than nothing is refused", args: []string{"-v=-1"}, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
