@@ -75,6 +75,20 @@ charts() {
 	done
 }
 
+# Whoever moves a tag of an action would run in our workflows, with their rights: each is named by
+# its commit, with the tag in a comment. What is not understood here is refused.
+actions() {
+	local loose
+	loose=$(git ls-files -z --cached --others --exclude-standard -- .github | xargs -0 -r grep -HnE '(^|[^[:alnum:]_-])uses["'\'']?[[:space:]]*:' |
+		grep -vE '^[^:]+:[0-9]+: *(- )?uses: (\./[^[:space:]@]+|[[:alnum:]_.-]+(/[[:alnum:]_.-]+)+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*)$' || true)
+	[[ -z $loose ]] || {
+		say "Not pinned by a commit of 40 digits, with its tag, as in 'uses: owner/name@<commit> # v1.2.3':"
+		say "$loose"
+		return 1
+	}
+	bin/tools/actionlint
+}
+
 make tools
 check "generated files" generated
 check "format" formatted
@@ -85,7 +99,7 @@ check "modules" tidy
 check "kustomizations" kustomizations
 check "charts" charts
 check "scripts" scripts
-check "workflows" bin/tools/actionlint
+check "workflows" actions
 
 if ((${#failed[@]} > 0)); then
 	say "verify: failed: $(printf '%s; ' "${failed[@]}")"
