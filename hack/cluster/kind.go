@@ -42,21 +42,41 @@ func kindInstalled(ctx context.Context) bool {
 // folder holds the kubeconfigs of kind's clusters.
 func folder() string { return filepath.Join(os.TempDir(), "doorward-kind") }
 
+// checkFolder refuses a folder of kubeconfigs that somebody else owns or may look or write into: the
+// folder for temporary files is everybody's, and whose cluster kubectl talks to is what they say.
+func checkFolder() error {
+	info, err := os.Lstat(folder())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot look for kind's clusters: %w", err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("folder %q is not this user's alone: remove it, or set TMPDIR to another", folder())
+	}
+	return nil
+}
+
 func (k kind) kubeconfig() string { return filepath.Join(folder(), k.name+".kubeconfig") }
 
 func (k kind) kubectl() string { return "kubectl" }
 
-// running says whether this program has started the cluster and it is still there.
-func (k kind) running(ctx context.Context) bool {
-	if _, err := os.Stat(k.kubeconfig()); err != nil {
-		return false
+// running says whether this program has started the cluster and it is still there. The error is
+// that of the folder.
+func (k kind) running(ctx context.Context) (bool, error) {
+	if err := checkFolder(); err != nil {
+		return false, err
+	}
+	if info, err := os.Lstat(k.kubeconfig()); err != nil || !info.Mode().IsRegular() {
+		return false, nil //nolint:nilerr // none of this name
 	}
 	out, err := exec.CommandContext(ctx, "kind", "get", "clusters").Output()
-	return err == nil && strings.Contains("\n"+string(out), "\n"+k.name+"\n")
+	return err == nil && strings.Contains("\n"+string(out), "\n"+k.name+"\n"), nil
 }
 
 func (k kind) up(ctx context.Context) error {
-	if err := os.MkdirAll(folder(), 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(folder(), 0o700), checkFolder()); err != nil {
 		return fmt.Errorf("cannot make a folder for kubeconfigs: %w", err)
 	}
 	err := attached(ctx, "kind", "create", "cluster", "--name", k.name, "--kubeconfig", k.kubeconfig(), "--wait", "3m")
@@ -101,12 +121,20 @@ func (k kind) forward(ctx context.Context, to string) error {
 
 // listKind prints the clusters that this program has started with kind.
 func listKind(ctx context.Context) error {
+	if err := checkFolder(); err != nil {
+		return err
+	}
 	paths, err := filepath.Glob(filepath.Join(folder(), "*.kubeconfig"))
 	if err != nil {
 		return fmt.Errorf("cannot look for kind's clusters: %w", err)
 	}
 	for _, path := range paths {
-		if k := (kind{name: strings.TrimSuffix(filepath.Base(path), ".kubeconfig")}); k.running(ctx) {
+		k := kind{name: strings.TrimSuffix(filepath.Base(path), ".kubeconfig")}
+		running, err := k.running(ctx)
+		if err != nil {
+			return err
+		}
+		if running {
 			fmt.Printf("%s\tkind\t%s\n", k.name, path)
 		}
 	}

@@ -22,6 +22,7 @@ const usage = `usage: cluster COMMAND [--name NAME] [ARGUMENTS]
                     start a cluster; kind where Docker and kind are installed, else a node of its own
   down              end it and remove all of it
   list              clusters of this machine
+  check             say what this machine lacks to run a node, and fail where that is anything
   env               print the shell's "export KUBECONFIG=..."
   kubectl ARGS...   run kubectl as a cluster admin; put -- before flags that come first
   load ARCHIVE...   give the node the images of archives (OCI layout or docker save)
@@ -88,6 +89,8 @@ func run(ctx context.Context, args []string) error {
 		return list(ctx)
 	case serveCommand:
 		return serve(ctx, r)
+	case "check":
+		return check(ctx)
 	case "up":
 		return up(ctx, r)
 	}

@@ -81,6 +81,65 @@ func TestKind(t *testing.T) {
 	}
 }
 
+// TestFolderIsOwn: what kubectl is told to talk to, and with which credentials, comes from a folder
+// of this user's alone.
+func TestFolderIsOwn(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		make   func(t *testing.T, folder string)
+		want   string // part of the error; empty where the folder is no problem
+	}{
+		"None":     {"nothing was started", func(*testing.T, string) {}, ""},
+		"Own":      {"up has made it", func(t *testing.T, folder string) { t.Helper(); mkdir(t, folder, 0o700) }, ""},
+		"Readable": {"others would have the credentials", func(t *testing.T, folder string) { t.Helper(); mkdir(t, folder, 0o755) }, "not this user's alone"},
+		"Writable": {"others could put their own there", func(t *testing.T, folder string) { t.Helper(); mkdir(t, folder, 0o777) }, "not this user's alone"},
+		"Link": {"it may lead anywhere", func(t *testing.T, folder string) {
+			t.Helper()
+			if err := os.Symlink(t.TempDir(), folder); err != nil {
+				t.Fatal(err)
+			}
+		}, "not this user's alone"},
+		"Foreign": {"somebody has made it before", func(t *testing.T, folder string) {
+			t.Helper()
+			mkdir(t, folder, 0o700)
+			if err := os.Chown(folder, 65534, 65534); err != nil {
+				t.Skipf("only root can give a folder away: %v", err)
+			}
+		}, "not this user's alone"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Setenv("TMPDIR", dir)
+			// Nothing of kind is run.
+			t.Setenv("PATH", dir)
+			tc.make(t, filepath.Join(dir, "doorward-kind"))
+			k := kind{name: "try"}
+			_, running := k.running(t.Context())
+			for what, err := range map[string]error{"list": run(t.Context(), []string{"list"}), "running": running} {
+				if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+					t.Errorf("%s: %s: got %v, want %q", tc.reason, what, err, tc.want)
+				}
+			}
+			// What is refused is refused before kind is called, which is not there.
+			if err := k.up(t.Context()); tc.want != "" && !strings.Contains(err.Error(), tc.want) || tc.want == "" && !strings.Contains(err.Error(), "kind could not start") {
+				t.Errorf("%s: up: got %v, want %q", tc.reason, err, tc.want)
+			}
+		})
+	}
+}
+
+// mkdir makes a folder with exactly that mode.
+func mkdir(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Mkdir(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestNode goes through a cluster's life by the command line.
 func TestNode(t *testing.T) {
 	cluster.SkipUnable(t)

@@ -94,8 +94,8 @@ func upNode(ctx context.Context, r request) error {
 	if err := ensure.Run(); err != nil {
 		return fmt.Errorf("cannot build a node's binaries: %w", err)
 	}
-	if missing := cluster.Missing(ctx); len(missing) > 0 {
-		return fmt.Errorf("cannot run a node here; missing:\n  %s", strings.Join(missing, "\n  "))
+	if err := check(ctx); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -125,6 +125,14 @@ func upNode(ctx context.Context, r request) error {
 		return err
 	}
 	fmt.Printf("export KUBECONFIG=%s\n", handle.Kubeconfig())
+	return nil
+}
+
+// check says what this machine lacks to run a node, each with its remedy.
+func check(ctx context.Context) error {
+	if missing := cluster.Missing(ctx); len(missing) > 0 {
+		return fmt.Errorf("cannot run a node here; missing:\n  %s", strings.Join(missing, "\n  "))
+	}
 	return nil
 }
 

@@ -36,7 +36,11 @@ func find(ctx context.Context, name string) (found, error) {
 	if err == nil {
 		return found{node{handle}}, nil
 	}
-	if k := (kind{name: name}); k.running(ctx) {
+	k := kind{name: name}
+	switch running, wrong := k.running(ctx); {
+	case wrong != nil:
+		return found{}, wrong
+	case running:
 		return found{k}, nil
 	}
 	return found{}, err
