@@ -10,20 +10,28 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
+	"time"
+
+	"github.com/doorward/doorward/proxy/egress"
 )
 
 // dialer opens a TCP connection and closes it; nil where it could.
 type dialer func(ctx context.Context, address string) error
 
-// errOwn says that an address is not tried.
-var errOwn = errors.New("it is an address of the manager's own host or link")
-
-// try tries all addresses, and the proxies where none is open.
+// try tries all addresses at once, and the proxies where none is open.
 func (p *Prober) try(ctx context.Context, target Target) Result {
-	result := Result{From: p.options.From}
-	for _, address := range target.Addresses {
-		switch err := p.one(ctx, address); {
+	now := time.Now()
+	result := Result{From: p.options.From, At: now, Until: now.Add(goodFor * p.options.Interval)}
+	errs := make([]error, len(target.Addresses))
+	var trying sync.WaitGroup
+	for i, address := range target.Addresses {
+		trying.Go(func() { errs[i] = p.one(ctx, address) })
+	}
+	trying.Wait()
+	for i, address := range target.Addresses {
+		switch err := errs[i]; {
 		case err == nil:
 			result.Open = append(result.Open, address)
 		case closed(err):
@@ -89,16 +97,13 @@ func (p *Prober) dialTCP(ctx context.Context, address string) error {
 	return conn.Close()
 }
 
-// permitted refuses what is not on a network: the manager's own ports, and the
-// services that clouds offer to their machines on link-local addresses.
+// permitted refuses what leads to no other machine: the manager's own ports, and the
+// services that clouds offer to their machines (package egress).
 func (p *Prober) permitted(ip netip.Addr) error {
 	if p.options.Loopback && ip.IsLoopback() {
 		return nil
 	}
-	if ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsInterfaceLocalMulticast() {
-		return errOwn
-	}
-	return nil
+	return egress.CheckRemote(ip)
 }
 
 // closed says whether an address was there to refuse, or did not answer: both are
@@ -123,8 +128,6 @@ func why(err error) string {
 		return "the name is unknown"
 	case errors.As(err, &resolving):
 		return "the name could not be looked up"
-	case errors.Is(err, errOwn):
-		return errOwn.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case closed(err):

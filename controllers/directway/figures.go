@@ -3,10 +3,14 @@
 
 package directway
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 var open = prometheus.NewDesc("doorward_isolation_open",
-	"1 where the manager could connect to a target of an isolated Connection directly, 0 where it could not; absent where it was not tried.",
+	"1 where the manager could connect to a target of an isolated Connection directly, 0 where it could not; absent where it was not tried lately.",
 	// Not a label "namespace": the scrape has one of its own, the manager's.
 	[]string{"connection"}, nil)
 
@@ -19,8 +23,9 @@ func (p *Prober) Describe(ch chan<- *prometheus.Desc) { ch <- open }
 func (p *Prober) Collect(ch chan<- prometheus.Metric) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
 	for connection, w := range p.wanted {
-		if w.result == nil || len(w.result.Open)+len(w.result.Closed) == 0 {
+		if w.result == nil || len(w.result.Open)+len(w.result.Closed) == 0 || now.After(w.result.Until) {
 			continue
 		}
 		value := 0.0

@@ -7,8 +7,12 @@
 //
 // Whoever may read a Connection's status learns by it whether a port is open to the
 // manager. So only what spec.targets of an isolated Connection names is tried, which
-// admins write; no address of the manager's own host or link is; one attempt at a time
-// is made for an address, and few a second in all.
+// admins write; no address of the manager's own host, of its link or of a cloud's
+// services to its machines is; one attempt at a time is made for an address, and few a
+// second in all.
+//
+// Namespaces take turns, so that nobody's many addresses that do not answer hold up
+// the Connections of others. What was not tried for three intervals is not known.
 package directway
 
 import (
@@ -27,12 +31,16 @@ const (
 	// DefaultInterval is how often each Connection's targets are tried, a fifth more
 	// or less.
 	DefaultInterval = 5 * time.Minute
+	// goodFor is for how many intervals a result says something.
+	goodFor = 3
 	// dialTimeout is how long a target may take to answer.
 	dialTimeout = 3 * time.Second
-	// workers is how many Connections are tried at once, perSecond how many
-	// addresses in a second.
-	workers   = 16
-	perSecond = 50
+	// workers is how many Connections are tried at once, perNamespace how many of one
+	// namespace, perSecond how many addresses in a second. Nobody fills all workers:
+	// who is due is tried at the next look.
+	workers      = 64
+	perNamespace = 16
+	perSecond    = 50
 	// look is how often it is looked at what is due.
 	look = 500 * time.Millisecond
 )
@@ -50,6 +58,9 @@ type Target struct {
 
 // Result is what came of the last attempt.
 type Result struct {
+	// At is when the attempt began, Until when it says nothing any more of how things
+	// are: three intervals later.
+	At, Until time.Time
 	// From names the place that it was tried from.
 	From string
 	// Open are the addresses that could be connected to.
@@ -72,19 +83,20 @@ type Options struct {
 	// Loopback has addresses of the manager's own host tried too; suites need it.
 	Loopback bool
 	// Changed, where not nil, is told of each Connection whose Result is another
-	// than before. It must not wait.
+	// than before, or the first after one that was too old. It must not wait.
 	Changed func(connection types.NamespacedName, before, now Result)
 }
 
 // Prober tries the direct way. Start must run.
 type Prober struct {
 	options Options
-	limiter *rate.Limiter
+	limiter *rate.Limiter // waits in the order of their coming
 	dial    dialer
 
 	mu      sync.Mutex // guards what follows
 	wanted  map[types.NamespacedName]*wanted
 	dialing map[string]*attempt // by address
+	turns   turns
 }
 
 type wanted struct {
@@ -101,7 +113,7 @@ func New(o Options) *Prober {
 	}
 	p := &Prober{
 		options: o, limiter: rate.NewLimiter(perSecond, perSecond),
-		wanted: map[types.NamespacedName]*wanted{}, dialing: map[string]*attempt{},
+		wanted: map[types.NamespacedName]*wanted{}, dialing: map[string]*attempt{}, turns: turns{running: map[string]int{}},
 	}
 	p.dial = p.dialTCP
 	return p
@@ -146,18 +158,12 @@ func (p *Prober) Result(connection types.NamespacedName) (Result, bool) {
 func (p *Prober) Start(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	slots := make(chan struct{}, workers)
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
 		for _, connection := range p.due(time.Now()) {
-			select {
-			case <-ctx.Done():
-				return nil
-			case slots <- struct{}{}:
-			}
 			running.Go(func() {
-				defer func() { <-slots }()
+				defer p.over(connection)
 				p.probe(ctx, connection)
 			})
 		}
@@ -167,20 +173,6 @@ func (p *Prober) Start(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// due returns whose time has come.
-func (p *Prober) due(now time.Time) []types.NamespacedName {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var due []types.NamespacedName
-	for connection, w := range p.wanted {
-		if !w.busy && !now.Before(w.due) {
-			w.busy = true
-			due = append(due, connection)
-		}
-	}
-	return due
 }
 
 // probe tries one Connection's targets.
@@ -204,11 +196,12 @@ func (p *Prober) probe(ctx context.Context, connection types.NamespacedName) {
 	if before == nil {
 		before = &Result{}
 	}
-	if current && p.options.Changed != nil && !before.same(now) {
+	if current && p.options.Changed != nil && (!before.same(now) || now.At.After(before.Until)) {
 		p.options.Changed(connection, *before, now)
 	}
 }
 
+// same says whether two results tell the same; when they came is no matter.
 func (r Result) same(other Result) bool {
 	return r.From == other.From && r.Untold == other.Untold && r.Control == other.Control &&
 		slices.Equal(r.Open, other.Open) && slices.Equal(r.Closed, other.Closed)

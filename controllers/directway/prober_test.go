@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/doorward/doorward/proxy/egress"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,6 +42,8 @@ func TestTry(t *testing.T) {
 		nowhere = &net.OpError{Op: "dial", Err: &net.DNSError{Name: "db", IsNotFound: true}}
 		noDNS   = &net.OpError{Op: "dial", Err: &net.DNSError{Name: "db", IsTimeout: true}}
 		noRoute = &net.OpError{Op: "dial", Err: syscall.ENETUNREACH}
+
+		metadata = egress.Check(netip.MustParseAddr("fd00:ec2::254"))
 	)
 	for name, tc := range map[string]struct {
 		reason  string
@@ -53,7 +57,7 @@ func TestTry(t *testing.T) {
 		"NoDNS":          {"a lookup that takes too long is no closed way", map[string]error{"a:1": noDNS, "b:1": refused}, Result{Closed: []string{"b:1"}, Untold: `"a:1": the name could not be looked up`}},
 		"NoRoute":        {"the manager's own network", map[string]error{"a:1": noRoute, "b:1": noRoute}, Result{Untold: `"a:1": network is unreachable`}},
 		"ProxiesRefuse":  {"they are not there", map[string]error{"a:1": refused, "b:1": refused, "proxy:1": refused}, Result{Closed: []string{"a:1", "b:1"}, Control: "connection refused"}},
-		"NotPermitted":   {"an address of its own", map[string]error{"a:1": &net.OpError{Op: "dial", Err: errOwn}, "b:1": refused}, Result{Closed: []string{"b:1"}, Untold: `"a:1": ` + errOwn.Error()}},
+		"NotPermitted":   {"an address of a cloud's", map[string]error{"a:1": &net.OpError{Op: "dial", Err: metadata}, "b:1": refused}, Result{Closed: []string{"b:1"}, Untold: `"a:1": ` + metadata.Error()}},
 		"OpenAndUntold":  {"what is known is said", map[string]error{"a:1": nowhere, "b:1": nil}, Result{Open: []string{"b:1"}, Untold: `"a:1": the name is unknown`}},
 		"ControlNoRoute": {"whatever the error", map[string]error{"a:1": refused, "b:1": refused, "proxy:1": noRoute}, Result{Closed: []string{"a:1", "b:1"}, Control: "network is unreachable"}},
 	} {
@@ -61,7 +65,13 @@ func TestTry(t *testing.T) {
 			p := New(Options{From: "here"})
 			p.dial = func(_ context.Context, address string) error { return tc.answers[address] }
 			tc.want.From = "here"
-			if diff := cmp.Diff(tc.want, p.try(t.Context(), Target{Addresses: []string{"a:1", "b:1"}, Control: "proxy:1"})); diff != "" {
+			began := time.Now()
+			got := p.try(t.Context(), Target{Addresses: []string{"a:1", "b:1"}, Control: "proxy:1"})
+			if got.At.Before(began) || !got.Until.Equal(got.At.Add(3*DefaultInterval)) {
+				t.Errorf("at %s, until %s: want three intervals from %s on", got.At, got.Until, began)
+			}
+			got.At, got.Until = time.Time{}, time.Time{}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
@@ -72,11 +82,12 @@ func TestTry(t *testing.T) {
 // manager itself, nor to a cloud's metadata service.
 func TestPermitted(t *testing.T) {
 	p := New(Options{})
-	for _, address := range []string{"127.0.0.1", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254"} {
-		if err := p.permitted(netip.MustParseAddr(address).Unmap()); !errors.Is(err, errOwn) {
+	for _, address := range []string{"127.0.0.1", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
+		"fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1"} {
+		if err := p.permitted(netip.MustParseAddr(address).Unmap()); !errors.Is(err, egress.ErrForbidden) {
 			t.Errorf("%s: %v", address, err)
 		}
-		if err := p.dialTCP(t.Context(), net.JoinHostPort(address, "9")); closed(err) || err == nil {
+		if err := p.dialTCP(t.Context(), net.JoinHostPort(address, "9")); !errors.Is(err, egress.ErrForbidden) || closed(err) {
 			t.Errorf("dial %s: %v", address, err)
 		}
 	}
@@ -201,13 +212,15 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestFigures: a Connection that was not tried has no figure.
+// TestFigures: a Connection that was not tried, or not for long, has no figure.
 func TestFigures(t *testing.T) {
 	p := New(Options{})
-	p.wanted[shop] = &wanted{result: &Result{Open: []string{"db:1"}}}
-	p.wanted[types.NamespacedName{Namespace: "data", Name: "closed"}] = &wanted{result: &Result{Closed: []string{"db:1"}}}
+	fresh := time.Now().Add(time.Hour)
+	p.wanted[shop] = &wanted{result: &Result{Until: fresh, Open: []string{"db:1"}}}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "closed"}] = &wanted{result: &Result{Until: fresh, Closed: []string{"db:1"}}}
 	p.wanted[types.NamespacedName{Namespace: "data", Name: "new"}] = &wanted{}
-	p.wanted[types.NamespacedName{Namespace: "data", Name: "lost"}] = &wanted{result: &Result{Untold: "x"}}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "lost"}] = &wanted{result: &Result{Until: fresh, Untold: "x"}}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "old"}] = &wanted{result: &Result{Until: time.Now().Add(-time.Second), Closed: []string{"db:1"}}}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(p)
 	families, err := registry.Gather()

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/doorward/doorward/proxy/egress"
 )
 
 // Target is one address of a target, as the Connection names it.
@@ -60,8 +62,8 @@ func canonicalHost(host string) string {
 }
 
 // ErrForbiddenAddress is wrapped by the error of a dial that reached for an
-// address no target may have.
-var ErrForbiddenAddress = errors.New("forbidden target address")
+// address no target may have, see package egress.
+var ErrForbiddenAddress = egress.ErrForbidden
 
 // keepAlive finds a target that is gone without a word within two minutes of
 // silence. TCP_USER_TIMEOUT is left alone: on Linux it also cuts a peer that is
@@ -97,43 +99,6 @@ func refuseForbidden(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("%w: not an IP address: %q", ErrForbiddenAddress, address)
 	}
-	return checkAddress(parsed.Addr())
-}
-
-// forbiddenPrefixes are ranges that hold no target: "this network" (RFC 1122
-// section 3.2.1.3), the limited broadcast address, and the addresses at which
-// clouds serve instance metadata outside of the link-local ranges.
-var forbiddenPrefixes = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("255.255.255.255/32"),
-	netip.MustParsePrefix("fd00:ec2::254/128"),  // Amazon EC2 over IPv6
-	netip.MustParsePrefix("fd20:ce::254/128"),   // Google Compute Engine over IPv6
-	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba Cloud
-	netip.MustParsePrefix("168.63.129.16/32"),   // Azure platform
-	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud
-}
-
-// nat64 is the well-known prefix that embeds an IPv4 address (RFC 6052).
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
-func checkAddress(addr netip.Addr) error {
-	plain := addr.WithZone("").Unmap()
-	if nat64.Contains(plain) {
-		bytes := plain.As16()
-		plain = netip.AddrFrom4([4]byte(bytes[12:]))
-	}
-	switch {
-	case plain.IsLinkLocalUnicast():
-		return fmt.Errorf("%w: link-local: %q", ErrForbiddenAddress, addr.String())
-	case plain.IsUnspecified():
-		return fmt.Errorf("%w: unspecified: %q", ErrForbiddenAddress, addr.String())
-	case plain.IsMulticast():
-		return fmt.Errorf("%w: multicast: %q", ErrForbiddenAddress, addr.String())
-	}
-	for _, prefix := range forbiddenPrefixes {
-		if prefix.Contains(plain) {
-			return fmt.Errorf("%w: reserved: %q", ErrForbiddenAddress, addr.String())
-		}
-	}
-	return nil
+	// Loopback is allowed: an External proxy may run beside its target.
+	return egress.Check(parsed.Addr())
 }

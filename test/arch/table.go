@@ -38,7 +38,7 @@ var Table = []Rule{
 		Reason:   "types only: other programs import them, and must not get our dependencies with them",
 	},
 	{
-		Packages: []string{"proxy/identity", "proxy/relay"},
+		Packages: []string{"proxy/egress", "proxy/identity", "proxy/relay"},
 		Reason:   "a leaf knows nothing of ours, so that everything may stand on it",
 	},
 	{
@@ -98,7 +98,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/upstream", "proxy/upstream/..."},
-		May:      leaves,
+		May:      append([]string{"proxy/egress"}, leaves...),
 		Reason:   "dialling a target needs the snapshot's words for it, not the server's",
 	},
 	{
@@ -129,7 +129,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/server", "proxy/server/..."},
-		May:      append([]string{"proxy/access", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
+		May:      append([]string{"proxy/access", "proxy/egress", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
 		Reason:   "the server owns connections, opens those to targets, and knows protocols and sinks by their contract only",
 	},
 	{
@@ -159,7 +159,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/..."},
-		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{
