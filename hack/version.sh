@@ -23,7 +23,8 @@ version() {
 		return 1
 	}
 	commit >/dev/null || { echo "$number-dev"; return; }
-	git diff --quiet HEAD -- 2>/dev/null || dirty=.dirty
+	# Files that git does not know are built, too.
+	[[ -z $(git status --porcelain) ]] || dirty=.dirty
 	if [[ -z $dirty ]] && git tag --points-at HEAD | grep -Fxq "v$number"; then
 		echo "$number"
 	else

@@ -82,6 +82,18 @@ func TestDescribe(t *testing.T) {
 			},
 			Source{Version: "1.2.3-dev+gSHORT.dirty", Tag: "1.2.3-dev.gSHORT.dirty", Commit: "COMMIT", Time: when},
 		},
+		"Untracked": {
+			"A file that git does not know is compiled, too.",
+			func(t *testing.T, root string) {
+				t.Helper()
+				commit(t, root)
+				git(t, root, "tag", "v1.2.3")
+				if err := os.WriteFile(filepath.Join(root, "more.go"), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Source{Version: "1.2.3-dev+gSHORT.dirty", Tag: "1.2.3-dev.gSHORT.dirty", Commit: "COMMIT", Time: when},
+		},
 		"Release": {
 			"The commit of the tag, unchanged.",
 			func(t *testing.T, root string) { t.Helper(); commit(t, root); git(t, root, "tag", "v1.2.3") },
