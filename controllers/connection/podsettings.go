@@ -56,6 +56,10 @@ type PodSettings struct {
 	// proxies say of themselves; json and 0 where unset.
 	LogFormat string `json:"logFormat,omitempty"`
 	LogLevel  int32  `json:"logLevel,omitempty"`
+	// TraceClientParents has operations continue the traces that callers name in
+	// comments, where Env turns traces on. Whoever may connect can then have spans
+	// sampled.
+	TraceClientParents bool `json:"traceClientParents,omitempty"`
 }
 
 // ownEnv are the variables that the manager sets itself.
@@ -253,5 +257,8 @@ func (s *PodSettings) apply(c *v1alpha1.Connection, template *corev1.PodTemplate
 	}
 	if s.LogLevel != 0 {
 		pod.Containers[0].Args = append(pod.Containers[0].Args, fmt.Sprintf("-v=%d", s.LogLevel))
+	}
+	if s.TraceClientParents {
+		pod.Containers[0].Args = append(pod.Containers[0].Args, "--trace-client-parents")
 	}
 }

@@ -32,6 +32,7 @@ resources: {requests: {cpu: 250m}, limits: {memory: 2Gi}}
 env: [{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: "https://collector.example:4317"}]
 logFormat: text
 logLevel: 4
+traceClientParents: true
 `
 
 // TestPodSettingsAreStrict: a setting that does nothing is an error that names it.
@@ -65,6 +66,7 @@ func TestPodSettingsAreStrict(t *testing.T) {
 		"Variable":      {"Pods would be refused.", "env: [{name: A=B}]", "env"},
 		"LogFormat":     {"The proxy would not start.", "logFormat: xml", "logFormat"},
 		"LogLevel":      {"The proxy would not start.", "logLevel: 11", "logLevel"},
+		"TraceParents":  {"YAML's yes and no are words.", "traceClientParents: 'yes'", "traceClientParents"},
 		"NotYAML":       {"Tabs do not indent.", "a:\n\tb: c", "YAML"},
 	}
 	for name, tc := range tests {
@@ -122,12 +124,13 @@ func TestPodSettingsReachThePods(t *testing.T) {
 	if names := []string{container.Env[0].Name, container.Env[1].Name, container.Env[2].Name}; !slices.Equal(names, []string{"POD_NAME", "POD_IP", "OTEL_EXPORTER_OTLP_ENDPOINT"}) {
 		t.Errorf("environment %v: want the manager's own first, and that of the settings", names)
 	}
-	if args := container.Args; !slices.Equal(args[len(args)-2:], []string{"--log-format=text", "-v=4"}) {
-		t.Errorf("arguments %q: want those of logs last", args)
+	if args := container.Args; !slices.Equal(args[len(args)-3:], []string{"--log-format=text", "-v=4", "--trace-client-parents"}) {
+		t.Errorf("arguments %q: want those of logs and traces last", args)
 	}
 
 	bare := New(Options{Image: "default:1"}).podTemplate(c, 5432).Spec
-	if bare.Containers[0].Image != "default:1" || bare.Containers[0].Resources.Limits.Memory().String() != "1Gi" || len(bare.TopologySpreadConstraints) != 2 {
+	if bare.Containers[0].Image != "default:1" || bare.Containers[0].Resources.Limits.Memory().String() != "1Gi" || len(bare.TopologySpreadConstraints) != 2 ||
+		slices.Contains(bare.Containers[0].Args, "--trace-client-parents") {
 		t.Errorf("without settings: %+v", bare)
 	}
 	settings.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{}

@@ -108,7 +108,11 @@ func TestTakes(t *testing.T) {
 		"ProxyTag":    {reason: "the digest of the manager's image is not that of another tag", set: []string{"image.digest=sha256:" + strings.Repeat("0", 64), "proxy.image.tag=v2"}, want: []string{"ghcr.io/doorward/doorward:v2"}},
 		"ProxyDigest": {reason: "the digest wins", set: []string{"proxy.image.tag=v2", "proxy.image.digest=sha256:" + strings.Repeat("1", 64)}, want: []string{"doorward@sha256:1111"}, not: []string{":v2"}},
 		"NoIssuers":   {reason: "a rule without ports would open all", set: []string{"networkPolicy.issuers.ports=null", "networkPolicy.dns.ports=null"}, not: []string{"ports: null", "ports: []", "ports:\n      to", "issuers"}},
-		"Minimum":     {reason: "0 is a number", set: []string{"podDisruptionBudget.minAvailable=0"}, want: []string{"minAvailable: 0"}, not: []string{"maxUnavailable"}},
+		"DirectWay": {
+			reason: "namespaces that are labelled need not be listed, and those that the chart makes are", set: []string{"networkPolicy.directWay.namespaceLabels.team=access", "createNamespaces=true"},
+			want: []string{"matchLabels:\n              team: access\n", "restricted\n    team: access\n"}, not: []string{"kubernetes.io/metadata.name"},
+		},
+		"Minimum": {reason: "0 is a number", set: []string{"podDisruptionBudget.minAvailable=0"}, want: []string{"minAvailable: 0"}, not: []string{"maxUnavailable"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

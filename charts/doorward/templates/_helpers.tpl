@@ -91,6 +91,7 @@ app.kubernetes.io/component: manager
 {{- with $proxy.extraEnv }}{{ $_ := set $settings "env" . }}{{ end -}}
 {{- $_ := set $settings "logFormat" $proxy.logging.format -}}
 {{- with $proxy.logging.level }}{{ $_ := set $settings "logLevel" . }}{{ end -}}
+{{- with $proxy.tracing.clientParents }}{{ $_ := set $settings "traceClientParents" . }}{{ end -}}
 {{- toYaml $settings -}}
 {{- end -}}
 
