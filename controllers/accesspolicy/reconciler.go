@@ -104,7 +104,7 @@ func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Reque
 
 func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
 	var list v1alpha1.AccessPolicyList
-	if err := r.Client.List(ctx, &list, options...); err != nil {
+	if err := r.Client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the AccessPolicies that an event concerns")
 		return nil
 	}

@@ -24,10 +24,10 @@ const waitForSnapshot = time.Second
 const maxSelected = 256
 
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
-	in := client.InNamespace(s.policy.Namespace)
+	in, shared := client.InNamespace(s.policy.Namespace), client.UnsafeDisableDeepCopy // they are only looked at
 	var connections v1alpha1.ConnectionList
 	var providers v1alpha1.IdentityProviderList
-	if err := errors.Join(r.Client.List(ctx, &connections, in), r.Client.List(ctx, &providers)); err != nil {
+	if err := errors.Join(r.Client.List(ctx, &connections, in, shared), r.Client.List(ctx, &providers, shared)); err != nil {
 		return err
 	}
 	s.world = compile.World{Connections: connections.Items, Providers: providers.Items, Protocols: r.Protocols}

@@ -58,7 +58,7 @@ func (r *Reconciler) heldBy(ctx context.Context, object client.Object) []reconci
 // requests returns those that are not over and wanted.
 func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.ApprovalRequest) bool, options ...client.ListOption) []reconcile.Request {
 	var list v1alpha1.ApprovalRequestList
-	if err := r.Client.List(ctx, &list, options...); err != nil {
+	if err := r.Client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the ApprovalRequests that an event concerns")
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
@@ -71,9 +72,14 @@ func TestGolden(t *testing.T) {
 	for _, input := range inputs {
 		name := strings.TrimSuffix(filepath.Base(input), ".in.yaml")
 		t.Run(name, func(t *testing.T) {
-			got, err := yaml.Marshal(compileAll(readWorld(t, input)))
+			world, secrets := readWorld(t, input)
+			before, _ := readWorld(t, input)
+			got, err := yaml.Marshal(compileAll(world, secrets))
 			if err != nil {
 				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, world, cmpopts.IgnoreFields(World{}, "Protocols", "MaskKey")); diff != "" {
+				t.Errorf("compiling changed what caches share:\n%s", diff)
 			}
 			if bytes.Contains(got, []byte("canary")) {
 				t.Error("checklist 49: what is compiled shows the key of masks")

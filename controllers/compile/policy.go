@@ -75,7 +75,7 @@ func policyFault(p *v1alpha1.AccessPolicy, world World) *fault {
 				i, name, didYouMean(name, names))}
 		}
 	}
-	selected := false
+	selected, judged := false, map[string]bool{}
 	for i := range world.Connections {
 		connection := &world.Connections[i]
 		if !selects(p, connection.Name) {
@@ -83,9 +83,10 @@ func policyFault(p *v1alpha1.AccessPolicy, world World) *fault {
 		}
 		selected = true
 		protocol, known := world.Protocols[connection.Spec.Protocol]
-		if !known {
-			continue // the Connection itself is at fault and closed
+		if !known || judged[connection.Spec.Protocol] {
+			continue // an unknown one: the Connection itself is at fault and closed
 		}
+		judged[connection.Spec.Protocol] = true
 		if err := fits(p, protocol.Vocabulary()); err != nil {
 			return &fault{v1alpha1.ReasonUnknownPattern, fmt.Errorf("for Connection %q of protocol %s: %w", connection.Name, protocol.Name(), err)}
 		}

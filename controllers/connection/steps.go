@@ -23,15 +23,15 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// gather reads everything that compiling looks at.
+// gather reads everything that compiling looks at. Nothing changes what the caches hold.
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
-	in := client.InNamespace(s.connection.Namespace)
+	in, shared := client.InNamespace(s.connection.Namespace), client.UnsafeDisableDeepCopy
 	var connections v1alpha1.ConnectionList
 	var policies v1alpha1.AccessPolicyList
 	var providers v1alpha1.IdentityProviderList
 	var sinks v1alpha1.LogSinkList
-	if err := errors.Join(r.Client.List(ctx, &connections, in), r.Client.List(ctx, &policies, in),
-		r.Client.List(ctx, &providers), r.Client.List(ctx, &sinks)); err != nil {
+	if err := errors.Join(r.Client.List(ctx, &connections, in, shared), r.Client.List(ctx, &policies, in, shared),
+		r.Client.List(ctx, &providers, shared), r.Client.List(ctx, &sinks, shared)); err != nil {
 		return err
 	}
 	s.world = compile.World{

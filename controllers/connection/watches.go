@@ -30,8 +30,9 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// workers is how many Connections are reconciled at once.
-const workers = 4
+// workers is how many Connections are reconciled at once. Each mostly waits for the API
+// server, and a policy that goes away has to reach all of its Connections.
+const workers = 16
 
 // SetupWithManager watches everything that a Connection depends on or owns. All
 // that is not of our own kinds is watched as metadata only, Secrets above all.
@@ -97,7 +98,7 @@ func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []recon
 // sinkSecret says whether a LogSink names a Secret of the operator's namespace.
 func (r *Reconciler) sinkSecret(ctx context.Context, name string) bool {
 	var sinks v1alpha1.LogSinkList
-	if err := r.Client.List(ctx, &sinks); err != nil {
+	if err := r.Client.List(ctx, &sinks, client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the LogSinks that an event concerns")
 		return true // what could not be found out is looked at
 	}
@@ -124,11 +125,16 @@ func (r *Reconciler) around(ctx context.Context, object client.Object) []reconci
 }
 
 // requests names the Connections that are wanted, in one namespace or, where that
-// is empty, in all. It lists all of them: an event may come from a namespace, such
-// as the operator's own, whose Connections the cache does not hold.
+// is empty, in all. Of the operator's own namespace the cache may hold none and would
+// say so with an error, so that it is looked for among all. Objects are only looked at:
+// copying them for every event is what a manager of many Connections would be busy with.
 func (r *Reconciler) requests(ctx context.Context, namespace string, wanted func(*v1alpha1.Connection) bool) []reconcile.Request {
+	options := []client.ListOption{client.UnsafeDisableDeepCopy}
+	if namespace != "" && namespace != r.Namespace {
+		options = append(options, client.InNamespace(namespace))
+	}
 	var connections v1alpha1.ConnectionList
-	if err := r.Client.List(ctx, &connections); err != nil {
+	if err := r.Client.List(ctx, &connections, options...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Connections that an event concerns")
 		return nil
 	}

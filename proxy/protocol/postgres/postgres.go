@@ -40,7 +40,10 @@ func (postgres) ValidateOptions(raw json.RawMessage) error {
 }
 
 // Vocabulary implements protocol.Protocol.
-func (postgres) Vocabulary() policy.Vocabulary {
+func (postgres) Vocabulary() policy.Vocabulary { return vocabulary() }
+
+// vocabulary is made once, since policies are held against it all the time.
+var vocabulary = sync.OnceValue(func() policy.Vocabulary {
 	v := policy.Vocabulary{
 		Resource: "schema.relation, or kind:name for other objects",
 		Field:    "schema.relation.column",
@@ -54,7 +57,7 @@ func (postgres) Vocabulary() policy.Vocabulary {
 		v.Properties = append(v.Properties, policy.Term{Name: p.Name, Doc: p.Description})
 	}
 	return v
-}
+})
 
 // NewHandler implements protocol.Protocol.
 func (postgres) NewHandler() protocol.Handler { return newHandler() }
