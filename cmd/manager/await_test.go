@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,14 +36,66 @@ func TestAwaitServer(t *testing.T) {
 			status.Store(code)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			if err := awaitServer(ctx, &rest.Config{Host: server.URL}, logr.Discard()); err != nil || ctx.Err() != nil || asked.Load() != 3 {
+			if err := awaitServer(ctx, &rest.Config{Host: server.URL}, "0", logr.Discard()); err != nil || ctx.Err() != nil || asked.Load() != 3 {
 				t.Errorf("awaitServer() = %v, context %v, after %d requests; want 3", err, ctx.Err(), asked.Load())
 			}
 		})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := awaitServer(ctx, &rest.Config{Host: "http://127.0.0.1:1"}, logr.Discard()); err != nil {
+	if err := awaitServer(ctx, &rest.Config{Host: "http://127.0.0.1:1"}, "0", logr.Discard()); err != nil {
 		t.Errorf("told to stop while it waited: %v", err)
 	}
+}
+
+// TestAwaitServerAnswersProbes: a manager that waits is alive and not ready, so that
+// the kubelet leaves it alone; the address is free when it goes on.
+func TestAwaitServerAnswersProbes(t *testing.T) {
+	var back atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !back.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(`{"major":"1"}`))
+	}))
+	defer server.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	health := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- awaitServer(ctx, &rest.Config{Host: server.URL}, health, logr.Discard()) }()
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable} {
+		for {
+			answer, err := http.Get("http://" + health + path)
+			if err != nil {
+				if ctx.Err() != nil {
+					t.Fatalf("%s: nobody answers while the manager waits: %v", path, err)
+				}
+				runtime.Gosched()
+				continue
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != want {
+				t.Errorf("%s is %d while the manager waits, want %d", path, answer.StatusCode, want)
+			}
+			break
+		}
+	}
+	back.Store(true)
+	if err := <-ended; err != nil || ctx.Err() != nil {
+		t.Fatalf("awaitServer() = %v, context %v", err, ctx.Err())
+	}
+	again, err := net.Listen("tcp", health)
+	if err != nil {
+		t.Fatalf("the manager itself cannot listen: %v", err)
+	}
+	_ = again.Close()
 }

@@ -81,7 +81,7 @@ func run() error {
 	}
 	options.Config = restConfig
 	ctx := ctrl.SetupSignalHandler()
-	if err := awaitServer(ctx, restConfig, logger); err != nil || ctx.Err() != nil {
+	if err := awaitServer(ctx, restConfig, options.HealthAddress, logger); err != nil || ctx.Err() != nil {
 		return err
 	}
 	manager, err := setup.New(ctx, options)
