@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -26,7 +25,9 @@ import (
 
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/test/pgtest"
+	"github.com/doorward/doorward/test/relay"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // sleep is what is canceled. The marks tell statements apart at the target.
@@ -37,19 +38,7 @@ func sleep(mark string) string {
 // replicas are two proxies of the shop's Connection.
 func replicas(t *testing.T) (a, b *stack.Proxy) {
 	t.Helper()
-	port, err := freePort(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
-	defer cancel()
-	b, err = world.StartProxy(ctx, stack.ProxyOptions{
-		Connection: stack.Connection, Port: port, Instance: fmt.Sprintf("%s-%d", stack.Connection, port),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Stop() })
+	b = stacktest.StartProxy(t, world, stack.ProxyOptions{})
 	await(t, "reports of both proxies", func(ctx context.Context) error {
 		var reports corev1.ConfigMap
 		err := world.Admin.Get(ctx, client.ObjectKey{Namespace: stack.Namespace, Name: report.ConfigMapName(stack.Connection)}, &reports)
@@ -61,20 +50,9 @@ func replicas(t *testing.T) (a, b *stack.Proxy) {
 	return world.Proxy(), b
 }
 
-func freePort(t *testing.T) (int, error) {
-	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // of a TCP listener
-}
-
 // running counts the sleeps of a mark that the target runs.
 func running(ctx context.Context, mark string) (n int, err error) {
-	conn, err := pgx.Connect(ctx, world.Postgres.DSN(stack.Role, world.Canary, stack.Database))
+	conn, err := pgx.Connect(ctx, world.DirectDSN())
 	if err != nil {
 		return 0, err
 	}
@@ -97,11 +75,8 @@ func awaitRunning(t *testing.T, mark string) {
 // cancelAt brings a key to a proxy, and waits until the proxy hangs up.
 func cancelAt(t *testing.T, p *stack.Proxy, process uint32, secret []byte) {
 	t.Helper()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(t.Context(), "tcp", p.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, err := relay.To(p.Address)(t.Context())
+	must(t, err)
 	defer conn.Close()
 	packet := binary.BigEndian.AppendUint32(nil, uint32(12+len(secret)))
 	packet = binary.BigEndian.AppendUint32(packet, 80877102)
@@ -109,7 +84,7 @@ func cancelAt(t *testing.T, p *stack.Proxy, process uint32, secret []byte) {
 	if _, err := conn.Write(packet); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(testTimeout))
+	_ = conn.SetReadDeadline(time.Now().Add(stacktest.Timeout))
 	if said, err := io.ReadAll(conn); err != nil || len(said) > 0 {
 		t.Fatalf("the answer to a cancel request is %q, %v; want silence", said, err)
 	}
@@ -168,9 +143,7 @@ func TestCancelReplicaGone(t *testing.T) {
 		done <- err
 	}()
 	awaitRunning(t, "stays")
-	if err := b.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.Kill())
 	cancelAt(t, a, gone.PID(), key)
 	if n, err := running(t.Context(), "stays"); err != nil || n != 1 {
 		t.Errorf("%d statements run (%v), want 1", n, err)
@@ -192,9 +165,7 @@ func TestCancelWhileDraining(t *testing.T) {
 		done <- err
 	}()
 	awaitRunning(t, "drained")
-	if err := b.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.Signal(syscall.SIGTERM))
 	await(t, "the stop", func(ctx context.Context) error {
 		if b.Ready(ctx) == nil {
 			return errors.New("the proxy is still ready")
@@ -219,80 +190,45 @@ func TestCancelWhileDraining(t *testing.T) {
 }
 
 // balancer sends the first connection to one proxy, and all others to another, as a
-// Service may.
-func balancer(t *testing.T, first, rest *stack.Proxy) (port int) {
+// Service may, and returns where it listens.
+func balancer(t *testing.T, first, rest *stack.Proxy) (address string) {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var taken atomic.Int32
-	var pumps sync.WaitGroup
-	pumps.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			to := rest
-			if taken.Add(1) == 1 {
-				to = first
-			}
-			pumps.Go(func() { pump(t, conn, to.Address) })
+	between, err := relay.Start(func(ctx context.Context) (net.Conn, error) {
+		if taken.Add(1) == 1 {
+			return relay.To(first.Address)(ctx)
 		}
+		return relay.To(rest.Address)(ctx)
 	})
+	must(t, err)
 	t.Cleanup(func() {
-		_ = listener.Close()
-		pumps.Wait()
+		if err := between.Stop(); err != nil {
+			t.Error(err)
+		}
 		if taken.Load() < 2 {
 			t.Error("psql did not connect a second time")
 		}
 	})
-	return listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
-}
-
-func pump(t *testing.T, conn net.Conn, address string) {
-	t.Helper()
-	defer conn.Close()
-	var dialer net.Dialer
-	to, err := dialer.DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer to.Close()
-	var both sync.WaitGroup
-	both.Go(func() {
-		_, _ = io.Copy(to, conn)
-		_ = to.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // of a TCP dial
-	})
-	_, _ = io.Copy(conn, to)
-	_ = conn.Close()
-	both.Wait()
+	return between.Address()
 }
 
 // TestPsqlCtrlC: libpq's own cancel request arrives at the other replica.
 func TestPsqlCtrlC(t *testing.T) {
 	programs, err := pgtest.BinDir()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	a, b := replicas(t)
-	dsn := world.PSQL(&stack.Proxy{Address: fmt.Sprintf("localhost:%d", balancer(t, a, b))})
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	token, err := world.Issuer.TokenFor(alice)
+	must(t, err)
+	dsn := world.PSQL(&stack.Proxy{Address: balancer(t, a, b)})
+	ctx, cancel := context.WithTimeout(t.Context(), stacktest.Timeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(programs, "psql"), "-X", "-w", "-d", dsn, "-c", sleep("psql"))
-	command.Env = append(command.Environ(), "PGPASSWORD="+token(t))
+	command.Env = append(command.Environ(), "PGPASSWORD="+token)
 	var said strings.Builder
 	command.Stdout, command.Stderr = &said, &said
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, command.Start())
 	awaitRunning(t, "psql")
-	if err := command.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
+	must(t, command.Process.Signal(syscall.SIGINT))
 	if err := command.Wait(); err == nil || !strings.Contains(said.String(), "canceling statement due to user request") {
 		t.Errorf("psql ended with %v and said %q, want that the statement was canceled", err, said.String())
 	}

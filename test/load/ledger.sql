@@ -8,4 +8,4 @@ CREATE TABLE pages (
     n    integer PRIMARY KEY,
     text text NOT NULL
 );
-INSERT INTO pages SELECT i, repeat('page ' || i || ' ', 10) FROM generate_series(1, 200) AS i;
+INSERT INTO pages SELECT i, repeat('page ' || i || ' ', 10) FROM generate_series(1, 2000) AS i;

@@ -5,18 +5,12 @@ package load
 
 import (
 	"context"
-	_ "embed"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// LedgerSQL makes the tables that the load works on.
-//
-//go:embed ledger.sql
-var LedgerSQL string
 
 // answerTimeout bounds one operation. redial is the first pause of a client
 // that could not connect; it doubles up to maxRedial, as in a well-behaved pool.

@@ -6,7 +6,7 @@ package load_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,77 +17,46 @@ import (
 	"github.com/doorward/doorward/test/account"
 	"github.com/doorward/doorward/test/load"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
-const policy = `apiVersion: doorward.dev/v1alpha1
-kind: AccessPolicy
-metadata:
-  name: load
-  namespace: shop
-spec:
-  subjects:
-  - kind: Group
-    name: loaders
-    identityProvider: company
-  connections:
-  - name: shop-db
-  rules:
-  - name: session
-    effect: Allow
-    actions: [evaluate, transaction, session, show, set]
-    resources: ["*"]
-  - name: work
-    effect: Allow
-    actions: [select, insert]
-    resources: [public.ledger, public.pages]
-  limits: []
-  targetRole: ""
-  masks: []
-`
+const label = "steady"
 
-const (
-	startTimeout = 10 * time.Minute
-	testTimeout  = 90 * time.Second
-	label        = "steady"
-)
+var world *stack.Stack
+
+func TestMain(m *testing.M) {
+	os.Exit(stacktest.Run(m, &world, stack.Options{}, func(ctx context.Context) error { return load.Prepare(ctx, world) }))
+}
 
 // TestLoadTellsWhatAFaultCosts kills the proxy in the midst of a load: all
 // sessions are lost and counted, everybody comes back, and the account, of
 // records that went to a remote sink, is even.
 func TestLoadTellsWhatAFaultCosts(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	world, sink := start(ctx, t)
-	l := load.Start(ctx, load.Options{
+	sink, err := world.StartReceiver(t.Context(), "intake")
+	stacktest.Must(t, err)
+	t.Cleanup(func() { _ = sink.Stop() })
+	stacktest.Must(t, sink.Install(t.Context()))
+	l := load.Start(t.Context(), load.Options{
 		Label: label, Clients: 6, Visitors: 1, Interval: 50 * time.Millisecond, Seed: 1,
 		Config: func(context.Context, int) (*pgconn.Config, error) {
-			config, err := pgconn.ParseConfig(world.PSQL(world.Proxy()) + " connect_timeout=20")
-			if err != nil {
-				return nil, err
-			}
-			config.Password, err = world.Issuer.TokenFor(issuer.Request{User: "loader", Groups: []string{"loaders"}, Audience: stack.GatewayAudience})
-			return config, err
+			return world.Config(world.Proxy(), issuer.Request{User: "loader", Groups: []string{load.Group}})
 		},
 	})
 	t.Cleanup(l.End)
-	await(ctx, t, func() error { return l.Served(time.Time{}) })
+	stacktest.Await(t, "answers to all", func(context.Context) error { return l.Served(time.Time{}) })
 
 	quiet := l.Open()
-	await(ctx, t, func() error { return l.Served(quiet.Since) })
+	stacktest.Await(t, "answers to all in the window", func(context.Context) error { return l.Served(quiet.Since) })
 	quiet.Close()
 	if len(quiet.Live) != 6 || len(quiet.Lost) != 0 || len(quiet.Doubt) != 0 || quiet.Refused != 0 || quiet.Answered() == 0 {
 		t.Errorf("nothing happened, and the window says %+v", quiet)
 	}
 
 	window := l.Open()
-	if err := world.Proxy().Kill(); err != nil {
-		t.Fatal(err)
-	}
+	stacktest.Must(t, world.Proxy().Kill())
 	killed := time.Now()
-	if err := world.Proxy().Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	await(ctx, t, func() error { return l.Served(killed) })
+	stacktest.Must(t, world.Proxy().Start(t.Context()))
+	stacktest.Await(t, "answers to all after the kill", func(context.Context) error { return l.Served(killed) })
 	window.Close()
 	if len(window.Live) != 6 || len(window.Lost) != 6 || window.Longest == 0 || window.LongestLogin == 0 {
 		t.Errorf("the proxy was killed, and the window says %+v", window)
@@ -95,11 +64,9 @@ func TestLoadTellsWhatAFaultCosts(t *testing.T) {
 	l.End()
 
 	records := account.NewRecords(label)
-	await(ctx, t, func() error { return errors.Join(records.Read(sink.Records), records.Whole(nil)) })
+	stacktest.Await(t, "the records at the sink", func(context.Context) error { return errors.Join(records.Read(sink.Records), records.Whole(nil)) })
 	target := account.NewTargetLog(world.PostgresLog(), 0, label)
-	if err := target.Read(); err != nil {
-		t.Fatal(err)
-	}
+	stacktest.Must(t, target.Read())
 	delivered, answered := l.Answers()
 	a := account.Account{Executed: target.Executed, Delivered: delivered, Answered: answered, Recorded: records.Recorded, Succeeded: records.Succeeded}
 	if problems := a.Problems(); len(problems) > 0 || len(answered) == 0 {
@@ -109,45 +76,5 @@ func TestLoadTellsWhatAFaultCosts(t *testing.T) {
 		if s := records.Session(name); s == nil || s.Instance != "shop-db-1" || s.Ends != 1 {
 			t.Errorf("session %q is on record as %+v", name, s)
 		}
-	}
-}
-
-// start starts everything, the tables, the policy and a remote sink.
-func start(ctx context.Context, t *testing.T) (*stack.Stack, *stack.Receiver) {
-	t.Helper()
-	world, err := stack.Start(ctx, stack.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := world.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	owner, err := pgconn.Connect(ctx, world.Postgres.DSN(stack.Role, world.Canary, stack.Database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := owner.Exec(ctx, load.LedgerSQL).ReadAll(); err != nil {
-		t.Fatal(err)
-	}
-	_ = owner.Close(ctx)
-	sink, err := world.StartReceiver(ctx, "intake")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sink.Stop() })
-	if err := errors.Join(sink.Install(ctx), world.Apply(ctx, policy), world.AwaitPolicy(ctx, stack.Connection, "load")); err != nil {
-		t.Fatal(err)
-	}
-	return world, sink
-}
-
-func await(ctx context.Context, t *testing.T, ask func() error) {
-	t.Helper()
-	bound, cancel := context.WithTimeout(ctx, testTimeout)
-	defer cancel()
-	if err := stack.Await(bound, func(context.Context) error { return ask() }); err != nil {
-		t.Fatal(fmt.Errorf("waited in vain: %w", err))
 	}
 }

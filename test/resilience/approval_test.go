@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/stack"
 )
 
 // update is a statement with a mark that is found in the target's log.
@@ -165,34 +166,34 @@ func TestApprovalForged(t *testing.T) {
 	wants(t, refusal(t, h.answer(t)), codeInsufficient, "was denied by bob", "not on a Friday")
 	h.phase(t, v1alpha1.ApprovalDenied)
 	never(t, text)
-	s.must(t, "SELECT 1")
+	s.Must(t, "SELECT 1")
 }
 
 // TestApprovalTimeout: nobody decides.
 func TestApprovalTimeout(t *testing.T) {
 	const seconds = 10
-	givePolicy(t, policyOf("impatient", subjects("ian"), talk, approval("change", seconds), readOrders))
-	s := login(t, caller{user: "ian"})
+	givePolicy(t, stack.Policy("impatient", stack.Users("ian"), talk, approval("change", seconds), readOrders))
+	s := login(t, caller{User: "ian"})
 	statement, text := update(t, 22)
 	began := time.Now()
 	h := mustHold(t, s, statement)
 	wants(t, refusal(t, h.answer(t)), codeInsufficient, "nobody decided", "Run the statement again")
 	took := time.Since(began)
-	if took < (seconds-2)*time.Second || took > (seconds+3)*time.Second {
+	if took < (seconds-2)*time.Second || took > seconds*time.Second+within(3*time.Second) {
 		t.Errorf("the timeout came after %s, want %d s", took, seconds)
 	}
 	h.phase(t, v1alpha1.ApprovalExpired)
 	never(t, text)
-	s.must(t, "SELECT count(*) FROM orders")
+	s.Must(t, "SELECT count(*) FROM orders")
 	t.Logf("timeoutSeconds %d: answered after %s", seconds, took.Round(time.Millisecond))
 }
 
 // TestApprovalStale edits the policy between approval and use, which is when the
 // proxy is stopped (checklist 33).
 func TestApprovalStale(t *testing.T) {
-	policy := policyOf("changing", subjects("stan"), talk, approval("change", 300), readOrders)
+	policy := stack.Policy("changing", stack.Users("stan"), talk, approval("change", 300), readOrders)
 	givePolicy(t, policy)
-	s := login(t, caller{user: "stan"})
+	s := login(t, caller{User: "stan"})
 	statement, text := update(t, 23)
 	h := mustHold(t, s, statement)
 	proxy := world.Proxy()
@@ -215,7 +216,7 @@ func TestApprovalStale(t *testing.T) {
 		t.Errorf("the caller is told %q, want that the approval is stale", said.Message)
 	}
 	never(t, text)
-	s.must(t, "SELECT count(*) FROM orders")
+	s.Must(t, "SELECT count(*) FROM orders")
 }
 
 // TestApprovalOfUnmappedRequester: a caller whom the provider maps to no
@@ -224,8 +225,8 @@ func TestApprovalOfUnmappedRequester(t *testing.T) {
 	who := unmapped(t)
 	s := login(t, who)
 	statement, text := update(t, 24)
-	_, err := s.run(t.Context(), statement)
+	_, err := s.Run(t.Context(), statement)
 	wants(t, refusal(t, err), codeInsufficient, "maps its callers to no Kubernetes user", "spec.kubernetesUsername")
 	never(t, text)
-	s.must(t, "SELECT count(*) FROM orders")
+	s.Must(t, "SELECT count(*) FROM orders")
 }

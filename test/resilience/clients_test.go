@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/doorward/doorward/hack/issuer"
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // SQLSTATE codes that the proxy answers with.
@@ -30,115 +30,35 @@ const (
 	codeInsufficient     = "42501"
 )
 
-// caller is who connects.
-type caller struct {
-	user     string
-	groups   []string
-	audience string
+// caller is who connects, and session what they get.
+type (
+	caller  = issuer.Request
+	session = stacktest.Session
+)
+
+var alice = caller{User: "alice", Groups: []string{"analysts"}}
+
+// dial opens a session at the shop's proxy.
+func dial(ctx context.Context, who caller) (*session, error) {
+	return stacktest.Dial(ctx, world, world.Proxy(), who)
 }
 
-var alice = caller{user: "alice", groups: []string{"analysts"}}
-
-func (c caller) token(t *testing.T) string {
-	t.Helper()
-	request := issuer.Request{User: c.user, Groups: c.groups, Audience: c.audience}
-	if request.Audience == "" {
-		request.Audience = stack.GatewayAudience
-	}
-	token, err := world.Issuer.TokenFor(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
-// session is one session of pgx's connection.
-type session struct {
-	*pgconn.PgConn
-	notices chan *pgconn.Notice
-	// local is the client's address, by which the AuditSession is found, and began
-	// when it came: ports are used again.
-	local string
-	began time.Time
-}
-
-// dial opens a session.
-func dial(ctx context.Context, t *testing.T, who caller) (*session, error) {
-	t.Helper()
-	config, err := pgconn.ParseConfig(world.PSQL(world.Proxy()) + " connect_timeout=20")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Password = who.token(t)
-	s := &session{notices: make(chan *pgconn.Notice, 16), began: time.Now()}
-	config.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) { s.notices <- notice }
-	config.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, conn net.Conn) (net.Conn, error) {
-		s.local = conn.LocalAddr().String()
-		return conn, nil
-	}
-	if s.PgConn, err = pgconn.ConnectConfig(ctx, config); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// login opens a session that ends with the test.
+// login opens a session at the shop's proxy that ends with the test.
 func login(t *testing.T, who caller) *session {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
-	defer cancel()
-	s, err := dial(ctx, t, who)
-	if err != nil {
-		t.Fatalf("%s cannot log in: %v", who.user, err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.Close(ctx)
-	})
-	return s
+	return stacktest.Login(t, world, world.Proxy(), who)
 }
 
-// run executes one text in the simple protocol and returns the rows of its last
-// statement, fields joined by "|".
-func (s *session) run(ctx context.Context, statement string) ([]string, error) {
-	results, err := s.Exec(ctx, statement).ReadAll()
-	if err != nil || len(results) == 0 {
-		return nil, err
-	}
-	var rows []string
-	for _, row := range results[len(results)-1].Rows {
-		fields := make([]string, len(row))
-		for i, field := range row {
-			fields[i] = string(field)
-		}
-		rows = append(rows, strings.Join(fields, "|"))
-	}
-	return rows, nil
-}
-
-// must is run where nothing may fail.
-func (s *session) must(t *testing.T, statement string) []string {
+// visit opens a session at a proxy as alice, asks, and leaves.
+func visit(t *testing.T, proxy *stack.Proxy) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), stacktest.Timeout)
 	defer cancel()
-	rows, err := s.run(ctx, statement)
-	if err != nil {
-		t.Fatalf("%q: %v", statement, err)
-	}
-	return rows
-}
-
-// part leaves as a well-behaved client does.
-func (s *session) part(t *testing.T) {
-	t.Helper()
-	if err := s.Close(t.Context()); err != nil {
-		t.Errorf("cannot leave: %v", err)
-	}
+	stacktest.Must(t, stacktest.Visit(ctx, world, proxy, alice, "SELECT 1"))
 }
 
 // end waits until the proxy ends the idle session, and returns what it said and when.
-func (s *session) end(ctx context.Context) (*pgconn.PgError, time.Time, error) {
+func end(ctx context.Context, s *session) (*pgconn.PgError, time.Time, error) {
 	err := s.WaitForNotification(ctx)
 	now := time.Now()
 	var said *pgconn.PgError
@@ -186,8 +106,12 @@ func startPSQL(t *testing.T, who caller) *psql {
 	if err != nil {
 		t.Fatal(err)
 	}
+	token, err := world.Issuer.TokenFor(who)
+	if err != nil {
+		t.Fatal(err)
+	}
 	command := exec.CommandContext(t.Context(), filepath.Join(dir, "psql"), "-X", "-w", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", world.PSQL(world.Proxy()))
-	command.Env = append(command.Environ(), "PGPASSWORD="+who.token(t))
+	command.Env = append(command.Environ(), "PGPASSWORD="+token)
 	p := &psql{done: make(chan error, 1)}
 	if p.in, err = command.StdinPipe(); err != nil {
 		t.Fatal(err)

@@ -15,12 +15,13 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // TestCredentialRotated changes the password at the target and in the Secret.
 func TestCredentialRotated(t *testing.T) {
 	live := login(t, alice)
-	live.must(t, "SELECT 1")
+	live.Must(t, "SELECT 1")
 	former := secret(t, credentialSecret)
 	rotate := func(password string) time.Time {
 		if err := world.Postgres.Exec(context.WithoutCancel(t.Context()), fmt.Sprintf("ALTER ROLE %s PASSWORD '%s'", stack.Role, password)); err != nil {
@@ -30,13 +31,13 @@ func TestCredentialRotated(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		rotate(string(former.Data["password"]))
-		await(t, "a session with the former credential", opens(t))
+		await(t, "a session with the former credential", opens)
 	})
 	accepted := rotate("rotated-" + world.Canary)
-	await(t, "a session with the rotated credential", opens(t))
+	await(t, "a session with the rotated credential", opens)
 	took := time.Since(accepted)
-	live.must(t, "SELECT count(*) FROM orders")
-	if took > 5*time.Second {
+	live.Must(t, "SELECT count(*) FROM orders")
+	if took > within(5*time.Second) {
 		t.Errorf("the rotated credential was used after %s, want seconds", took)
 	}
 	t.Logf("new sessions use the rotated credential %s after the API server took it; the live session went on", took.Round(time.Millisecond))
@@ -72,7 +73,7 @@ func TestCredentialRefused(t *testing.T) {
 			former := secret(t, credentialSecret)
 			t.Cleanup(func() {
 				change(t, former.DeepCopy(), func(s *corev1.Secret) { s.Data = former.Data })
-				await(t, "a session after the repair", opens(t))
+				await(t, "a session after the repair", opens)
 				await(t, "the condition after the repair", func(ctx context.Context) error {
 					_, err := conditionIs(ctx, v1alpha1.ConditionCredentialAvailable, metav1.ConditionTrue)
 					return err
@@ -94,24 +95,15 @@ func TestCredentialRefused(t *testing.T) {
 				}
 				return nil
 			})
-			_, err := dial(t.Context(), t, alice)
+			_, err := dial(t.Context(), alice)
 			wants(t, refusal(t, err), codeCannotConnectNow, "cannot be reached", "kubectl -n "+stack.Namespace+" describe connection")
-			live.must(t, "SELECT 1")
+			live.Must(t, "SELECT 1")
 			t.Logf("closed, with the condition after %s", took.Round(time.Millisecond))
 		})
 	}
 }
 
-// opens tries to open a session and to use it.
-func opens(t *testing.T) func(context.Context) error {
-	t.Helper()
-	return func(ctx context.Context) error {
-		s, err := dial(ctx, t, alice)
-		if err != nil {
-			return err
-		}
-		defer s.Close(ctx)
-		_, err = s.run(ctx, "SELECT 1")
-		return err
-	}
+// opens opens a session and uses it.
+func opens(ctx context.Context) error {
+	return stacktest.Visit(ctx, world, world.Proxy(), alice, "SELECT 1")
 }

@@ -12,16 +12,18 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // TestDrain sends the proxy SIGTERM while one session is in a transaction and
 // another is idle.
 func TestDrain(t *testing.T) {
 	busy, idle := login(t, alice), login(t, alice)
-	busy.must(t, "BEGIN")
-	busy.must(t, "SELECT count(*) FROM orders")
-	idle.must(t, "SELECT 1")
-	ended := idle.watch(t, false)
+	busy.Must(t, "BEGIN")
+	busy.Must(t, "SELECT count(*) FROM orders")
+	idle.Must(t, "SELECT 1")
+	ended := watch(t, idle, false)
 	proxy := world.Proxy()
 	if err := proxy.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -34,7 +36,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	refused := await(t, "the refusal of new sessions", func(ctx context.Context) error {
-		s, err := dial(ctx, t, alice)
+		s, err := dial(ctx, alice)
 		if err != nil {
 			return nil
 		}
@@ -42,23 +44,23 @@ func TestDrain(t *testing.T) {
 		return fmt.Errorf("a new session was let in")
 	})
 	// One statement that takes a while, begun after the signal.
-	if rows := busy.must(t, "SELECT pg_sleep(2), count(*) FROM orders"); len(rows) != 1 {
+	if rows := busy.Must(t, "SELECT pg_sleep(2), count(*) FROM orders"); len(rows) != 1 {
 		t.Errorf("the transaction's statement returned %v", rows)
 	}
-	busy.must(t, "COMMIT")
+	busy.Must(t, "COMMIT")
 	committed := time.Since(told)
-	busy.part(t)
+	busy.Leave(t)
 
 	end := <-ended
 	said := refusal(t, end.err)
 	wants(t, said, codeAdminShutdown, "shutting down")
 	idled := end.at.Sub(told)
-	if idled > drainTimeout+2*time.Second {
+	if idled > drainTimeout+within(2*time.Second) {
 		t.Errorf("the idle session ended after %s, want %s", idled, drainTimeout)
 	}
 	select {
 	case <-proxy.Done():
-	case <-time.After(testTimeout):
+	case <-time.After(stacktest.Timeout):
 		t.Fatal("the proxy does not exit")
 	}
 	exited := time.Since(told)
@@ -89,7 +91,7 @@ func TestDrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := whole(all); err != nil {
+	if err := stack.Complete(all); err != nil {
 		t.Error(err)
 	}
 	t.Logf("drain bound %s: new sessions refused after %s, the transaction committed after %s, the idle session told after %s, exit 0 after %s; "+

@@ -20,6 +20,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // held is a statement that waits for approval.
@@ -41,20 +42,20 @@ func hold(t *testing.T, s *session, statement string) *held {
 	t.Helper()
 	h := &held{result: make(chan error, 1)}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*testTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*stacktest.Timeout)
 		defer cancel()
-		_, err := s.run(ctx, statement)
+		_, err := s.Run(ctx, statement)
 		h.result <- err
 	}()
 	var notice *pgconn.Notice
 	select {
-	case notice = <-s.notices:
+	case notice = <-s.Notices:
 	case err := <-h.result:
 		if said := refusal(t, err); said.Code != codeCannotConnectNow {
 			t.Fatalf("%q was not held: %v", statement, err)
 		}
 		return nil
-	case <-time.After(testTimeout):
+	case <-time.After(stacktest.Timeout):
 		t.Fatalf("%q was not held in time", statement)
 	}
 	name := requestName.FindStringSubmatch(notice.Message)
@@ -125,7 +126,7 @@ func (h *held) answer(t *testing.T) error {
 	select {
 	case err := <-h.result:
 		return err
-	case <-time.After(testTimeout):
+	case <-time.After(stacktest.Timeout):
 		t.Fatalf("ApprovalRequest %q: the statement was not answered in time", h.request.Name)
 		return nil
 	}

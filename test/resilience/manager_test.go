@@ -21,10 +21,10 @@ import (
 // TestManagerKilled kills the manager and brings it back: sessions go on, nothing
 // is rolled back, and what was changed meanwhile is put in force.
 func TestManagerKilled(t *testing.T) {
-	policy := policyOf("while-dead", subjects("mia"), talk, readOrders)
+	policy := stack.Policy("while-dead", stack.Users("mia"), talk, readOrders)
 	givePolicy(t, policy)
-	s := login(t, caller{user: "mia"})
-	s.must(t, "SELECT count(*) FROM orders")
+	s := login(t, caller{User: "mia"})
+	s.Must(t, "SELECT count(*) FROM orders")
 	before := revision(t)
 	if err := world.KillManager(); err != nil {
 		t.Fatal(err)
@@ -38,10 +38,10 @@ func TestManagerKilled(t *testing.T) {
 	beat := secret(t, snapshotSecret).Data[snapshot.KeyHeartbeat]
 	change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1].Resources = []string{"public.customers"} })
 	for range 10 {
-		s.must(t, "SELECT count(*) FROM orders")
-		fresh := login(t, caller{user: "mia"})
-		fresh.must(t, "SELECT 1")
-		fresh.part(t)
+		s.Must(t, "SELECT count(*) FROM orders")
+		fresh := login(t, caller{User: "mia"})
+		fresh.Must(t, "SELECT 1")
+		fresh.Leave(t)
 	}
 	dead := time.Since(killed)
 	began := time.Now()
@@ -50,7 +50,7 @@ func TestManagerKilled(t *testing.T) {
 	applied := await(t, "the change made while the manager was dead", func(ctx context.Context) error {
 		return reads(ctx, t, "mia", "orders", false)
 	})
-	s.must(t, "SELECT count(*) FROM customers")
+	s.Must(t, "SELECT count(*) FROM customers")
 	if err := world.AwaitPolicy(t.Context(), stack.Connection, policy.Name); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestApprovalWhileManagerDead(t *testing.T) {
 	}
 	h.approve(t, "bob", "dba")
 	// Somebody else's statement goes through meanwhile, this one does not.
-	login(t, alice).must(t, "SELECT count(*) FROM orders")
+	login(t, alice).Must(t, "SELECT count(*) FROM orders")
 	h.still(t)
 	never(t, text)
 	startManager(t)

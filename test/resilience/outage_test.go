@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // loginEvery is the pace of new logins during an outage.
 const loginEvery = 250 * time.Millisecond
 
 // askBound is how soon a caller must hear that no approval can be had.
-const askBound = 5 * time.Second
+var askBound = within(5 * time.Second)
 
 // TestAPIOutage takes the API server away from manager and proxy, in both ways
 // in which a server can go away.
@@ -51,8 +52,8 @@ type expected struct {
 func surviveOutage(t *testing.T, leave func() error) {
 	t.Helper()
 	live, leaver := login(t, alice), login(t, alice)
-	live.must(t, "SELECT count(*) FROM orders")
-	leaver.must(t, "SELECT 1")
+	live.Must(t, "SELECT count(*) FROM orders")
+	leaver.Must(t, "SELECT 1")
 	terminal := startPSQL(t, alice)
 	if _, err := terminal.ask("SELECT 1;"); err != nil {
 		t.Fatal(err)
@@ -67,33 +68,31 @@ func surviveOutage(t *testing.T, leave func() error) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	leaver.part(t)
+	leaver.Leave(t)
 	sessions := []expected{{session: leaver, total: 1}}
 
 	marker := fmt.Sprintf("outage-%d", began.UnixNano())
-	asked, answered := refusedApproval(t, live, marker), time.Since(began)
+	asked := refusedApproval(t, live, marker)
 	if asked > askBound {
 		t.Errorf("the refusal took %s, want at most %s", asked, askBound)
-	}
-	if answered > long {
-		t.Fatalf("the outage was over before the refusal came")
 	}
 	queries, slowest := int64(1), time.Duration(0)
 	pace := time.NewTicker(loginEvery)
 	defer pace.Stop()
-	for time.Since(began) < long {
+	// However long the refusal took, there is a round.
+	for queries == 1 || time.Since(began) < long {
 		<-pace.C
 		step := time.Now()
-		live.must(t, "SELECT count(*) FROM orders")
+		live.Must(t, "SELECT count(*) FROM orders")
 		if line, err := terminal.ask("SELECT count(*) FROM orders;"); err != nil || line != "200" {
 			t.Fatalf("psql's session does not go on: %q, %v", line, err)
 		}
 		fresh := login(t, alice)
-		fresh.must(t, "SELECT count(*) FROM customers")
-		if _, err := fresh.run(t.Context(), "DROP TABLE orders"); err == nil {
+		fresh.Must(t, "SELECT count(*) FROM customers")
+		if _, err := fresh.Run(t.Context(), "DROP TABLE orders"); err == nil {
 			t.Fatal("DROP went through")
 		}
-		fresh.part(t)
+		fresh.Leave(t)
 		sessions = append(sessions, expected{session: fresh, total: 2, denied: 1})
 		queries++
 		slowest = max(slowest, time.Since(step))
@@ -115,7 +114,7 @@ func surviveOutage(t *testing.T, leave func() error) {
 	if err := terminal.quit(); err != nil {
 		t.Errorf("psql: %v", err)
 	}
-	live.part(t)
+	live.Leave(t)
 	// The approved and the refused UPDATE, what was refused while approvals were
 	// not yet back, and the rest.
 	awaitSessions(t, []expected{{session: live, total: queries + 2 + turnedAway, denied: 1 + turnedAway}})
@@ -129,10 +128,10 @@ func surviveOutage(t *testing.T, leave func() error) {
 // soon it was refused.
 func refusedApproval(t *testing.T, s *session, marker string) time.Duration {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), stacktest.Timeout)
 	defer cancel()
 	began := time.Now()
-	_, err := s.run(ctx, "UPDATE orders SET status = '"+marker+"' WHERE id = 1")
+	_, err := s.Run(ctx, "UPDATE orders SET status = '"+marker+"' WHERE id = 1")
 	wants(t, refusal(t, err), codeCannotConnectNow, "the approval could not be asked for", "Try again")
 	return time.Since(began)
 }
@@ -141,18 +140,18 @@ func refusedApproval(t *testing.T, s *session, marker string) time.Duration {
 func awaitSessions(t *testing.T, sessions []expected) {
 	t.Helper()
 	await(t, "AuditSessions from the log", func(ctx context.Context) error {
-		all, err := auditSessions(ctx)
+		all, err := world.AuditSessions(ctx)
 		if err != nil {
 			return err
 		}
 		for _, s := range sessions {
-			object := all[s.local]
+			object := all[s.Local]
 			if object == nil {
-				return fmt.Errorf("no AuditSession of client %s", s.local)
+				return fmt.Errorf("no AuditSession of client %s", s.Local)
 			}
 			counts := object.Status.Operations
 			if object.Status.Phase != v1alpha1.SessionEnded || counts == nil || counts.Total != s.total || counts.Denied != s.denied ||
-				counts.Allowed != s.total-s.denied || object.Spec.Actor.Username != alice.user {
+				counts.Allowed != s.total-s.denied || object.Spec.Actor.Username != alice.User {
 				return fmt.Errorf("AuditSession %s is %s with %+v, want Ended with %d operations, %d denied",
 					object.Name, object.Status.Phase, counts, s.total, s.denied)
 			}

@@ -13,19 +13,13 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // create creates an object for one test.
 func create(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := world.Admin.Create(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := client.IgnoreNotFound(world.Admin.Delete(context.Background(), object)); err != nil {
-			t.Error(err)
-		}
-	})
+	stacktest.Create(t, world, object)
 }
 
 // bind gives a user a role in the shop's namespace.
@@ -57,15 +51,11 @@ func unmapped(t *testing.T) caller {
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
 		}},
 	})
-	who := caller{user: "uma", audience: audience}
-	givePolicy(t, policyOf("unmapped", []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "unmapped:uma", IdentityProvider: "unmapped"}},
+	who := caller{User: "uma", Audience: audience}
+	givePolicy(t, stack.Policy("unmapped", []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "unmapped:uma", IdentityProvider: "unmapped"}},
 		talk, approval("change", 300), readOrders))
 	await(t, "a session by the new provider", func(ctx context.Context) error {
-		s, err := dial(ctx, t, who)
-		if err == nil {
-			_ = s.Close(ctx)
-		}
-		return err
+		return stacktest.Visit(ctx, world, world.Proxy(), who, "SELECT 1")
 	})
 	return who
 }

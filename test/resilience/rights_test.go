@@ -100,7 +100,7 @@ func TestProxyRights(t *testing.T) {
 			return proxy.SubResource("token").Create(t.Context(), account, &authenticationv1.TokenRequest{})
 		}},
 		"Policy": {"nor writes policy", forbidden, func() error {
-			return proxy.Create(t.Context(), policyOf("forged", subjects("mallory"), talk))
+			return proxy.Create(t.Context(), stack.Policy("forged", stack.Users("mallory"), talk))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestProxyRights(t *testing.T) {
 func otherProxy(t *testing.T) client.Client {
 	t.Helper()
 	create(t, world.CredentialSecret(otherConnection+"-credential", otherConnection, world.Canary))
-	first, err := connection(t.Context())
+	first, err := world.ShopConnection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

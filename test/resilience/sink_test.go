@@ -47,7 +47,7 @@ func TestSink(t *testing.T) {
 		}
 	})
 	s := login(t, alice)
-	s.must(t, "SELECT 'to the intake'")
+	s.Must(t, "SELECT 'to the intake'")
 	await(t, "the records at the receiver", func(context.Context) error { return has(receiver, "to the intake") })
 	await(t, "the LogSink's status", func(ctx context.Context) error { return reachable(ctx, receiver.Name, metav1.ConditionTrue, "") })
 
@@ -55,7 +55,7 @@ func TestSink(t *testing.T) {
 	if err := receiver.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	s.must(t, "SELECT 'while it is down'")
+	s.Must(t, "SELECT 'while it is down'")
 	await(t, "the status of a LogSink that is down", func(ctx context.Context) error {
 		return reachable(ctx, receiver.Name, metav1.ConditionFalse, "connection refused")
 	})
@@ -69,7 +69,7 @@ func TestSink(t *testing.T) {
 	// A Connection that wants records off the machine first does without nothing.
 	setDurability(t, v1alpha1.AuditDurabilityRemote)
 	began := time.Now()
-	_, err = s.run(t.Context(), "SELECT 'not without a record'")
+	_, err = s.Run(t.Context(), "SELECT 'not without a record'")
 	wants(t, refusal(t, err), codeCannotConnectNow, "record could not be written", "kubectl -n shop describe connection shop-db")
 	t.Logf("refused after %v", time.Since(began).Round(time.Millisecond))
 	if n := timesExecuted(t, "not without a record"); n != 0 {
@@ -80,14 +80,14 @@ func TestSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "a statement with a remote record", func(ctx context.Context) error {
-		_, err := s.run(ctx, "SELECT 'with a record elsewhere'")
+		_, err := s.Run(ctx, "SELECT 'with a record elsewhere'")
 		return err
 	})
 	if err := has(receiver, "with a record elsewhere"); err != nil {
 		t.Errorf("executed, and the remote sink did not have its record: %v", err)
 	}
 	setDurability(t, "")
-	s.part(t)
+	s.Leave(t)
 	await(t, "the LogSink's status", func(ctx context.Context) error { return reachable(ctx, receiver.Name, metav1.ConditionTrue, "") })
 	for _, text := range []string{"while it is down", "not without a record"} {
 		if err := has(receiver, text); err != nil {

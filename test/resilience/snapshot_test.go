@@ -33,15 +33,15 @@ func TestSnapshotTampered(t *testing.T) {
 	bind(t, "mallory", "ClusterRole", "edit")
 	mallory := clientOf(t, config)
 
-	wide := allow("read", []string{"select"}, []string{"public.orders", "public.customers"})
-	policy := policyOf("tampered", subjects("tina"), talk, wide)
+	wide := stack.Allow("read", []string{"select"}, "public.orders", "public.customers")
+	policy := stack.Policy("tampered", stack.Users("tina"), talk, wide)
 	givePolicy(t, policy)
 	former := maps.Clone(secret(t, snapshotSecret).Data)
 	change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1] = readOrders })
 	if err := world.AwaitPolicy(t.Context(), stack.Connection, policy.Name); err != nil {
 		t.Fatal(err)
 	}
-	who := caller{user: "tina"}
+	who := caller{User: "tina"}
 	live := login(t, who)
 	rightPolicy(t, live)
 	before := revision(t)
@@ -72,7 +72,7 @@ func TestSnapshotTampered(t *testing.T) {
 		rightPolicy(t, live)
 		fresh := login(t, who)
 		rightPolicy(t, fresh)
-		fresh.part(t)
+		fresh.Leave(t)
 		t.Logf("%s: refused, and on record as such", attempt.name)
 	}
 	startManager(t)
@@ -87,7 +87,7 @@ func TestSnapshotTampered(t *testing.T) {
 	rightPolicy(t, live)
 	change(t, policy, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1] = wide })
 	await(t, "a policy after the repair", func(ctx context.Context) error {
-		_, err := live.run(ctx, "SELECT count(*) FROM customers")
+		_, err := live.Run(ctx, "SELECT count(*) FROM customers")
 		return err
 	})
 	t.Logf("a living manager had repaired the snapshot, and the proxy run it, after %s", took.Round(time.Millisecond))
@@ -106,8 +106,8 @@ func overwrite(t *testing.T, c client.Client, spoil func(*corev1.Secret)) {
 // rightPolicy fails the test where a session is not decided by the narrowed rule.
 func rightPolicy(t *testing.T, s *session) {
 	t.Helper()
-	s.must(t, "SELECT count(*) FROM orders")
-	_, err := s.run(t.Context(), "SELECT count(*) FROM customers")
+	s.Must(t, "SELECT count(*) FROM orders")
+	_, err := s.Run(t.Context(), "SELECT count(*) FROM customers")
 	if err == nil {
 		t.Fatal("the former, wider policy is in force")
 	}
@@ -118,7 +118,7 @@ func rightPolicy(t *testing.T, s *session) {
 func repaired(t *testing.T, before int64) {
 	t.Helper()
 	await(t, "the repaired snapshot", func(ctx context.Context) error {
-		object, err := connection(ctx)
+		object, err := world.ShopConnection(ctx)
 		if err != nil {
 			return err
 		}
@@ -132,6 +132,6 @@ func repaired(t *testing.T, before int64) {
 		if bytes.Equal(holder.Data[snapshot.KeySnapshot], []byte("forged")) {
 			return errors.New("the Secret is still the forged one")
 		}
-		return runsPresent(ctx, object.Generation)
+		return world.ShopRuns(ctx, object.Generation)
 	})
 }

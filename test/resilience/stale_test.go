@@ -5,7 +5,6 @@ package resilience
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // shortStaleness is the smallest bound that the API takes.
@@ -30,7 +30,7 @@ func TestBeyondMaxStaleness(t *testing.T) {
 		setStaleness(t, former)
 	})
 	idle, terminal := login(t, alice), startPSQL(t, alice)
-	idle.must(t, "SELECT 1")
+	idle.Must(t, "SELECT 1")
 	if _, err := terminal.ask("SELECT 1;"); err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +38,9 @@ func TestBeyondMaxStaleness(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*shortStaleness*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), shortStaleness*time.Second+stacktest.Timeout)
 	defer cancel()
-	said, at, err := idle.end(ctx)
+	said, at, err := end(ctx, idle)
 	if err != nil {
 		t.Fatalf("the idle session did not end: %v", err)
 	}
@@ -50,7 +50,7 @@ func TestBeyondMaxStaleness(t *testing.T) {
 	}
 	ended := at.Sub(began)
 	// The last heartbeat was seen before the API server went away.
-	if ended > shortStaleness*time.Second+promise {
+	if ended > shortStaleness*time.Second+within(time.Second) {
 		t.Errorf("the session ended %s after the API server went away, want at most %d s", ended, shortStaleness)
 	}
 	if line, err := terminal.ask("SELECT 1;"); err == nil && !strings.Contains(line, "maxStalenessSeconds") {
@@ -59,7 +59,7 @@ func TestBeyondMaxStaleness(t *testing.T) {
 	if err := terminal.quit(); err == nil {
 		t.Error("psql goes on after its session has ended")
 	}
-	if _, err := dial(ctx, t, alice); err == nil {
+	if _, err := dial(ctx, alice); err == nil {
 		t.Error("a new session was let in beyond maxStaleness")
 	} else {
 		wants(t, refusal(t, err), codeCannotConnectNow, "maxStalenessSeconds", "kubectl")
@@ -69,11 +69,11 @@ func TestBeyondMaxStaleness(t *testing.T) {
 	}
 	var fresh *session
 	back := await(t, "a new session after the return", func(ctx context.Context) (err error) {
-		fresh, err = dial(ctx, t, alice)
+		fresh, err = dial(ctx, alice)
 		return err
 	})
-	fresh.must(t, "SELECT count(*) FROM orders")
-	fresh.part(t)
+	fresh.Must(t, "SELECT count(*) FROM orders")
+	fresh.Leave(t)
 	t.Logf("maxStalenessSeconds %d: live sessions ended %s after the API server went away, new ones were let in %s after its return, without a restart",
 		shortStaleness, ended.Round(time.Millisecond), back.Round(time.Millisecond))
 }
@@ -86,23 +86,6 @@ func setStaleness(t *testing.T, seconds int32) (former int32) {
 	change(t, object, func(c *v1alpha1.Connection) {
 		former, c.Spec.Proxy.MaxStalenessSeconds = c.Spec.Proxy.MaxStalenessSeconds, seconds
 	})
-	await(t, "the new bound", func(ctx context.Context) error { return runsPresent(ctx, object.Generation) })
+	await(t, "the new bound", func(ctx context.Context) error { return world.ShopRuns(ctx, object.Generation) })
 	return former
-}
-
-// runsPresent says whether the proxy runs a snapshot of this generation of the Connection.
-func runsPresent(ctx context.Context, generation int64) error {
-	object, err := connection(ctx)
-	if err != nil {
-		return err
-	}
-	if object.Status.ObservedGeneration < generation || object.Status.Snapshot == nil {
-		return fmt.Errorf("the Connection's generation %d has not been seen yet", generation)
-	}
-	for _, proxy := range object.Status.Proxies {
-		if proxy.Revision < object.Status.Snapshot.Revision {
-			return fmt.Errorf("proxy %q runs revision %d, want %d", proxy.Instance, proxy.Revision, object.Status.Snapshot.Revision)
-		}
-	}
-	return nil
 }

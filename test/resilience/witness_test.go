@@ -13,32 +13,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
-	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // TestWitness: checklist 45. The witness follows the log of a proxy through
 // crashes, and finds out when an older copy of it is put in place.
 func TestWitness(t *testing.T) {
 	const instance = "shop-witnessed"
-	port, err := proc.FreePort(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := world.StartProxy(t.Context(), stack.ProxyOptions{Connection: stack.Connection, Instance: instance, Port: port})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	proxy := stacktest.StartProxy(t, world, stack.ProxyOptions{Instance: instance})
 	visit(t, proxy)
 	began := time.Now()
 	log := auditLog(t, instance, "a log that is open", func(l *v1alpha1.AuditLog) bool { return l.Status.State == v1alpha1.AuditLogOpen })
@@ -101,7 +87,7 @@ func TestWitness(t *testing.T) {
 		t.Errorf("the witness holds %d records, it held %d", log.Status.Size, honest.Status.Size)
 	}
 	await(t, "the problem in the Connection's status", func(ctx context.Context) error {
-		object, err := connection(ctx)
+		object, err := world.ShopConnection(ctx)
 		if err != nil {
 			return err
 		}
@@ -115,28 +101,6 @@ func TestWitness(t *testing.T) {
 	visit(t, proxy) // it serves all the same
 	t.Logf("witnessed %s after the first session, %s after another; the closing checkpoint was held within the %s of an orderly stop; an older copy was found %s after the proxy was ready: %s: %s",
 		first.Round(time.Millisecond), witnessed.Round(time.Millisecond), stopped.Round(time.Millisecond), found.Round(time.Millisecond), condition.Reason, condition.Message)
-}
-
-// visit opens a session at a proxy, asks, and leaves.
-func visit(t *testing.T, proxy *stack.Proxy) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
-	defer cancel()
-	config, err := pgconn.ParseConfig(world.PSQL(proxy) + " connect_timeout=20")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Password = alice.token(t)
-	c, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Exec(ctx, "SELECT 1").ReadAll(); err != nil {
-		t.Error(err)
-	}
-	if err := c.Close(ctx); err != nil {
-		t.Error(err)
-	}
 }
 
 func restart(t *testing.T, proxy *stack.Proxy) {
@@ -154,25 +118,11 @@ func copied(t *testing.T, from, to string) {
 	}
 }
 
-// auditLogOf is the AuditLog of an instance.
-func auditLogOf(ctx context.Context, instance string) (*v1alpha1.AuditLog, error) {
-	var all v1alpha1.AuditLogList
-	if err := world.Admin.List(ctx, &all, client.InNamespace(stack.Namespace)); err != nil {
-		return nil, err
-	}
-	for i := range all.Items {
-		if all.Items[i].Spec.Instance == instance {
-			return &all.Items[i], nil
-		}
-	}
-	return nil, fmt.Errorf("no AuditLog of instance %q", instance)
-}
-
 // auditLog awaits the AuditLog of an instance in some state.
 func auditLog(t *testing.T, instance, what string, is func(*v1alpha1.AuditLog) bool) (log *v1alpha1.AuditLog) {
 	t.Helper()
 	await(t, what, func(ctx context.Context) (err error) {
-		if log, err = auditLogOf(ctx, instance); err != nil {
+		if log, err = world.AuditLog(ctx, instance); err != nil {
 			return err
 		}
 		if !is(log) {
@@ -184,7 +134,7 @@ func auditLog(t *testing.T, instance, what string, is func(*v1alpha1.AuditLog) b
 }
 
 func grown(ctx context.Context, instance string, size int64) error {
-	log, err := auditLogOf(ctx, instance)
+	log, err := world.AuditLog(ctx, instance)
 	if err != nil {
 		return err
 	}

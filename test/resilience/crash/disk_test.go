@@ -14,29 +14,14 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // ownProxy runs a further proxy of the shop's Connection for one test.
 func ownProxy(t *testing.T, instance, spool string, args ...string) *stack.Proxy {
 	t.Helper()
-	port, err := proc.FreePort(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := world.StartProxy(t.Context(), stack.ProxyOptions{
-		Connection: stack.Connection, Instance: instance, Port: port, Spool: spool, Args: args,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := proxy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return proxy
+	return stacktest.StartProxy(t, world, stack.ProxyOptions{Instance: instance, Spool: spool, Args: args})
 }
 
 // system runs a program of the system.

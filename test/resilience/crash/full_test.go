@@ -54,7 +54,7 @@ func TestFullDisk(t *testing.T) {
 	s.kill(t)
 	s.launch(t)
 	await(t, "a start on a full log", func(ctx context.Context) error {
-		if err := proxy.Ready(ctx); err == nil || !strings.Contains(err.Error(), "record log full") {
+		if err := proxy.Ready(ctx); err == nil || !strings.Contains(err.Error(), ": log\n") {
 			return fmt.Errorf("/readyz says: %w", err)
 		}
 		return nil

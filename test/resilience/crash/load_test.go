@@ -17,7 +17,9 @@ import (
 
 	"github.com/doorward/doorward/hack/issuer"
 	"github.com/doorward/doorward/test/account"
+	"github.com/doorward/doorward/test/load"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
 // redial is the pause of a client that could not connect.
@@ -94,8 +96,8 @@ func (h *heard) refused(times int) (map[string]*pgconn.PgError, error) {
 	return maps.Clone(h.refusals), nil
 }
 
-// load is several clients that work, and come back whenever they are cut.
-type load struct {
+// crowd is several clients that work, and come back whenever they are cut.
+type crowd struct {
 	heard *heard
 	stop  context.CancelFunc
 	group sync.WaitGroup
@@ -116,18 +118,14 @@ type loadOptions struct {
 func userOf(label string) string { return "loader-" + label }
 
 // startLoad starts clients that work until they are told to stop, or the test ends.
-func startLoad(t *testing.T, options loadOptions) *load {
+func startLoad(t *testing.T, options loadOptions) *crowd {
 	t.Helper()
-	config, err := pgconn.ParseConfig(world.PSQL(options.proxy) + " connect_timeout=20")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Password, err = world.Issuer.TokenFor(issuer.Request{User: userOf(options.label), Groups: []string{"loaders"}, Audience: stack.GatewayAudience})
+	config, err := world.Config(options.proxy, issuer.Request{User: userOf(options.label), Groups: []string{load.Group}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	l := &load{heard: newHeard(), stop: stop}
+	l := &crowd{heard: newHeard(), stop: stop}
 	for i := range options.clients {
 		w := &worker{
 			options: options, heard: l.heard, number: i,
@@ -140,7 +138,7 @@ func startLoad(t *testing.T, options loadOptions) *load {
 }
 
 // end lets the clients leave, and waits for them.
-func (l *load) end() {
+func (l *crowd) end() {
 	l.stop()
 	l.group.Wait()
 }
@@ -183,7 +181,7 @@ func (w *worker) session(ctx context.Context, config *pgconn.Config) (err error)
 	}
 	for ctx.Err() == nil {
 		// A statement under way when the clients are told to leave may end.
-		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), testTimeout)
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stacktest.Timeout)
 		err = work[w.chance.IntN(len(work))](w, bound)
 		cancel()
 		if err != nil {

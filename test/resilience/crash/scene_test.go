@@ -25,7 +25,7 @@ type scene struct {
 	label   string
 	clients int
 	proxy   *stack.Proxy
-	load    *load
+	load    *crowd
 	target  *account.TargetLog
 	trail   *trail
 	// witness asks the target past the proxy.

@@ -5,8 +5,6 @@ package crash
 
 import (
 	"context"
-	_ "embed"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,29 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
-
-//go:embed ledger.sql
-var ledgerSQL string
-
-//go:embed policy.yaml
-var policy string
-
-// prepare makes what the load works on, and lets it.
-func prepare(ctx context.Context) error {
-	owner, err := pgconn.Connect(ctx, world.Postgres.DSN(stack.Role, world.Canary, stack.Database))
-	if err != nil {
-		return fmt.Errorf("cannot reach the target: %w", err)
-	}
-	_, err = owner.Exec(ctx, ledgerSQL).ReadAll()
-	if err = errors.Join(err, owner.Close(ctx)); err != nil {
-		return fmt.Errorf("cannot make the load's tables: %w", err)
-	}
-	if err := world.Apply(ctx, policy); err != nil {
-		return err
-	}
-	return world.AwaitPolicy(ctx, stack.Connection, "load")
-}
 
 // witness is a session at the target as its superuser, past the proxy.
 func witness(t *testing.T) *pgconn.PgConn {
@@ -60,7 +37,7 @@ END $$`
 
 // awaitQuiet returns once the target has done all it was sent for a label.
 func awaitQuiet(ctx context.Context, conn *pgconn.PgConn, label string) error {
-	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stacktest.Timeout)
 	defer cancel()
 	if _, err := conn.Exec(ctx, fmt.Sprintf(quiet, userOf(label))).ReadAll(); err != nil {
 		return fmt.Errorf("the target's sessions do not end: %w", err)
