@@ -25,7 +25,8 @@ func (p *Prober) Collect(ch chan<- prometheus.Metric) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	for connection, w := range p.wanted {
-		if w.result == nil || len(w.result.Open)+len(w.result.Closed) == 0 || now.After(w.result.Until) {
+		// A way that was open is, until it is seen to be closed.
+		if w.result == nil || len(w.result.Open) == 0 && (len(w.result.Closed) == 0 || now.After(w.result.Until)) {
 			continue
 		}
 		value := 0.0

@@ -221,6 +221,7 @@ func TestFigures(t *testing.T) {
 	p.wanted[types.NamespacedName{Namespace: "data", Name: "new"}] = &wanted{}
 	p.wanted[types.NamespacedName{Namespace: "data", Name: "lost"}] = &wanted{result: &Result{Until: fresh, Untold: "x"}}
 	p.wanted[types.NamespacedName{Namespace: "data", Name: "old"}] = &wanted{result: &Result{Until: time.Now().Add(-time.Second), Closed: []string{"db:1"}}}
+	p.wanted[types.NamespacedName{Namespace: "data", Name: "openOnce"}] = &wanted{result: &Result{Until: time.Now().Add(-time.Second), Open: []string{"db:1"}}}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(p)
 	families, err := registry.Gather()
@@ -231,7 +232,7 @@ func TestFigures(t *testing.T) {
 	for _, m := range families[0].GetMetric() {
 		got[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
 	}
-	if diff := cmp.Diff(map[string]float64{"data/shop": 1, "data/closed": 0}, got); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"data/shop": 1, "data/openOnce": 1, "data/closed": 0}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

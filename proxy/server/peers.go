@@ -15,12 +15,14 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"github.com/doorward/doorward/proxy/egress"
 	"github.com/doorward/doorward/proxy/protocol"
 )
 
@@ -28,11 +30,19 @@ import (
 const peerProtocol = "doorward-peer"
 
 // Bounds on questions to peers, over all clients together. A flood of keys that
-// nobody has costs a hash each: few of them lead to anybody.
+// nobody has costs a hash each: few of them lead to anybody. One key that somebody
+// has, and one peer, can use up what is theirs, not what is everybody's.
 const (
-	asksPerSecond = 20
-	askBurst      = 40
-	asksAtOnce    = 8
+	keyAsksPerSecond  = 2
+	keyAskBurst       = 4
+	peerAsksPerSecond = 10
+	peerAskBurst      = 20
+	asksPerSecond     = 20
+	askBurst          = 40
+	asksAtOnce        = 8
+	// mostKeys and mostPeers are how many are kept count of.
+	mostKeys  = 4096
+	mostPeers = 256
 	// mostAsked is how many peers one key is taken to; their numbers may be equal.
 	mostAsked = 3
 	// peerBound is how long one peer may take to answer, peerDial to be reached.
@@ -60,7 +70,9 @@ type Peers struct {
 	rings    rings
 	list     func(context.Context) ([]Peer, error)
 
-	limit  *rate.Limiter
+	keys   *paces[[sha256.Size]byte] // by the key's digest
+	peers  *paces[string]            // by instance
+	limit  *rate.Limiter             // of all
 	asking *semaphore.Weighted
 
 	mu     sync.Mutex // guards known and readAt
@@ -75,6 +87,8 @@ var _ protocol.Peers = (*Peers)(nil)
 func NewPeers(instance, address string, source CertificateSource, list func(context.Context) ([]Peer, error)) *Peers {
 	p := &Peers{
 		instance: instance, rings: rings{source: source, instance: instance}, list: list,
+		keys:  newPaces[[sha256.Size]byte](keyAsksPerSecond, keyAskBurst, mostKeys),
+		peers: newPaces[string](peerAsksPerSecond, peerAskBurst, mostPeers),
 		limit: rate.NewLimiter(asksPerSecond, askBurst), asking: semaphore.NewWeighted(asksAtOnce),
 	}
 	if own, err := netip.ParseAddrPort(address); err == nil {
@@ -107,7 +121,7 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 	if len(led) == 0 {
 		led = leadsTo(p.others(ctx, peersNew), all, key)
 	}
-	if len(led) == 0 || !p.limit.AllowN(time.Now(), len(led)) || p.asking.Acquire(ctx, 1) != nil {
+	if led = p.within(led, key, time.Now()); len(led) == 0 || p.asking.Acquire(ctx, 1) != nil {
 		return false
 	}
 	defer p.asking.Release(1)
@@ -123,6 +137,19 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 		known = <-answers || known
 	}
 	return known
+}
+
+// within are those that may be asked now. Only what leads somewhere counts, and what
+// a key or a peer has no leave for takes nothing of the leave of all.
+func (p *Peers) within(led []Peer, key []byte, now time.Time) []Peer {
+	if len(led) == 0 || !p.keys.allow(sha256.Sum256(key), now) {
+		return nil
+	}
+	led = slices.DeleteFunc(led, func(peer Peer) bool { return !p.peers.allow(peer.Instance, now) })
+	if len(led) == 0 || !p.limit.AllowN(now, len(led)) {
+		return nil
+	}
+	return led
 }
 
 // leadsTo are those of the peers that a key leads to.
@@ -161,14 +188,17 @@ func (p *Peers) others(ctx context.Context, within time.Duration) []Peer {
 
 // dialable says whether an address can be a peer's. Reports can be written by
 // others than proxies: none leads this proxy to itself, to the machine that it runs
-// on or to the services of a link (checklist 25).
+// on or to the services of its surroundings (checklist 25).
 func (p *Peers) dialable(address string) bool {
 	found, err := netip.ParseAddrPort(address)
-	if err != nil || found.Port() == 0 {
+	if err != nil || found.Port() == 0 || found.Addr().Zone() != "" {
 		return false
 	}
 	addr := found.Addr().Unmap()
-	return (addr.IsGlobalUnicast() || addr.IsLoopback() && p.local.Unmap().IsLoopback()) && addr.Zone() == ""
+	if addr.IsLoopback() {
+		return p.local.Unmap().IsLoopback()
+	}
+	return addr.IsGlobalUnicast() && egress.CheckRemote(addr) == nil
 }
 
 // ask takes a key to one peer. Nothing is said before the peer has proven that it

@@ -239,13 +239,12 @@ func TestPeersAreNotFlooded(t *testing.T) {
 		t.Errorf("%d of %d keys that nobody made lead to the peer, want one in 256", led, tries)
 	}
 	began := time.Now()
-	key = keyOf(t, b.Peers)
-	for range 10 * askBurst {
-		a.Ask(t.Context(), key)
+	for range 10 * peerAskBurst { // somebody with many sessions
+		a.Ask(t.Context(), keyOf(t, b.Peers))
 	}
-	most := askBurst + int(time.Since(began).Seconds()+1)*asksPerSecond
-	if got := b.heard(); got < askBurst/2 || got > most {
-		t.Errorf("%d of %d questions reached the peer, want at most %d", got, 10*askBurst, most)
+	most := peerAskBurst + int(time.Since(began).Seconds()+1)*peerAsksPerSecond
+	if got := b.heard(); got < peerAskBurst/2 || got > most {
+		t.Errorf("%d of %d questions reached the peer, want at most %d", got, 10*peerAskBurst, most)
 	}
 	for range 1000 { // that lead to nobody
 		_, _ = rand.Read(key)
@@ -253,6 +252,41 @@ func TestPeersAreNotFlooded(t *testing.T) {
 	}
 	if got := int(n.listed.Load()); got > int(time.Since(began)/peersNew)+2 {
 		t.Errorf("the reports were read %d times in %s", got, time.Since(began))
+	}
+}
+
+// TestPeersOfOthers is checklist 16: whoever sends the key of a session of their own
+// again and again, from however many addresses, takes nothing from the sessions of
+// others; and what one peer is flooded with takes nothing from the other peers.
+func TestPeersOfOthers(t *testing.T) {
+	n := newTown(t)
+	a, b, c := n.settle("a", n.source), n.settle("b", n.source), n.settle("c", n.source)
+	own := keyOf(t, b.Peers)
+	for c.Leads(own) {
+		own = keyOf(t, b.Peers)
+	}
+	began := time.Now()
+	for range 10 * askBurst {
+		a.Ask(t.Context(), own)
+	}
+	most := keyAskBurst + int(time.Since(began).Seconds()+1)*keyAsksPerSecond
+	if got := b.heard(); got == 0 || got > most {
+		t.Errorf("one key was taken to its proxy %d times, want at most %d", got, most)
+	}
+	other := keyOf(t, b.Peers)
+	if !a.Ask(t.Context(), other) {
+		t.Error("the cancel request of another session of that proxy was dropped")
+	}
+	for range 4 * askBurst { // keys that lead to b alone
+		if key := keyOf(t, b.Peers); !c.Leads(key) {
+			a.Ask(t.Context(), key)
+		}
+	}
+	if !a.Ask(t.Context(), keyOf(t, c.Peers)) {
+		t.Error("the cancel request of a session of another proxy was dropped")
+	}
+	if len(a.keys.all) > mostKeys || len(a.peers.all) > 2 {
+		t.Errorf("%d keys and %d peers are kept count of", len(a.keys.all), len(a.peers.all))
 	}
 }
 
@@ -331,6 +365,14 @@ func TestPeersAddresses(t *testing.T) {
 		"NothingOfOwn":  {"", "127.0.0.1:5432", false},
 		"NothingAtAll":  {"10.0.0.1:5432", "", false},
 		"Broadcast":     {"10.0.0.1:5432", "255.255.255.255:1", false},
+		"MetadataEC2":   {"10.0.0.1:5432", "[fd00:ec2::254]:80", false},
+		"MetadataAli":   {"10.0.0.1:5432", "100.100.100.200:80", false},
+		"Wireserver":    {"10.0.0.1:5432", "168.63.129.16:80", false},
+		"MappedServer":  {"10.0.0.1:5432", "[::ffff:168.63.129.16]:80", false},
+		"MetadataOCI":   {"10.0.0.1:5432", "192.0.0.192:80", false},
+		"NAT64Metadata": {"10.0.0.1:5432", "[64:ff9b::a9fe:a9fe]:80", false},
+		"NAT64Loopback": {"127.0.0.1:5432", "[64:ff9b::7f00:1]:80", false},
+		"NAT64Pod":      {"[2001:db8::1]:5432", "[64:ff9b::a00:2]:5432", true},
 		"OwnUnspecific": {"[::]:5432", "10.0.0.2:5432", true},
 	}
 	for name, tc := range tests {

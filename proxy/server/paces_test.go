@@ -1,0 +1,45 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPaces: each has its own, and there are never more than a bound, whoever comes.
+func TestPaces(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	p := newPaces[int](2, 4, 8)
+	count := func(of, tries int) (n int) {
+		for range tries {
+			if p.allow(of, now) {
+				n++
+			}
+		}
+		return n
+	}
+	if n, other := count(1, 100), count(2, 1); n != 4 || other != 1 {
+		t.Errorf("%d of 100 went through, and %d of another; want the burst, and 1", n, other)
+	}
+	now = now.Add(time.Second)
+	if n := count(1, 100); n != 2 {
+		t.Errorf("%d of 100 a second later, want 2", n)
+	}
+	for of := range 1000 { // all at once: none has its burst again
+		p.allow(10+of, now)
+		p.allow(1, now)
+		if len(p.all) > 8 {
+			t.Fatalf("%d are kept, want at most 8", len(p.all))
+		}
+	}
+	if count(1, 100) > 0 {
+		t.Error("who asks all the time was forgotten for those who came by")
+	}
+	now = now.Add(time.Minute)
+	p.allow(9999, now)
+	if len(p.all) != 1 {
+		t.Errorf("%d are kept, of which all but one have their burst again", len(p.all))
+	}
+}
