@@ -54,7 +54,14 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	if code = m.Run(); code != 0 {
+		suite.PrintLogs()
+	}
+	if err := suite.NoRaces(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
 
 func start(ctx context.Context) (err error) {
@@ -68,7 +75,7 @@ func start(ctx context.Context) (err error) {
 	}
 	spans = newReceiver()
 	suite, err = stack.Start(ctx, stack.Options{
-		Pprof: true,
+		Race: true, Pprof: true,
 		ManagerArgs: []string{
 			"--metrics-address=" + manager.metrics, "--health-address=" + manager.health, "--pprof-address=" + manager.pprof, "--leader-elect=true", "-v=1",
 		},
