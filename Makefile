@@ -28,7 +28,7 @@ SINK_SERVERS := $(patsubst test/sinks/%/go.mod,$(BIN)/sinks/%,$(wildcard test/si
 # The product's binaries are static, so that they run from an image made from scratch.
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
 
-# The folder of etcd, kube-apiserver, kube-controller-manager and kubectl, obtained on first use.
+# The folder of etcd, its tools, kube-apiserver, kube-controller-manager and kubectl, obtained on first use.
 WITH_CONTROLPLANE = assets=$$(hack/controlplane/ensure.sh); export KUBEBUILDER_ASSETS="$$assets"
 
 .DEFAULT_GOAL := help
@@ -61,6 +61,10 @@ cluster-up: $(BIN)/cluster ## Start a Kubernetes of one node on this machine, as
 .PHONY: cluster-down
 cluster-down: $(BIN)/cluster ## End that cluster and remove all of it.
 	@$(BIN)/cluster down --name $(CLUSTER)
+
+.PHONY: cluster-check
+cluster-check: $(BIN)/cluster ## Say what this machine lacks to run such a node, and how to get it.
+	@$(BIN)/cluster check
 
 # Built each time: what it is made of has no list here, and the compiler's cache knows.
 .PHONY: $(BIN)/cluster
@@ -126,6 +130,10 @@ evasion: install-deps ## Run every attack and every honest query with every clie
 .PHONY: resilience
 resilience: install-deps ## Take the API server, the manager and the proxy away under load; the API server for a full minute, the proxy 200 times.
 	@DOORWARD_OUTAGE=$${DOORWARD_OUTAGE:-1m} DOORWARD_LONG=1 $(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
+
+.PHONY: operations
+operations: install-deps ## Back up, restore, lose and rotate on real components, with the commands of docs/operations.
+	@$(MAKE) test PACKAGES=./test/operations/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
 .PHONY: e2e
 e2e: e2e-needs ## Install with Helm on a real node, work through it, and break it under load; prints a table, which UPDATE=1 writes into docs/reliability.md; ten minutes.
@@ -200,7 +208,7 @@ node: ## Obtain what a whole node needs beside the control plane, once per machi
 	@hack/controlplane/ensure.sh --node >/dev/null
 
 .PHONY: controlplane
-controlplane: ## Obtain etcd, kube-apiserver, kube-controller-manager and kubectl, once per machine.
+controlplane: ## Obtain etcd, its tools, kube-apiserver, kube-controller-manager and kubectl, once per machine.
 	@hack/controlplane/ensure.sh
 
 .PHONY: tools
