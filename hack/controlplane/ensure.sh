@@ -2,8 +2,8 @@
 # Copyright The Doorward Authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes sure etcd, kube-apiserver, kube-controller-manager and kubectl exist, and prints
-# the folder they are in (what KUBEBUILDER_ASSETS is set to) on standard output.
+# Makes sure etcd, etcdctl, etcdutl, kube-apiserver, kube-controller-manager and kubectl
+# exist, and prints the folder they are in (what KUBEBUILDER_ASSETS is set to) on standard output.
 #
 #   ensure.sh [--node] [--path]
 #
@@ -13,9 +13,8 @@
 # outside the work tree, so that every clone on a machine shares one set.
 #
 # With --node it makes sure of what a whole node needs, too, and prints the folder that holds
-# all of it: kube-scheduler, kubelet, kube-proxy, CoreDNS, etcdctl and etcdutl beside links to
-# the others. With --path it prints the folder and obtains nothing; status 1 says the set is
-# incomplete.
+# all of it: kube-scheduler, kubelet, kube-proxy and CoreDNS beside links to the others. With
+# --path it prints the folder and obtains nothing; status 1 says the set is incomplete.
 #
 # Environment:
 #   DOORWARD_CACHE          another cache folder
@@ -39,8 +38,8 @@ dir=$cache/controlplane/kubernetes-$k8s-etcd-$etcd-$(go env GOOS)-$(go env GOARC
 node=$cache/controlplane/node-$k8s-etcd-$etcd-coredns-$coredns-$(go env GOOS)-$(go env GOARCH)
 index=${DOORWARD_ENVTEST_INDEX:-https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml}
 
-servers=(etcd kube-apiserver kubectl kube-controller-manager)
-parts=(kube-scheduler kubelet kube-proxy coredns etcdctl etcdutl)
+servers=(etcd etcdctl etcdutl kube-apiserver kubectl kube-controller-manager)
+parts=(kube-scheduler kubelet kube-proxy coredns)
 
 has() { # has <folder> <name...>
 	local folder=$1 name
@@ -67,10 +66,11 @@ download() {
 	done
 }
 
-# build compiles <package> of the module in <folder> under the name <name>, unless it is there.
+# build compiles <package> of the module in <folder> under the name <name>, unless it is there,
+# or was made before.
 build() {
 	local name=$1 folder=$2 package=$3 pkg=k8s.io/component-base/version
-	[[ ! -x $tmp/$name ]] || return 0
+	[[ ! -x $tmp/$name && ! -x ${tmp%/*}/$name ]] || return 0
 	local flags="-s -w -X $pkg.gitVersion=$k8s -X $pkg.gitMajor=1 -X $pkg.gitMinor=$minor -X $pkg.gitTreeState=clean"
 	CGO_ENABLED=0 progress "build $name" \
 		go -C "$here/$folder" build -trimpath -buildvcs=false -ldflags "$flags" -o "$tmp/$name" "$package"
@@ -99,10 +99,11 @@ make_servers() {
 	! has "$dir" "${servers[@]}" || return 0
 	tmp=$(mktemp -d "$dir/.build.XXXXXX")
 	say "control plane: getting Kubernetes $k8s and etcd $etcd into $dir (once per machine; about 6 minutes where it has to be built)"
-	download
+	has "$dir" etcd kube-apiserver kubectl || download
 	build etcd etcd go.etcd.io/etcd/server/v3
+	for name in etcdctl etcdutl; do build "$name" etcd "go.etcd.io/etcd/$name/v3"; done
 	for name in kube-apiserver kubectl kube-controller-manager; do build "$name" kubernetes "k8s.io/kubernetes/cmd/$name"; done
-	for name in "${servers[@]}"; do mv "$tmp/$name" "$dir/$name"; done
+	for name in "${servers[@]}"; do [[ ! -x $tmp/$name ]] || mv "$tmp/$name" "$dir/$name"; done
 	cleanup
 	say "control plane: ready in $dir"
 }
@@ -112,9 +113,8 @@ make_node() {
 	tmp=$(mktemp -d "$node/.build.XXXXXX")
 	say "node: building the parts of a node, Kubernetes $k8s and CoreDNS $coredns, into $node (once per machine; about 4 minutes)"
 	for name in kube-scheduler kubelet kube-proxy; do build "$name" kubernetes "k8s.io/kubernetes/cmd/$name"; done
-	for name in etcdctl etcdutl; do build "$name" etcd "go.etcd.io/etcd/$name/v3"; done
 	build coredns coredns .
-	for name in "${parts[@]}"; do mv "$tmp/$name" "$node/$name"; done
+	for name in "${parts[@]}"; do [[ ! -x $tmp/$name ]] || mv "$tmp/$name" "$node/$name"; done
 	for name in "${servers[@]}"; do ln -sfn "../${dir##*/}/$name" "$node/$name"; done
 	cleanup
 	say "node: ready in $node"

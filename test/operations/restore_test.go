@@ -138,6 +138,6 @@ func restored(t *testing.T, backup copying, manager, proxy bool) {
 // returns its instance.
 func newProxy(t *testing.T, args ...string) (*stack.Proxy, string) {
 	t.Helper()
-	proxy := stacktest.StartProxy(t, world, stack.ProxyOptions{})
+	proxy := stacktest.StartProxy(t, world, stack.ProxyOptions{Args: args})
 	return proxy, proxy.Instance
 }

@@ -20,7 +20,7 @@ const assetsVariable = "KUBEBUILDER_ASSETS"
 // ErrNoAssets says that the control plane's binaries have not been obtained yet.
 var ErrNoAssets = errors.New("no control plane binaries: run `make controlplane`")
 
-// Assets returns the folder with etcd, kube-apiserver, kube-controller-manager and kubectl:
+// Assets returns the folder with etcd, etcdctl, etcdutl, kube-apiserver, kube-controller-manager and kubectl:
 // $KUBEBUILDER_ASSETS, else what hack/controlplane/ensure.sh has obtained earlier.
 func Assets(ctx context.Context) (string, error) {
 	if dir := os.Getenv(assetsVariable); dir != "" {

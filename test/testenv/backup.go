@@ -31,6 +31,30 @@ func (e *Env) BackUp(folder string) (err error) {
 // etcd are killed, and come back on the same addresses with what they held then.
 // Clients meet an API server whose resource versions went back.
 func (e *Env) Restore(ctx context.Context, folder string) error {
+	return e.RestoreWith(ctx, func(context.Context, Member) error {
+		if err := os.CopyFS(etcdDir(e.Dir), os.DirFS(folder)); err != nil {
+			return fmt.Errorf("cannot restore etcd's data: %w", err)
+		}
+		return nil
+	})
+}
+
+// Member is what the tools of etcd are told of the only member.
+type Member struct {
+	// Endpoint is the URL of its client port, Peer that of its peer port.
+	Name, Endpoint, Peer string
+	// DataDir is the folder of its data.
+	DataDir string
+}
+
+// Etcd is the control plane's etcd.
+func (e *Env) Etcd() Member {
+	return Member{Name: etcdName, Endpoint: e.etcd.endpoint, Peer: e.etcd.peer, DataDir: etcdDir(e.Dir)}
+}
+
+// RestoreWith is Restore with data that the caller makes, in the folder of the
+// member's data, which is not there when restore is called.
+func (e *Env) RestoreWith(ctx context.Context, restore func(context.Context, Member) error) error {
 	for _, process := range []*proc.Process{e.apiserver.process, e.etcd.process} {
 		if err := process.Signal(syscall.SIGKILL); err != nil {
 			return err
@@ -40,8 +64,8 @@ func (e *Env) Restore(ctx context.Context, folder string) error {
 	if err := os.RemoveAll(etcdDir(e.Dir)); err != nil {
 		return fmt.Errorf("cannot remove etcd's data: %w", err)
 	}
-	if err := os.CopyFS(etcdDir(e.Dir), os.DirFS(folder)); err != nil {
-		return fmt.Errorf("cannot restore etcd's data: %w", err)
+	if err := restore(ctx, e.Etcd()); err != nil {
+		return err
 	}
 	if err := os.Chmod(etcdDir(e.Dir), 0o700); err != nil {
 		return fmt.Errorf("cannot restore etcd's data: %w", err)

@@ -61,7 +61,11 @@ type etcd struct {
 	process  *proc.Process
 	command  proc.Command
 	endpoint string // URL of its client port
+	peer     string // URL of its peer port
 }
+
+// etcdName is the name of etcd's only member.
+const etcdName = "testenv"
 
 func (s *etcd) stop() error { return s.process.Stop() }
 
@@ -75,17 +79,17 @@ func startEtcd(ctx context.Context, assets, dir string) (*etcd, error) {
 	var err error
 	s.process, err = onFreePort(ctx, 2, func(ports []int) (*proc.Process, error) {
 		s.endpoint = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
-		peer := "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[1]))
+		s.peer = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[1]))
 		s.command = proc.Command{
 			Path: filepath.Join(assets, "etcd"),
 			Args: []string{
-				"--name=testenv",
+				"--name=" + etcdName,
 				"--data-dir=" + etcdDir(dir),
 				"--listen-client-urls=" + s.endpoint,
 				"--advertise-client-urls=" + s.endpoint,
-				"--listen-peer-urls=" + peer,
-				"--initial-advertise-peer-urls=" + peer,
-				"--initial-cluster=testenv=" + peer,
+				"--listen-peer-urls=" + s.peer,
+				"--initial-advertise-peer-urls=" + s.peer,
+				"--initial-cluster=" + etcdName + "=" + s.peer,
 				"--unsafe-no-fsync=true",
 				"--log-level=warn",
 			},
