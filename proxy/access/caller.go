@@ -27,6 +27,8 @@ type Entry struct {
 	// accepted and steps are what observers are told.
 	accepted time.Time
 	steps    []Step
+	// unshaken says that observers know of a failed TLS handshake.
+	unshaken bool
 	// granted is called with each session that the entry has led to.
 	granted func(*Grant)
 }
@@ -46,6 +48,7 @@ func (e *Entry) StartTLS(ctx context.Context, conn net.Conn, protocols ...string
 	e.step(StepTLS, began, err)
 	if err != nil {
 		e.turnedAway(ReasonHandshake)
+		e.unshaken = true
 		return nil, fmt.Errorf("TLS handshake with %s failed: %w", e.client, err)
 	}
 	return secured, nil
@@ -92,7 +95,9 @@ func (e *Entry) Connection() (namespace, name string) {
 // Reject puts on record that the client was turned away before it could be
 // proven: a protocol violation, a refused startup parameter.
 func (e *Entry) Reject(ctx context.Context, reason string) error {
-	e.turnedAway(ReasonHandshake)
+	if !e.unshaken { // one client is one that was turned away
+		e.turnedAway(ReasonHandshake)
+	}
 	return e.unproven(ctx, reason)
 }
 

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -148,6 +150,27 @@ func TestObserverIsToldOfRefusedLogins(t *testing.T) {
 			d.wrote(t, tc.want...)
 		})
 	}
+}
+
+// TestObserverIsToldOnceOfAFailedHandshake: the protocol puts on record what StartTLS
+// has told of already.
+func TestObserverIsToldOnceOfAFailedHandshake(t *testing.T) {
+	w, d := newWorld(t, allowing), &diary{}
+	w.gate.config.Observers = []Observer{d}
+	client, server := net.Pipe()
+	go func() {
+		_, _ = client.Write([]byte("no TLS at all\r\n"))
+		_, _ = io.Copy(io.Discard, client)
+	}()
+	entry := w.entry()
+	if _, err := entry.StartTLS(t.Context(), server); err == nil {
+		t.Fatal("a handshake without a client succeeded")
+	}
+	_ = server.Close()
+	if err := entry.Reject(t.Context(), "no TLS"); err != nil {
+		t.Fatal(err)
+	}
+	d.wrote(t, "refused shop 192.0.2.7:40000 HandshakeFailed: tls=HandshakeFailed")
 }
 
 func TestObserverIsToldOfApprovals(t *testing.T) {
