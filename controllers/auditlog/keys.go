@@ -26,6 +26,10 @@ import (
 // KeySecretName is the Secret of the witness's key, in the operator's namespace.
 const KeySecretName = "doorward-witness-key"
 
+// RotateAnnotation, with any value, on the Secret asks for the next key now; the
+// manager removes it together with the former key.
+const RotateAnnotation = "doorward.dev/rotate"
+
 // The keys of the Secret: the ed25519 seed (RFC 8032) in force, and the JSON of
 // the witness.Chain, of which the first is that seed's.
 const (
@@ -36,12 +40,12 @@ const (
 const (
 	// keyMaxAge is the age at which the witness's key is replaced.
 	keyMaxAge = 365 * 24 * time.Hour
-	// keyCheckEvery is how often the age is looked at, and the publication repaired.
-	keyCheckEvery = time.Hour
+	// keyCheckEvery is how often the Secret is looked at, and the publication repaired.
+	keyCheckEvery = 15 * time.Second
 )
 
-// Keys are the witness's own: kept in a Secret, replaced once a year, and
-// published in a ConfigMap. Only the leading manager may use them.
+// Keys are the witness's own: kept in a Secret, replaced once a year or when
+// RotateAnnotation says so, and published in a ConfigMap. Only the leading manager may use them.
 type Keys struct {
 	client    client.Client
 	namespace string
@@ -102,7 +106,8 @@ func (k *Keys) load(ctx context.Context) (witness.Chain, note.Signer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if signer != nil && k.now().Sub(chain[0].Since) < keyMaxAge {
+	_, asked := secret.Annotations[RotateAnnotation]
+	if signer != nil && !asked && k.now().Sub(chain[0].Since) < keyMaxAge {
 		return chain, signer, nil
 	}
 	return k.next(ctx, &secret, missing, chain, signer)
@@ -126,6 +131,7 @@ func (k *Keys) next(ctx context.Context, secret *corev1.Secret, missing bool, ch
 		return nil, nil, fmt.Errorf("cannot keep the witness's key: %w", err)
 	}
 	secret.Data = map[string][]byte{keySeed: seed, keyChain: encoded}
+	delete(secret.Annotations, RotateAnnotation)
 	// Create and Update, not apply: of two managers that do this at once, one
 	// must fail and read again.
 	if missing {

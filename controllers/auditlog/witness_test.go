@@ -323,15 +323,34 @@ func TestKeyRotation(t *testing.T) {
 		t.Errorf("who trusts the second key does not trust the first: %v", err)
 	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "rotation", Name: auditlog.KeySecretName}}
+	// On purpose, before the year is over, and once.
+	if err := admin.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"doorward.dev/rotate":"now"}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	now(366*24 + 1)
+	third, _, err := keys.Signer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now(366*24 + 2)
+	if chain, all = read(); len(chain) != 3 || third.Name() == second.Name() {
+		t.Fatalf("%d keys after one was asked for", len(chain))
+	}
+	if _, err := all.Verifier(first.Name(), first.KeyHash()); err != nil {
+		t.Errorf("who trusts the third key does not trust the first: %v", err)
+	}
+	if err := admin.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil || len(secret.Annotations) != 0 {
+		t.Errorf("what asked for the key stays: %v, %v", secret.Annotations, err)
+	}
 	if err := admin.Delete(ctx, secret); err != nil {
 		t.Fatal(err)
 	}
 	now(367 * 24)
 	chain, all = read()
-	if len(chain) != 3 {
-		t.Fatalf("%d keys after the loss of the second", len(chain))
+	if len(chain) != 4 {
+		t.Fatalf("%d keys after the loss of the third", len(chain))
 	}
-	if _, err := all.Verifier(second.Name(), second.KeyHash()); err == nil {
+	if _, err := all.Verifier(third.Name(), third.KeyHash()); err == nil {
 		t.Error("a key that nobody certified is trusted with the others")
 	}
 	if err := admin.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil {

@@ -124,6 +124,58 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestAdvanceLate: what a manager finds that was away for long, or that somebody
+// laid hands on.
+func TestAdvanceLate(t *testing.T) {
+	start := time.Unix(1800000000, 0)
+	at := func(life float64) time.Time { return start.Add(time.Duration(life * float64(AuthorityLife))) }
+	made := func(now time.Time) Pair {
+		pair, err := NewAuthority(defaults(t), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair
+	}
+	first, next := made(start), made(at(0.5))
+	tests := map[string]struct {
+		reason string
+		state  State
+		now    time.Time
+		// current is the authority that signs then; another than all there were where nil.
+		current []byte
+		fails   bool
+	}{
+		"Missing":       {"The first one.", State{}, start, nil, false},
+		"NextInForce":   {"Callers who took the bundle since half of the life of the one that is over know the next.", State{Current: first, Next: next}, at(1.1), next.Certificate, false},
+		"BothOver":      {"Nobody was there for two years.", State{Current: first, Next: next}, at(2), nil, false},
+		"DamagedKey":    {"A key that is there is never replaced: a backup may have it.", State{Current: Pair{first.Certificate, []byte("torn")}, Next: next}, start, nil, true},
+		"KeyGone":       {"Nor is what is left of one.", State{Current: Pair{Certificate: first.Certificate}}, start, nil, true},
+		"KeyOfAnother":  {"Nor is one that somebody put together wrongly.", State{Current: Pair{first.Certificate, next.Key}}, start, nil, true},
+		"DamagedAtHalf": {"The next one has signed nothing yet.", State{Current: first, Next: Pair{next.Certificate, first.Key}}, at(0.6), first.Certificate, false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, _, err := Advance(tc.state, defaults(t), tc.now)
+			if (err != nil) != tc.fails {
+				t.Fatalf("%s: Advance: %v, want an error: %t", tc.reason, err, tc.fails)
+			}
+			if tc.fails {
+				return
+			}
+			if _, err := Load(got.Current); err != nil {
+				t.Fatalf("%s: nothing can be signed: %v", tc.reason, err)
+			}
+			known := string(got.Current.Certificate) == string(first.Certificate) || string(got.Current.Certificate) == string(next.Certificate)
+			if tc.current != nil && string(got.Current.Certificate) != string(tc.current) || tc.current == nil && known {
+				t.Errorf("%s: another authority signs", tc.reason)
+			}
+			if _, changed, err := Advance(got, defaults(t), tc.now); err != nil || changed {
+				t.Errorf("%s: again: changed %t, %v", tc.reason, changed, err)
+			}
+		})
+	}
+}
+
 func TestRenew(t *testing.T) {
 	now := time.Unix(1800000000, 0)
 	pair, err := NewAuthority(defaults(t), now)

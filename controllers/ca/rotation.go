@@ -5,6 +5,7 @@ package ca
 
 import (
 	"bytes"
+	"fmt"
 	"time"
 )
 
@@ -20,9 +21,21 @@ type State struct {
 
 // Advance brings the state to where it has to be now, and says whether it
 // changed. It makes the first authority, begins and ends rotations, and replaces
-// an authority that cannot be read or whose constraints are not the wanted ones.
+// an authority that is over or whose constraints are not the wanted ones. One that
+// is there and cannot be read is an error and never replaced: callers would have to
+// be given another bundle, and a backup may have it.
 func Advance(state State, constraints Constraints, now time.Time) (State, bool, error) {
 	current, err := Load(state.Current)
+	if err != nil && len(state.Current.Certificate)+len(state.Current.Key) > 0 {
+		return State{}, false, fmt.Errorf("%w: restore it, or delete it, after which callers need the new trust bundle", err)
+	}
+	changed := false
+	if err == nil && now.After(current.certificate.NotAfter) {
+		// Nobody was there to rotate it in time. Who has the bundle knows the next.
+		if next, err := Load(state.Next); err == nil {
+			state, current, changed = State{Current: state.Next, Previous: state.Previous}, next, true
+		}
+	}
 	if err != nil || now.After(current.certificate.NotAfter) {
 		fresh, err := NewAuthority(constraints, now)
 		if err != nil {
@@ -30,7 +43,6 @@ func Advance(state State, constraints Constraints, now time.Time) (State, bool, 
 		}
 		return State{Current: fresh, Previous: unexpired(state.Previous, now)}, true, nil
 	}
-	changed := false
 	if kept := unexpired(state.Previous, now); !bytes.Equal(kept, state.Previous) {
 		state.Previous, changed = kept, true
 	}

@@ -74,11 +74,12 @@ func (s *Store) State(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("cannot read certificate authority: %w", err)
 	}
 	state, changed, err := Advance(decodeState(secret.Data), s.constraints, s.now())
-	if err == nil {
-		s.note(state)
+	if err != nil {
+		return State{}, fmt.Errorf("cannot read certificate authority: Secret %q in namespace %q: %w", s.key.Name, s.key.Namespace, err)
 	}
-	if err != nil || !changed {
-		return state, err
+	s.note(state)
+	if !changed {
+		return state, nil
 	}
 	// Create and Update, not apply: of two managers that rotate at once, one
 	// must fail and read again.
