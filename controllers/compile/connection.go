@@ -112,41 +112,13 @@ func connectionFault(c *v1alpha1.Connection, world World) (string, *fault) {
 	if len(c.Spec.Targets) == 0 {
 		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.targets: at least one address is needed")}
 	}
-	if secret := c.Spec.Credential.Secret; secret != nil && reserved(secret.Name) {
-		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.credential.secret.name: %q is a name of the manager's own Secrets: give the credential Secret another name", secret.Name)}
-	}
-	if other := sharesCredential(c, world.Connections); other != "" {
-		return "", &fault{v1alpha1.ReasonInvalid, fmt.Errorf("spec.credential.secret.name: Connection %q names Secret %q too, which would let the proxies of one read "+
-			"the credential of the other: a credential Secret belongs to one Connection", other, c.Spec.Credential.Secret.Name)}
+	if err := CredentialFault(c, world.Connections); err != nil {
+		return "", &fault{v1alpha1.ReasonInvalid, err}
 	}
 	if f := logFault(c); f != nil {
 		return "", f
 	}
 	return targetAuthority(c, world)
-}
-
-// reserved says whether the manager reads or writes a Secret of that name: a
-// credential must not be one.
-// sharesCredential names another Connection of the namespace with the same
-// credential Secret; empty for none. Both are refused: which of them the Secret
-// names is not known here, since nobody but proxies reads it.
-func sharesCredential(c *v1alpha1.Connection, all []v1alpha1.Connection) string {
-	if c.Spec.Credential.Secret == nil {
-		return ""
-	}
-	for i := range all {
-		other := &all[i]
-		if secret := other.Spec.Credential.Secret; other.Namespace == c.Namespace && other.Name != c.Name && secret != nil && secret.Name == c.Spec.Credential.Secret.Name {
-			return other.Name
-		}
-	}
-	return ""
-}
-
-func reserved(name string) bool {
-	return strings.HasPrefix(name, "doorward-") &&
-		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || strings.HasSuffix(name, "-sinks") || name == "doorward-ca" || name == "doorward-snapshot-key" ||
-			name == "doorward-witness-key" || name == "doorward-mask-key")
 }
 
 func targetAuthority(c *v1alpha1.Connection, world World) (string, *fault) {

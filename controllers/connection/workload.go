@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
 )
 
@@ -52,12 +53,13 @@ func (r *Reconciler) workload(ctx context.Context, s *scope) error {
 		return nil
 	}
 	objects := []client.Object{service(c, number), budget(c)}
+	template := r.podTemplate(entrusted(c, s.world), number)
 	stale := statefulSetKind
 	if spool(c) != nil {
 		stale = deploymentKind
-		objects = append(objects, statefulSet(c, r.podTemplate(c, number)))
+		objects = append(objects, statefulSet(c, template))
 	} else {
-		objects = append(objects, deployment(c, r.podTemplate(c, number)))
+		objects = append(objects, deployment(c, template))
 	}
 	for _, object := range objects {
 		kit.Owned(object, c, "Connection", v1alpha1.GroupVersion.String())
@@ -66,6 +68,17 @@ func (r *Reconciler) workload(ctx context.Context, s *scope) error {
 		}
 	}
 	return r.applier.Remove(ctx, stale, c, name)
+}
+
+// entrusted is a Connection without its credential Secret where that is not its to
+// have: what its proxies can read is not a matter of what they use.
+func entrusted(c *v1alpha1.Connection, world compile.World) *v1alpha1.Connection {
+	if compile.CredentialFault(c, world.Connections) == nil {
+		return c
+	}
+	c = c.DeepCopy()
+	c.Spec.Credential.Secret = nil
+	return c
 }
 
 func spool(c *v1alpha1.Connection) *v1alpha1.SpoolVolume {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -138,30 +139,56 @@ func serverNames(t *testing.T, me client.Client) {
 }
 
 // sharedCredential: naming the credential Secret of another Connection does not
-// let one's own proxies read it.
+// let one's own proxies read it, nor does it close the other.
 func sharedCredential(t *testing.T, me client.Client) {
 	t.Helper()
-	c := connection(shop, "thief", v1alpha1.PlacementExternal, "localhost")
-	c.Spec.Credential.Secret.Name = "wages-credential"
-	must(t, me.Create(t.Context(), c))
-	t.Cleanup(func() {
-		if err := admin.Delete(context.Background(), c); err != nil {
-			t.Error(err)
-		}
-	})
-	settles(t, "the refusal", func(ctx context.Context) error {
-		if err := admin.Get(ctx, client.ObjectKeyFromObject(c), c); err != nil {
+	wages := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "wages"}}
+	settles(t, "the Connection that has the Secret", func(ctx context.Context) error {
+		if err := admin.Get(ctx, client.ObjectKeyFromObject(wages), wages); err != nil {
 			return err
 		}
-		condition := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionAccepted)
-		if condition == nil || condition.Status != metav1.ConditionFalse || !strings.Contains(condition.Message, "belongs to one Connection") {
-			return fmt.Errorf("condition is %+v", condition)
+		if !meta.IsStatusConditionTrue(wages.Status.Conditions, v1alpha1.ConditionAccepted) {
+			return fmt.Errorf("its status is %+v", wages.Status)
 		}
-		return admin.Get(ctx, client.ObjectKey{Namespace: shop, Name: "doorward-thief"}, &rbacv1.RoleBinding{})
+		return nil
 	})
-	refused(t, map[string]attempt{
-		"Read": {"the proxies of a Connection that names somebody else's Secret do not read it", "", get(t, account(t, shop, "doorward-thief"), &corev1.Secret{}, shop, "wages-credential")},
+	for name, placement := range map[string]v1alpha1.Placement{"thief": v1alpha1.PlacementExternal, "burglar": v1alpha1.PlacementManaged} {
+		c := connection(shop, name, placement, "localhost")
+		c.Spec.Credential.Secret.Name = "wages-credential"
+		must(t, me.Create(t.Context(), c))
+		t.Cleanup(func() {
+			if err := admin.Delete(context.Background(), c); err != nil {
+				t.Error(err)
+			}
+		})
+		settles(t, "the refusal", func(ctx context.Context) error {
+			if err := admin.Get(ctx, client.ObjectKeyFromObject(c), c); err != nil {
+				return err
+			}
+			condition := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionAccepted)
+			if condition == nil || condition.Status != metav1.ConditionFalse || !strings.Contains(condition.Message, "belongs to one Connection") {
+				return fmt.Errorf("condition is %+v", condition)
+			}
+			return admin.Get(ctx, client.ObjectKey{Namespace: shop, Name: "doorward-" + name}, &rbacv1.RoleBinding{})
+		})
+		refused(t, map[string]attempt{
+			"Read": {"the proxies of a Connection that names somebody else's Secret do not read it", "", get(t, account(t, shop, "doorward-"+name), &corev1.Secret{}, shop, "wages-credential")},
+		})
+	}
+	var set appsv1.StatefulSet
+	settles(t, "the pods", func(ctx context.Context) error {
+		return admin.Get(ctx, client.ObjectKey{Namespace: shop, Name: "doorward-burglar"}, &set)
 	})
+	for _, v := range set.Spec.Template.Spec.Volumes {
+		if v.Secret != nil {
+			t.Errorf("the pods of a Connection that names somebody else's Secret mount %q", v.Secret.SecretName)
+		}
+	}
+	revision := wages.Status.Snapshot.Revision
+	must(t, admin.Get(t.Context(), client.ObjectKeyFromObject(wages), wages))
+	if !meta.IsStatusConditionTrue(wages.Status.Conditions, v1alpha1.ConditionAccepted) || wages.Status.Snapshot.Revision != revision {
+		t.Errorf("who names a Secret changes the Connection that has it: %+v", wages.Status)
+	}
 }
 
 // policy lets somebody do all there is to do at a Connection.
