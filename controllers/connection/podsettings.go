@@ -52,7 +52,7 @@ type PodSettings struct {
 	// (OTEL_EXPORTER_OTLP_ENDPOINT), or a way out (HTTPS_PROXY). What the manager
 	// sets itself cannot be set.
 	Env []corev1.EnvVar `json:"env,omitempty"`
-	// LogFormat is json or text, and LogLevel the verbosity, from 0 to 10, of what
+	// LogFormat is json or text, and LogLevel the verbosity, from 0 to 7, of what
 	// proxies say of themselves; json and 0 where unset.
 	LogFormat string `json:"logFormat,omitempty"`
 	LogLevel  int32  `json:"logLevel,omitempty"`
@@ -66,7 +66,7 @@ type PodSettings struct {
 var ownEnv = []string{"POD_NAME", "POD_IP"}
 
 // maxLogLevel is the highest that the proxy's flag takes.
-const maxLogLevel = 10
+const maxLogLevel = 7
 
 // maxSpread bounds the constraints, which are copied into each workload.
 const maxSpread = 16

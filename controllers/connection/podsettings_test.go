@@ -65,7 +65,7 @@ func TestPodSettingsAreStrict(t *testing.T) {
 		"TwiceVariable": {"One of them would be lost.", "env: [{name: A, value: b}, {name: A, value: c}]", `"A" is there twice`},
 		"Variable":      {"Pods would be refused.", "env: [{name: A=B}]", "env"},
 		"LogFormat":     {"The proxy would not start.", "logFormat: xml", "logFormat"},
-		"LogLevel":      {"The proxy would not start.", "logLevel: 11", "logLevel"},
+		"LogLevel":      {"The proxy would not start.", "logLevel: 8", "logLevel"},
 		"TraceParents":  {"YAML's yes and no are words.", "traceClientParents: 'yes'", "traceClientParents"},
 		"NotYAML":       {"Tabs do not indent.", "a:\n\tb: c", "YAML"},
 	}
