@@ -4,11 +4,9 @@
 package account
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"regexp"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/test/tail"
 )
 
 // Records are what a sink has received of any number of logs, in files of one
@@ -30,7 +29,7 @@ type Records struct {
 	Sessions map[string]*Session
 
 	mark    *regexp.Regexp
-	offsets map[string]int64
+	lines   tail.Lines
 	logs    map[string]*logSeen
 	marks   map[operation]string
 	results map[operation]int
@@ -64,31 +63,22 @@ type logSeen struct {
 func NewRecords(label string) *Records {
 	return &Records{
 		Recorded: map[string]int{}, Succeeded: map[string]int{}, Sessions: map[string]*Session{},
-		mark: Marks(label), offsets: map[string]int64{}, logs: map[string]*logSeen{}, marks: map[operation]string{}, results: map[operation]int{},
+		mark: Marks(label), logs: map[string]*logSeen{}, marks: map[operation]string{}, results: map[operation]int{},
 	}
 }
 
 // Read reads on in a file, whole lines only. A file that is not there yet is empty.
 func (r *Records) Read(path string) error {
-	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read the sink: %w", err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.NewSectionReader(file, r.offsets[path], 1<<40))
-	if err != nil {
-		return fmt.Errorf("cannot read the sink: %w", err)
-	}
-	for line := range bytes.Lines(content[:bytes.LastIndexByte(content, '\n')+1]) {
-		r.offsets[path] += int64(len(line))
-		d, err := record.Decode(bytes.TrimSpace(line))
+	err := r.lines.Read(path, func(line []byte) error {
+		d, err := record.Decode(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		r.take(&d)
+		return nil
+	})
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot read the sink: %w", err)
 	}
 	return nil
 }

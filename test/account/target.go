@@ -4,11 +4,12 @@
 package account
 
 import (
+	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"regexp"
 	"strings"
+
+	"github.com/doorward/doorward/test/tail"
 )
 
 // Mark makes a mark: kind is 'r' for what reads and 'w' for what writes.
@@ -30,44 +31,32 @@ type TargetLog struct {
 	// Executed is how often each mark was in what the target was sent to execute.
 	Executed map[string]int
 
-	path   string
-	mark   *regexp.Regexp
-	offset int64
-	rest   string
+	path  string
+	lines tail.Lines
+	mark  *regexp.Regexp
 }
 
 // NewTargetLog reads a file from an offset in bytes on, for the marks of a label.
 func NewTargetLog(path string, offset int64, label string) *TargetLog {
-	return &TargetLog{Executed: map[string]int{}, path: path, mark: Marks(label), offset: offset}
+	l := &TargetLog{Executed: map[string]int{}, path: path, mark: Marks(label)}
+	l.lines.Skip(path, offset)
+	return l
 }
 
 // Read goes on where it left off.
 func (l *TargetLog) Read() error {
-	file, err := os.Open(l.path)
-	if err != nil {
+	if err := l.lines.Read(l.path, l.take); err != nil {
 		return fmt.Errorf("cannot read the target's log: %w", err)
 	}
-	defer file.Close()
-	content, err := io.ReadAll(io.NewSectionReader(file, l.offset, 1<<40))
-	if err != nil {
-		return fmt.Errorf("cannot read the target's log: %w", err)
-	}
-	l.offset += int64(len(content))
-	l.take(string(content))
 	return nil
 }
 
-// take counts the marks of whole lines. Statements of the load are one line each.
-func (l *TargetLog) take(content string) {
-	content = l.rest + content
-	whole := strings.LastIndexByte(content, '\n') + 1
-	l.rest = content[whole:]
-	for line := range strings.Lines(content[:whole]) {
-		if !strings.Contains(line, "LOG:  statement: ") && !strings.Contains(line, "LOG:  execute ") {
-			continue
-		}
-		for _, text := range l.mark.FindAllString(line, -1) {
-			l.Executed[text]++
+// take counts the marks of a line. Statements of the load are one line each.
+func (l *TargetLog) take(line []byte) error {
+	if bytes.Contains(line, []byte("LOG:  statement: ")) || bytes.Contains(line, []byte("LOG:  execute ")) {
+		for _, text := range l.mark.FindAll(line, -1) {
+			l.Executed[string(text)]++
 		}
 	}
+	return nil
 }

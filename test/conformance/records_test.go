@@ -4,7 +4,6 @@
 package conformance
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/test/tail"
 )
 
 // recordReader reads what the file sink has received, on from where it was.
@@ -20,7 +20,7 @@ type recordReader struct {
 	dir string
 
 	mu      sync.Mutex // guards what follows
-	offsets map[string]int64
+	lines   tail.Lines
 	known   map[string]bool
 	session map[string][]record.Document
 }
@@ -42,8 +42,8 @@ func (r *recordReader) of(user string) (map[string][]record.Document, error) {
 }
 
 func (r *recordReader) read() error {
-	if r.offsets == nil {
-		r.offsets, r.known, r.session = map[string]int64{}, map[string]bool{}, map[string][]record.Document{}
+	if r.known == nil {
+		r.known, r.session = map[string]bool{}, map[string][]record.Document{}
 	}
 	return filepath.WalkDir(r.dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.Contains(entry.Name(), ".jsonl") {
@@ -54,41 +54,20 @@ func (r *recordReader) read() error {
 }
 
 func (r *recordReader) readFile(path string) error {
-	content, err := readFrom(path, r.offsets[path])
-	if err != nil {
-		return fmt.Errorf("cannot read the records: %w", err)
-	}
-	for {
-		line, rest, whole := bytes.Cut(content, []byte{'\n'})
-		if !whole {
-			return nil
-		}
-		r.offsets[path] += int64(len(line) + 1)
-		content = rest
+	if err := r.lines.Read(path, func(line []byte) error {
 		document, err := record.Decode(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		// A sink gets a record at least once.
 		id := record.Position{LogID: document.Log, Index: document.Index}.ID()
-		if document.Session == "" || r.known[id] {
-			continue
+		if document.Session != "" && !r.known[id] {
+			r.known[id] = true
+			r.session[document.Session] = append(r.session[document.Session], document)
 		}
-		r.known[id] = true
-		r.session[document.Session] = append(r.session[document.Session], document)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("cannot read the records: %w", err)
 	}
-}
-
-func readFrom(path string, offset int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if _, err := file.Seek(offset, 0); err != nil {
-		return nil, err
-	}
-	var content bytes.Buffer
-	_, err = content.ReadFrom(file)
-	return content.Bytes(), err
+	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/tail"
 )
 
 // masked are the forms in which masked values would show, as text; see shop.sql
@@ -93,7 +94,7 @@ func (s *searchedFiles) more(path string, overlap int) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := max(0, s.offsets[path]-int64(overlap))
-	content, err := readFrom(path, from)
+	content, err := tail.Since(path, from)
 	if err == nil {
 		s.offsets[path] = from + int64(len(content))
 	}

@@ -10,18 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
-
-// startTimeout bounds the start of everything, compilation with the race
-// detector included.
-const startTimeout = 15 * time.Minute
 
 //go:embed lab.sql
 var labSQL string
@@ -37,51 +30,17 @@ var (
 	records recordReader
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) (code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	defer func() {
-		if suite == nil {
-			return
-		}
-		if err := suite.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "cannot stop the stack:", err)
-			code = 1
-		}
-	}()
-	if err := start(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
-
-func start(ctx context.Context) (err error) {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return installNode(ctx) })
-	group.Go(func() (err error) {
-		if binDir, err = pgtest.BinDir(); err != nil {
-			return err
-		}
-		if suite, err = stack.Start(ctx, stack.Options{Race: true}); err != nil {
-			return err
-		}
-		records.dir = suite.Records()
-		return prepare(ctx)
-	})
-	return group.Wait()
+func TestMain(m *testing.M) {
+	os.Exit(stacktest.Run(m, &suite, stack.Options{Race: true}, prepare, installNode))
 }
 
 // prepare makes the suite's own tables and policies.
-func prepare(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, direct())
-	if err != nil {
-		return fmt.Errorf("cannot reach the target: %w", err)
+func prepare(ctx context.Context) (err error) {
+	records.dir = suite.Records()
+	if binDir, err = pgtest.BinDir(); err != nil {
+		return err
 	}
-	defer conn.Close(ctx)
-	if _, err := conn.PgConn().Exec(ctx, labSQL).ReadAll(); err != nil {
+	if err := suite.ExecDirect(ctx, labSQL); err != nil {
 		return fmt.Errorf("cannot make the suite's tables: %w", err)
 	}
 	if err := suite.Apply(ctx, policies); err != nil {
@@ -96,7 +55,7 @@ func prepare(ctx context.Context) error {
 }
 
 // direct is a connection string past the proxy, as the shared account.
-func direct() string { return suite.Postgres.DSN(stack.Role, suite.Canary, stack.Database) }
+func direct() string { return suite.DirectDSN() }
 
 // through is a connection string through the proxy, without a token.
 func through() string { return suite.PSQL(suite.Proxy()) }

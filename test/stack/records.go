@@ -4,36 +4,29 @@
 package stack
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/test/tail"
 )
 
 // ReadRecords reads what a file sink has received in a folder: each record once,
 // log by log, in the log's order.
 func ReadRecords(dir string) ([]record.Document, error) {
 	var all []record.Document
+	var lines tail.Lines
 	known := map[string]bool{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.Contains(entry.Name(), ".jsonl") {
 			return err
 		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for line := range bytes.Lines(content) {
-			if !bytes.HasSuffix(line, []byte("\n")) {
-				break // still being written
-			}
-			document, err := record.Decode(bytes.TrimSpace(line))
+		return lines.Read(path, func(line []byte) error {
+			document, err := record.Decode(line)
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
@@ -43,8 +36,8 @@ func ReadRecords(dir string) ([]record.Document, error) {
 				known[id] = true
 				all = append(all, document)
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the records: %w", err)

@@ -170,8 +170,9 @@ func TestApply(t *testing.T) {
 }
 
 func TestAPIGoesAwayAndComesBack(t *testing.T) {
-	get := func(ctx context.Context, config *rest.Config) error {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	const patience = 30 * time.Second
+	get := func(config *rest.Config, timeout time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		defer cancel()
 		_, err := clientFor(t, config).CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
 		return err
@@ -185,11 +186,14 @@ func TestAPIGoesAwayAndComesBack(t *testing.T) {
 		reason string
 		away   func() error
 		wanted func(error) bool
+		// timeout is how long the client waits for an answer.
+		timeout time.Duration
 	}{
 		"closed": {
-			reason: "a closed port refuses at once",
-			away:   env.CloseAPI,
-			wanted: func(err error) bool { return strings.Contains(err.Error(), "connection refused") },
+			reason:  "a closed port refuses at once",
+			away:    env.CloseAPI,
+			wanted:  func(err error) bool { return strings.Contains(err.Error(), "connection refused") },
+			timeout: patience,
 		},
 		"black hole": {
 			reason: "a black hole answers nothing until the client gives up",
@@ -198,6 +202,7 @@ func TestAPIGoesAwayAndComesBack(t *testing.T) {
 				var timeout net.Error
 				return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 			},
+			timeout: 2 * time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,16 +210,16 @@ func TestAPIGoesAwayAndComesBack(t *testing.T) {
 			if err := tc.away(); err != nil {
 				t.Fatal(err)
 			}
-			if err := get(t.Context(), env.RESTConfig); err == nil || !tc.wanted(err) {
+			if err := get(env.RESTConfig, tc.timeout); err == nil || !tc.wanted(err) {
 				t.Errorf("through the forwarder: got %v", err)
 			}
-			if err := get(t.Context(), env.Direct); err != nil {
+			if err := get(env.Direct, patience); err != nil {
 				t.Errorf("past the forwarder: got %v", err)
 			}
 			if err := env.Resume(); err != nil {
 				t.Fatal(err)
 			}
-			if err := get(t.Context(), env.RESTConfig); err != nil {
+			if err := get(env.RESTConfig, patience); err != nil {
 				t.Errorf("after Resume: got %v", err)
 			}
 		})

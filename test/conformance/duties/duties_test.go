@@ -16,39 +16,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-
 	"github.com/doorward/doorward/hack/issuer"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
-const (
-	startTimeout = 15 * time.Minute
-	// clientTimeout bounds one run of psql on a loaded machine.
-	clientTimeout = time.Minute
-)
+// clientTimeout bounds one run of psql on a loaded machine.
+const clientTimeout = time.Minute
 
+// world is the stack that all tests use.
 var world *stack.Stack
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) (code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	log.SetLogger(logr.Discard())
-	var err error
-	if world, err = stack.Start(ctx, stack.Options{}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code = m.Run()
-	if err := world.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot stop the stack:", err)
-		code = 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(stacktest.Run(m, &world, stack.Options{})) }
 
 // policy is an AccessPolicy of a user of the same name, who may read everything.
 func policy(name, duties string) string {

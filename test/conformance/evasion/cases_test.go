@@ -52,7 +52,7 @@ func load(t *testing.T, folder string) map[string][]case1 {
 			t.Fatal(err)
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".sql")
-		out[name] = parseCases(t, name, string(content))
+		out[name] = parseCases(t, name, strings.ReplaceAll(string(content), "{stolen}", stolen))
 	}
 	return out
 }

@@ -4,12 +4,9 @@
 package crash
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,6 +15,7 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/spool"
 	"github.com/doorward/doorward/test/account"
+	"github.com/doorward/doorward/test/tail"
 )
 
 // trail is what one log has on record, read from the proxy's disk and from what
@@ -32,8 +30,8 @@ type trail struct {
 	// sums are of the records seen so far, sent which of them the sink has.
 	sums map[int64]uint64
 	sent map[int64]bool
-	// offsets are up to where the sink's files were read.
-	offsets map[string]int64
+	// lines are those of the sink's files that were read.
+	lines tail.Lines
 
 	// recorded is how often each mark was let through on record, succeeded how
 	// often it is said to have been executed well.
@@ -62,7 +60,7 @@ type operation struct {
 func newTrail(disk, sink, label string) *trail {
 	return &trail{
 		disk: disk, sink: sink, mark: account.Marks(label), seed: maphash.MakeSeed(),
-		sums: map[int64]uint64{}, sent: map[int64]bool{}, offsets: map[string]int64{},
+		sums: map[int64]uint64{}, sent: map[int64]bool{},
 		recorded: map[string]int{}, succeeded: map[string]int{},
 		results: map[operation]int{}, ends: map[string]int{}, marks: map[operation]string{},
 	}
@@ -128,29 +126,21 @@ func (a *trail) sinkFiles() ([]string, error) {
 }
 
 func (a *trail) readSinkFile(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("cannot read the sink: %w", err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.NewSectionReader(file, a.offsets[path], 1<<40))
-	if err != nil {
-		return fmt.Errorf("cannot read the sink: %w", err)
-	}
-	for line := range bytes.Lines(content[:bytes.LastIndexByte(content, '\n')+1]) {
-		a.offsets[path] += int64(len(line))
-		line = bytes.TrimSuffix(line, []byte("\n"))
+	if err := a.lines.Read(path, func(line []byte) error {
 		position, err := record.Head(line)
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return err
 		}
 		if err := a.take(position, line); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return err
 		}
 		if n := int64(len(a.sent)); position.Index > n {
-			return fmt.Errorf("%s: record %d comes when the sink has the first %d only", path, position.Index, n)
+			return fmt.Errorf("record %d comes when the sink has the first %d only", position.Index, n)
 		}
 		a.sent[position.Index] = true
+		return nil
+	}); err != nil {
+		return fmt.Errorf("cannot read the sink: %s: %w", path, err)
 	}
 	return nil
 }

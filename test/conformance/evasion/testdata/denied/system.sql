@@ -49,17 +49,17 @@ GRANT pg_read_server_files TO postgres;
 -- case: CREATE USER MAPPING
 CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw;
 -- case: COPY TO PROGRAM
-COPY notes TO PROGRAM 'touch /tmp/doorward-evasion-out';
+COPY notes TO PROGRAM 'touch {stolen}';
 -- case: COPY FROM PROGRAM
-COPY notes FROM PROGRAM 'touch /tmp/doorward-evasion-out';
+COPY notes FROM PROGRAM 'touch {stolen}';
 -- case: COPY TO a file
-COPY notes TO '/tmp/doorward-evasion-out';
+COPY notes TO '{stolen}';
 -- case: COPY FROM a file
 COPY notes (body) FROM '/etc/passwd';
 -- case: COPY of a query TO PROGRAM
-COPY (SELECT 1) TO PROGRAM 'touch /tmp/doorward-evasion-out';
+COPY (SELECT 1) TO PROGRAM 'touch {stolen}';
 -- case: lo_export
-SELECT lo_export(1, '/tmp/doorward-evasion-out');
+SELECT lo_export(1, '{stolen}');
 -- case: lo_import
 SELECT lo_import('/etc/passwd');
 -- case: lo_create

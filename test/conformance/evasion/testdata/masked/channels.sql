@@ -30,7 +30,7 @@ SELECT lo_get(1);
 -- case: a file imported
 SELECT lo_import('/etc/passwd');
 -- case: a file exported
-SELECT lo_export(1, '/tmp/doorward-evasion-out');
+SELECT lo_export(1, '{stolen}');
 -- case: a file read
 SELECT pg_read_file('postgresql.conf');
 -- case: a binary file read
@@ -70,7 +70,7 @@ SELECT pg_file_write('x', email, false) FROM customers;
 -- case: currtid
 SELECT currtid2('customers', '(0,1)');
 -- case: COPY to a file
-COPY (SELECT salary FROM customers) TO '/tmp/doorward-evasion-out';
+COPY (SELECT salary FROM customers) TO '{stolen}';
 -- case: log messages
 SELECT pg_log_backend_memory_contexts(pg_backend_pid());
 -- case: parallel workers by a hint

@@ -34,13 +34,13 @@ BEGIN;
 COPY (UPDATE customers SET region = 'x' RETURNING lower(email)) TO STDOUT;
 -- case: to a file
 -- refused
-COPY customers TO '/tmp/doorward-evasion-out';
+COPY customers TO '{stolen}';
 -- case: to a file, of a query
 -- refused
-COPY (SELECT email FROM customers) TO '/tmp/doorward-evasion-out';
+COPY (SELECT email FROM customers) TO '{stolen}';
 -- case: to a program
 -- refused
-COPY (SELECT email FROM customers) TO PROGRAM 'cat > /tmp/doorward-evasion-out';
+COPY (SELECT email FROM customers) TO PROGRAM 'cat > {stolen}';
 -- case: WHERE in COPY FROM
 -- only: psql
 BEGIN;
