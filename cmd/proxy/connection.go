@@ -52,6 +52,12 @@ type connection struct {
 
 	mu      sync.Mutex // guards current
 	current *snapshot.Snapshot
+
+	// checking makes one look at the credential follow the other. It guards read, the
+	// last that could be read, and unread, why the present one never could.
+	checking sync.Mutex
+	read     snapshot.Credential
+	unread   error
 }
 
 // connect wires one Connection.
@@ -60,11 +66,11 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	o, log := p.options, p.log.WithValues("Connection", klog.KRef(namespace, name))
 	c := &connection{
 		proxy: p, namespace: namespace, name: name, problems: kube.NewProblems(), secrets: p.secrets[fullName],
-		protocols: server.NewProtocols(all.Protocols()),
+		protocols: server.NewProtocols(all.Protocols()), unread: errors.New("no snapshot says yet which credential to read"),
 		approvals: kube.NewApprovals(p.client, namespace, name, o.instance, log),
 	}
 	if o.credentialDir == "" {
-		c.secret = kube.NewCredentials(p.client, c.problems)
+		c.secret = kube.NewCredentials(p.client, c.checkCredential)
 	}
 	if o.servingDir != "" {
 		c.certificates = &server.CertificateDir{Path: o.servingDir}
@@ -152,11 +158,9 @@ func (c *connection) applied(s *snapshot.Snapshot) {
 		c.problems.Set(v1alpha1.ConditionAccepted, v1alpha1.ReasonUnsupportedProtocol, err.Error())
 	} else {
 		c.problems.Clear(v1alpha1.ConditionAccepted)
-		c.logins.Want(s)
 	}
 	if c.secret != nil && s.Credential.Type == "Secret" {
 		c.secret.Applied(s)
-		return
 	}
 	c.check()
 }
@@ -193,22 +197,51 @@ func (c *connection) look(ctx context.Context) {
 
 // check reports on the credential and the serving certificate.
 func (c *connection) check() {
-	c.mu.Lock()
-	s := c.current
-	c.mu.Unlock()
-	if s == nil {
-		return
-	}
-	if source, err := c.credential(s); err != nil {
-		c.problems.Set(v1alpha1.ConditionCredentialAvailable, v1alpha1.ReasonCredentialRejected, err.Error())
-	} else {
-		kube.CheckCredential(source, s, c.problems)
+	c.checkCredential()
+	if c.serving != nil {
+		return // it reports on itself
 	}
 	if _, err := c.certificates.Certificate(); err != nil {
 		c.problems.Set(v1alpha1.ConditionServingCertificateReady, v1alpha1.ReasonCertificateFailed, err.Error())
-	} else if c.serving == nil {
+	} else {
 		c.problems.Clear(v1alpha1.ConditionServingCertificateReady)
 	}
+}
+
+// checkCredential reports on the credential. Who is logged in at the targets is looked
+// at once it could be read.
+func (c *connection) checkCredential() {
+	c.checking.Lock()
+	defer c.checking.Unlock()
+	s := c.snapshot()
+	if s == nil {
+		return
+	}
+	source, err := c.credential(s)
+	if err != nil {
+		c.problems.Set(v1alpha1.ConditionCredentialAvailable, v1alpha1.ReasonCredentialRejected, err.Error())
+	} else if err = kube.CheckCredential(source, s, c.problems); err == nil {
+		c.read = s.Credential
+	}
+	if c.unread = nil; c.read != s.Credential {
+		c.unread = err
+		s = nil
+	}
+	c.logins.Want(s)
+}
+
+func (c *connection) snapshot() *snapshot.Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current
+}
+
+// unreadCredential says why the credential has never been read; nil where it has,
+// though it may be away for a moment, as while it is replaced.
+func (c *connection) unreadCredential() error {
+	c.checking.Lock()
+	defer c.checking.Unlock()
+	return c.unread
 }
 
 // ready says why nobody could be let in now, or nil.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"time"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/report"
@@ -24,25 +25,32 @@ func instanceTag(instance, nonce string) string {
 	return string(tag)
 }
 
-// siblings are the tags of all live instances of the Connection.
-func (c *connection) siblings(ctx context.Context) ([]string, error) {
+// siblings are all live instances of the Connection, this one among them.
+func (c *connection) siblings(ctx context.Context) ([]access.Sibling, error) {
 	live, err := c.reporter.Instances(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tags := make([]string, 0, len(live))
+	siblings := make([]access.Sibling, 0, len(live))
 	for _, r := range live {
-		tags = append(tags, instanceTag(r.Instance, r.Nonce))
+		siblings = append(siblings, access.Sibling{Tag: instanceTag(r.Instance, r.Nonce), Sees: r.Target.Sees()})
 	}
-	return tags, nil
+	return siblings, nil
 }
 
 // target is what the report says of the target. What it holds of the target's own
 // words is made printable, and nothing names the credential's role.
 func (c *connection) target() *report.Target {
-	t := &report.Target{ReachedAt: c.gate.ReachedAt().UTC()}
+	t := &report.Target{Reached: map[string]time.Time{}}
+	if s := c.snapshot(); s != nil {
+		for _, target := range s.Targets {
+			if at := c.gate.ReachedAt(target); !at.IsZero() {
+				t.Reached[target.Address()] = at.UTC()
+			}
+		}
+	}
 	var trouble error
-	if t.Watched, trouble = c.logins.State(); trouble != nil {
+	if t.Watched, t.Blind, trouble = c.logins.State(); trouble != nil {
 		// The error may name the credential's role; the proxy's own messages have it.
 		t.Trouble = "a look at who is logged in failed: the proxy's own messages say why"
 		var refusal *access.Refusal

@@ -115,7 +115,7 @@ func (g *Grant) reach(ctx context.Context, target snapshot.Target) (Upstream, er
 		}
 		return Upstream{}, g.unreachable(err)
 	}
-	g.gate.reached(time.Now())
+	g.gate.reached(target, time.Now())
 	return up, nil
 }
 

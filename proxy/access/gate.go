@@ -42,9 +42,9 @@ type Config struct {
 	// instances of the Connection, six characters of TagAlphabet; a random one where
 	// empty.
 	Instance, Tag string
-	// Siblings returns the tags of all live instances of the Connection; nil where
-	// there is no other.
-	Siblings func(context.Context) ([]string, error)
+	// Siblings returns all live instances of the Connection; nil where there is no
+	// other.
+	Siblings func(context.Context) ([]Sibling, error)
 }
 
 // Bounds of spec.proxy.maxStalenessSeconds, enforced whatever a snapshot says.

@@ -81,7 +81,7 @@ func (w *LoginWatch) Reach(ctx context.Context) (Upstream, error) {
 	only.Targets = []snapshot.Target{w.target}
 	up, err := g.config.Dialer.Dial(ctx, &only)
 	if err == nil {
-		g.reached(time.Now())
+		g.reached(w.target, time.Now())
 	}
 	return up, err
 }
@@ -116,7 +116,7 @@ func (w *LoginWatch) Next(ctx context.Context) bool {
 // Saw takes what a look has shown: all logins that the options ask for. Those that
 // no proxy made go on record, each once.
 func (w *LoginWatch) Saw(ctx context.Context, logins []TargetLogin) error {
-	w.gate.reached(time.Now())
+	w.gate.reached(w.target, time.Now())
 	err := w.gate.find(ctx, w.snapshot, w.target, logins, w.told)
 	w.looked(err)
 	if err != nil && ctx.Err() != nil {

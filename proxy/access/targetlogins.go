@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -60,30 +61,42 @@ const (
 
 // How much the judgement of a login allows for.
 const (
-	// nameFor is how long a login may show no name yet: PostgreSQL shows it a moment
-	// after the login itself (backend_status.c, pgstat_bestart).
-	nameFor = 2 * time.Second
-	// settleFor is how long a connection may be there before its own proxy knows
-	// of it: opening one may take that long.
+	// settleFor is how long a connection may be there before its own proxy knows of
+	// it, or without a name: opening one may take that long.
 	settleFor = 30 * time.Second
 	// lateFor is how old the news of another instance may be: reports are stale
 	// after 90 s, and looks are half a minute apart.
 	lateFor = 2 * time.Minute
 	// lingerFor is how long after its start a proxy takes what it finds there from
-	// before for connections of processes that are gone.
+	// before for connections of processes that are gone. After that nobody can tell.
 	lingerFor = 10 * time.Minute
 )
+
+// Sibling is a live proxy instance of the Connection.
+type Sibling struct {
+	// Tag is what its connections are named with.
+	Tag string
+	// Sees says that it looks, and tells who is called after its own connections.
+	Sees bool
+}
+
+// sibling is what is remembered of one.
+type sibling struct {
+	// liveAt is when it was last known to be live.
+	liveAt time.Time
+	// blindSince is when it was first known not to see; zero where it did last.
+	blindSince time.Time
+}
 
 // foreign is what a gate knows of logins at its targets.
 type foreign struct {
 	began time.Time
 
-	mu sync.Mutex // guards what follows
-	// live are the tags of instances and when each was last known to be live.
-	live  map[string]time.Time
-	found map[foreignKey]*ForeignLogin
-	// reachedAt is when a target was last reached.
-	reachedAt time.Time
+	mu       sync.Mutex // guards what follows
+	siblings map[string]sibling
+	found    map[foreignKey]*ForeignLogin
+	// reachedAt is when each target was last reached.
+	reachedAt map[snapshot.Target]time.Time
 }
 
 type foreignKey struct {
@@ -92,7 +105,9 @@ type foreignKey struct {
 }
 
 func newForeign() *foreign {
-	return &foreign{began: time.Now(), live: map[string]time.Time{}, found: map[foreignKey]*ForeignLogin{}}
+	return &foreign{
+		began: time.Now(), siblings: map[string]sibling{}, found: map[foreignKey]*ForeignLogin{}, reachedAt: map[snapshot.Target]time.Time{},
+	}
 }
 
 // ForeignLogins are those that were seen within the last 24 h: those with the
@@ -118,75 +133,96 @@ func (g *Gate) ForeignLogins() []ForeignLogin {
 	return all
 }
 
-// ReachedAt is when this proxy last had a connection to a target; zero for not yet.
-func (g *Gate) ReachedAt() time.Time {
+// ReachedAt is when this proxy last had a connection to a target; zero for not within
+// the last 24 h.
+func (g *Gate) ReachedAt(target snapshot.Target) time.Time {
 	g.foreign.mu.Lock()
 	defer g.foreign.mu.Unlock()
-	return g.foreign.reachedAt
+	return g.foreign.reachedAt[target]
 }
 
-func (g *Gate) reached(now time.Time) {
-	g.foreign.mu.Lock()
-	g.foreign.reachedAt = now
-	g.foreign.mu.Unlock()
+func (g *Gate) reached(target snapshot.Target, now time.Time) {
+	f := g.foreign
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reachedAt[target] = now
+	maps.DeleteFunc(f.reachedAt, func(_ snapshot.Target, at time.Time) bool { return now.Sub(at) > rememberFor })
 }
 
-// siblings asks which instances are live, and remembers it.
-func (g *Gate) siblings(ctx context.Context) error {
+// askSiblings asks which instances are live, and remembers it.
+func (g *Gate) askSiblings(ctx context.Context) error {
 	if g.config.Siblings == nil {
 		return nil
 	}
-	tags, err := g.config.Siblings(ctx)
+	live, err := g.config.Siblings(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot tell which logins are those of other proxies of this connection: %w", err)
 	}
-	g.foreign.mu.Lock()
-	defer g.foreign.mu.Unlock()
+	f := g.foreign
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	now := time.Now()
-	for _, tag := range tags {
-		g.foreign.live[tag] = now
-	}
-	for tag, seen := range g.foreign.live {
-		if now.Sub(seen) > rememberFor {
-			delete(g.foreign.live, tag)
+	for _, one := range live {
+		known := f.siblings[one.Tag]
+		known.liveAt = now
+		switch {
+		case one.Sees:
+			known.blindSince = time.Time{}
+		case known.blindSince.IsZero():
+			known.blindSince = now
 		}
+		f.siblings[one.Tag] = known
 	}
+	maps.DeleteFunc(f.siblings, func(_ string, s sibling) bool { return now.Sub(s.liveAt) > rememberFor })
 	return nil
 }
 
-// judgeLogin says why a login is foreign; empty where it is not, or where nothing
-// shows it yet. fresh says that the instances were asked for just now.
+// judgement is what is thought of a login: neither says that it is a proxy's, or that
+// nothing shows otherwise yet.
+type judgement struct {
+	// foreign is why it is foreign, untold why nobody can tell.
+	foreign, untold string
+}
+
+// judgeLogin judges a login. fresh says that the instances were asked for just now,
+// staleness is how long one of them may serve that nobody hears of.
 //
 // A name proves nothing: it only says which proxy knows. Each proxy judges those
 // that name itself by its own connections, and leaves those that name another to
-// that one, for as long as it is live.
-func (g *Gate) judgeLogin(l TargetLogin, fresh bool, now time.Time) string {
+// that one.
+func (g *Gate) judgeLogin(l TargetLogin, fresh bool, staleness time.Duration, now time.Time) judgement {
 	f := g.foreign
 	f.mu.Lock()
-	seen, known := f.live[l.Tag]
+	named, known := f.siblings[l.Tag]
 	f.mu.Unlock()
+	began, up := now.Add(-l.Age), now.Sub(f.began)
 	own := l.Tag == g.config.Tag
-	// What was there before this process may be of one that is gone.
-	left := l.Age > now.Sub(f.began) && now.Sub(f.began) < lingerFor
 	switch {
 	case l.Mine:
-		return ""
+		return judgement{}
 	case !l.OwnRole:
-		return "a login with another role than the stored credential's"
-	case l.Name == "" && l.Age < nameFor:
-		return ""
+		return judgement{foreign: "a login with another role than the stored credential's"}
+	case l.Name == "" && l.Age < settleFor, own && l.Age < settleFor:
+		return judgement{}
 	case l.Tag == "":
-		return "a login with the stored credential's role that no proxy made"
-	case own && (l.Age < settleFor || left):
-		return ""
+		return judgement{foreign: "a login with the stored credential's role that no proxy made"}
+	case !own && !fresh:
+		return judgement{} // who asked was told that nobody answered
+	case (own || !known) && l.Age > up && up < lingerFor:
+		return judgement{} // left behind by a process that is gone
+	case (own || !known) && l.Age > up:
+		return judgement{untold: "it was there before this proxy, called after a proxy's session: end it, or wait for its end"}
 	case own:
-		return "a login with the stored credential's role that is called after a session of this proxy, which did not make it"
-	case !fresh, !known && left:
-		return ""
-	case known && l.Age > now.Sub(seen)-lateFor:
-		return "" // its proxy is live, or was when it began, and would have said so
+		return judgement{foreign: "a login with the stored credential's role that is called after a session of this proxy, which did not make it"}
+	case known && began.Before(named.liveAt):
+		if !named.blindSince.IsZero() && now.Sub(named.blindSince) >= settleFor {
+			return judgement{untold: "it is called after a session of another proxy, which cannot tell: see what that one says"}
+		}
+		return judgement{} // that one sees, and would have said so
+	case known && began.Before(named.liveAt.Add(staleness+lateFor)):
+		return judgement{untold: "it is called after a session of a proxy that was lost before it came, and may still serve"}
 	}
-	return "a login with the stored credential's role that is called after a proxy that is not there"
+	return judgement{foreign: "a login with the stored credential's role that is called after a proxy that is not there"}
 }
 
 // find puts the foreign ones among the logins of a target on record, each once,
@@ -195,14 +231,17 @@ func (g *Gate) find(ctx context.Context, s *snapshot.Snapshot, target snapshot.T
 	var asked error
 	fresh := false
 	if slices.ContainsFunc(logins, func(l TargetLogin) bool { return !l.Mine && l.Tag != "" && l.Tag != g.config.Tag }) {
-		asked = g.siblings(ctx)
+		asked = g.askSiblings(ctx)
 		fresh = asked == nil
 	}
 	now := time.Now()
-	var crowded error
+	var crowded, untold error
 	for _, l := range logins {
-		why := g.judgeLogin(l, fresh, now)
-		if why == "" || g.foreign.again(target, l.ID, now) {
+		judged := g.judgeLogin(l, fresh, staleness(s.MaxStalenessSeconds), now)
+		if judged.untold != "" && untold == nil {
+			untold = unavailable(fmt.Sprintf("login %q cannot be told from a proxy's: %s", l.ID, judged.untold), "", nil)
+		}
+		if judged.foreign == "" || g.foreign.again(target, l.ID, now) {
 			continue
 		}
 		if !g.foreign.room(l.OwnRole, now) {
@@ -210,7 +249,7 @@ func (g *Gate) find(ctx context.Context, s *snapshot.Snapshot, target snapshot.T
 			crowded = errCrowded
 			continue
 		}
-		found := ForeignLogin{TargetLogin: l, Target: target, Why: why, FoundAt: now, SeenAt: now}
+		found := ForeignLogin{TargetLogin: l, Target: target, Why: judged.foreign, FoundAt: now, SeenAt: now}
 		if _, err := g.config.Log.Append(ctx, g.foreignEvent(s, found)); err != nil {
 			return fmt.Errorf("cannot record a login that no proxy made: %w", err) // it is met again
 		}
@@ -218,8 +257,18 @@ func (g *Gate) find(ctx context.Context, s *snapshot.Snapshot, target snapshot.T
 		told(found)
 	}
 	g.foreign.prune(now)
-	return errors.Join(asked, crowded)
+	if err := errors.Join(asked, untold); err != nil && crowded == nil {
+		return &OthersUntold{err}
+	}
+	return errors.Join(asked, untold, crowded)
 }
+
+// OthersUntold is the error of a look that told who is called after this proxy's own
+// connections, and not all of the others.
+type OthersUntold struct{ error }
+
+// Unwrap returns why.
+func (e *OthersUntold) Unwrap() error { return e.error }
 
 // errCrowded says that more foreign logins are there than are told apart.
 var errCrowded = &Refusal{

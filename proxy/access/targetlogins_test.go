@@ -14,43 +14,58 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// TestJudgeLogin is checklist 52: whose login is taken for foreign, by whom and when.
+// TestJudgeLogin is checklist 52: whose login is taken for foreign, by whom and when,
+// and what nobody can tell.
 func TestJudgeLogin(t *testing.T) {
 	const (
-		mine, sibling, gone, never = "aaaaaa", "bbbbbb", "cccccc", "dddddd"
-		unmade                     = "a login with the stored credential's role that no proxy made"
-		notMade                    = "a login with the stored credential's role that is called after a session of this proxy, which did not make it"
-		notThere                   = "a login with the stored credential's role that is called after a proxy that is not there"
+		mine, other, blind, blinking, gone, never = "aaaaaa", "bbbbbb", "cccccc", "dddddd", "ffffff", "gggggg"
+
+		unmade   = "a login with the stored credential's role that no proxy made"
+		notMade  = "a login with the stored credential's role that is called after a session of this proxy, which did not make it"
+		notThere = "a login with the stored credential's role that is called after a proxy that is not there"
+		before   = "it was there before this proxy, called after a proxy's session: end it, or wait for its end"
+		others   = "it is called after a session of another proxy, which cannot tell: see what that one says"
+		lost     = "it is called after a session of a proxy that was lost before it came, and may still serve"
+
+		staleness = 5 * time.Minute
+		goneFor   = 20 * time.Minute
 	)
+	foreign, untold := func(why string) judgement { return judgement{foreign: why} }, func(why string) judgement { return judgement{untold: why} }
 	for name, tc := range map[string]struct {
-		reason string
-		login  TargetLogin
-		up     time.Duration // how long this proxy has run; an hour where zero
-		blind  bool          // the instances could not be asked for
-		want   string
+		reason  string
+		login   TargetLogin
+		up      time.Duration // how long this proxy has run; an hour where zero
+		unasked bool          // the instances could not be asked for
+		want    judgement
 	}{
 		"Mine":               {reason: "this proxy opened it, whatever it is called", login: TargetLogin{OwnRole: true, Mine: true}},
-		"NoName":             {reason: "shared use of the credential", login: TargetLogin{OwnRole: true, Age: nameFor}, want: unmade},
-		"NoNameYet":          {reason: "a name shows a moment after the login", login: TargetLogin{OwnRole: true, Age: nameFor - time.Millisecond}},
-		"OtherName":          {reason: "who has a name has shown it", login: TargetLogin{OwnRole: true, Name: "psql", Age: time.Millisecond}, want: unmade},
-		"NoNameBlind":        {reason: "nobody needs to be asked", login: TargetLogin{OwnRole: true, Age: nameFor}, blind: true, want: unmade},
-		"OldWithoutName":     {reason: "proxies always name their connections", login: TargetLogin{OwnRole: true, Age: 2 * time.Hour}, up: time.Minute, want: unmade},
-		"OtherRole":          {reason: "where the options ask for them", login: TargetLogin{}, want: "a login with another role than the stored credential's"},
+		"NoName":             {reason: "shared use of the credential", login: TargetLogin{OwnRole: true, Age: settleFor}, want: foreign(unmade)},
+		"NoNameYet":          {reason: "a name shows after the login, which may have taken long", login: TargetLogin{OwnRole: true, Age: settleFor - time.Millisecond}},
+		"OtherName":          {reason: "who has a name has shown it", login: TargetLogin{OwnRole: true, Name: "psql", Age: time.Millisecond}, want: foreign(unmade)},
+		"NoNameUnasked":      {reason: "nobody needs to be asked", login: TargetLogin{OwnRole: true, Age: settleFor}, unasked: true, want: foreign(unmade)},
+		"OldWithoutName":     {reason: "proxies always name their connections", login: TargetLogin{OwnRole: true, Age: 2 * time.Hour}, up: time.Minute, want: foreign(unmade)},
+		"OtherRole":          {reason: "where the options ask for them", login: TargetLogin{}, want: foreign("a login with another role than the stored credential's")},
 		"OwnNameYoung":       {reason: "it may be one that this proxy is about to open", login: TargetLogin{OwnRole: true, Tag: mine, Age: settleFor - time.Second}},
-		"OwnName":            {reason: "the name was copied from a session of this proxy", login: TargetLogin{OwnRole: true, Tag: mine, Age: settleFor + time.Second}, want: notMade},
+		"OwnName":            {reason: "the name was copied from a session of this proxy", login: TargetLogin{OwnRole: true, Tag: mine, Age: settleFor + time.Second}, want: foreign(notMade)},
 		"OwnNameBefore":      {reason: "the process before this one may have left it", login: TargetLogin{OwnRole: true, Tag: mine, Age: time.Hour}, up: time.Minute},
-		"OwnNameLongBefore":  {reason: "what is left does not stay for ever", login: TargetLogin{OwnRole: true, Tag: mine, Age: time.Hour}, up: lingerFor + time.Second, want: notMade},
-		"Sibling":            {reason: "a live one looks for itself", login: TargetLogin{OwnRole: true, Tag: sibling, Age: time.Minute}},
-		"SiblingBlind":       {reason: "nobody can tell", login: TargetLogin{OwnRole: true, Tag: sibling, Age: time.Minute}, blind: true},
+		"OwnNameLongBefore":  {reason: "a killed proxy's statement may run for long; and so may a thief's", login: TargetLogin{OwnRole: true, Tag: mine, Age: time.Hour}, up: lingerFor, want: untold(before)},
+		"OwnNameSince":       {reason: "what came since is known", login: TargetLogin{OwnRole: true, Tag: mine, Age: lingerFor - time.Second}, up: lingerFor, want: foreign(notMade)},
+		"Sibling":            {reason: "a live one looks for itself", login: TargetLogin{OwnRole: true, Tag: other, Age: time.Minute}},
+		"SiblingUnasked":     {reason: "nobody can tell, which is an error of its own", login: TargetLogin{OwnRole: true, Tag: other, Age: time.Minute}, unasked: true},
+		"SiblingBlind":       {reason: "whoever copies its name is judged by nobody", login: TargetLogin{OwnRole: true, Tag: blind, Age: time.Minute}, want: untold(others)},
+		"SiblingBlinks":      {reason: "one that begins has not looked yet", login: TargetLogin{OwnRole: true, Tag: blinking, Age: time.Minute}},
 		"GoneOld":            {reason: "it began while that one was live", login: TargetLogin{OwnRole: true, Tag: gone, Age: 30 * time.Minute}},
-		"GoneNew":            {reason: "it took the name of a proxy that is gone", login: TargetLogin{OwnRole: true, Tag: gone, Age: time.Minute}, want: notThere},
-		"Never":              {reason: "the name is made up", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Minute}, want: notThere},
+		"GoneSince":          {reason: "one that has lost the API server goes on for a while", login: TargetLogin{OwnRole: true, Tag: gone, Age: goneFor - time.Second}, want: untold(lost)},
+		"GoneAWhile":         {reason: "until it has been stale for as long as it may, and its report, too", login: TargetLogin{OwnRole: true, Tag: gone, Age: goneFor - staleness - lateFor + time.Second}, want: untold(lost)},
+		"GoneNew":            {reason: "it took the name of a proxy that is gone", login: TargetLogin{OwnRole: true, Tag: gone, Age: goneFor - staleness - lateFor}, want: foreign(notThere)},
+		"Never":              {reason: "the name is made up", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Minute}, want: foreign(notThere)},
 		"NeverBeforeUs":      {reason: "its proxy may have gone before this one came", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Hour}, up: time.Minute},
-		"NeverLongBeforeUs":  {reason: "not for ever", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Hour}, up: lingerFor + time.Second, want: notThere},
-		"NeverBlind":         {reason: "nobody can tell", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Minute}, blind: true},
-		"NeverAfterOurStart": {reason: "also right after the start", login: TargetLogin{OwnRole: true, Tag: never, Age: 40 * time.Second}, up: time.Minute, want: notThere},
+		"NeverLongBeforeUs":  {reason: "nor can anybody tell later", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Hour}, up: lingerFor, want: untold(before)},
+		"NeverUnasked":       {reason: "nobody can tell, which is an error of its own", login: TargetLogin{OwnRole: true, Tag: never, Age: time.Minute}, unasked: true},
+		"NeverAfterOurStart": {reason: "also right after the start", login: TargetLogin{OwnRole: true, Tag: never, Age: 40 * time.Second}, up: time.Minute, want: foreign(notThere)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, allowing)
@@ -60,9 +75,13 @@ func TestJudgeLogin(t *testing.T) {
 				tc.up = time.Hour
 			}
 			w.gate.foreign.began = now.Add(-tc.up)
-			w.gate.foreign.live = map[string]time.Time{mine: now, sibling: now, gone: now.Add(-20 * time.Minute)}
-			if diff := cmp.Diff(tc.want, w.gate.judgeLogin(tc.login, !tc.blind, now)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			w.gate.foreign.siblings = map[string]sibling{
+				mine: {liveAt: now}, other: {liveAt: now}, gone: {liveAt: now.Add(-goneFor)},
+				blind: {liveAt: now, blindSince: now.Add(-settleFor)}, blinking: {liveAt: now, blindSince: now.Add(-settleFor + time.Second)},
+			}
+			got := w.gate.judgeLogin(tc.login, !tc.unasked, staleness, now)
+			if got != tc.want {
+				t.Errorf("%s: %+v, want %+v", tc.reason, got, tc.want)
 			}
 		})
 	}
@@ -118,8 +137,8 @@ func TestForeignLoginOnce(t *testing.T) {
 	if found := w.gate.ForeignLogins(); len(found) != 2 || !found[0].SeenAt.After(found[0].FoundAt.Add(-1)) {
 		t.Errorf("known: %+v", found)
 	}
-	if w.gate.ReachedAt().IsZero() {
-		t.Error("who looks has reached the target")
+	if looked := w.connected.Targets[0]; w.gate.ReachedAt(looked).IsZero() || !w.gate.ReachedAt(snapshot.Target{Host: "other.example", Port: looked.Port}).IsZero() {
+		t.Error("who looks has reached that target, and no other")
 	}
 }
 
@@ -181,12 +200,16 @@ func TestForeignLoginsAreBounded(t *testing.T) {
 	}
 }
 
-// TestSiblingsAreAsked: only where somebody is called after another proxy, and an
-// error is told instead of taken for an answer.
+// TestSiblingsAreAsked: only where somebody is called after another proxy; an error
+// is told instead of taken for an answer, and so is what none of them can tell.
 func TestSiblingsAreAsked(t *testing.T) {
 	w := newWorld(t, allowing)
 	asked, answer := 0, error(nil)
-	w.gate.config.Siblings = func(context.Context) ([]string, error) { asked++; return []string{"bbbbbb"}, answer }
+	sees := true
+	w.gate.config.Siblings = func(context.Context) ([]Sibling, error) {
+		asked++
+		return []Sibling{{Tag: "bbbbbb", Sees: sees}}, answer
+	}
 	w.gate.foreign.began = time.Now().Add(-time.Hour)
 	var looked error
 	watch := w.gate.NewLoginWatch(&w.connected, w.connected.Targets[0], LoginWatchOptions{Found: func(ForeignLogin) {}, Looked: func(err error) { looked = err }})
@@ -210,6 +233,23 @@ func TestSiblingsAreAsked(t *testing.T) {
 	answer = nil
 	if n := saw("cccccc"); n != 2 || looked != nil {
 		t.Errorf("one of nobody: %d found, %v", n, looked)
+	}
+	// A live one that does not look judges nobody, and neither does anybody else.
+	sees = false
+	if n := saw("bbbbbb"); n != 2 || looked != nil {
+		t.Errorf("one of a sibling that has not looked yet: %d found, %v", n, looked)
+	}
+	blind := w.gate.foreign.siblings["bbbbbb"]
+	blind.blindSince = blind.blindSince.Add(-settleFor)
+	w.gate.foreign.siblings["bbbbbb"] = blind
+	var untold *OthersUntold
+	var told *Refusal
+	if n := saw("bbbbbb"); n != 2 || !errors.As(looked, &untold) || !errors.As(looked, &told) || !strings.Contains(told.Message, `login "bbbbbb"`) {
+		t.Errorf("one of a blind sibling: %d found, %v", n, looked)
+	}
+	sees = true
+	if n := saw("bbbbbb"); n != 2 || looked != nil {
+		t.Errorf("when it sees again: %d found, %v", n, looked)
 	}
 }
 

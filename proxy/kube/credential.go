@@ -19,41 +19,41 @@ import (
 // holds it at present: each new session gets the newest. While the API server
 // is away, the last one stays.
 type Credentials struct {
-	Client   *Client
-	Problems *Problems
+	client *Client
+	// changed is called when the Secret was read, or is gone.
+	changed func()
 
 	// mu guards the fields below.
-	mu     sync.Mutex
-	wanted *snapshot.Snapshot
-	name   string // of the Secret that keys is about
-	keys   *upstream.Keys
-	why    error // why there are no keys
-	turn   chan struct{}
+	mu              sync.Mutex
+	namespace, name string // of the Secret that keys is about
+	keys            *upstream.Keys
+	why             error // why there are no keys
+	turn            chan struct{}
 }
 
-// NewCredentials makes a source that knows nothing yet.
-func NewCredentials(client *Client, problems *Problems) *Credentials {
-	return &Credentials{Client: client, Problems: problems, turn: make(chan struct{}, 1)}
+// NewCredentials makes a source that knows nothing yet. It calls changed whenever Get
+// may give something else than before, but for Applied.
+func NewCredentials(client *Client, changed func()) *Credentials {
+	return &Credentials{client: client, changed: changed, turn: make(chan struct{}, 1)}
 }
 
 // Applied tells which Secret is wanted from now on.
 func (c *Credentials) Applied(s *snapshot.Snapshot) {
 	c.mu.Lock()
-	c.wanted = s
+	defer c.mu.Unlock()
+	c.namespace = s.Connection.Namespace
 	if c.name != s.Credential.Secret {
 		c.name, c.keys = s.Credential.Secret, nil
 		c.why = fmt.Errorf("the credential has not been read yet: Secret %q", c.name)
 		replace(c.turn, struct{}{})
 	}
-	c.mu.Unlock()
-	c.check()
 }
 
 // Run follows the Secret that is wanted until ctx ends.
 func (c *Credentials) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
-		name, wanted := c.name, c.wanted
+		namespace, name := c.namespace, c.name
 		c.mu.Unlock()
 		if name == "" {
 			select {
@@ -62,14 +62,14 @@ func (c *Credentials) Run(ctx context.Context) {
 			}
 			continue
 		}
-		c.follow(ctx, wanted.Connection.Namespace, name)
+		c.follow(ctx, namespace, name)
 	}
 }
 
 // follow follows one Secret until another is wanted.
 func (c *Credentials) follow(ctx context.Context, namespace, name string) {
 	ctx, cancel := context.WithCancel(ctx)
-	follow := c.Client.watchSecret(namespace, name, func(secret *corev1.Secret) { c.put(name, secret) })
+	follow := c.client.watchSecret(namespace, name, func(secret *corev1.Secret) { c.put(name, secret) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -100,7 +100,7 @@ func (c *Credentials) put(name string, secret *corev1.Secret) {
 		c.keys, c.why = &keys, nil
 	}
 	c.mu.Unlock()
-	c.check()
+	c.changed()
 }
 
 // Get returns the credential where it names the use.
@@ -119,14 +119,4 @@ func (c *Credentials) Get(ctx context.Context, use upstream.Use) (upstream.Secre
 		return upstream.Secret{}, fmt.Errorf("secret %q: %w", name, err)
 	}
 	return secret, nil
-}
-
-// check reports whether the credential could be used for every target.
-func (c *Credentials) check() {
-	c.mu.Lock()
-	wanted := c.wanted
-	c.mu.Unlock()
-	if wanted != nil {
-		CheckCredential(c, wanted, c.Problems)
-	}
 }

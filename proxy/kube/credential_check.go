@@ -20,8 +20,8 @@ var (
 )
 
 // CheckCredential asks a source for the credential of each of a snapshot's
-// targets, as a session would, and reports the first that it refuses.
-func CheckCredential(source upstream.CredentialSource, s *snapshot.Snapshot, problems *Problems) {
+// targets, as a session would, and reports and returns why the first is refused.
+func CheckCredential(source upstream.CredentialSource, s *snapshot.Snapshot, problems *Problems) error {
 	for _, target := range s.Targets {
 		_, err := source.Get(context.Background(), upstream.Use{
 			Namespace: s.Connection.Namespace, Name: s.Connection.Name,
@@ -38,7 +38,8 @@ func CheckCredential(source upstream.CredentialSource, s *snapshot.Snapshot, pro
 			reason = v1alpha1.ReasonWrongSecretType
 		}
 		problems.Set(v1alpha1.ConditionCredentialAvailable, reason, err.Error())
-		return
+		return err
 	}
 	problems.Clear(v1alpha1.ConditionCredentialAvailable)
+	return nil
 }

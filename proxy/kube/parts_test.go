@@ -42,13 +42,14 @@ func (s *site) deleteSecret(name string) {
 func TestCredentials(t *testing.T) {
 	s := newSite(t)
 	problems := NewProblems()
-	c := NewCredentials(s.proxy, problems)
+	base := s.snapshot(1)
+	var c *Credentials
+	c = NewCredentials(s.proxy, func() { _ = CheckCredential(c, &base, problems) })
 	use := upstream.Use{Namespace: s.namespace, Name: connectionName, Target: upstream.Target{Host: "db.example", Port: 5432}}
 	if _, err := c.Get(t.Context(), use); err == nil {
 		t.Error("a credential came from nowhere")
 	}
 	run(t, c.Run)
-	base := s.snapshot(1)
 	c.Applied(&base)
 	reason := func() string {
 		for _, p := range problems.List() {

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,6 +69,7 @@ type place struct {
 	server  *Server
 	stop    func()
 	stopped chan struct{}
+	mute    atomic.Bool // nobody says who the other proxies are
 }
 
 func newPlace(t *testing.T, options Options, h handler) *place {
@@ -79,6 +81,12 @@ func newPlace(t *testing.T, options Options, h handler) *place {
 		Connection: connection, Log: p.log, Approvals: anybody{}, Dialer: anybody{}, TLS: &tls.Config{MinVersion: tls.VersionTLS12},
 		NewEngine:   func(context.Context, policy.Set) (policy.Engine, error) { return anybody{}, nil },
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
+		Siblings: func(context.Context) ([]access.Sibling, error) {
+			if p.mute.Load() {
+				return nil, errors.New("the API server is away")
+			}
+			return nil, nil
+		},
 	})
 	must(t, err)
 	must(t, p.gate.Apply(t.Context(), &snapshot.Snapshot{Connection: connection, Revision: 1, MaxStalenessSeconds: 3600}))

@@ -48,11 +48,11 @@ type Logins struct {
 	states map[snapshot.Target]error
 }
 
-// Want follows a snapshot that came into force.
+// Want follows a snapshot that came into force; nil has nobody look.
 func (l *Logins) Want(s *snapshot.Snapshot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.wanted != nil && sameWay(l.wanted, s) {
+	if l.wanted == s || l.wanted != nil && s != nil && sameWay(l.wanted, s) {
 		return
 	}
 	l.wanted = s
@@ -68,20 +68,25 @@ func sameWay(a, b *snapshot.Snapshot) bool {
 		slices.Equal(a.Targets, b.Targets) && bytes.Equal(a.Options, b.Options)
 }
 
-// State says whether logins are watched, and why not all can be told; nil for
-// nothing of the kind.
-func (l *Logins) State() (watched bool, trouble error) {
+// State says whether logins are watched, whether at a target not even those are told
+// that are called after this proxy's own, and why not all can be; nil for nothing of
+// the kind.
+func (l *Logins) State() (watched, blind bool, trouble error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, target := range l.targets() {
-		if err, known := l.states[target]; known {
-			watched = true
-			if err != nil && trouble == nil {
-				trouble = fmt.Errorf("target %q: %w", target.Address(), err)
-			}
+		err, known := l.states[target]
+		watched = watched || known
+		if err == nil {
+			continue
+		}
+		var others *access.OthersUntold
+		blind = blind || !errors.As(err, &others)
+		if trouble == nil {
+			trouble = fmt.Errorf("target %q: %w", target.Address(), err)
 		}
 	}
-	return watched, trouble
+	return watched, blind, trouble
 }
 
 func (l *Logins) targets() []snapshot.Target {
@@ -153,7 +158,9 @@ func (l *Logins) watch(ctx context.Context, watcher protocol.LoginWatcher, s *sn
 			continue // the life of one login is over
 		}
 		l.set(target, err)
-		log.Error(err, "Cannot look at who is logged in", "retryAfter", pause.String())
+		if !errors.Is(err, access.ErrStale) { // that is told by whoever keeps the proof
+			log.Error(err, "Cannot look at who is logged in", "retryAfter", pause.String())
+		}
 		if within(ctx.Done(), pause) {
 			return
 		}

@@ -103,7 +103,7 @@ func TestLogins(t *testing.T) {
 	}
 	l.Want(snapshotOf(`{}`, "d"))
 	<-looked
-	await(t, func() bool { watched, trouble := l.State(); return watched && trouble == nil })
+	await(t, func() bool { watched, blind, trouble := l.State(); return watched && !blind && trouble == nil })
 	if own, other := figure(t, l.Metrics.foreign.WithLabelValues("data/shop", "own")), figure(t, l.Metrics.foreign.WithLabelValues("data/shop", "other")); own < 2 || other < 2 {
 		t.Errorf("counted %v of the own role, %v of others", own, other)
 	}
@@ -128,6 +128,42 @@ func TestBlindNoMore(t *testing.T) {
 	await(t, func() bool { return blind() == 1 })
 	l.Want(snapshotOf("off", "a"))
 	await(t, func() bool { return blind() == 0 })
+}
+
+// TestWhoSees: whoever cannot tell of others' logins still tells of those that are
+// called after its own, unless the look itself failed. Where nobody shall look, as
+// before the credential was read, nobody does.
+func TestWhoSees(t *testing.T) {
+	l, p := watching(t, func(ctx context.Context, watch *access.LoginWatch) error {
+		if string(watch.Options()) == "down" {
+			return errors.New("no connection slots")
+		}
+		for watch.Next(ctx) {
+			// An old login, called after a proxy that nobody knows.
+			login := access.TargetLogin{ID: "1", OwnRole: true, Name: "doorward:catalog-bcdfgh", Tag: "bcdfgh"}
+			if err := watch.Saw(ctx, []access.TargetLogin{login}); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+	state := func(watched, blind, trouble bool) func() bool {
+		return func() bool {
+			w, b, err := l.State()
+			return w == watched && b == blind && (err != nil) == trouble
+		}
+	}
+	p.mute.Store(true)
+	l.Want(snapshotOf("{}", "a"))
+	await(t, state(true, false, true))
+	l.Want(snapshotOf("down", "a"))
+	await(t, state(true, true, true))
+	l.Want(nil)
+	await(t, state(false, false, false))
+	l.Want(nil)
+	p.mute.Store(false)
+	l.Want(snapshotOf("{}", "a"))
+	await(t, state(true, false, false))
 }
 
 // figure is what a registry would show.
@@ -207,7 +243,7 @@ func TestLoginsFail(t *testing.T) {
 				l.Want(snapshotOf("{}", "a"))
 				var watched bool
 				var trouble error
-				l.Changed = func() { watched, trouble = l.State() }
+				l.Changed = func() { watched, _, trouble = l.State() }
 				l.Run(ctx)
 				if asked != tc.asked || watched != tc.watched || (trouble != nil) != (tc.trouble != "") || trouble != nil && !strings.Contains(trouble.Error(), tc.trouble) {
 					t.Errorf("%s: asked %d times, watched %t, trouble %v", tc.reason, asked, watched, trouble)

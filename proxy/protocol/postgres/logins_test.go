@@ -231,9 +231,9 @@ func TestForeignLoginsOfAllRoles(t *testing.T) {
 // other for foreign while they are live.
 func TestForeignLoginsOfSiblings(t *testing.T) {
 	var mu sync.Mutex
-	var live []string
+	var live []access.Sibling
 	siblings := func(c *protocoltest.Config) {
-		c.Siblings = func(context.Context) ([]string, error) {
+		c.Siblings = func(context.Context) ([]access.Sibling, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return live, nil
@@ -241,7 +241,7 @@ func TestForeignLoginsOfSiblings(t *testing.T) {
 	}
 	one, other := newWatched(t, siblings), newWatched(t, siblings)
 	mu.Lock()
-	live = []string{one.tag, other.tag}
+	live = []access.Sibling{{Tag: one.tag, Sees: true}, {Tag: other.tag, Sees: true}}
 	mu.Unlock()
 	_, _ = client(t, one.road, one.server), client(t, other.road, other.server)
 	for _, w := range []*watched{one, other} {

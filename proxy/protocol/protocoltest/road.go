@@ -69,8 +69,8 @@ type Config struct {
 	Audit             snapshot.Audit
 	// Log is used instead of one in memory.
 	Log record.Log
-	// Siblings are the tags of other live proxies of the Connection.
-	Siblings func(context.Context) ([]string, error)
+	// Siblings are the live proxies of the Connection.
+	Siblings func(context.Context) ([]access.Sibling, error)
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
