@@ -31,7 +31,7 @@ SELECT count(*) FROM orders /*traceparent='00-` + clientTrace + `-b7ad6b71692033
 // psql runs psql through the proxy and returns what it printed.
 func psql(t *testing.T, password, stdin string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), filepath.Join(binDir, "psql"), "-X", "-w", "-A", "-t", "-d", suite.PSQL(suite.Proxy()))
+	command := exec.CommandContext(t.Context(), filepath.Join(suite.Postgres.BinDir, "psql"), "-X", "-w", "-A", "-t", "-d", suite.PSQL(suite.Proxy()))
 	command.Env = []string{"PGPASSWORD=" + password, "PGCONNECT_TIMEOUT=30", "LC_ALL=C.UTF-8", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	command.Stdin = strings.NewReader(stdin)
 	output, err := command.CombinedOutput()

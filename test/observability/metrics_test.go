@@ -26,7 +26,6 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/server"
 	"github.com/doorward/doorward/test/monitoring"
-	"github.com/doorward/doorward/test/stack"
 )
 
 // get is the body of an answer with status 200.
@@ -208,15 +207,5 @@ func lint(t *testing.T, program, body string) {
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Run(); err != nil || output.Len() > 0 {
 		t.Errorf("promtool check metrics of the %s: %v\n%s", program, err, output.String())
-	}
-}
-
-// await waits until what is asked for holds.
-func await(t *testing.T, what string, ask func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), awaitTimeout)
-	defer cancel()
-	if err := stack.Await(ctx, ask); err != nil {
-		t.Fatalf("%s: %v", what, err)
 	}
 }
