@@ -99,11 +99,7 @@ func newSite(t *testing.T, sources ...source) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scheme, err := stack.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.admin, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	if s.admin, err = stack.NewClient(config); err != nil {
 		t.Fatal(err)
 	}
 	s.issuer = startIssuer(t, s)
