@@ -47,7 +47,11 @@ func TestRefuses(t *testing.T) {
 		"LabelOfConnections": {reason: "the manager finds its pods by it", set: with(`proxy.podLabels.doorward\.dev/connection=x`), want: []string{"proxy.podLabels", "doorward.dev/connection"}},
 		"LabelValue":         {reason: "a label is a string", set: with("podLabels.a=1"), want: []string{"/podLabels/a", "want string"}},
 		"MonitorOfNothing":   {reason: "there is no Service to watch", set: with("serviceMonitor.enabled=true", "metrics.service.enabled=false"), want: []string{"metrics.service.enabled"}},
+		"Budgetless":         {reason: "nothing could be evicted", set: with("podDisruptionBudget.maxUnavailable=null"), want: []string{"podDisruptionBudget", "set one of them"}},
+		"OwnVariable":        {reason: "the chart sets it, and a name is there once", set: with("extraEnv[0].name=NAMESPACES", "extraEnv[0].value=a"), want: []string{"/extraEnv/0/name"}},
 		"ServiceAccount":     {reason: "somebody's, and nobody is named", set: with("serviceAccount.create=false", "serviceAccount.name="), want: []string{"serviceAccount.name"}},
+		"LogLevel":           {reason: "no program takes it: messages would hold Secrets", set: with("logging.level=8"), want: []string{"/logging/level"}},
+		"ProxyLogLevel":      {reason: "no program takes it: messages would hold Secrets", set: with("proxy.logging.level=8"), want: []string{"/proxy/logging/level"}},
 		"Argument":           {reason: "not a flag: arguments after it would be passed over", set: with("extraArgs={leader-elect}"), want: []string{"/extraArgs/0"}},
 	}
 	for name, tc := range tests {
@@ -112,6 +116,7 @@ func TestTakes(t *testing.T) {
 			reason: "namespaces that are labelled need not be listed, and those that the chart makes are", set: []string{"networkPolicy.directWay.namespaceLabels.team=access", "createNamespaces=true"},
 			want: []string{"matchLabels:\n              team: access\n", "restricted\n    team: access\n"}, not: []string{"kubernetes.io/metadata.name"},
 		},
+		"NoMaps":  {reason: "null is how Helm takes a default away", set: []string{"commonLabels=null", "commonAnnotations=null", "podLabels=null", "podAnnotations=null", "deploymentAnnotations=null", "proxy.podLabels=null", "proxy.podAnnotations=null", "metrics.service.labels=null"}},
 		"Minimum": {reason: "0 is a number", set: []string{"podDisruptionBudget.minAvailable=0"}, want: []string{"minAvailable: 0"}, not: []string{"maxUnavailable"}},
 	}
 	for name, tc := range tests {

@@ -7,7 +7,7 @@
   "app.kubernetes.io/part-of" "doorward"
   "app.kubernetes.io/managed-by" .Release.Service
   "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_")) -}}
-{{- toYaml (merge $own .Values.commonLabels) -}}
+{{- toYaml (merge $own (.Values.commonLabels | default dict)) -}}
 {{- end -}}
 
 {{- /* Labels of the manager's own objects: those and its component. */ -}}
@@ -36,7 +36,7 @@ app.kubernetes.io/component: manager
 {{- /* The line annotations of an object's metadata, and what is under it: maps of a list, the former win. Nothing where all are empty. */ -}}
 {{- define "doorward.annotations" -}}
 {{- $all := dict -}}
-{{- range . }}{{ $all = merge $all . }}{{ end -}}
+{{- range . }}{{ $all = merge $all (. | default dict) }}{{ end -}}
 {{- with $all }}
   annotations:
     {{- toYaml . | nindent 4 }}
@@ -79,9 +79,9 @@ app.kubernetes.io/component: manager
 {{- with $proxy.image.pullPolicy | default .Values.image.pullPolicy }}{{ $_ := set $settings "imagePullPolicy" . }}{{ end -}}
 {{- with $proxy.imagePullSecrets | default .Values.imagePullSecrets }}{{ $_ := set $settings "imagePullSecrets" . }}{{ end -}}
 {{- /* The manager finds its pods by labels of its own, and refuses to be given others. */ -}}
-{{- $common := omit .Values.commonLabels "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" -}}
-{{- with merge (dict) $proxy.podLabels $common }}{{ $_ := set $settings "labels" . }}{{ end -}}
-{{- with merge (dict) $proxy.podAnnotations .Values.commonAnnotations }}{{ $_ := set $settings "annotations" . }}{{ end -}}
+{{- $common := omit (.Values.commonLabels | default dict) "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" -}}
+{{- with merge (dict) ($proxy.podLabels | default dict) $common }}{{ $_ := set $settings "labels" . }}{{ end -}}
+{{- with merge (dict) ($proxy.podAnnotations | default dict) (.Values.commonAnnotations | default dict) }}{{ $_ := set $settings "annotations" . }}{{ end -}}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
 {{- with index $proxy $key }}{{ $_ := set $settings $key . }}{{ end -}}
 {{- end -}}
@@ -108,6 +108,10 @@ app.kubernetes.io/component: manager
 {{- end -}}
 {{- if and .Values.createNamespaces .Values.clusterWide -}}
 {{- fail "createNamespaces: there is nothing to create with clusterWide=true" -}}
+{{- end -}}
+{{- $budget := .Values.podDisruptionBudget -}}
+{{- if and $budget.enabled (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable) -}}
+{{- fail "podDisruptionBudget: without maxUnavailable and minAvailable no pod may be evicted, and no node be drained: set one of them, or enabled=false" -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.service.enabled) -}}
 {{- fail "serviceMonitor.enabled: needs metrics.service.enabled" -}}
