@@ -114,7 +114,7 @@ conformance: install-deps ## Run stock clients through the proxy.
 	@$(MAKE) test PACKAGES=./test/conformance/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
 .PHONY: conformance-oracle
-conformance-oracle: $(BIN)/pgquery ## Hold the analysis against PostgreSQL's own parser, the records against the server's log, over all regression statements; hours.
+conformance-oracle: install-deps $(BIN)/pgquery ## Hold the analysis against PostgreSQL's own parser, the records against the server's log, over all regression statements; hours.
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 1h -run TestParsesLikePostgreSQL $(TESTFLAGS) ./proxy/protocol/postgres/sql
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 12h $(TESTFLAGS) ./test/conformance/oracle
 
