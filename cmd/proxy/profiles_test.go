@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
 
 	"github.com/doorward/doorward/cmd/profiles"
@@ -53,7 +54,7 @@ func TestPprofIsNowhereElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { ended <- server.ServeHealth(ctx, health, server.Health(server.NewMetrics())) }()
+	go func() { ended <- server.ServeHealth(ctx, health, server.Health(server.NewMetrics(), logr.Discard())) }()
 	private, err := profiles.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

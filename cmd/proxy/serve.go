@@ -206,14 +206,15 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		p.witness.serve(c)
 		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})
 		c.watchExpiry()
-		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready})
+		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready},
+			server.Check{Name: "credential of connection " + name, Ready: c.unreadCredential})
 	}
 	health, err := server.Listen(ctx, p.options.healthAddress)
 	if err != nil {
 		return err
 	}
 	running.Go(func() {
-		if err := server.ServeHealth(background, health, server.Health(p.metrics, checks...)); err != nil {
+		if err := server.ServeHealth(background, health, server.Health(p.metrics, p.log.WithName("readiness"), checks...)); err != nil {
 			p.log.Error(err, "Health endpoint ended")
 		}
 	})

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -148,6 +149,20 @@ func (s *site) options(dir string) options {
 	}
 }
 
+// become waits for a state of readiness.
+func become(t *testing.T, address string, is func(code int, body string) bool) {
+	t.Helper()
+	code, body := 0, ""
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for began := time.Now(); !is(code, body); <-look.C {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("readiness: %d %s", code, body)
+		}
+		code, body = ready(t, address)
+	}
+}
+
 func ready(t *testing.T, address string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/readyz", http.NoBody)
@@ -163,24 +178,49 @@ func ready(t *testing.T, address string) (int, string) {
 }
 
 // The proxy comes up from its objects alone, shows its certificate, refuses an
-// unproven caller on record, is the only one with its id, and leaves in order.
+// unproven caller on record, is the only one with its id, and leaves in order. Until
+// its credential was read it is not ready, and nobody looks at the target.
 func TestServe(t *testing.T) {
 	s := newSite(t)
 	dir := filepath.Join(t.TempDir(), "spool")
 	o := s.options(dir)
 	o.shutdownDelay = 3 * time.Second
+	secrets := s.core.CoreV1().Secrets(namespace)
+	credential, err := secrets.Get(t.Context(), "db", metav1.GetOptions{})
+	must(t, err)
+	must(t, secrets.Delete(t.Context(), "db", metav1.DeleteOptions{}))
+	looks := make(chan string, 100)
+	log := funcr.New(func(_, args string) {
+		if strings.Contains(args, "Cannot look at who is logged in") {
+			select {
+			case looks <- args:
+			default:
+			}
+		}
+	}, funcr.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, o, logr.Discard()) }()
+	go func() { done <- serve(ctx, o, log) }()
 	defer stop()
-	code, body := 0, ""
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for began := time.Now(); code != http.StatusOK && time.Since(began) < 30*time.Second; <-look.C {
-		code, body = ready(t, o.healthAddress)
+	become(t, o.healthAddress, func(_ int, body string) bool { return strings.TrimSpace(body) == "credential of connection data/shop" })
+	if len(looks) != 0 {
+		t.Errorf("a look without a credential: %s", <-looks)
 	}
-	if code != http.StatusOK {
-		t.Fatalf("not ready: %d %s", code, body)
+	s.secret("db", credential.Type, credential.Data)
+	become(t, o.healthAddress, func(code int, _ string) bool { return code == http.StatusOK })
+	// The look comes with the credential; the snapshot names no databases.
+	if look := <-looks; !strings.Contains(look, "spec.options") {
+		t.Errorf("the first look: %s", look)
+	}
+	must(t, secrets.Delete(t.Context(), "db", metav1.DeleteOptions{}))
+	reported := func() string {
+		reports, err := s.core.CoreV1().ConfigMaps(namespace).Get(t.Context(), "doorward-shop-proxies", metav1.GetOptions{})
+		must(t, err)
+		return reports.Data["proxy-0"]
+	}
+	become(t, o.healthAddress, func(int, string) bool { return strings.Contains(reported(), v1alpha1.ReasonSecretNotFound) })
+	if code, body := ready(t, o.healthAddress); code != http.StatusOK {
+		t.Errorf("with a credential that is away for a moment: %d %s", code, body)
 	}
 	refused(t, s, o.listen["data/shop"])
 
@@ -195,8 +235,8 @@ func TestServe(t *testing.T) {
 	}
 	stop()
 	// A Service is told at once, and clients that it still sends are taken.
-	if code, body = ready(t, o.healthAddress); code != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
-		t.Errorf("readiness after the stop: %d %s, want 503 and why", code, body)
+	if code, body := ready(t, o.healthAddress); code != http.StatusServiceUnavailable || body != "proxy\n" {
+		t.Errorf("readiness after the stop: %d %q, want 503 and which check says so", code, body)
 	}
 	var dialer net.Dialer
 	late, err := dialer.DialContext(t.Context(), "tcp", o.listen["data/shop"])

@@ -10,8 +10,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -25,25 +28,69 @@ type Check struct {
 // healthTimeout bounds reading and answering one request, and the shutdown.
 const healthTimeout = 5 * time.Second
 
-// Health serves /healthz, /readyz and /metrics, and nothing else.
-func Health(metrics *Metrics, checks ...Check) http.Handler {
+// Health serves /healthz, /readyz and /metrics, and nothing else. Whoever asks for
+// readiness learns the names of the checks that fail; why they do, which may name paths
+// and errors of the disk, is in the log, once for each change.
+func Health(metrics *Metrics, log logr.Logger, checks ...Check) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok\n") })
+	readiness := &readiness{log: log, checks: checks, said: map[string]string{}}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		var missing []string
-		for _, check := range checks {
-			if err := check.Ready(); err != nil {
-				missing = append(missing, fmt.Sprintf("%s: %v\n", check.Name, err))
-			}
-		}
-		if len(missing) > 0 {
-			answer(w, http.StatusServiceUnavailable, strings.Join(missing, ""))
+		if missing := readiness.missing(); len(missing) > 0 {
+			answer(w, http.StatusServiceUnavailable, strings.Join(missing, "\n")+"\n")
 			return
 		}
 		answer(w, http.StatusOK, "ok\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.registry, promhttp.HandlerOpts{}))
 	return mux
+}
+
+// readiness remembers what was said of checks, so that nobody fills the log by asking.
+type readiness struct {
+	log    logr.Logger
+	checks []Check
+
+	mu   sync.Mutex        // guards said
+	said map[string]string // why a check failed, by its name, numbers aside
+}
+
+// missing names the checks that fail.
+func (r *readiness) missing() (names []string) {
+	for _, check := range r.checks {
+		err := check.Ready()
+		if err != nil {
+			names = append(names, check.Name)
+		}
+		r.say(check.Name, err)
+	}
+	return names
+}
+
+func (r *readiness) say(name string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, failed := r.said[name]
+	switch {
+	case err == nil && failed:
+		delete(r.said, name)
+		r.log.Info("Ready again", "check", name)
+	case err != nil:
+		if now := gist(err); !failed || now != before {
+			r.said[name] = now
+			r.log.Info("Not ready", "check", name, "reason", err.Error())
+		}
+	}
+}
+
+// gist is an error without its numbers, which may go on all the time.
+func gist(err error) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 func answer(w http.ResponseWriter, status int, text string) {

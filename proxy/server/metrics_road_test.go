@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
@@ -47,7 +49,7 @@ func TestFiguresOfTheRoad(t *testing.T) {
 	w.Closed(access.EndRevoked, time.Minute)
 	m.Committed(5, 700*time.Microsecond)
 	answer := httptest.NewRecorder()
-	Health(m).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	Health(m, logr.Discard()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	body := answer.Body.String()
 	for _, want := range []string{
 		`doorward_proxy_logins_refused_total{connection="data/shop",reason="CredentialRejected"} 1`,

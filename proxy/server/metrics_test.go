@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/doorward/doorward/proxy/record/sink"
 )
 
@@ -30,7 +32,7 @@ func TestFiguresOfLogAndSinks(t *testing.T) {
 		}
 	})
 	answer := httptest.NewRecorder()
-	Health(m).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	Health(m, logr.Discard()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	body := answer.Body.String()
 	for _, want := range []string{
 		"doorward_log_bytes 90\n", "doorward_log_bytes_max 100\n", "doorward_proxy_log_records 7\n", "doorward_proxy_log_writable 0\n",

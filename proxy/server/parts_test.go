@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/proxy/record"
@@ -28,7 +30,9 @@ import (
 
 func TestHealth(t *testing.T) {
 	var missing error
-	handler := Health(NewMetrics(), Check{Name: "log", Ready: func() error { return missing }})
+	var said []string
+	log := funcr.New(func(_, args string) { said = append(said, args) }, funcr.Options{})
+	handler := Health(NewMetrics(), log, Check{Name: "log", Ready: func() error { return missing }}, Check{Name: "proxy", Ready: func() error { return nil }})
 	get := func(path string) (int, string) {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, http.NoBody))
@@ -43,10 +47,28 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, code, want)
 		}
 	}
-	missing = errors.New("disk full")
-	if code, body := get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "log: disk full") {
-		t.Errorf("/readyz: %d %q, want what is missing", code, body)
+	// Anybody may ask: who does learns what is missing, and nothing of the machine
+	// (checklist 51). The reason is in the log, once.
+	for n := range 20 {
+		missing = fmt.Errorf("record log full: directory %q: no space left on device: %d records wait", "/var/lib/doorward", n)
+		if code, body := get("/readyz"); code != http.StatusServiceUnavailable || body != "log\n" {
+			t.Fatalf("/readyz: %d %q, want the check's name alone", code, body)
+		}
 	}
+	if len(said) != 1 || !strings.Contains(said[0], "Not ready") || !strings.Contains(said[0], "/var/lib/doorward") || !strings.Contains(said[0], `"check"="log"`) {
+		t.Errorf("said %q, want the reason once", said)
+	}
+	missing = errors.New("record log broken")
+	get("/readyz")
+	missing = nil
+	if code, body := get("/readyz"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+	get("/readyz")
+	if len(said) != 3 || !strings.Contains(said[1], "record log broken") || !strings.Contains(said[2], "Ready again") {
+		t.Errorf("said %q, want each change once", said)
+	}
+	missing = errors.New("disk full")
 	if code, _ := get("/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz: %d: a restart would not free a disk", code)
 	}
@@ -57,7 +79,7 @@ func TestServeHealthEndsWithItsContext(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- ServeHealth(ctx, listener, Health(NewMetrics())) }()
+	go func() { done <- ServeHealth(ctx, listener, Health(NewMetrics(), logr.Discard())) }()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+"/healthz", http.NoBody)
 	must(t, err)
 	client := &http.Client{Transport: &http.Transport{}}
