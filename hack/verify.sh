@@ -59,7 +59,7 @@ scripts() {
 
 kustomizations() {
 	local folder status=0
-	for folder in config/default config/samples; do
+	for folder in config/default config/samples config/tour; do
 		bin/tools/kustomize build "$folder" >/dev/null || { say "$folder does not build."; status=1; }
 	done
 	return "$status"

@@ -45,11 +45,13 @@ func TestConform(t *testing.T) {
 	for _, values := range valueSets(t) {
 		inputs[values] = render(t, chart, values)
 	}
-	built, err := run(t.Context(), nil, tool(t, "kustomize"), "build", root("config", "samples"))
-	if err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"samples", "tour"} {
+		built, err := run(t.Context(), nil, tool(t, "kustomize"), "build", root("config", folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inputs[folder] = built
 	}
-	inputs["samples"] = built
 	conform := func(input []byte) ([]byte, error) {
 		return run(t.Context(), input, tool(t, "kubeconform"), "-strict", "-summary", "-schema-location", location, "-")
 	}
