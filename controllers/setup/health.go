@@ -8,8 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
+	"unicode"
 
+	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -45,20 +49,59 @@ func warm(ctx context.Context, c cache.Cache) error {
 
 // addChecks adds what the manager says of itself: /healthz that only a restart
 // could mend, /readyz whatever keeps it from its work. The keys are loaded
-// before it serves either.
-func addChecks(mgr ctrl.Manager, direct client.Reader, namespace string, elects bool, alive func() error) error {
+// before it serves either. Whoever asks learns the names of the checks; why one
+// fails is in the log.
+func addChecks(mgr ctrl.Manager, direct client.Reader, o Options, alive func() error) error {
+	log := o.Logger.WithName("readiness")
+	add := func(to func(string, healthz.Checker) error, name string, check healthz.Checker) error {
+		return to(name, told(log, name, check))
+	}
 	errs := []error{
 		// The API server's absence is no reason to be restarted.
-		mgr.AddHealthzCheck("heartbeats", func(*http.Request) error { return alive() }),
-		mgr.AddReadyzCheck("caches", synced(mgr.GetCache())),
+		add(mgr.AddHealthzCheck, "heartbeats", func(*http.Request) error { return alive() }),
+		add(mgr.AddReadyzCheck, "caches", synced(mgr.GetCache())),
 	}
-	if elects {
-		errs = append(errs, mgr.AddReadyzCheck("leader", electable(mgr.Elected(), direct, namespace)))
+	if o.LeaderElection {
+		errs = append(errs, add(mgr.AddReadyzCheck, "leader", electable(mgr.Elected(), direct, o.Namespace)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot add checks: %w", err)
 	}
 	return nil
+}
+
+// told has the words of a check logged, once for each change, numbers aside: nobody
+// fills the log by asking.
+func told(log logr.Logger, name string, check healthz.Checker) healthz.Checker {
+	var mu sync.Mutex // guards failed and said
+	failed, said := false, ""
+	return func(r *http.Request) error {
+		err := check(r)
+		if err != nil && r.Context().Err() != nil {
+			return err // who asked has left, which says nothing
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			if failed {
+				log.Info("Ready again", "check", name)
+			}
+			failed = false
+			return nil
+		}
+		if now := strings.Map(noDigit, err.Error()); !failed || said != now {
+			log.Info("Not ready", "check", name, "reason", err.Error())
+			failed, said = true, now
+		}
+		return err
+	}
+}
+
+func noDigit(r rune) rune {
+	if unicode.IsDigit(r) {
+		return -1
+	}
+	return r
 }
 
 // syncer is what is asked of a cache.

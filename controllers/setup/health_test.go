@@ -6,13 +6,17 @@ package setup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"github.com/go-logr/logr/funcr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 )
 
 var errAway = errors.New("connection refused")
@@ -75,5 +79,34 @@ func TestSynced(t *testing.T) {
 	}
 	if err := synced(caches(false))(request); err == nil {
 		t.Error("a manager with empty caches is ready")
+	}
+}
+
+// TestChecksAreTold is checklist 51: whoever asks learns which check fails; why it does
+// is in the log, once for each change, however often they ask.
+func TestChecksAreTold(t *testing.T) {
+	var said []string
+	log := funcr.New(func(_, args string) { said = append(said, args) }, funcr.Options{})
+	var err error
+	handler := &healthz.Handler{Checks: map[string]healthz.Checker{"leader": told(log, "leader", func(*http.Request) error { return err })}}
+	ask := func() (int, string) {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+		return answer.Code, answer.Body.String()
+	}
+	for n := range 20 {
+		err = fmt.Errorf("dial tcp 192.0.2.7:%d: %w", 30000+n, errAway)
+		if code, body := ask(); code == http.StatusOK || !strings.Contains(body, "leader") || strings.Contains(body, "192.0.2.7") {
+			t.Fatalf("%d %q, want the name of the check alone", code, body)
+		}
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "192.0.2.7") {
+		t.Errorf("said %q, want the reason once", said)
+	}
+	err = nil
+	ask()
+	ask()
+	if len(said) != 2 || !strings.Contains(said[1], "Ready again") {
+		t.Errorf("said %q, want the end once", said)
 	}
 }

@@ -138,7 +138,7 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := addChecks(mgr, direct, o.Namespace, o.LeaderElection, alive); err != nil {
+	if err := addChecks(mgr, direct, o, alive); err != nil {
 		return nil, err
 	}
 	return mgr, nil
