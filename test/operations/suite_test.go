@@ -33,7 +33,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(stacktest.Run(m, &world, stack.Options{DrainTimeout: drainTimeout}))
+	os.Exit(stacktest.Run(m, &world, stack.Options{
+		DrainTimeout: drainTimeout,
+		ManagerArgs:  []string{"--proxy-image=doorward.invalid/proxy"}, // of Managed proxies, which nothing runs here
+	}))
 }
 
 // short is a duration for people.
