@@ -49,7 +49,7 @@ func TestNoBodies(t *testing.T) {
 	}))
 	defer server.Close()
 	for _, format := range []string{JSON, Text} {
-		for v := 0; v <= 10; v++ {
+		for v := range 11 {
 			c, flags := New(), flag.NewFlagSet("x", flag.ContinueOnError)
 			flags.SetOutput(io.Discard)
 			c.AddFlags(flags)
