@@ -8,12 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/directway"
@@ -78,7 +76,18 @@ func (r *Reconciler) isolate(ctx context.Context, s *scope) error {
 		return err
 	}
 	for i := range policies {
-		if p := &policies[i]; p.Name != policy.Name && opens(p, isolation.PodSelector, pods, numbersOf(ports, facts.ports)) {
+		p := &policies[i]
+		if p.Name == policy.Name {
+			continue
+		}
+		proxies := []map[string]string{proxyLabels(c)}
+		if other, err := r.madeFor(ctx, p); err != nil {
+			return err
+		} else if other != nil {
+			// Two Connections to one target each let their own proxies in.
+			proxies = append(proxies, proxyLabels(other))
+		}
+		if opens(p, peers{proxies, isolation.PodSelector}, pods, numbersOf(ports, facts.ports)) {
 			s.surroundings.others = append(s.surroundings.others, p.Name)
 		}
 	}
@@ -90,27 +99,6 @@ func (r *Reconciler) isolate(ctx context.Context, s *scope) error {
 func targetSelector(isolation *v1alpha1.Isolation) (labels.Selector, error) {
 	// A nil selector selects nothing.
 	return metav1.LabelSelectorAsSelector(isolation.PodSelector)
-}
-
-// pods returns the target's, and finds those that are foreign.
-func (r *Reconciler) pods(ctx context.Context, s *scope, target labels.Selector) ([]metav1.PartialObjectMetadata, error) {
-	pods := &metav1.PartialObjectMetadataList{}
-	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	if err := r.Metadata.List(ctx, pods, client.InNamespace(s.connection.Namespace)); err != nil {
-		return nil, err
-	}
-	var selected []metav1.PartialObjectMetadata
-	for _, pod := range pods.Items {
-		switch {
-		case target.Matches(labels.Set(pod.Labels)):
-			selected = append(selected, pod)
-		case pod.Labels[kit.LabelManagedBy] != "doorward":
-			s.surroundings.shared = append(s.surroundings.shared, pod.Name)
-		}
-	}
-	slices.Sort(s.surroundings.shared)
-	s.surroundings.target = len(selected)
-	return selected, nil
 }
 
 // closeProxies opens the proxies' pods on the ports that they serve on, and on no

@@ -12,14 +12,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/doorward/doorward/controllers/kit"
 )
 
-// opens says whether a policy lets others than proxies, and than the target's own
-// pods, reach a port of the target on one of its pods. What cannot be told counts as
+// peers are who may reach the target: pods with the labels of proxies, and its own.
+type peers struct {
+	proxies []map[string]string
+	target  *metav1.LabelSelector
+}
+
+// opens says whether a policy lets others than these peers reach a port of the target on one of its pods. What cannot be told counts as
 // open.
-func opens(p *networkingv1.NetworkPolicy, target *metav1.LabelSelector, pods []metav1.PartialObjectMetadata, ports targetNumbers) bool {
+func opens(p *networkingv1.NetworkPolicy, own peers, pods []metav1.PartialObjectMetadata, ports targetNumbers) bool {
 	if len(p.Spec.PolicyTypes) > 0 && !slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
 		return false
 	}
@@ -32,20 +35,23 @@ func opens(p *networkingv1.NetworkPolicy, target *metav1.LabelSelector, pods []m
 	}
 	return slices.ContainsFunc(p.Spec.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool {
 		return opensPort(rule.Ports, ports) && (len(rule.From) == 0 ||
-			slices.ContainsFunc(rule.From, func(peer networkingv1.NetworkPolicyPeer) bool { return !ownPeer(peer, target) }))
+			slices.ContainsFunc(rule.From, func(peer networkingv1.NetworkPolicyPeer) bool { return !own.has(peer) }))
 	})
 }
 
-// ownPeer says whether a peer is proxies, of whichever Connection, or the target's
-// own pods.
-func ownPeer(peer networkingv1.NetworkPolicyPeer, target *metav1.LabelSelector) bool {
+// has says whether all pods of a policy's peer are among these.
+func (p peers) has(peer networkingv1.NetworkPolicyPeer) bool {
 	if peer.IPBlock != nil || peer.NamespaceSelector != nil || peer.PodSelector == nil {
 		return false
 	}
-	if wanted := peer.PodSelector.MatchLabels; wanted[kit.LabelName] == "doorward" && wanted["app.kubernetes.io/component"] == "proxy" {
+	return reflect.DeepEqual(peer.PodSelector, p.target) || slices.ContainsFunc(p.proxies, func(proxies map[string]string) bool {
+		for key, value := range proxies {
+			if peer.PodSelector.MatchLabels[key] != value {
+				return false
+			}
+		}
 		return true
-	}
-	return reflect.DeepEqual(peer.PodSelector, target)
+	})
 }
 
 // targetNumbers are the numbers of the target's ports.

@@ -28,7 +28,8 @@ func parsePolicy(t *testing.T, spec string) *networkingv1.NetworkPolicy {
 // TestOpens is checklist 52: policies add up, so that one which lets others reach a
 // port of the target undoes ours.
 func TestOpens(t *testing.T) {
-	target := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}
+	c := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
+	own := peers{[]map[string]string{proxyLabels(c)}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}}
 	pods := []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Name: "db-0", Labels: map[string]string{"app": "db", "role": "primary"}}}}
 	names := map[string][]int32{"pg": {5432}, "metrics": {9187}}
 	number := numbersOf([]intstr.IntOrString{intstr.FromInt32(5432)}, names)
@@ -61,14 +62,17 @@ func TestOpens(t *testing.T) {
 		"OtherName":       {"", `{podSelector: {}, ingress: [{ports: [{port: metrics}]}]}`, named, false},
 		"Namespaces":      {"others than the proxies", `{podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]}`, number, true},
 		"Addresses":       {"others than the proxies", `{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}`, number, true},
-		"Proxies":         {"those of another Connection", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy, doorward.dev/connection: other}}}]}]}`, number, false},
-		"ProxiesAndMore":  {"one peer is enough", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy}}}, {podSelector: {}}]}]}`, number, true},
-		"ProxiesAnywhere": {"in other namespaces anybody can be called so", `{podSelector: {}, ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy}}}]}]}`, number, true},
+		"Proxies":         {"those of the Connection", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy, doorward.dev/connection: shop}}}]}]}`, number, false},
+		"FewerProxies":    {"some of those of the Connection", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy, doorward.dev/connection: shop, zone: a}}}]}]}`, number, false},
+		"OtherProxies":    {"those of another Connection", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy, doorward.dev/connection: other}}}]}]}`, number, true},
+		"AnyProxies":      {"whatever calls itself so", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy}}}]}]}`, number, true},
+		"ProxiesAndMore":  {"one peer is enough", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy, doorward.dev/connection: shop}}}, {podSelector: {}}]}]}`, number, true},
+		"ProxiesAnywhere": {"in other namespaces anybody can be called so", `{podSelector: {}, ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app.kubernetes.io/name: doorward, app.kubernetes.io/component: proxy, doorward.dev/connection: shop}}}]}]}`, number, true},
 		"Peers":           {"the target's own pods", `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: db}}}]}]}`, number, false},
 		"BadSelector":     {"what cannot be told counts", `{podSelector: {matchExpressions: [{key: a, operator: Near}]}, ingress: [{}]}`, number, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := opens(parsePolicy(t, tc.spec), target, pods, tc.ports); got != tc.want {
+			if got := opens(parsePolicy(t, tc.spec), own, pods, tc.ports); got != tc.want {
 				t.Errorf("opens = %t, want %t: %s", got, tc.want, tc.reason)
 			}
 		})

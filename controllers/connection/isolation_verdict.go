@@ -97,6 +97,10 @@ func unproven(s *scope, result directway.Result, tried bool) kit.Verdict {
 		return kit.Unknown(kind, v1alpha1.ReasonNotProbed, "spec.isolation.probe is Disabled: nobody tries whether the way is closed; "+logins)
 	case !tried:
 		return kit.Unknown(kind, v1alpha1.ReasonNotProbed, "the direct way was not tried yet; "+logins)
+	case s.now.After(result.Until):
+		return kit.Unknown(kind, v1alpha1.ReasonNotProbed, fmt.Sprintf(
+			"from %s the direct way was last tried at %s, too long ago to say anything of now: see whether the manager runs, and how much it has to try; %s",
+			result.From, result.At.UTC().Format(time.RFC3339), logins))
 	case result.Untold != "":
 		return kit.Unknown(kind, v1alpha1.ReasonNotProbed, fmt.Sprintf("from %s the direct way could not be tried: %s; %s", result.From, result.Untold, logins))
 	case isolation.PodSelector == nil:

@@ -86,6 +86,7 @@ type Reconciler struct {
 	applier *kit.Applier
 	reports *tracker
 	lookups *lookups
+	proxies *proxyPods
 }
 
 // New makes a Reconciler.
@@ -93,7 +94,7 @@ func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker(), lookups: newLookups()}
+	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker(), lookups: newLookups(), proxies: newProxyPods()}
 }
 
 // conflictPause is what a cache needs to see a write.
@@ -187,6 +188,11 @@ func (r *Reconciler) after(s *scope) time.Duration {
 	after := 10 * time.Minute
 	for _, o := range s.live {
 		after = min(after, o.staleAt.Sub(s.now)+time.Second)
+	}
+	if s.connection.Spec.Isolation != nil && managed(s.connection) {
+		if result, tried := r.direct(s); tried && s.now.Before(result.Until) {
+			after = min(after, result.Until.Sub(s.now)+time.Second)
+		}
 	}
 	if !s.renewAt.IsZero() {
 		after = min(after, s.renewAt.Sub(s.now))

@@ -13,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -41,7 +42,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("connection").
-		For(&v1alpha1.Connection{}, onSpec).
+		For(&v1alpha1.Connection{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
 		// A policy that selects several Connections is judged by all of them.
 		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
@@ -55,6 +56,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 	for _, around := range []client.Object{&networkingv1.NetworkPolicy{}, &corev1.Service{}} {
 		b = b.Watches(around, handler.EnqueueRequestsFromMapFunc(r.around), builder.OnlyMetadata)
 	}
+	// ReplicaSets say which pods are those of a Deployment. That alone is no reason to
+	// look.
+	b = b.Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(r.around), builder.OnlyMetadata,
+		builder.WithPredicates(predicate.NewPredicateFuncs(func(client.Object) bool { return false })))
 	if rotated != nil {
 		b = b.WatchesRawSource(source.Channel(rotated, handler.EnqueueRequestsFromMapFunc(r.all)))
 	}
@@ -114,8 +119,8 @@ func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []re
 }
 
 func (r *Reconciler) isolatedOnes(ctx context.Context, object client.Object) []reconcile.Request {
-	if strings.HasPrefix(object.GetName(), "doorward-") {
-		return nil
+	if strings.HasPrefix(object.GetName(), "doorward-") && metav1.GetControllerOfNoCopy(object) != nil {
+		return nil // a proxy that comes or goes, by all looks; what it is is found out at the next look
 	}
 	return r.around(ctx, object)
 }
