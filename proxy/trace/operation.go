@@ -23,7 +23,7 @@ func (s *session) Operation(o access.Observed) {
 		trace.WithAttributes(keyOperation.Int64(int64(o.ID)), semconv.DBOperationName(o.Operation.Kind)), //nolint:gosec // counts from 1
 	}
 	if s.clientParents {
-		if parent := parentOf(o.Source); parent.IsValid() {
+		if parent := parentOf(o.Source); parent.IsValid() && parent.IsSampled() { // else the session says whether it is
 			ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: s.span.SpanContext()}))
 		}

@@ -250,3 +250,26 @@ func TestClientParents(t *testing.T) {
 		})
 	}
 }
+
+// TestCallersHideNothing: who may name a trace cannot have an operation left out of
+// the session's by naming one that is not sampled.
+func TestCallersHideNothing(t *testing.T) {
+	r := &receiver{}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", serve(t, r, protocolHTTP))
+	tracer, err := Start(t.Context(), Options{Log: testr.New(t), ClientParents: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk(tracer, "SELECT 1 /*traceparent='00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00'*/")
+	if err := tracer.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.spans {
+		if s.GetName() == "SELECT" {
+			return
+		}
+	}
+	t.Error("an operation is in no trace")
+}
