@@ -35,11 +35,27 @@ func TestSettings(t *testing.T) {
 			reason: "a misspelt sampler would take everything", fails: "OTEL_TRACES_SAMPLER",
 			env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_TRACES_SAMPLER": "alwayson"},
 		},
+		"Headers": {
+			reason: "headers as they should be", want: setting{true, protocolHTTP},
+			env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20abc=, x-scope=a"},
+		},
+		"Colon": {
+			reason: "checklist 47: the SDK would write a header that it cannot read, with its token, into its messages", fails: "OTEL_EXPORTER_OTLP_HEADERS: header 1",
+			env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization: Bearer canary"},
+		},
+		"Name": {
+			reason: "so it would one whose name is none", fails: "OTEL_EXPORTER_OTLP_TRACES_HEADERS: header 2",
+			env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=b,Authorization: Bearer canary="},
+		},
+		"Percent": {
+			reason: "and a value that cannot be decoded", fails: "OTEL_EXPORTER_OTLP_HEADERS: header 1",
+			env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=canary%"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := settings(func(name string) string { return tc.env[name] })
 			if tc.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) || strings.Contains(err.Error(), "canary") {
 					t.Errorf("%s: got %v", tc.reason, err)
 				}
 				return

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -155,5 +156,29 @@ func settings(env func(string) string) (setting, error) {
 	if name, value := first("OTEL_TRACES_SAMPLER"); !slices.Contains(samplers, strings.ToLower(value)) {
 		return c, fmt.Errorf("invalid %s: want one of %s: %q", name, strings.Join(samplers[1:], ", "), value)
 	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
+		if err := checkHeaders(env(name)); err != nil {
+			return c, fmt.Errorf("invalid %s: %w", name, err)
+		}
+	}
 	return c, nil
+}
+
+// headerCharacters are those of a header's name (RFC 9110, section 5.6.2).
+const headerCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
+
+// checkHeaders refuses headers that the SDK would leave out and write into its
+// messages, with the token that they hold.
+func checkHeaders(value string) error {
+	if strings.TrimSpace(value) == "" {
+		return nil
+	}
+	for i, header := range strings.Split(value, ",") {
+		name, text, found := strings.Cut(header, "=")
+		_, err := url.PathUnescape(text)
+		if name = strings.TrimSpace(name); !found || err != nil || name == "" || strings.Trim(name, headerCharacters) != "" {
+			return fmt.Errorf("header %d: want name=value, several divided by commas, with what is special in a value percent-encoded, a space as %%20", i+1)
+		}
+	}
+	return nil
 }
