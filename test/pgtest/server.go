@@ -292,4 +292,19 @@ func (s *Server) start(ctx context.Context, port int) (err error) {
 	return s.process.WaitReady(ctx, pollInterval, func(ctx context.Context) error { return s.Exec(ctx, "SELECT 1") })
 }
 
+// Crash kills the server, as a crash does, and starts it again on the same port.
+func (s *Server) Crash(ctx context.Context) error {
+	if err := s.process.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-s.process.Done()
+	// Its processes hold the memory that it shared with them until they notice.
+	var err error
+	for {
+		if err = s.start(ctx, s.Port); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
