@@ -33,7 +33,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope, log *v1alpha1.AuditL
 	if log == nil && s.connection == nil {
 		return nil // a new log of a Connection that is gone: its proxies are, too
 	}
-	signer, _, err := r.Keys.Signer(ctx)
+	signer, verifiers, err := r.Keys.Signer(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,13 +49,17 @@ func (r *Reconciler) advance(ctx context.Context, s *scope, log *v1alpha1.AuditL
 	patcher := kit.NewPatcher(r.Client, log)
 	status := &log.Status
 	now := metav1.NewTime(s.now)
-	if status.Certificate == "" {
+	if _, err := witness.OpenCertificate(status.Certificate, verifiers); err != nil {
+		// There is none, or a key signed it that nothing connects with the one in
+		// force, since that was lost: who trusts this one finds out whose log it is.
 		c := witness.Certificate{
 			Log: log.Name, Key: v.keys.First(), Namespace: s.key.Namespace, Connection: s.key.Name, Instance: log.Spec.Instance, Time: s.now,
 		}
 		if status.Certificate, err = c.Sign(signer); err != nil {
 			return err
 		}
+	}
+	if status.FirstSeen == nil {
 		status.FirstSeen = &now
 	}
 	status.Size, status.Checkpoint = v.checkpoint.Size, countersigned

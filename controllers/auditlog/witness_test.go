@@ -366,6 +366,39 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
+// TestKeyLost: a log of before the loss of the witness's key is certified anew, so
+// that who trusts the key in force finds out whose log it is. It is not parallel,
+// so that no other test is without a manager.
+func TestKeyLost(t *testing.T) {
+	f := auditlog.NewFake(t, "lost-0").Grow(10, "record")
+	submit(t, proxy, connectionName, f.Show(0))
+	before := holds(t, f, 10, v1alpha1.AuditLogOpen)
+	_, former := published(t)
+	manager.stop()
+	lost := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: auditlog.KeySecretName}}
+	if err := admin.Delete(t.Context(), lost); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if manager, err = startManager(); err != nil {
+		t.Fatal(err)
+	}
+	submit(t, proxy, connectionName, f.Grow(10, "record").Show(10))
+	log := holds(t, f, 20, v1alpha1.AuditLogOpen)
+	countersigned(t, f, log)
+	_, verifiers := published(t)
+	c, err := witness.OpenCertificate(log.Status.Certificate, verifiers)
+	if err != nil || c.Log != log.Name || c.Connection != connectionName || c.Instance != log.Spec.Instance {
+		t.Errorf("certificate is %+v: %v", c, err)
+	}
+	if _, err := witness.OpenCertificate(log.Status.Certificate, former); err == nil {
+		t.Error("the key that was lost is said to have certified the log anew")
+	}
+	if !log.Status.FirstSeen.Equal(before.Status.FirstSeen) {
+		t.Errorf("first seen at %s, was %s", log.Status.FirstSeen, before.Status.FirstSeen)
+	}
+}
+
 func rotationNamespace(t *testing.T) string {
 	t.Helper()
 	if err := admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "rotation"}}); err != nil {
