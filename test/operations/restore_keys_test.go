@@ -42,7 +42,6 @@ func TestMaskKeyLost(t *testing.T) {
 		}
 	}
 	backup := lose(t, "doorward-mask-key")
-	t.Cleanup(func() { must(t, client.IgnoreAlreadyExists(world.Admin.Create(context.Background(), backup.DeepCopy()))) })
 	restartManager(t)
 	took := await(t, "another hash", sees(func(now string) bool { return now != before }))
 	t.Logf("hashed values were others %s after the manager was ready", short(took))
@@ -60,7 +59,7 @@ func TestMaskKeyLost(t *testing.T) {
 func TestWitnessKeyLost(t *testing.T) {
 	shop, instance := newProxy(t)
 	a := newAdmin(t, world.Control)
-	must(t, visit(t.Context(), t, shop, "alice", "SELECT 1", "analysts"))
+	enters(t, shop, "SELECT 1")
 	await(t, "a witnessed log", func(ctx context.Context) error { return witnessed(ctx, instance, 1) })
 	log, err := auditLogOf(t.Context(), instance)
 	must(t, err)
@@ -83,7 +82,6 @@ kubectl -n doorward-system get configmap doorward-witness -o yaml > %[1]s-key.ya
 	former := verifier(t)
 
 	backup := lose(t, "doorward-witness-key")
-	t.Cleanup(func() { must(t, client.IgnoreAlreadyExists(world.Admin.Create(context.Background(), backup.DeepCopy()))) })
 	restartManager(t)
 	must(t, visit(t.Context(), t, shop, "alice", "SELECT 2", "analysts"))
 	took := await(t, "the log at the witness with another key", func(ctx context.Context) error {

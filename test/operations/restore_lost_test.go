@@ -48,14 +48,14 @@ func TestCredentialLost(t *testing.T) {
 // all of the former (docs/operations/disaster.md).
 func TestSpoolLost(t *testing.T) {
 	shop, instance := newProxy(t)
-	must(t, visit(t.Context(), t, shop, "alice", "SELECT 1", "analysts"))
+	enters(t, shop, "SELECT 1")
 	await(t, "the log at the witness", func(ctx context.Context) error { return witnessed(ctx, instance, 1) })
 	former, err := auditLogOf(t.Context(), instance)
 	must(t, err)
 	must(t, shop.Kill())
 	must(t, os.RemoveAll(shop.Spool))
 	must(t, shop.Start(t.Context()))
-	must(t, visit(t.Context(), t, shop, "alice", "SELECT 2", "analysts"))
+	enters(t, shop, "SELECT 2")
 	a := newAdmin(t, world.Control)
 	await(t, "the new log at the witness", func(ctx context.Context) error {
 		output, err := a.try(ctx, `kubectl -n "$namespace" get auditlogs -o jsonpath='{range .items[?(@.spec.instance=="`+instance+`")]}{.metadata.name} {.status.state}{"\n"}{end}'`)
@@ -100,7 +100,7 @@ func TestEnrolmentStolen(t *testing.T) {
 		return nil
 	})
 	again, _ := newProxy(t)
-	must(t, visit(t.Context(), t, again, "alice", "SELECT 1", "analysts"))
+	enters(t, again, "SELECT 1")
 	// The shop's own proxy has lost its token, too: what it is started with is made anew.
 	must(t, shop.Kill())
 	args, err := enrol.Enrol(t.Context(), world.Control.RESTConfig, world.Admin, enrol.Request{
@@ -112,5 +112,14 @@ func TestEnrolmentStolen(t *testing.T) {
 		t.Error("the enrolment names nothing to start the proxy with")
 	}
 	must(t, shop.Start(t.Context()))
-	must(t, visit(t.Context(), t, shop, "alice", "SELECT 2", "analysts"))
+	enters(t, shop, "SELECT 2")
+}
+
+// enters waits until somebody gets in, which may take a proxy that has just
+// started a moment: it has to read the credential first.
+func enters(t *testing.T, proxy *stack.Proxy, statement string) {
+	t.Helper()
+	await(t, "a session at a proxy that was started", func(ctx context.Context) error {
+		return visit(ctx, t, proxy, "alice", statement, "analysts")
+	})
 }
