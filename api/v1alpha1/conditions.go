@@ -232,7 +232,7 @@ const (
 	// ReasonTargetNotFound surfaces, as Unknown, when podSelector selects no pod.
 	ReasonTargetNotFound = "TargetNotFound"
 
-	// ReasonNotProbed surfaces, as Unknown, when the direct way was not tried, or
+	// ReasonNotProbed surfaces, as Unknown, when the direct way was not tried lately, or
 	// trying said nothing.
 	ReasonNotProbed = "NotProbed"
 
