@@ -82,8 +82,10 @@ func TestTry(t *testing.T) {
 // manager itself, nor to a cloud's metadata service.
 func TestPermitted(t *testing.T) {
 	p := New(Options{})
-	for _, address := range []string{"127.0.0.1", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
-		"fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1"} {
+	for _, address := range []string{
+		"127.0.0.1", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
+		"fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1",
+	} {
 		if err := p.permitted(netip.MustParseAddr(address).Unmap()); !errors.Is(err, egress.ErrForbidden) {
 			t.Errorf("%s: %v", address, err)
 		}

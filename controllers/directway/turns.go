@@ -66,7 +66,8 @@ func (p *Prober) over(connection types.NamespacedName) {
 	defer p.mu.Unlock()
 	t := &p.turns
 	t.all--
-	if t.running[connection.Namespace]--; t.running[connection.Namespace] == 0 {
+	t.running[connection.Namespace]--
+	if t.running[connection.Namespace] == 0 {
 		delete(t.running, connection.Namespace)
 	}
 }
