@@ -116,7 +116,7 @@ func TestTakes(t *testing.T) {
 			reason: "namespaces that are labelled need not be listed, and those that the chart makes are", set: []string{"networkPolicy.directWay.namespaceLabels.team=access", "createNamespaces=true"},
 			want: []string{"matchLabels:\n              team: access\n", "restricted\n    team: access\n"}, not: []string{"kubernetes.io/metadata.name"},
 		},
-		"NoMaps":  {reason: "null is how Helm takes a default away", set: []string{"commonLabels=null", "commonAnnotations=null", "podLabels=null", "podAnnotations=null", "deploymentAnnotations=null", "proxy.podLabels=null", "proxy.podAnnotations=null", "metrics.service.labels=null"}},
+		"NoMaps":  {reason: "null is how Helm takes a default away", set: []string{"commonLabels=null", "commonAnnotations=null", "podLabels=null", "podAnnotations=null", "deploymentAnnotations=null", "proxy.podLabels=null", "proxy.podAnnotations=null", "metrics.service.labels=null", "networkPolicy.directWay.namespaceLabels=null", "createNamespaces=true"}},
 		"Minimum": {reason: "0 is a number", set: []string{"podDisruptionBudget.minAvailable=0"}, want: []string{"minAvailable: 0"}, not: []string{"maxUnavailable"}},
 	}
 	for name, tc := range tests {
