@@ -4,7 +4,6 @@
 package connection
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,17 +16,11 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/kit"
-	"github.com/doorward/doorward/proxy/report"
 )
 
-// How old what proxies say may be, by their own clocks.
-const (
-	// foreignFor is how long a login that no proxy made is held against isolation.
-	foreignFor = 24 * time.Hour
-	// reachedFor is how long ago a proxy may have reached the target for a closed
-	// way to mean more than a target that is down.
-	reachedFor = 15 * time.Minute
-)
+// reachedFor is how long ago, by its own clock, a proxy may have reached a target for a
+// closed way to mean more than a target that is down.
+const reachedFor = 15 * time.Minute
 
 const isolationPage = "docs/operations/isolation.md"
 
@@ -36,9 +29,10 @@ const isolationPage = "docs/operations/isolation.md"
 func (r *Reconciler) isolated(s *scope, runErr error) kit.Verdict {
 	const kind = v1alpha1.ConditionIsolated
 	c, around := s.connection, s.surroundings
-	if foreign := foreignLogins(s.live); len(foreign) > 0 {
+	if foreign := c.Status.ForeignLogins; len(foreign) > 0 {
+		_, refused := credentialChangedAt(s)
 		return kit.False(kind, v1alpha1.ReasonForeignLogins, fmt.Sprintf(
-			"somebody used the stored credential at the target without a proxy: %s; find out who, and change the password", shown(foreign)))
+			"somebody used the stored credential at the target without a proxy: %s; find out who, change the password, and say that you did: %s%s", shown(inWords(foreign)), isolationPage, refused))
 	}
 	isolation := c.Spec.Isolation
 	switch {
@@ -109,47 +103,27 @@ func unproven(s *scope, result directway.Result, tried bool) kit.Verdict {
 	case result.Control != "":
 		return kit.Unknown(kind, v1alpha1.ReasonEnforcementUnknown, fmt.Sprintf(
 			"%s, but neither could the proxies (%s), which all may: the manager's own way out may be restricted; %s", closed, result.Control, logins))
-	case !slices.ContainsFunc(s.live, reaches):
-		return kit.Unknown(kind, v1alpha1.ReasonEnforcementUnknown, closed+", but no proxy has reached the target lately either, so that it may be down; "+logins)
+	}
+	if unreached := unreached(s); len(unreached) > 0 {
+		return kit.Unknown(kind, v1alpha1.ReasonEnforcementUnknown, fmt.Sprintf("%s, but no proxy has reached %s lately either, which may be down; %s", closed, shown(unreached), logins))
+	}
+	if slices.ContainsFunc(s.live, func(o observed) bool { return o.Target != nil && o.Target.Trouble != "" }) {
+		return kit.Unknown(kind, v1alpha1.ReasonLoginsUnknown, closed+", but somebody may be logged in whom nobody tells of; "+logins)
 	}
 	return kit.True(kind, v1alpha1.ReasonDirectWayClosed, closed+", while the proxies could, and a proxy reaches the target; other places were not tried; "+logins)
 }
 
-// reaches says whether a proxy has reached the target a short while ago.
-func reaches(o observed) bool {
-	return o.Target != nil && !o.Target.ReachedAt.IsZero() && o.ObservedAt.Sub(o.Target.ReachedAt) < reachedFor
-}
-
-// foreignLogins are those with the stored credential's role, in words, those found
-// last first.
-func foreignLogins(live []observed) []string {
-	found := map[string]report.ForeignLogin{}
-	for _, o := range live {
-		if o.Target == nil {
-			continue
-		}
-		for _, l := range o.Target.Foreign {
-			id := l.Target + "\n" + l.Login
-			if !l.OwnRole || o.ObservedAt.Sub(l.SeenAt) > foreignFor {
-				continue
-			}
-			if known, ok := found[id]; !ok || l.FoundAt.Before(known.FoundAt) {
-				found[id] = l
-			}
+// unreached are the targets that no proxy has reached a short while ago.
+func unreached(s *scope) []string {
+	var all []string
+	for _, t := range s.connection.Spec.Targets {
+		if !slices.ContainsFunc(s.live, func(o observed) bool {
+			return o.Target != nil && o.ObservedAt.Sub(o.Target.Reached[address(t)]) < reachedFor
+		}) {
+			all = append(all, address(t))
 		}
 	}
-	logins := make([]report.ForeignLogin, 0, len(found))
-	for _, l := range found {
-		logins = append(logins, l)
-	}
-	slices.SortFunc(logins, func(a, b report.ForeignLogin) int {
-		return cmp.Or(b.FoundAt.Compare(a.FoundAt), cmp.Compare(a.Login, b.Login))
-	})
-	words := make([]string, 0, len(logins))
-	for _, l := range logins {
-		words = append(words, fmt.Sprintf("at %s from %s, found %s", l.Target, cmp.Or(l.Address, "an unknown address"), l.FoundAt.UTC().Format(time.RFC3339)))
-	}
-	return words
+	return all
 }
 
 // watched says how far logins at the target are watched.

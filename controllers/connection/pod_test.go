@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -55,5 +56,15 @@ func TestPodHasItsOwnSecretsOnly(t *testing.T) {
 				t.Errorf("%s: mounted: %t", tc.reason, mounted)
 			}
 		})
+	}
+}
+
+// TestBudgetLetsNodesBeDrained: where two proxies are not ready, such as those of a
+// Connection at fault, a budget that only counts those that are would keep both on
+// their nodes.
+func TestBudgetLetsNodesBeDrained(t *testing.T) {
+	spec := budget(&v1alpha1.Connection{}).Spec
+	if spec.MaxUnavailable == nil || spec.MaxUnavailable.IntValue() != 1 || spec.UnhealthyPodEvictionPolicy == nil || *spec.UnhealthyPodEvictionPolicy != policyv1.AlwaysAllow {
+		t.Errorf("budget is %+v", spec)
 	}
 }

@@ -117,7 +117,8 @@ type scope struct {
 	surroundings surroundings             // isolate
 	// secretFound says whether the credential Secret exists; observe.
 	secretFound bool
-	live        []observed // observe
+	// live are the proxies, gone those whose reports are pruned now; observe.
+	live, gone []observed
 
 	reached map[string]bool // steps that ended well
 }

@@ -76,6 +76,19 @@ func (t *tracker) observe(key types.NamespacedName, data map[string]string, now 
 	return live, stale
 }
 
+// lastSaid is the last report of an instance that is gone; none where it is no report.
+func lastSaid(instance, text string, now time.Time) []observed {
+	r, err := report.Decode(instance, text)
+	if err != nil {
+		return nil
+	}
+	at := r.ObservedAt
+	if at.After(now) {
+		at = now
+	}
+	return []observed{{Report: r, staleAt: at.Add(report.StaleAfter)}}
+}
+
 func (t *tracker) forget(key types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

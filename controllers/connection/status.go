@@ -23,6 +23,7 @@ func (r *Reconciler) writeStatus(s *scope, runErr error) {
 	if s.reached["observe"] {
 		r.warnOfLogs(s)
 		c.Status.Proxies = proxies(s)
+		c.Status.ForeignLogins = foreignLogins(s)
 	}
 	verdicts := []kit.Verdict{
 		accepted(s, runErr), published(s, runErr), certificateReady(s, runErr), credentialAvailable(s), durable(s, runErr), proxyAvailable(s),

@@ -194,6 +194,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	pruned := map[string]string{}
 	for _, instance := range stale {
 		pruned[instance] = configMap.Data[instance]
+		s.gone = append(s.gone, lastSaid(instance, pruned[instance], s.now)...)
 		delete(configMap.Data, instance)
 	}
 	// The precondition keeps an entry that was renewed since it was read.

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/controllers/publish"
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -91,7 +92,7 @@ func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Reque
 // reference is something that whoever tampers can take away.
 func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
-	if object.GetNamespace() == r.Namespace && r.sinkSecret(ctx, name) {
+	if object.GetNamespace() == r.Namespace && (name == ca.SecretName || r.sinkSecret(ctx, name)) {
 		return r.all(ctx, object)
 	}
 	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {

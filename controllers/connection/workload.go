@@ -117,14 +117,17 @@ func service(c *v1alpha1.Connection, number int32) *corev1.Service {
 }
 
 func budget(c *v1alpha1.Connection) *policyv1.PodDisruptionBudget {
-	one := intstr.FromInt32(1)
+	one, always := intstr.FromInt32(1), policyv1.AlwaysAllow
 	return &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
 		Spec: policyv1.PodDisruptionBudgetSpec{
 			// One at a time, also where there is only one: a budget must not keep
 			// a node from being drained.
 			MaxUnavailable: &one,
-			Selector:       &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
+			// Nor must proxies that are not ready: those of a Connection at fault
+			// may never be.
+			UnhealthyPodEvictionPolicy: &always,
+			Selector:                   &metav1.LabelSelector{MatchLabels: proxyLabels(c)},
 		},
 	}
 }

@@ -130,7 +130,7 @@ func TestIsolation(t *testing.T) {
 	// A proxy found somebody who uses the credential without it.
 	now := time.Now().UTC()
 	text, err := json.Marshal(report.Report{Instance: "shop-0", Revision: 1, ObservedAt: now, Nonce: "1", Target: &report.Target{
-		ReachedAt: now, Watched: true,
+		Watched: true,
 		Foreign: []report.ForeignLogin{{Target: "db:5432", Login: "7/x", OwnRole: true, Address: "192.0.2.66:4022", FoundAt: now, SeenAt: now}},
 	}})
 	if err != nil {
@@ -142,6 +142,28 @@ func TestIsolation(t *testing.T) {
 		g.Expect(admin.Update(t.Context(), reports)).To(gomega.Succeed())
 	})
 	become("False ForeignLogins", "192.0.2.66:4022", "change the password")
+	// It is gone, and what it found is not, until the password was changed.
+	eventually(t, func(g gomega.Gomega) {
+		reports := get(g, ns, report.ConfigMapName("shop"), &corev1.ConfigMap{})
+		reports.Data = nil
+		g.Expect(admin.Update(t.Context(), reports)).To(gomega.Succeed())
+	})
+	eventually(t, func(g gomega.Gomega) {
+		g.Expect(get(g, ns, "shop", &v1alpha1.Connection{}).Status.Proxies).To(gomega.BeEmpty())
+	})
+	become("False ForeignLogins", "192.0.2.66:4022")
+	change(func(c *v1alpha1.Connection) {
+		metav1.SetMetaDataAnnotation(&c.ObjectMeta, v1alpha1.AnnotationCredentialChangedAt, time.Now().UTC().Add(time.Hour).Format(time.RFC3339))
+	})
+	become("False ForeignLogins", "in the future")
+	eventually(t, func(g gomega.Gomega) { // a time that is past and not of the second in which it was seen
+		change(func(c *v1alpha1.Connection) {
+			metav1.SetMetaDataAnnotation(&c.ObjectMeta, v1alpha1.AnnotationCredentialChangedAt, time.Now().UTC().Format(time.RFC3339))
+		})
+		live := get(g, ns, "shop", &v1alpha1.Connection{})
+		g.Expect(reason(live, v1alpha1.ConditionIsolated)).To(gomega.Equal("False HostNetwork"))
+		g.Expect(live.Status.ForeignLogins).To(gomega.BeEmpty())
+	})
 
 	// Without isolation the target's network is left as it is, that of the proxies is not.
 	change(func(c *v1alpha1.Connection) { c.Spec.Isolation = nil })
