@@ -38,7 +38,8 @@ func NewApplier(c client.Client, metadata client.Reader) *Applier {
 	return &Applier{client: c, metadata: metadata, applied: map[string]appliedAt{}}
 }
 
-// Apply makes the object so.
+// Apply makes the object so. One that has an owner is not made of what was there
+// without it: somebody else's object is not taken over for its name.
 func (a *Applier) Apply(ctx context.Context, object client.Object) error {
 	kind, err := apiutil.GVKForObject(object, a.client.Scheme())
 	if err != nil {
@@ -53,14 +54,16 @@ func (a *Applier) Apply(ctx context.Context, object client.Object) error {
 	a.mu.Lock()
 	last, known := a.applied[key]
 	a.mu.Unlock()
-	if known && last.wanted == wanted {
-		live, err := a.Metadata(ctx, kind, object.GetNamespace(), object.GetName())
-		if err != nil {
-			return err
-		}
-		if live != nil && live.ResourceVersion == last.version {
-			return nil
-		}
+	live, err := a.Metadata(ctx, kind, object.GetNamespace(), object.GetName())
+	if err != nil {
+		return err
+	}
+	if live != nil && known && last.wanted == wanted && live.ResourceVersion == last.version {
+		return nil
+	}
+	if live != nil && metav1.GetControllerOf(object) != nil && !sameOwner(live, object) {
+		return fmt.Errorf("cannot apply: %s %q is there already and is somebody else's: delete it, or choose another name for Connection %q",
+			kind.Kind, object.GetName(), object.GetLabels()[LabelConnection])
 	}
 	if err := Apply(ctx, a.client, object); err != nil {
 		return err
@@ -69,6 +72,18 @@ func (a *Applier) Apply(ctx context.Context, object client.Object) error {
 	a.applied[key] = appliedAt{wanted: wanted, version: object.GetResourceVersion()}
 	a.mu.Unlock()
 	return nil
+}
+
+// sameOwner says whether an object was made for the owner of another, or for a former
+// one of its name, which left it behind.
+func sameOwner(live, wanted metav1.Object) bool {
+	is, want := metav1.GetControllerOf(live), metav1.GetControllerOf(wanted)
+	if is != nil && is.UID == want.UID {
+		return true
+	}
+	labels := live.GetLabels()
+	return labels[LabelManagedBy] == "doorward" && labels[LabelConnection] == wanted.GetLabels()[LabelConnection] &&
+		(is == nil || is.Kind == want.Kind && is.Name == want.Name)
 }
 
 // Remove deletes an object if it is there and the owner controls it.
