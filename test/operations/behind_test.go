@@ -26,7 +26,7 @@ func TestWitnessBehind(t *testing.T) {
 	busy := login(t, shop, "alice", "analysts")
 	busy.must(t, "SELECT 1")
 	await(t, "the log at the witness", func(ctx context.Context) error { return witnessed(ctx, instance, 1) })
-	backup.save(t)
+	backup.save()
 	held, err := auditLogOf(t.Context(), instance)
 	must(t, err)
 	passes := func(size int64) func(context.Context) error {
@@ -44,7 +44,7 @@ func TestWitnessBehind(t *testing.T) {
 	kept, err := oldest(shop)
 	must(t, err)
 
-	backup.restore(t)
+	backup.restore()
 	took := await(t, "the report", func(ctx context.Context) error { return says(ctx, instance, "WitnessBehind") })
 	t.Logf("reported %s after the restoration", short(took))
 	// It serves, and keeps what it writes from now on.

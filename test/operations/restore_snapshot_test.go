@@ -24,8 +24,8 @@ func snapshots(t *testing.T) copying {
 	t.Helper()
 	a := newAdmin(t, world.Control)
 	return copying{
-		save: func(t *testing.T) { a.follows(t, sectionBackup, backupEtcd) },
-		restore: func(t *testing.T) {
+		save: func() { a.follows(t, sectionBackup, backupEtcd) },
+		restore: func() {
 			must(t, world.Control.RestoreWith(t.Context(), func(_ context.Context, m testenv.Member) error {
 				a.set("data_dir="+m.DataDir, "name="+m.Name, "initial_cluster="+m.Name+"="+m.Peer, "peer_url="+m.Peer)
 				a.follows(t, sectionEtcd, restoreEtcd)
@@ -77,7 +77,7 @@ func TestRestoreRevoked(t *testing.T) {
 	})
 	masked := email(t, shop, "ruth")
 	backup := snapshots(t)
-	backup.save(t)
+	backup.save()
 
 	// Ruth's right is narrowed, Rosa's is revoked, in Git and in the cluster.
 	change(t, ruth, func(p *v1alpha1.AccessPolicy) { p.Spec.Rules[1].Resources = []string{"public.customers"} })
@@ -111,7 +111,7 @@ func TestRestoreRevoked(t *testing.T) {
 
 	// Nothing of the manager reaches the API server until it was told to rest.
 	must(t, world.KillManager())
-	backup.restore(t)
+	backup.restore()
 	a.follows(t, sectionEtcd, stopManager)
 	must(t, revoked(t.Context()))
 	a.set("git="+git, "gone=rosa")

@@ -38,7 +38,7 @@ func TestRestore(t *testing.T) {
 }
 
 // copying is a way to copy etcd, and to have the copy in place of what it holds.
-type copying struct{ save, restore func(*testing.T) }
+type copying struct{ save, restore func() }
 
 // volumes copies etcd's files, and puts them back as they were: nothing tells
 // clients that they went back.
@@ -46,8 +46,8 @@ func volumes(t *testing.T) copying {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "etcd")
 	return copying{
-		save:    func(t *testing.T) { must(t, world.Control.BackUp(folder)) },
-		restore: func(t *testing.T) { must(t, world.Control.Restore(t.Context(), folder)) },
+		save:    func() { must(t, world.Control.BackUp(folder)) },
+		restore: func() { must(t, world.Control.Restore(t.Context(), folder)) },
 	}
 }
 
@@ -58,7 +58,7 @@ func restored(t *testing.T, backup copying, manager, proxy bool) {
 	before.must(t, "SELECT 1")
 	await(t, "the session begun before the backup", func(ctx context.Context) error { return shown(ctx, before, v1alpha1.SessionActive) })
 	old := revision(t)
-	backup.save(t)
+	backup.save()
 
 	// What the backup does not hold: policies, sessions, records, a proxy.
 	lost := reader("ruth", "public.orders")
@@ -93,7 +93,7 @@ func restored(t *testing.T, backup copying, manager, proxy bool) {
 		must(t, shop.Kill())
 	}
 	began := time.Now()
-	backup.restore(t)
+	backup.restore()
 	took := time.Since(began)
 	began = time.Now()
 	if !proxy {
