@@ -213,3 +213,16 @@ func TestEveryAlertIsTested(t *testing.T) {
 		}
 	}
 }
+
+// TestLabelsAreNotTheScrapes: Prometheus renames a label that the scrape has, too, and the rules and
+// dashboards would read where the program runs for what it says.
+func TestLabelsAreNotTheScrapes(t *testing.T) {
+	for name, m := range page(t).Metrics {
+		for _, label := range m.Labels {
+			switch label {
+			case "instance", "job", "namespace", "pod", "container", "service", "endpoint", "node":
+				t.Errorf("%s: label %q is the scrape's", name, label)
+			}
+		}
+	}
+}
