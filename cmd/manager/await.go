@@ -26,7 +26,7 @@ const (
 // awaitServer waits until the API server answers at all, whatever it says. A manager
 // that ended instead would be started again later each time, and be away for minutes
 // after the API server is back. So would one that does not answer the kubelet
-// meanwhile: at the health address, unless it is "0", it is alive and not ready.
+// meanwhile: at the health address, where there is one, it is alive and not ready.
 func awaitServer(ctx context.Context, config *rest.Config, health string, log logr.Logger) error {
 	config = rest.CopyConfig(config)
 	config.Timeout = serverTimeout
@@ -64,7 +64,7 @@ func awaitServer(ctx context.Context, config *rest.Config, health string, log lo
 // answerProbes answers /healthz and /readyz until the returned function is called,
 // which waits for the end.
 func answerProbes(ctx context.Context, address string) (stop func(), err error) {
-	if address == "0" {
+	if address == "" || address == "0" {
 		return func() {}, nil
 	}
 	var config net.ListenConfig
