@@ -26,8 +26,8 @@ import (
 // KeySecretName is the Secret of the witness's key, in the operator's namespace.
 const KeySecretName = "doorward-witness-key"
 
-// RotateAnnotation, with any value, on the Secret asks for the next key now; the
-// manager removes it together with the former key.
+// RotateAnnotation is the annotation of the Secret that asks, with any value, for
+// the next key now. The manager removes it together with the former key.
 const RotateAnnotation = "doorward.dev/rotate"
 
 // The keys of the Secret: the ed25519 seed (RFC 8032) in force, and the JSON of

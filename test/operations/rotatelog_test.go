@@ -24,7 +24,8 @@ const witnessKey = "doorward-witness-key"
 // keysOfWitness are those that are published, the verifier in force among them.
 func keysOfWitness(ctx context.Context) (chain witness.Chain, verifier string, err error) {
 	var keys corev1.ConfigMap
-	if err = world.Admin.Get(ctx, client.ObjectKey{Namespace: stack.OperatorNamespace, Name: witness.KeysConfigMapName}, &keys); err != nil {
+	name := client.ObjectKey{Namespace: stack.OperatorNamespace, Name: witness.KeysConfigMapName}
+	if err := world.Admin.Get(ctx, name, &keys); err != nil {
 		return nil, "", err
 	}
 	chain, err = witness.DecodeChain([]byte(keys.Data[witness.KeysChain]))
