@@ -24,11 +24,10 @@ import (
 
 // crowd is a namespace with one isolated Connection and what is beside it.
 type crowd struct {
-	t       *testing.T
-	client  client.Client
-	r       *Reconciler
-	scope   *scope
-	objects map[string]client.Object
+	t      *testing.T
+	client client.Client
+	r      *Reconciler
+	scope  *scope
 }
 
 const crowdNamespace = "shop-access"
@@ -71,7 +70,7 @@ func isolatedConnection(name string) *v1alpha1.Connection {
 	return c
 }
 
-// of gives an object a controller; owned has the name and uid that it says.
+// of gives an object a controller.
 func of[T client.Object](object T, kind, group string, owner metav1.Object) T {
 	yes := true
 	object.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: group, Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: &yes}})
