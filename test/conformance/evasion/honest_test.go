@@ -71,14 +71,12 @@ func TestHonest(t *testing.T) {
 						continue // several statements in one text
 					}
 					want, got := honestly(t, direct, client, c), honestly(t, proxied, client, c)
-					if !c.differs {
-						for i := range want {
+					for i := range want {
+						if c.differs {
+							want[i].forget()
+							got[i].forget()
+						} else {
 							c.mask(&want[i])
-						}
-					}
-					if c.differs {
-						for i := range want {
-							want[i].rows, got[i].rows = nil, nil
 						}
 					}
 					if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" {
@@ -89,6 +87,9 @@ func TestHonest(t *testing.T) {
 		}
 	}
 }
+
+// forget leaves out what differs from one time to the next: the rows, and how many.
+func (a *answer) forget() { a.rows, a.tag = nil, strings.TrimRight(a.tag, " 0123456789") }
 
 // answer is what one statement brought.
 type answer struct {
