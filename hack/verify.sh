@@ -51,8 +51,8 @@ tidy() {
 
 scripts() {
 	if ! command -v shellcheck >/dev/null; then
-		say "shellcheck is not installed: the scripts are not checked (run 'make install-deps')."
-		return 0
+		say "shellcheck is not installed: the scripts cannot be checked (run 'hack/install-deps.sh lint')."
+		return 1
 	fi
 	git ls-files -z -- '*.sh' .ci/run | xargs -0 shellcheck -x
 }

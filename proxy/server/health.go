@@ -28,6 +28,10 @@ type Check struct {
 // healthTimeout bounds reading and answering one request, and the shutdown.
 const healthTimeout = 5 * time.Second
 
+// mostScrapes is how many requests for metrics are answered at the same time: every
+// pod may ask.
+const mostScrapes = 4
+
 // Health serves /healthz, /readyz and /metrics, and nothing else. Whoever asks for
 // readiness learns the names of the checks that fail; why they do, which may name paths
 // and errors of the disk, is in the log, once for each change.
@@ -42,7 +46,7 @@ func Health(metrics *Metrics, log logr.Logger, checks ...Check) http.Handler {
 		}
 		answer(w, http.StatusOK, "ok\n")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: mostScrapes}))
 	return mux
 }
 

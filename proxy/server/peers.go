@@ -4,11 +4,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -49,9 +49,12 @@ const (
 	peerBound = 5 * time.Second
 	peerDial  = 2 * time.Second
 	// peersFresh is how long a list of peers is good for; peersNew, where a key leads
-	// to none of them: its proxy may be new.
+	// to none of them: its proxy may be new. Strangers' keys lead nowhere either, so
+	// that the second look is taken newBurst times, and then every newEvery.
 	peersFresh = 2 * time.Second
 	peersNew   = 500 * time.Millisecond
+	newEvery   = 5 * time.Second
+	newBurst   = 4
 )
 
 // Peer is another proxy of the same Connection.
@@ -73,6 +76,7 @@ type Peers struct {
 	keys   *paces[[sha256.Size]byte] // by the key's digest
 	peers  *paces[string]            // by instance
 	limit  *rate.Limiter             // of all
+	anew   *rate.Limiter             // of second looks at the list
 	asking *semaphore.Weighted
 
 	mu     sync.Mutex // guards known and readAt
@@ -89,7 +93,7 @@ func NewPeers(instance, address string, source CertificateSource, list func(cont
 		instance: instance, rings: rings{source: source, instance: instance}, list: list,
 		keys:  newPaces[[sha256.Size]byte](keyAsksPerSecond, keyAskBurst, mostKeys),
 		peers: newPaces[string](peerAsksPerSecond, peerAskBurst, mostPeers),
-		limit: rate.NewLimiter(asksPerSecond, askBurst), asking: semaphore.NewWeighted(asksAtOnce),
+		limit: rate.NewLimiter(asksPerSecond, askBurst), anew: rate.NewLimiter(rate.Every(newEvery), newBurst), asking: semaphore.NewWeighted(asksAtOnce),
 	}
 	if own, err := netip.ParseAddrPort(address); err == nil {
 		p.local = own.Addr()
@@ -118,7 +122,7 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 		return false
 	}
 	led := leadsTo(p.others(ctx, peersFresh), all, key)
-	if len(led) == 0 {
+	if len(led) == 0 && p.age() >= peersNew && p.anew.Allow() {
 		led = leadsTo(p.others(ctx, peersNew), all, key)
 	}
 	if led = p.within(led, key, time.Now()); len(led) == 0 || p.asking.Acquire(ctx, 1) != nil {
@@ -128,7 +132,7 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 	answers := make(chan bool, len(led))
 	for _, peer := range led {
 		go func() {
-			known, err := p.ask(ctx, all[0], peer, key)
+			known, err := p.ask(ctx, all, peer, key)
 			answers <- known && err == nil
 		}()
 	}
@@ -163,6 +167,13 @@ func leadsTo(peers []Peer, all []*ring, key []byte) (led []Peer) {
 		}
 	}
 	return led
+}
+
+// age is how long ago the list was read.
+func (p *Peers) age() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.readAt)
 }
 
 // others are the peers as they were reported, at most that long ago.
@@ -202,16 +213,23 @@ func (p *Peers) dialable(address string) bool {
 }
 
 // ask takes a key to one peer. Nothing is said before the peer has proven that it
-// has the certificate of this Connection.
-func (p *Peers) ask(ctx context.Context, r *ring, peer Peer, key []byte) (bool, error) {
-	leaf := r.certificate.Leaf
-	if leaf == nil {
-		return false, errors.New("cannot ask a peer: the serving certificate was not parsed")
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf) // this very certificate, whoever signed others
+// has a certificate of this Connection: the present one, or a former one that it still
+// shows while a new one is on its way to all.
+func (p *Peers) ask(ctx context.Context, all []*ring, peer Peer, key []byte) (bool, error) {
+	var common *ring
 	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: peerDial}, Config: &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: roots, ServerName: serverName(leaf), NextProtos: []string{peerProtocol},
+		MinVersion: tls.VersionTLS13, NextProtos: []string{peerProtocol},
+		// More than a name and a signature is asked for: the very bytes.
+		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection
+		VerifyConnection: func(state tls.ConnectionState) error {
+			for _, r := range all {
+				if len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, r.certificate.Certificate[0]) {
+					common = r
+					return nil
+				}
+			}
+			return errors.New("the certificate is not this connection's")
+		},
 	}}
 	conn, err := dialer.DialContext(ctx, "tcp", peer.Address)
 	if err != nil {
@@ -223,7 +241,7 @@ func (p *Peers) ask(ctx context.Context, r *ring, peer Peer, key []byte) (bool, 
 		return false, errors.New("cannot ask a peer: no TLS")
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	proof, err := r.proof(secured.ConnectionState(), key)
+	proof, err := common.proof(secured.ConnectionState(), key)
 	if err != nil {
 		return false, err
 	}
@@ -236,17 +254,6 @@ func (p *Peers) ask(ctx context.Context, r *ring, peer Peer, key []byte) (bool, 
 		return false, fmt.Errorf("cannot hear peer %q: %w", peer.Instance, err)
 	}
 	return answer[0] == 1, nil
-}
-
-// serverName is a name that a certificate carries.
-func serverName(leaf *x509.Certificate) string {
-	switch {
-	case len(leaf.DNSNames) > 0:
-		return leaf.DNSNames[0]
-	case len(leaf.IPAddresses) > 0:
-		return leaf.IPAddresses[0].String()
-	}
-	return ""
 }
 
 // Answer implements protocol.Peers.

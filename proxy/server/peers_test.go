@@ -320,6 +320,23 @@ func TestDrawsAreCheap(t *testing.T) {
 	}
 }
 
+// TestPeersWhileCertificateChanges: the proxies do not see a new certificate at the
+// same moment; until all do, those that have it still find the others.
+func TestPeersWhileCertificateChanges(t *testing.T) {
+	n := newTown(t)
+	behind := &shown{}
+	behind.current.Store(n.source.current.Load())
+	a, b := n.settle("a", n.source), n.settle("b", behind)
+	key := keyOf(t, b.Peers)
+	for a.Leads(key) {
+		key = keyOf(t, b.Peers)
+	}
+	n.source.current.Store(certificate(t))
+	if !a.Ask(t.Context(), key) || b.heard() != 1 {
+		t.Errorf("a proxy that shows the former certificate heard of a key of its own %d times, want once", b.heard())
+	}
+}
+
 // TestPeersThatAreGone: nothing happens, within a bound.
 func TestPeersThatAreGone(t *testing.T) {
 	n := newTown(t)
