@@ -136,7 +136,7 @@ func deployment(c *v1alpha1.Connection, template corev1.PodTemplateSpec) *appsv1
 	template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{
 		Name: spoolVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
 	})
-	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
+	none, one, history := intstr.FromInt32(0), intstr.FromInt32(1), int32(2)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
 		Spec: appsv1.DeploymentSpec{
@@ -145,6 +145,8 @@ func deployment(c *v1alpha1.Connection, template corev1.PodTemplateSpec) *appsv1
 			Template: template,
 			// A rollout never has fewer proxies than are asked for.
 			MinReadySeconds: settleSeconds,
+			// The Connection says what runs; old ReplicaSets are only cached.
+			RevisionHistoryLimit: &history,
 			Strategy: appsv1.DeploymentStrategy{
 				Type:          appsv1.RollingUpdateDeploymentStrategyType,
 				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &none, MaxSurge: &one},
