@@ -6,6 +6,7 @@ package resilience
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -148,6 +149,22 @@ func (h *held) still(t *testing.T) {
 		t.Fatalf("ApprovalRequest %q: the statement is not held any more: %v", h.request.Name, err)
 	default:
 	}
+}
+
+// judged is the first phase that the manager gives the request.
+func (h *held) judged(t *testing.T) (phase v1alpha1.ApprovalPhase) {
+	t.Helper()
+	var object v1alpha1.ApprovalRequest
+	await(t, "a phase of ApprovalRequest "+h.request.Name, func(ctx context.Context) error {
+		if err := world.Admin.Get(ctx, client.ObjectKeyFromObject(h.request), &object); err != nil {
+			return err
+		}
+		if phase = object.Status.Phase; phase == "" {
+			return errors.New("not judged yet")
+		}
+		return nil
+	})
+	return phase
 }
 
 // phase waits for a phase, and returns the object.

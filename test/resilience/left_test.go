@@ -97,11 +97,13 @@ func looks(t *testing.T, n int) {
 		stacktest.Must(t, err)
 		return strings.Count(content, "FROM pg_catalog.pg_stat_activity")
 	}
-	began := count()
-	await(t, "looks at who is logged in", func(context.Context) error {
-		if now := count(); now < began+n {
-			return errors.New("too few yet")
-		}
-		return nil
-	})
+	for range n {
+		before := count()
+		await(t, "a look at who is logged in", func(context.Context) error {
+			if count() == before {
+				return errors.New("none since")
+			}
+			return nil
+		})
+	}
 }

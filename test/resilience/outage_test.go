@@ -160,8 +160,8 @@ func awaitSessions(t *testing.T, sessions []expected) {
 	})
 }
 
-// awaitHold runs what needs approval until it can be asked for. It returns how
-// often it was refused before.
+// awaitHold runs what needs approval until it can be asked for and a manager that has
+// proof of enforcement has seen the request. It returns how often it was refused before.
 func awaitHold(t *testing.T, s *session, marker string) (h *held, refused int64) {
 	t.Helper()
 	statement := "UPDATE orders SET status = '" + marker + "' WHERE id = 1"
@@ -169,6 +169,10 @@ func awaitHold(t *testing.T, s *session, marker string) (h *held, refused int64)
 		if h = hold(t, s, statement); h == nil {
 			refused++
 			return errors.New("no approval can be asked for")
+		}
+		if phase := h.judged(t); phase != v1alpha1.ApprovalPending {
+			refused++
+			return fmt.Errorf("the request became %s: %v", phase, h.answer(t)) //nolint:errorlint // it may be nil
 		}
 		return nil
 	})
