@@ -41,6 +41,7 @@ func TestUpgrade(t *testing.T) {
 			do: func(t *testing.T) map[string]bool {
 				t.Helper()
 				ends := b.instances(t)
+				b.since = time.Now()
 				s.helmUp(t, testenv.Root(), firstVersion)
 				return ends
 			},
