@@ -247,7 +247,7 @@ type ProxyStatus struct {
 // AnnotationCredentialChangedAt on a Connection says, as an RFC 3339 time, when the
 // password at the target was last changed: logins that no proxy made and that were
 // last seen before then do not count against Isolated any more.
-const AnnotationCredentialChangedAt = "doorward.dev/credential-changed-at"
+const AnnotationCredentialChangedAt = "doorward.dev/credential-changed-at" //nolint:gosec // a name, not a credential
 
 // ForeignLogin is a login at the target, with the stored credential's role, that no
 // proxy made.

@@ -88,9 +88,6 @@ func TestHonest(t *testing.T) {
 	}
 }
 
-// forget leaves out what differs from one time to the next: the rows, and how many.
-func (a *answer) forget() { a.rows, a.tag = nil, strings.TrimRight(a.tag, " 0123456789") }
-
 // answer is what one statement brought.
 type answer struct {
 	columns []string
@@ -99,6 +96,9 @@ type answer struct {
 	tag     string
 	code    string
 }
+
+// forget leaves out what differs from one time to the next: the rows, and how many.
+func (a *answer) forget() { a.rows, a.tag = nil, strings.TrimRight(a.tag, " 0123456789") }
 
 // honestly runs one case in a session of its own.
 func honestly(t *testing.T, dsn, client string, c case1) (out []answer) {
