@@ -135,7 +135,7 @@ func TestRogueTarget(t *testing.T) {
 			c := enter(t, g, s)
 			c.send(query(trigger))
 			got := c.until(1)
-			if got[len(got)-1] != "end" || !strings.HasPrefix(got[len(got)-2], "FATAL ") {
+			if len(got) < 2 || got[len(got)-1] != "end" || !strings.HasPrefix(got[len(got)-2], "FATAL ") {
 				t.Errorf("the session went on: %v", got)
 			}
 			if strings.Contains(strings.Join(got, ","), "rogue") || len(got) > 3 {
