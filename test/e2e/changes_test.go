@@ -6,7 +6,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -18,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/test/testcert"
 )
 
 // What admins change on purpose: certificates, credentials, and the way back to
@@ -85,12 +86,7 @@ func (b *bench) shown(ctx context.Context, address string) (*x509.Certificate, e
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	session := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"postgresql"}, InsecureSkipVerify: true})
-	if err := session.HandshakeContext(ctx); err != nil {
-		return nil, err
-	}
-	return session.ConnectionState().PeerCertificates[0], nil
+	return testcert.Shown(ctx, conn, "postgresql")
 }
 
 // replaceCredential changes the role at the target that the proxies log in as:

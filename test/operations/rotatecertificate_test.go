@@ -9,7 +9,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/test/stack"
+	"github.com/doorward/doorward/test/testcert"
 )
 
 const (
@@ -38,12 +38,7 @@ func serving(ctx context.Context) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	session := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"postgresql"}, InsecureSkipVerify: true})
-	if err := session.HandshakeContext(ctx); err != nil {
-		return nil, err
-	}
-	return session.ConnectionState().PeerCertificates[0], nil
+	return testcert.Shown(ctx, conn, "postgresql")
 }
 
 // servesAnother waits until the shop's proxy shows another certificate.
