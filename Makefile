@@ -108,6 +108,13 @@ test: install-deps $(if $(filter ./... ./test/cluster%,$(PACKAGES)),node-needs) 
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 	@# Allocations cannot be counted under the race detector: pools forget there.
 	@$(if $(filter ./...,$(PACKAGES)),$(GO) test -run Allocates ./proxy/mask/... ./proxy/protocol/postgres)
+	@# Nor do random cases need it: with it the policy engine tries a fifth of what it does here.
+	@$(if $(filter ./...,$(PACKAGES)),$(GO) test ./proxy/policy/rego)
+
+.PHONY: cel
+cel: install-deps ## Ask the API servers of two minor versions of Kubernetes about every rule of the API; the second is built once per machine.
+	@$(MAKE) test PACKAGES=./test/cel
+	@export KUBEBUILDER_ASSETS="$$(hack/controlplane/ensure.sh --next)"; $(GO) test -timeout $(TEST_TIMEOUT) -count=1 $(TESTFLAGS) ./test/cel
 
 .PHONY: conformance
 conformance: install-deps ## Run stock clients through the proxy.
@@ -121,6 +128,10 @@ conformance-oracle: install-deps $(BIN)/pgquery ## Hold the analysis against Pos
 .PHONY: conformance-verify
 conformance-verify: ## Tamper with 100,000 records, verify 1,000,000; holds the verifier to its time and memory.
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance/verify ./proxy/record/verify/...
+
+.PHONY: conformance-policy
+conformance-policy: ## Hold the policy engine against its oracle in 100,000 random cases, and random sets against what must never happen.
+	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./proxy/policy/rego
 
 .PHONY: evasion
 evasion: install-deps ## Run every attack and every honest query with every client, then fuzz whole sessions for five minutes.
@@ -155,8 +166,12 @@ node-needs:
 	@[[ $$(id -u) != 0 ]] || hack/controlplane/ensure.sh --node >/dev/null
 
 .PHONY: scale
-scale: controlplane ## Measure the manager with 1,000 Connections, 10,000 AuditSessions, 1,000 ApprovalRequests; prints the table of docs/scale.md; 15 minutes.
+scale: controlplane ## Measure the manager with 1,000 Connections, 10,000 AuditSessions, 1,000 ApprovalRequests, then edits of policies; prints the tables of docs/scale.md; 20 minutes.
 	@$(WITH_CONTROLPLANE); DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 45m $(TESTFLAGS) ./test/scale
+
+.PHONY: live
+live: install-deps ## Measure how soon changes of policies reach 100 proxies' watches and live sessions; prints the table of docs/policy/live.md; an hour.
+	@$(WITH_CONTROLPLANE); DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 4h -run TestLive $(TESTFLAGS) ./test/live
 
 .PHONY: bench
 bench: ## Compare with peers, in layers, streaming, idle; prints tables; 15 minutes (BENCH="-parts layers -clients 16" for parts).
@@ -169,6 +184,10 @@ bench-record: ## Measure the log beside the disk and other libraries, then what 
 	@$(GO) -C test/bench/record/peers build -trimpath -buildvcs=false -o $(CURDIR)/$(BIN)/bench/peers .
 	@$(GO) run ./test/bench/record -dir $(BIN) -duration 1s -peers $(BIN)/bench/peers
 	@$(WITH_CONTROLPLANE); $(GO) run ./test/bench/postgres -audit -rounds 3 -time 2s
+
+.PHONY: bench-policy
+bench-policy: build ## Measure decisions, modules of Rego, the cache and the replay of 100,000 operations; prints the tables of docs/benchmarks.md; two minutes (BENCH="-parts replay" for parts).
+	@GOGC=400 $(GO) run ./test/bench/policy -plugin $(BIN)/kubectl-doorward $(BENCH)
 
 ##@ Check
 
@@ -217,7 +236,12 @@ tools: $(addprefix $(TOOLS)/,actionlint controller-gen golangci-lint helm kustom
 .PHONY: sink-servers
 sink-servers: $(SINK_SERVERS) ## Build the servers that the tests of the sinks write to, once, into bin/sinks/.
 
-# The flags are those of test/sinks/build.go. The folder either pins a tool or is a main package.
+# The flags are those of test/sinks/build.go. The folder either pins a tool or is a main package;
+# this one is of the product's own module.
+$(BIN)/sinks/webhookreceiver: $(wildcard test/sinks/webhookreceiver/*.go)
+	@source hack/lib/progress.sh; mkdir -p $(BIN)/sinks; \
+		progress "build webhookreceiver" $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $@ ./test/sinks/webhookreceiver
+
 $(BIN)/sinks/%: test/sinks/%/go.mod test/sinks/%/go.sum $(wildcard test/sinks/*/main.go)
 	@source hack/lib/progress.sh; mkdir -p $(BIN)/sinks; what=tool; [[ ! -e test/sinks/$*/main.go ]] || what=.; \
 		progress "build $*" $(GO) -C test/sinks/$* build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ $$what

@@ -4,7 +4,7 @@
 package v1alpha1
 
 // LimitType says what a limit counts, and over what.
-// +kubebuilder:validation:Enum=RowsPerStatement;BytesPerStatement;RowsPerWindow;BytesPerWindow
+// +kubebuilder:validation:Enum=RowsPerStatement;BytesPerStatement;RowsPerWindow;BytesPerWindow;OperationsPerWindow;SessionSeconds;IdleSeconds;ConcurrentSessions
 type LimitType string
 
 const (
@@ -20,20 +20,37 @@ const (
 
 	// LimitBytesPerWindow counts the bytes in the same way.
 	LimitBytesPerWindow LimitType = "BytesPerWindow"
+
+	// LimitOperationsPerWindow counts the operations that are let through in the
+	// same way.
+	LimitOperationsPerWindow LimitType = "OperationsPerWindow"
+
+	// LimitSessionSeconds is how long a session may last.
+	LimitSessionSeconds LimitType = "SessionSeconds"
+
+	// LimitIdleSeconds is how long a session may do nothing.
+	LimitIdleSeconds LimitType = "IdleSeconds"
+
+	// LimitConcurrentSessions counts the sessions that a caller has at the same
+	// time on one replica of the proxy.
+	LimitConcurrentSessions LimitType = "ConcurrentSessions"
 )
 
 // Limit bounds what each of the policy's subjects gets. Each says one thing and all of its
 // keys are required, so that a misspelt key is an error and never a missing limit.
 // +union
-// +kubebuilder:validation:XValidation:rule="(self.type == 'RowsPerWindow' || self.type == 'BytesPerWindow') == has(self.windowSeconds)",message="windowSeconds is required when type is RowsPerWindow or BytesPerWindow, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type.endsWith('PerWindow') == has(self.windowSeconds)",message="windowSeconds is required when type is RowsPerWindow, BytesPerWindow or OperationsPerWindow, and forbidden otherwise"
 type Limit struct {
-	// type is RowsPerStatement, BytesPerStatement, RowsPerWindow or BytesPerWindow.
+	// type says what is bounded: RowsPerStatement, BytesPerStatement, RowsPerWindow,
+	// BytesPerWindow, OperationsPerWindow, SessionSeconds, IdleSeconds or
+	// ConcurrentSessions.
 	// +unionDiscriminator
 	// +required
 	Type LimitType `json:"type,omitempty"`
 
-	// maximum is what may be returned at most. What exceeds it is refused in the
-	// middle of the answer.
+	// maximum is the bound. An answer that exceeds it is refused in the middle; so is
+	// the operation, or session, that would be one too many; a session that has
+	// lasted, or done nothing, for so long is ended.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000000000

@@ -160,4 +160,13 @@ type Mask struct {
 	// detect.
 	// +optional
 	Predicates PredicatePolicy `json:"predicates,omitempty"`
+
+	// exempt are callers from whom the mask hides nothing, though the policy is
+	// about them. Those who act for somebody are exempt only by subjects that name a
+	// delegation. Masks of other policies hold all the same.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Exempt []Subject `json:"exempt,omitempty"`
 }

@@ -7,21 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// SubjectKind says how a Subject is matched.
-// +kubebuilder:validation:Enum=User;Group
-type SubjectKind string
-
-const (
-	// SubjectUser matches one mapped user name.
-	SubjectUser SubjectKind = "User"
-
-	// SubjectGroup matches every caller with one mapped group.
-	SubjectGroup SubjectKind = "Group"
-)
-
-// AnyIdentityProvider as Subject.IdentityProvider matches callers of every provider.
-const AnyIdentityProvider = "*"
-
 // Effect says what a rule does with an operation that it matches.
 // +kubebuilder:validation:Enum=Allow;RequireApproval;Deny
 type Effect string
@@ -36,47 +21,6 @@ const (
 	// EffectDeny refuses the operation, whatever other rules say.
 	EffectDeny Effect = "Deny"
 )
-
-// Subject names callers.
-type Subject struct {
-	// kind is User or Group.
-	// +required
-	Kind SubjectKind `json:"kind,omitempty"`
-
-	// name is the user name or group after the provider's claim mapping, compared
-	// exactly.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
-	Name string `json:"name,omitempty"`
-
-	// identityProvider is the IdentityProvider that must have proven the caller,
-	// or "*" for any. It is required, since a misspelt key must not widen access.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self == '*' || !format.dns1123Subdomain().validate(self).hasValue()",message="identityProvider must be the name of an IdentityProvider, or '*' for any"
-	IdentityProvider string `json:"identityProvider,omitempty"`
-}
-
-// RequiredProvider returns the name of the provider that must have proven the caller, or
-// the empty string where any will do.
-func (s Subject) RequiredProvider() string {
-	if s.IdentityProvider == AnyIdentityProvider {
-		return ""
-	}
-	return s.IdentityProvider
-}
-
-// ConnectionSelector selects Connections of the policy's namespace by name.
-type ConnectionSelector struct {
-	// name is the name of a Connection. A '*' stands for any run of characters.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$`
-	Name string `json:"name,omitempty"`
-}
 
 // ApprovalTerms says who may approve a held operation and how long it waits.
 type ApprovalTerms struct {
@@ -168,12 +112,27 @@ type Rule struct {
 
 // AccessPolicySpec says what its subjects may do on its connections.
 //
-// rules, masks, limits and targetRole are always written, also where empty: a misspelt
-// key is then an error from every client, and never a missing Deny rule, mask or limit, or
-// a session with all that the credential's own role may do.
+// All but rego are always written, also where empty: a misspelt key is then an error from
+// every client, and never a missing Deny rule, mask, limit or condition, or a session with
+// all that the credential's own role may do. A policy with rego has nothing else, so that it
+// says nothing at all without it.
 //
-// +kubebuilder:validation:XValidation:rule="size(self.rules) + size(self.masks) + size(self.limits) + size(self.targetRole) > 0",message="at least one rule, mask or limit, or a targetRole, is required"
+// +kubebuilder:validation:XValidation:rule="has(self.rego) || size(self.rules) + size(self.masks) + size(self.limits) + size(self.targetRole) > 0",message="at least one rule, mask or limit, a targetRole, or rego, is required"
+// +kubebuilder:validation:XValidation:rule="!has(self.rego) || size(self.rules) + size(self.masks) + size(self.limits) + size(self.targetRole) == 0",message="a policy with rego has no rules, masks, limits or targetRole; write a second policy"
 type AccessPolicySpec struct {
+	// mode is Enforce or Audit. A policy in mode Audit decides nothing: what it would
+	// have changed is put on record beside the real decision, and counted in status.
+	// +required
+	Mode PolicyMode `json:"mode,omitempty"`
+
+	// when says under which conditions the policy is in force: all of them must
+	// hold. May be empty, which is always, never absent.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=8
+	When []PolicyCondition `json:"when"`
+
 	// subjects are the callers that the policy is about.
 	// +required
 	// +listType=atomic
@@ -224,6 +183,11 @@ type AccessPolicySpec struct {
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
 	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 63",message="targetRole must have at most 63 bytes"
 	TargetRole string `json:"targetRole"`
+
+	// rego decides instead of rules, for what they cannot say. A policy that has it
+	// has no rules, masks, limits or targetRole.
+	// +optional
+	Rego *Rego `json:"rego,omitempty"`
 }
 
 // SelectedConnection is a Connection that the policy is compiled into.
@@ -263,6 +227,11 @@ type AccessPolicyStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
 	Connections []SelectedConnection `json:"connections,omitempty"`
+
+	// audit counts what a policy in mode Audit would have changed since this
+	// generation was in force. Unset in mode Enforce.
+	// +optional
+	Audit *PolicyAudit `json:"audit,omitempty"`
 }
 
 // AccessPolicy says what subjects may do on connections: which operations pass, which
@@ -274,6 +243,7 @@ type AccessPolicyStatus struct {
 // +kubebuilder:resource:categories=doorward,shortName=ap
 // +kubebuilder:printcolumn:name="Subjects",type="string",JSONPath=".spec.subjects[*].name",description="Whom the policy is about"
 // +kubebuilder:printcolumn:name="Connections",type="string",JSONPath=".spec.connections[*].name",description="What the policy is about"
+// +kubebuilder:printcolumn:name="Mode",type="string",JSONPath=".spec.mode",description="Enforce, or Audit, which only records"
 // +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status",description="Whether the policy is in force"
 // +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].reason",description="Why Ready has its value"
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"

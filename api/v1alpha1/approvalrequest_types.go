@@ -178,6 +178,7 @@ type Binding struct {
 	// +required
 	// +listType=map
 	// +listMapKey=name
+	// +listMapKey=uid
 	// +listMapKey=rule
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32

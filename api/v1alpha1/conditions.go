@@ -56,6 +56,10 @@ const (
 	// matches nothing that the protocol has, or asks for what it cannot do.
 	ReasonUnknownPattern = "UnknownPattern"
 
+	// ReasonInvalidRego surfaces on an AccessPolicy whose module of Rego does not
+	// compile, or is none of a policy. The message names line and column.
+	ReasonInvalidRego = "InvalidRego"
+
 	// ReasonNoConnection surfaces on an AccessPolicy when no Connection of its
 	// namespace has a name that it selects.
 	ReasonNoConnection = "NoConnection"

@@ -40,6 +40,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&ApprovalRequest{}, &ApprovalRequestList{},
 		&AuditLog{}, &AuditLogList{},
 		&AuditSession{}, &AuditSessionList{},
+		&ClusterAccessPolicy{}, &ClusterAccessPolicyList{},
 		&Connection{}, &ConnectionList{},
 		&IdentityProvider{}, &IdentityProviderList{},
 		&LogSink{}, &LogSinkList{},

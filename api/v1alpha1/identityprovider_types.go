@@ -85,7 +85,8 @@ type ClaimMappings struct {
 	Groups *PrefixedClaimMapping `json:"groups,omitempty"`
 
 	// kind is the claim that says Human, Workload or Agent. Another value refuses
-	// the token. Unset means that every caller is Human.
+	// the token. Where it is unset, or the token lacks the claim, a caller is Human,
+	// but for one that acts for somebody (act, RFC 8693 section 4.1): that is an Agent.
 	// +optional
 	Kind *ClaimMapping `json:"kind,omitempty"`
 }

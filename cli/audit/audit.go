@@ -50,6 +50,10 @@ func paths(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// Safe makes control and invisible characters of a text visible, for commands that show
+// what records hold.
+func Safe(text string) string { return safe(text) }
+
 // safe makes control and invisible characters of a text visible. Records were
 // made so when they were written; a file that was changed may hold others.
 func safe(text string) string {
@@ -69,6 +73,12 @@ func safe(text string) string {
 
 func unsafeRune(r rune) bool {
 	return r != ' ' && !unicode.IsGraphic(r) || r > 0x7f && unicode.IsSpace(r)
+}
+
+// Progress shows how far a command is that reads records, on a terminal. tell is nil
+// elsewhere; end takes away what is shown.
+func Progress(out io.Writer, what string) (tell func(done, total int64), end func()) {
+	return progress(out, what)
 }
 
 // progress shows how far a command is, on a terminal.

@@ -60,10 +60,13 @@ func take(tb testing.TB) shot {
 	}
 	operation := func(n uint64, statement string, effect policy.Effect, actor *identity.Principal, session string) {
 		tb.Helper()
+		decision := &record.Decision{Effect: effect, Rules: []policy.RuleRef{{Policy: "read", Rule: "select"}}}
+		if effect == policy.Allow {
+			decision.Audit = &record.Would{Effect: policy.Deny, Rules: []policy.RuleRef{{Policy: "later", Rule: "closed"}}}
+		}
 		add(record.Event{
 			Type: record.OperationDecided, Session: session, OperationID: n, Actor: actor,
-			Operation: &record.Operation{Protocol: "postgres", Kind: "SELECT", Statement: statement},
-			Decision:  &record.Decision{Effect: effect, Rules: []policy.RuleRef{{Policy: "read", Rule: "select"}}},
+			Operation: &record.Operation{Protocol: "postgres", Kind: "SELECT", Statement: statement}, Decision: decision,
 		})
 	}
 	add(record.Event{Type: record.ProxyStart})
@@ -226,7 +229,7 @@ func TestShow(t *testing.T) {
 		"Actor": {
 			"also records of the caller's sessions that name no caller",
 			[]string{"--actor", "Alice@example.com", "--type", "OperationDecided,OperationResult,SessionEnd"},
-			[]string{"SELECT 1 FROM a", "Succeeded", "closed by the caller"},
+			[]string{"would be: Deny by later/closed SELECT 1 FROM a", "Succeeded", "closed by the caller"},
 		},
 		"Denied":     {"what was refused", []string{"--denied"}, []string{"carol@example.com"}},
 		"DeniedNone": {"nothing of this caller was refused", []string{"--denied", "--actor", "alice@example.com"}, nil},

@@ -41,7 +41,7 @@ func (f *filter) addFlags(flags *pflag.FlagSet) {
 
 var types = []record.Type{
 	record.ProxyStart, record.ProxyStop, record.Recovery, record.SnapshotApplied, record.SnapshotRefused, record.AuthenticationFailed,
-	record.SessionRefused, record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationHeld, record.OperationResult,
+	record.SessionRefused, record.AccessReviewed, record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationHeld, record.OperationResult,
 	record.TargetWatched, record.ForeignLogin, record.RecordingChunk, record.RecordingEnd, record.Checkpoint, record.KeyRotated,
 }
 

@@ -157,13 +157,38 @@ func what(d *record.Document) string {
 	if d.Reason != "" {
 		add("reason: %s", d.Reason)
 	}
+	if code := string(d.ReasonCode); code != d.Reason && code != "" {
+		add("code: %s", code)
+	}
 	if d.Decision != nil && d.Decision.Message != "" {
 		add("message: %s", d.Decision.Message)
+	}
+	if d.Decision != nil && d.Decision.Cause != "" {
+		add("cause: %s", d.Decision.Cause)
+	}
+	if d.Decision != nil && d.Decision.Audit != nil {
+		add("%s", would(d.Decision.Audit))
 	}
 	if d.Operation != nil {
 		add("%s", firstOf(d.Operation.Statement, d.Operation.Kind))
 	}
 	return strings.Join(parts, " ")
+}
+
+// would says what a decision would be if policies in mode Audit were enforced.
+func would(d *record.WouldDocument) string {
+	text := "would be: " + firstOf(d.Effect, "masked otherwise")
+	rules := make([]string, len(d.Rules))
+	for i, rule := range d.Rules {
+		rules[i] = rule.Policy + "/" + rule.Rule
+	}
+	if len(rules) > 0 {
+		text += " by " + strings.Join(rules, ",")
+	}
+	if len(d.Masks) > 0 {
+		text += " with masks " + strings.Join(d.Masks, ",")
+	}
+	return text
 }
 
 // oneLine is a text for a column: white space is one blank, and what could

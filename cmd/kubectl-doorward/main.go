@@ -18,15 +18,19 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/policy"
+	"github.com/doorward/doorward/cli/policy/replay"
 	"github.com/doorward/doorward/cmd/version"
 )
 
 func main() { os.Exit(run()) }
 
-// Exit codes.
+// Exit codes. What was asked and found to be so is no failure of the command.
 const (
 	exitTampered = 1
+	exitNo       = 1
 	exitFailed   = 2
+	exitApproval = 3
 )
 
 func run() int {
@@ -41,6 +45,10 @@ func run() int {
 		return 0
 	case errors.Is(err, audit.ErrTampered):
 		return exitTampered
+	case errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrTestsFailed), errors.Is(err, replay.ErrChanged):
+		return exitNo
+	case errors.Is(err, policy.ErrApprovalRequired):
+		return exitApproval
 	case errors.Is(err, audit.ErrUnreadable):
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "error: interrupted")
@@ -63,7 +71,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.AddCommand(audit.NewCommand(streams), &cobra.Command{
+	root.AddCommand(audit.NewCommand(streams), policy.NewCommand(streams, policyParts()), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the plugin",
 		Args:  cobra.NoArgs,

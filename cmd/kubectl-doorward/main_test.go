@@ -21,6 +21,14 @@ func TestCommand(t *testing.T) {
 		"Version":    {reason: "every command says its version", args: []string{"version"}, want: "\n"},
 		"Help":       {reason: "the name is how kubectl calls it", args: []string{"audit", "verify", "--help"}, want: "kubectl doorward audit verify PATH... [flags]"},
 		"Completion": {reason: "kubectl asks for completions", args: []string{"__complete", "audit", ""}, want: "checkpoints\t"},
+		"Policy":     {reason: "explain reads what the protocols of this build say", args: []string{"__complete", "policy", "explain", "-f", "../../cli/policy/testdata/shop", "-c", "orders-db", "trunc"}, want: "truncate\n"},
+		"Statement": {
+			reason: "and statements of those that have some",
+			args:   []string{"policy", "explain", "-f", "../../cli/policy/testdata/shop", "-c", "orders-db", "--provider", "company", "--as", "alice", "--group", "analysts", "--statement", "SELECT * FROM public.orders"},
+			want:   "Allowed: alice: select public.orders",
+		},
+		"PolicyTest": {reason: "test needs no cluster", args: []string{"policy", "test", "../../cli/policy/testdata/shop"}, want: "5 cases, 0 failed"},
+		"Replay":     {reason: "policies are replayed", args: []string{"policy", "replay", "--help"}, want: "kubectl doorward policy replay"},
 		"Unknown":    {reason: "a typo is an error", args: []string{"audti"}, fails: true},
 	}
 	for name, tc := range cases {

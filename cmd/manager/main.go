@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/setup"
+	"github.com/doorward/doorward/proxy/policy/rego"
 	"github.com/doorward/doorward/proxy/protocol/all"
 )
 
@@ -34,7 +35,7 @@ func main() {
 }
 
 func run() error {
-	options := setup.Options{UserAgent: "doorward-manager", Metrics: metrics.Registry, Version: version.String()}
+	options := setup.Options{CheckModule: rego.CheckModule, UserAgent: "doorward-manager", Metrics: metrics.Registry, Version: version.String()}
 	flag.StringVar(&options.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager, for its keys; POD_NAMESPACE where unset")
 	flag.Func("namespaces", "comma-separated namespaces of Connections; all where unset", list(&options.Namespaces))
 	flag.StringVar(&options.ProxyImage, "proxy-image", os.Getenv("PROXY_IMAGE"), "image of Managed proxies; PROXY_IMAGE where unset")

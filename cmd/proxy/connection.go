@@ -105,7 +105,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 		Client: p.client, Namespace: namespace, Name: name, Instance: o.instance, Nonce: p.nonce,
 		Revision: c.gate.Revision, Wants: c.snapshots.Wants, Problems: c.problems, Log: log,
 		Sinks:  func() []report.Sink { return sinkReports(p.delivery.Statuses()) },
-		Target: c.target,
+		Target: c.target, Audits: func() []report.Audit { return auditReports(c.gate.Audits()) },
 	}
 	c.logins = &server.Logins{
 		Connection: fullName, Gate: c.gate, Protocols: c.protocols, Metrics: p.logins, Log: log, Changed: c.problems.Wake,

@@ -39,6 +39,7 @@ func oidcConfig(p snapshot.IdentityProvider) (oidc.Config, error) {
 		UsernameClaim: p.OIDC.Username.Claim, UsernamePrefix: p.OIDC.Username.Prefix, KindClaim: p.OIDC.KindClaim,
 		ClockSkew:                time.Duration(p.OIDC.ClockSkewSeconds) * time.Second,
 		KubernetesUsernamePrefix: p.KubernetesUsernamePrefix,
+		Claims:                   p.Claims,
 	}
 	if p.OIDC.CertificateAuthority != "" {
 		config.CertificateAuthorityPEM = []byte(p.OIDC.CertificateAuthority)

@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/kube"
+	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/server"
 )
 
@@ -55,6 +56,18 @@ func (p *proxy) stopTraces(ctx context.Context) {
 	if err := p.tracer.Stop(ctx); err != nil {
 		p.log.Error(err, "Traces are lost")
 	}
+}
+
+// auditReports are the counts of the policies in mode Audit that would have changed
+// anything, those with the largest first.
+func auditReports(counts []access.AuditCount) []report.Audit {
+	var audits []report.Audit
+	for _, count := range counts[:min(len(counts), report.MaxAudits)] {
+		if count.Deny+count.RequireApproval+count.Allow+count.Mask > 0 {
+			audits = append(audits, report.Audit(count))
+		}
+	}
+	return audits
 }
 
 // watchExpiry registers when the serving certificate ends, and has the figures of

@@ -190,6 +190,9 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		for _, endpoint := range endpoints {
 			// The server closes those that it serves.
 			_ = endpoint.Listener.Close()
+			for _, port := range endpoint.Also {
+				_ = port.Listener.Close()
+			}
 		}
 	}()
 	for _, name := range p.options.connections {
@@ -205,6 +208,14 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		connections = append(connections, c)
 		p.witness.serve(c)
 		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})
+		if address := p.options.review[name]; address != "" {
+			questions, err := server.Listen(ctx, address)
+			if err != nil {
+				return err
+			}
+			own := &endpoints[len(endpoints)-1]
+			own.Also = append(own.Also, server.Port{Listener: questions, Handler: p.reviews(name)})
+		}
 		c.watchExpiry()
 		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready},
 			server.Check{Name: "credential of connection " + name, Ready: c.unreadCredential})

@@ -7,18 +7,13 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
 )
-
-// waitForSnapshot is when to look again for a snapshot that is being made.
-const waitForSnapshot = time.Second
 
 // maxSelected bounds status.connections.
 const maxSelected = 256
@@ -30,7 +25,19 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	if err := errors.Join(r.Client.List(ctx, &connections, in, shared), r.Client.List(ctx, &providers, shared)); err != nil {
 		return err
 	}
-	s.world = compile.World{Connections: connections.Items, Providers: providers.Items, Protocols: r.Protocols}
+	s.world = compile.World{
+		Connections: connections.Items, Providers: providers.Items, Protocols: r.Protocols,
+		CheckModule: compile.ModulesBy(ctx, r.CheckModule),
+	}
+	if ref := compile.ModuleRef(s.policy); ref != nil {
+		configMap, err := r.ConfigMaps.Get(ctx, s.policy.Namespace, ref.Name)
+		if err != nil {
+			return err
+		}
+		if configMap != nil {
+			s.world.ConfigMaps = []corev1.ConfigMap{*configMap}
+		}
+	}
 	return nil
 }
 
@@ -54,23 +61,21 @@ func (r *Reconciler) locate(ctx context.Context, s *scope) error {
 			continue
 		}
 		selected := v1alpha1.SelectedConnection{Name: c.Name}
-		live, err := r.held.of(ctx, r.Snapshots, c)
+		live, err := r.Snapshots.Content(ctx, c)
 		if err != nil {
 			return err
 		}
-		generation, held := live.policies[s.policy.UID]
-		held = held && generation == s.policy.Generation
+		held := live.Holds(s.policy.UID, s.policy.Generation)
 		switch {
 		case held && before[c.Name] > 0:
 			selected.Revision = before[c.Name]
 		case held:
-			selected.Revision = live.revision
+			selected.Revision = live.Revision
 		default:
 			s.behind = append(s.behind, c.Name)
 		}
 		s.selected = append(s.selected, selected)
 	}
-	r.held.keep(s.policy.Namespace, s.world.Connections)
 	slices.SortFunc(s.selected, func(a, b v1alpha1.SelectedConnection) int {
 		if a.Name < b.Name {
 			return -1
@@ -85,20 +90,4 @@ func (r *Reconciler) locate(ctx context.Context, s *scope) error {
 	}
 	s.located = true
 	return nil
-}
-
-// revisionChanged lets through what can change a policy's status.
-func revisionChanged() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, okBefore := e.ObjectOld.(*v1alpha1.Connection)
-		after, okAfter := e.ObjectNew.(*v1alpha1.Connection)
-		return !okBefore || !okAfter || before.Generation != after.Generation || revision(before) != revision(after)
-	}}
-}
-
-func revision(c *v1alpha1.Connection) int64 {
-	if c.Status.Snapshot == nil {
-		return 0
-	}
-	return c.Status.Snapshot.Revision
 }

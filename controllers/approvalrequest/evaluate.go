@@ -15,9 +15,9 @@ import (
 // Facts is everything that the phase of a request depends on.
 type Facts struct {
 	Request *v1alpha1.ApprovalRequest
-	// Connection and Policies are the live objects; nil and absent where gone.
+	// Connection and Policies, by UID, are the live objects; nil and absent where gone.
 	Connection *v1alpha1.Connection
-	Policies   map[string]*v1alpha1.AccessPolicy
+	Policies   map[string]Policy
 	// Session is the AuditSession that holds the operation; nil where it is not
 	// (yet) there.
 	Session *v1alpha1.AuditSession
@@ -28,6 +28,29 @@ type Facts struct {
 	// stamped user the verb approve on the Connection.
 	Entitled map[int]bool
 	Now      time.Time
+}
+
+// Policy is what an approval depends on of an AccessPolicy or a ClusterAccessPolicy.
+type Policy struct {
+	Generation int64
+	Rules      []v1alpha1.Rule
+	// Module says that a module of Rego stands in the place of the rules. What terms it
+	// set only the proxy knows, which asked it: the request is taken at its word.
+	Module bool
+}
+
+// rule finds a rule that asks for approval; nil where there is none of that name.
+func (p Policy) rule(name string, request *v1alpha1.ApprovalRequest) *v1alpha1.Rule {
+	if p.Module {
+		return &v1alpha1.Rule{Name: name, Effect: v1alpha1.EffectRequireApproval, Approval: &v1alpha1.ApprovalTerms{
+			Approvers: request.Spec.Approvers, Minimum: request.Spec.MinimumApprovals,
+		}}
+	}
+	i := slices.IndexFunc(p.Rules, func(r v1alpha1.Rule) bool { return r.Name == name })
+	if i < 0 || p.Rules[i].Approval == nil {
+		return nil
+	}
+	return &p.Rules[i]
 }
 
 // Result is what the facts come to.
@@ -118,15 +141,15 @@ func boundRules(f Facts) ([]v1alpha1.Rule, string, error) {
 	}
 	var rules []v1alpha1.Rule
 	for _, bound := range binding.Policies {
-		policy := f.Policies[bound.Name]
-		if policy == nil || string(policy.UID) != bound.UID || policy.Generation != bound.Generation {
-			return nil, v1alpha1.ReasonStale, fmt.Errorf("AccessPolicy %q changed since the operation was held: try the operation again", bound.Name)
+		policy, found := f.Policies[bound.UID]
+		if !found || policy.Generation != bound.Generation {
+			return nil, v1alpha1.ReasonStale, fmt.Errorf("policy %q changed since the operation was held: try the operation again", bound.Name)
 		}
-		i := slices.IndexFunc(policy.Spec.Rules, func(r v1alpha1.Rule) bool { return r.Name == bound.Rule })
-		if i < 0 || policy.Spec.Rules[i].Approval == nil {
-			return nil, v1alpha1.ReasonTermsMismatch, fmt.Errorf("rule %q of AccessPolicy %q asks for no approval", bound.Rule, bound.Name)
+		rule := policy.rule(bound.Rule, f.Request)
+		if rule == nil {
+			return nil, v1alpha1.ReasonTermsMismatch, fmt.Errorf("rule %q of policy %q asks for no approval", bound.Rule, bound.Name)
 		}
-		rules = append(rules, policy.Spec.Rules[i])
+		rules = append(rules, *rule)
 	}
 	return rules, v1alpha1.ReasonTermsMismatch, checkTerms(f.Request, rules)
 }

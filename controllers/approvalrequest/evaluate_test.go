@@ -32,11 +32,11 @@ func facts(decisions ...v1alpha1.Decision) Facts {
 			Approvers: leads, MinimumApprovals: 1, ExpiresAt: metav1.NewTime(now.Add(time.Minute)), Decisions: decisions,
 		}},
 		Connection: &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Name: "shop", UID: "c", Generation: 1}},
-		Policies: map[string]*v1alpha1.AccessPolicy{"p": {
-			ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "p", Generation: 1},
-			Spec: v1alpha1.AccessPolicySpec{Rules: []v1alpha1.Rule{{
+		Policies: map[string]Policy{"p": {
+			Generation: 1,
+			Rules: []v1alpha1.Rule{{
 				Name: "fix", Effect: v1alpha1.EffectRequireApproval, Approval: &v1alpha1.ApprovalTerms{Approvers: leads, Minimum: 1},
-			}}},
+			}},
 		}},
 		Entitled: map[int]bool{}, Now: now,
 	}
@@ -56,7 +56,7 @@ func TestEvaluate(t *testing.T) {
 	with := func(f Facts, change func(*Facts)) Facts { change(&f); return f }
 	two := func(f Facts) Facts {
 		f.Request.Spec.MinimumApprovals = 2
-		f.Policies["p"].Spec.Rules[0].Approval.Minimum = 2
+		f.Policies["p"].Rules[0].Approval.Minimum = 2
 		return f
 	}
 	unstamped := by("bob", yes, "leads")
@@ -86,9 +86,23 @@ func TestEvaluate(t *testing.T) {
 		"Expired":       {"It is too late.", with(facts(by("bob", yes, "leads")), func(f *Facts) { f.Now = now.Add(time.Minute) }), v1alpha1.ApprovalExpired, ""},
 		"Connection":    {"The Connection changed.", with(facts(), func(f *Facts) { f.Connection.Generation++ }), v1alpha1.ApprovalStale, ""},
 		"ConnectionUID": {"It is another Connection of that name.", with(facts(), func(f *Facts) { f.Connection.UID = "d" }), v1alpha1.ApprovalStale, ""},
-		"Policy":        {"The policy changed.", with(facts(), func(f *Facts) { f.Policies["p"].Generation++ }), v1alpha1.ApprovalStale, ""},
-		"PolicyGone":    {"The policy is gone.", with(facts(), func(f *Facts) { f.Policies = nil }), v1alpha1.ApprovalStale, ""},
-		"FewerTerms":    {"The request asks for less than its rules.", with(two(facts()), func(f *Facts) { f.Request.Spec.MinimumApprovals = 1 }), v1alpha1.ApprovalVoid, ""},
+		"Policy":        {"The policy changed.", with(facts(), func(f *Facts) { f.Policies["p"] = Policy{Generation: 2, Rules: f.Policies["p"].Rules} }), v1alpha1.ApprovalStale, ""},
+		"PolicyUID": {"It is another policy of that name.", with(facts(), func(f *Facts) {
+			f.Policies = map[string]Policy{"q": f.Policies["p"]}
+		}), v1alpha1.ApprovalStale, ""},
+		"NoRule": {"The rule is none that asks.", with(facts(), func(f *Facts) { f.Request.Spec.Binding.Policies[0].Rule = "read" }), v1alpha1.ApprovalVoid, ""},
+		"Module": {"A module's terms are the proxy's to say.", with(facts(by("bob", yes, "leads")), func(f *Facts) {
+			f.Policies = map[string]Policy{"p": {Generation: 1, Module: true}}
+		}), v1alpha1.ApprovalApproved, "Counted"},
+		"ModuleSelf": {"Nobody approves their own request.", with(facts(by("alice", yes, "leads")), func(f *Facts) {
+			f.Policies = map[string]Policy{"p": {Generation: 1, Module: true}}
+		}), v1alpha1.ApprovalPending, "SelfApproval"},
+		"ModuleNobody": {"A module cannot ask for nobody.", with(facts(), func(f *Facts) {
+			f.Policies = map[string]Policy{"p": {Generation: 1, Module: true}}
+			f.Request.Spec.MinimumApprovals = 0
+		}), v1alpha1.ApprovalVoid, ""},
+		"PolicyGone": {"The policy is gone.", with(facts(), func(f *Facts) { f.Policies = nil }), v1alpha1.ApprovalStale, ""},
+		"FewerTerms": {"The request asks for less than its rules.", with(two(facts()), func(f *Facts) { f.Request.Spec.MinimumApprovals = 1 }), v1alpha1.ApprovalVoid, ""},
 		"OtherTerms": {"The request names somebody its rules do not.", with(facts(), func(f *Facts) {
 			f.Request.Spec.Approvers = []v1alpha1.Approver{{Kind: v1alpha1.ApproverUser, Name: "mallory"}}
 		}), v1alpha1.ApprovalVoid, ""},

@@ -19,7 +19,7 @@ import (
 
 // look reads the live Connection, policies and session.
 func (r *Reconciler) look(ctx context.Context, s *scope) error {
-	s.facts = Facts{Request: s.request, Policies: map[string]*v1alpha1.AccessPolicy{}, Now: r.Now()}
+	s.facts = Facts{Request: s.request, Policies: map[string]Policy{}, Now: r.Now()}
 	namespace := s.request.Namespace
 	connection := &v1alpha1.Connection{}
 	found, err := r.find(ctx, client.ObjectKey{Namespace: namespace, Name: s.request.Spec.ConnectionRef.Name}, connection)
@@ -30,13 +30,8 @@ func (r *Reconciler) look(ctx context.Context, s *scope) error {
 		s.facts.Connection = connection
 	}
 	for _, bound := range s.request.Spec.Binding.Policies {
-		policy := &v1alpha1.AccessPolicy{}
-		found, err := r.find(ctx, client.ObjectKey{Namespace: namespace, Name: bound.Name}, policy)
-		if err != nil {
+		if err := r.lookPolicy(ctx, s, bound); err != nil {
 			return err
-		}
-		if found {
-			s.facts.Policies[bound.Name] = policy
 		}
 	}
 	session := &v1alpha1.AuditSession{}
@@ -46,6 +41,29 @@ func (r *Reconciler) look(ctx context.Context, s *scope) error {
 	}
 	if found {
 		s.facts.Session = session
+	}
+	return nil
+}
+
+// lookPolicy reads a policy that the request is bound to. An AccessPolicy and a
+// ClusterAccessPolicy may have the same name: the UID tells which one it is.
+func (r *Reconciler) lookPolicy(ctx context.Context, s *scope, bound v1alpha1.BoundRule) error {
+	policy := &v1alpha1.AccessPolicy{}
+	found, err := r.find(ctx, client.ObjectKey{Namespace: s.request.Namespace, Name: bound.Name}, policy)
+	if err != nil {
+		return err
+	}
+	if found && string(policy.UID) == bound.UID {
+		s.facts.Policies[bound.UID] = Policy{Generation: policy.Generation, Rules: policy.Spec.Rules, Module: policy.Spec.Rego != nil}
+		return nil
+	}
+	cluster := &v1alpha1.ClusterAccessPolicy{}
+	found, err = r.find(ctx, client.ObjectKey{Name: bound.Name}, cluster)
+	if err != nil {
+		return err
+	}
+	if found && string(cluster.UID) == bound.UID {
+		s.facts.Policies[bound.UID] = Policy{Generation: cluster.Generation, Rules: cluster.Spec.Rules}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package approvalrequest
 
 import (
 	"context"
+	"slices"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -12,11 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
 )
 
 // workers is how many requests are judged at once.
@@ -26,12 +27,13 @@ const workers = 4
 // proven, which says that the interval in which requests are believed began or
 // ended, looks at every request again; it may be nil.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, proven <-chan event.GenericEvent) error {
-	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	onSpec := builder.WithPredicates(kit.SpecChanged())
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("approvalrequest").
 		For(&v1alpha1.ApprovalRequest{}, onSpec).
 		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
 		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
+		Watches(&v1alpha1.ClusterAccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.boundTo), onSpec).
 		Watches(&v1alpha1.AuditSession{}, handler.EnqueueRequestsFromMapFunc(r.heldBy))
 	if proven != nil {
 		b = b.WatchesRawSource(source.Channel(proven, handler.EnqueueRequestsFromMapFunc(r.all)))
@@ -45,6 +47,13 @@ func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Reque
 
 func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.requests(ctx, func(*v1alpha1.ApprovalRequest) bool { return true }, client.InNamespace(object.GetNamespace()))
+}
+
+// boundTo finds the requests that are bound to a policy.
+func (r *Reconciler) boundTo(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, func(request *v1alpha1.ApprovalRequest) bool {
+		return slices.ContainsFunc(request.Spec.Binding.Policies, func(b v1alpha1.BoundRule) bool { return b.UID == string(object.GetUID()) })
+	})
 }
 
 func (r *Reconciler) heldBy(ctx context.Context, object client.Object) []reconcile.Request {

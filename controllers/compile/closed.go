@@ -4,8 +4,9 @@
 package compile
 
 import (
-	"cmp"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // any rule that allows is refused the session.
 func denyAll(name, uid string, generation int64, message string) policy.Policy {
 	return policy.Policy{
-		Name: name, UID: uid, Generation: generation,
+		Name: name, UID: uid, Generation: generation, Subjects: []policy.Subject{{Kind: policy.Everyone}},
 		Rules: []policy.Rule{{Name: "closed", Effect: policy.Deny, Actions: []string{"*", "unknown"}, Message: message}},
 	}
 }
@@ -25,15 +26,7 @@ func denyAll(name, uid string, generation int64, message string) policy.Policy {
 // Closed makes of the snapshot that proxies run on one that lets nobody through.
 // It is what is published for a Connection that is not in order.
 func Closed(previous snapshot.Snapshot, message string) snapshot.Snapshot {
-	closed := denyAll("doorward-closed", "", 0, message)
-	for _, p := range previous.Policies.Policies {
-		closed.Subjects = append(closed.Subjects, p.Subjects...)
-	}
-	closed.Subjects = distinct(closed.Subjects)
-	previous.Policies = policy.Set{Policies: []policy.Policy{}}
-	if len(closed.Subjects) > 0 {
-		previous.Policies.Policies = append(previous.Policies.Policies, closed)
-	}
+	previous.Policies = policy.Set{Policies: []policy.Policy{denyAll("doorward-closed", "", 0, message)}}
 	return previous
 }
 
@@ -51,21 +44,26 @@ func Narrow(previous, next snapshot.Snapshot) snapshot.Snapshot {
 	}
 	before := map[string]policy.Policy{}
 	for _, p := range previous.Policies.Policies {
-		before[p.Name] = p
+		before[setKey(p)] = p
 	}
 	after := map[string]policy.Policy{}
 	for _, p := range next.Policies.Policies {
-		after[p.Name] = p
-		if !equal(before[p.Name], p) && narrows(p) {
+		after[setKey(p)] = p
+		if !equal(before[setKey(p)], p) && narrows(p) {
 			return Closed(previous, "closed because the snapshot with the changed policies is too large; see the Connection's condition SnapshotPublished")
 		}
 	}
 	narrowed := previous
 	narrowed.Policies = policy.Set{Policies: []policy.Policy{}}
 	for _, p := range previous.Policies.Policies {
-		if !equal(after[p.Name], p) {
-			p.Rules = restrictions(p.Rules)
+		if !equal(after[setKey(p)], p) {
 			if !narrows(p) {
+				continue
+			}
+			if p.Rego != "" { // what it lets through cannot be told from what it refuses
+				return Closed(previous, "closed because the snapshot without a changed module is too large; see the Connection's condition SnapshotPublished")
+			}
+			if p.Rules = restrictions(p.Rules); !narrows(p) {
 				continue
 			}
 		}
@@ -100,13 +98,28 @@ func settings(s snapshot.Snapshot) snapshot.Snapshot {
 }
 
 func narrows(p policy.Policy) bool {
-	return len(p.Masks) > 0 || p.Limits != nil || p.TargetRole != "" || slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return r.Effect != policy.Allow })
+	if p.Audit {
+		return false
+	}
+	return p.Rego != "" || len(p.Masks) > 0 || p.Limits != nil || p.TargetRole != "" || slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return r.Effect != policy.Allow })
 }
 
-// Equal says whether two snapshots differ in revision and time at most.
-func Equal(a, b snapshot.Snapshot) bool {
-	b.Revision, b.Time = a.Revision, a.Time
-	return equal(a, b) && a.MaskKey.Equal(b.MaskKey)
+// Sum tells snapshots apart by all but revision and time. It says nothing of the key of
+// masks that goes into it.
+type Sum [sha256.Size]byte
+
+// Digest sums a snapshot up, in the encoded form, which is what proxies see.
+func Digest(s snapshot.Snapshot) (Sum, error) {
+	s.Revision, s.Time = 0, time.Time{}
+	encoded, err := json.Marshal(s)
+	if err != nil {
+		return Sum{}, fmt.Errorf("cannot encode snapshot: %w", err)
+	}
+	if !s.MaskKey.IsZero() {
+		key := s.MaskKey.Bytes()
+		encoded = append(encoded, key[:]...)
+	}
+	return sha256.Sum256(encoded), nil
 }
 
 // equal compares by the encoded form, which is what proxies see, but for the key
@@ -115,12 +128,4 @@ func equal(a, b any) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && string(x) == string(y)
-}
-
-func distinct(subjects []policy.Subject) []policy.Subject {
-	subjects = slices.Clone(subjects)
-	slices.SortFunc(subjects, func(a, b policy.Subject) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Provider, b.Provider))
-	})
-	return slices.Compact(subjects)
 }

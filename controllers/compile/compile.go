@@ -8,10 +8,11 @@
 //
 //   - A Connection that is not in order gets no new snapshot; [Closed] makes of
 //     the one that proxies run on a snapshot that lets nobody through.
-//   - An AccessPolicy that is not in order allows nothing. If it was to restrict
-//     (it holds a Deny or RequireApproval rule, a mask, a limit or a targetRole),
-//     leaving it out would widen access, so every Connection that it selects is closed to everybody
-//     until the policy is repaired or deleted; the refusal names the policy.
+//   - A policy that is not in order allows nothing. If it was to restrict (it holds a
+//     Deny or RequireApproval rule, a mask, a limit, a targetRole or a module of Rego,
+//     or is a ClusterAccessPolicy, and is not in mode Audit), leaving it out would widen
+//     access, so every Connection that it selects is closed to everybody until the policy
+//     is repaired or deleted; the refusal names the policy.
 //   - An IdentityProvider or LogSink that is not in order is left out: nobody
 //     can prove themselves by it, and nothing is sent to it. Only where it is the
 //     Secret of a LogSink that is at fault, records are kept for the sink until
@@ -69,12 +70,20 @@ type World struct {
 	// Connections and Policies are all of one namespace.
 	Connections []v1alpha1.Connection
 	Policies    []v1alpha1.AccessPolicy
+	// ClusterPolicies are all of the cluster. Namespaces are the labels of those
+	// namespaces that the Connections are in.
+	ClusterPolicies []v1alpha1.ClusterAccessPolicy
+	Namespaces      map[string]map[string]string
 	// Providers and Sinks are all of the cluster.
 	Providers []v1alpha1.IdentityProvider
 	Sinks     []v1alpha1.LogSink
-	// ConfigMaps are those of the namespace that Connections refer to.
+	// ConfigMaps are those of the namespace that Connections and policies refer to.
 	ConfigMaps []corev1.ConfigMap
 	Protocols  Protocols
+	// CheckModule says what is wrong with a module of Rego, and which claims of the caller's
+	// token it reads. Where it is nil, a module is only found out by the proxies, which then
+	// refuse everything, and no claim is kept for it.
+	CheckModule func(text string) (claims []string, err error)
 	// MaskKey derives a Connection's key of masks. It must return the same key for
 	// the same UID, for ever.
 	MaskKey func(uid types.UID) (snapshot.MaskKey, error)

@@ -79,7 +79,14 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 	s.IdentityProviders, _ = Providers(world.Providers)
 	s.Sinks = sinksOf(c, world.Sinks)
 	var closedBy []string
-	s.Policies, closedBy = policies(c.Name, world)
+	s.Policies, closedBy = policies(c, world)
+	nameClaims(s.IdentityProviders, s.Policies)
+	if err := fewClaims(s.IdentityProviders); err != nil {
+		return ConnectionResult{Accepted: kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonInvalid, err.Error())}
+	}
+	if slices.ContainsFunc(s.Policies.Policies, func(p policy.Policy) bool { return p.Rego != "" }) {
+		s.Labels = c.Labels
+	}
 	if keyed(s.Policies) {
 		var err error
 		if s.MaskKey, err = world.MaskKey(c.UID); err != nil {
@@ -89,7 +96,7 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
 	if len(closedBy) > 0 {
 		accepted = kit.False(v1alpha1.ConditionAccepted, v1alpha1.ReasonPolicyAtFault, fmt.Sprintf(
-			"nobody is let through because a policy that restricts is at fault: repair or delete AccessPolicy %s", strings.Join(closedBy, ", ")))
+			"nobody is let through because a policy that restricts is at fault: repair or delete %s", strings.Join(closedBy, ", ")))
 	}
 	return ConnectionResult{Accepted: accepted, Snapshot: s, ClosedBy: closedBy}
 }
@@ -151,34 +158,53 @@ func options(c *v1alpha1.Connection) json.RawMessage {
 }
 
 // policies compiles the policies that select a Connection. Where a policy that
-// restricts is at fault, it returns the closed set and the names of those at fault.
-func policies(connection string, world World) (policy.Set, []string) {
+// restricts is at fault, it returns the closed set and the kinds and names of those at
+// fault.
+func policies(c *v1alpha1.Connection, world World) (policy.Set, []string) {
 	set := policy.Set{Policies: []policy.Policy{}}
 	var closedBy []string
 	var closing []policy.Policy
-	for i := range world.Policies {
-		p := &world.Policies[i]
-		if !selects(p, connection) {
-			continue
-		}
+	for _, p := range world.policiesOf(c) {
 		switch f := policyFault(p, world); {
 		case f == nil:
-			set.Policies = append(set.Policies, compilePolicy(p))
-		case restricts(p):
-			closedBy = append(closedBy, p.Name)
-			closing = append(closing, denyAll(p.Name, string(p.UID), p.Generation,
-				fmt.Sprintf("closed because AccessPolicy %q is at fault; see its condition Accepted", p.Name)))
+			set.Policies = append(set.Policies, forProtocol(compilePolicy(p, world), c.Spec.Protocol, world.Protocols[c.Spec.Protocol].Vocabulary()))
+		case p.restricts():
+			closedBy = append(closedBy, fmt.Sprintf("%s %s", p.kind(), p.Name))
+			closed := denyAll(p.Name, string(p.UID), p.Generation,
+				fmt.Sprintf("closed because %s %q is at fault; see its condition Accepted", p.kind(), p.Name))
+			closed.Cluster = p.cluster
+			closing = append(closing, closed)
 		}
 	}
 	if len(closing) > 0 {
-		subjects := everybody(world.Policies, connection)
-		for i := range closing {
-			closing[i].Subjects = subjects
-		}
 		set.Policies = closing
 	}
-	slices.SortFunc(set.Policies, func(a, b policy.Policy) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(set.Policies, func(a, b policy.Policy) int { return strings.Compare(setKey(a), setKey(b)) })
 	return set, sortStrings(closedBy)
+}
+
+// setKey orders the policies of a set, and tells them apart.
+func setKey(p policy.Policy) string {
+	if p.Cluster {
+		return p.Name + "/cluster"
+	}
+	return p.Name
+}
+
+// policiesOf are the policies that select a Connection.
+func (w *World) policiesOf(c *v1alpha1.Connection) []*written {
+	var found []*written
+	for i := range w.Policies {
+		if p := ofPolicy(&w.Policies[i]); p.selects(c, w.Namespaces) {
+			found = append(found, p)
+		}
+	}
+	for i := range w.ClusterPolicies {
+		if p := ofClusterPolicy(&w.ClusterPolicies[i]); p.selects(c, w.Namespaces) {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 // keyed says whether a mask of the set needs the Connection's key. A snapshot
@@ -187,16 +213,4 @@ func keyed(set policy.Set) bool {
 	return slices.ContainsFunc(set.Policies, func(p policy.Policy) bool {
 		return slices.ContainsFunc(p.Masks, func(m policy.Mask) bool { return m.Method.Keyed() })
 	})
-}
-
-// everybody returns the subjects of all policies of a Connection. Whoever is not
-// among them is refused by default.
-func everybody(all []v1alpha1.AccessPolicy, connection string) []policy.Subject {
-	var subjects []policy.Subject
-	for i := range all {
-		if selects(&all[i], connection) {
-			subjects = append(subjects, compilePolicy(&all[i]).Subjects...)
-		}
-	}
-	return distinct(subjects)
 }

@@ -57,40 +57,56 @@ func oneOf(what, written string, words []string) error {
 }
 
 // dutiesFit says whether a protocol can do what limits and targetRole ask for.
-func dutiesFit(p *v1alpha1.AccessPolicy, vocabulary policy.Vocabulary) error {
-	if len(p.Spec.Limits) > 0 && vocabulary.Row == "" {
+func dutiesFit(p *written, vocabulary policy.Vocabulary) error {
+	if vocabulary.Row == "" && slices.ContainsFunc(p.limits, func(l v1alpha1.Limit) bool { return limitKinds[l.Type].returned }) {
 		return errors.New("limits: the protocol cannot limit what is returned; remove them, or refuse the operations with a Deny rule")
 	}
-	for i, l := range p.Spec.Limits {
-		if !slices.Contains(limitTypes, l.Type) {
-			words := make([]string, 0, len(limitTypes))
-			for _, t := range limitTypes {
-				words = append(words, string(t))
-			}
-			return fmt.Errorf("limits[%d]: %w", i, oneOf("type", string(l.Type), words))
+	for i, l := range p.limits {
+		kind, known := limitKinds[l.Type]
+		if !known {
+			return fmt.Errorf("limits[%d]: %w", i, oneOf("type", string(l.Type), limitNames()))
 		}
-		if l.Maximum < 1 || perWindow(l.Type) != (l.WindowSeconds > 0) {
+		if l.Maximum < 1 || kind.window != (l.WindowSeconds > 0) {
 			return fmt.Errorf("limits[%d]: %s needs a maximum of at least 1, and windowSeconds exactly where it counts per window", i, l.Type)
 		}
 	}
-	if p.Spec.TargetRole != "" && vocabulary.Role == "" {
-		return fmt.Errorf("targetRole: the protocol has no roles: leave %q out and write \"\"", p.Spec.TargetRole)
+	if p.targetRole != "" && vocabulary.Role == "" {
+		return fmt.Errorf("targetRole: the protocol has no roles: leave %q out and write \"\"", p.targetRole)
 	}
 	return nil
 }
 
-var limitTypes = []v1alpha1.LimitType{
-	v1alpha1.LimitRowsPerStatement, v1alpha1.LimitBytesPerStatement, v1alpha1.LimitRowsPerWindow, v1alpha1.LimitBytesPerWindow,
+// limitKinds are the types of limits: whether they are about what is returned, which not
+// every protocol can count, whether they have a window, and where the bound goes.
+var limitKinds = map[v1alpha1.LimitType]struct {
+	returned, window bool
+	bound            func(*policy.Limits, *policy.Window) *int64
+}{
+	v1alpha1.LimitRowsPerStatement:    {returned: true, bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.RowsPerStatement }},
+	v1alpha1.LimitBytesPerStatement:   {returned: true, bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.BytesPerStatement }},
+	v1alpha1.LimitRowsPerWindow:       {returned: true, window: true, bound: func(_ *policy.Limits, w *policy.Window) *int64 { return &w.Rows }},
+	v1alpha1.LimitBytesPerWindow:      {returned: true, window: true, bound: func(_ *policy.Limits, w *policy.Window) *int64 { return &w.Bytes }},
+	v1alpha1.LimitOperationsPerWindow: {window: true, bound: func(_ *policy.Limits, w *policy.Window) *int64 { return &w.Operations }},
+	v1alpha1.LimitSessionSeconds:      {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.SessionSeconds }},
+	v1alpha1.LimitIdleSeconds:         {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.IdleSeconds }},
+	v1alpha1.LimitConcurrentSessions:  {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.ConcurrentSessions }},
 }
 
-func perWindow(t v1alpha1.LimitType) bool {
-	return t == v1alpha1.LimitRowsPerWindow || t == v1alpha1.LimitBytesPerWindow
+func limitNames() []string {
+	names := make([]string, 0, len(limitKinds))
+	for name := range limitKinds {
+		names = append(names, string(name))
+	}
+	return sortStrings(names)
 }
 
 func compileMask(owner string, m *v1alpha1.Mask) policy.Mask {
 	mask := policy.Mask{
 		Policy: owner, Name: m.Name, Fields: m.Fields, Method: policy.Method{Type: string(m.Method.Type)},
 		Derived: string(m.Derived), Predicates: string(m.Predicates),
+	}
+	if len(m.Exempt) > 0 {
+		mask.Exempt = compileSubjects(m.Exempt)
 	}
 	for _, detector := range m.Detect {
 		mask.Detect = append(mask.Detect, string(detector))
@@ -109,19 +125,15 @@ func compileLimits(all []v1alpha1.Limit) *policy.Limits {
 	}
 	out := &policy.Limits{}
 	for _, l := range all {
-		var bound *int64
-		switch l.Type {
-		case v1alpha1.LimitRowsPerStatement:
-			bound = &out.RowsPerStatement
-		case v1alpha1.LimitBytesPerStatement:
-			bound = &out.BytesPerStatement
-		case v1alpha1.LimitRowsPerWindow:
-			bound = &window(out, l.WindowSeconds).Rows
-		case v1alpha1.LimitBytesPerWindow:
-			bound = &window(out, l.WindowSeconds).Bytes
-		default: // dutiesFit has refused it
-			continue
+		kind, known := limitKinds[l.Type]
+		if !known {
+			continue // dutiesFit has refused it
 		}
+		var in *policy.Window
+		if kind.window {
+			in = window(out, l.WindowSeconds)
+		}
+		bound := kind.bound(out, in)
 		if *bound == 0 || l.Maximum < *bound {
 			*bound = l.Maximum
 		}

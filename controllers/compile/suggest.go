@@ -5,9 +5,12 @@ package compile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func sortStrings(names []string) []string {
 	slices.Sort(names)
@@ -17,16 +20,22 @@ func sortStrings(names []string) []string {
 // didYouMean returns " (did you mean ...?)" with the name nearest to what was
 // written, or nothing where none is near.
 func didYouMean(written string, names []string) string {
+	best := Nearest(written, names)
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// Nearest is the name that is nearest to what was written, empty where none is near.
+func Nearest(written string, names []string) string {
 	best, bestDistance := "", len(written)/2+1
 	for _, name := range names {
 		if d := distance(written, name); d < bestDistance {
 			best, bestDistance = name, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return best
 }
 
 // distance is the number of single-character edits between two words.

@@ -6,6 +6,7 @@ package compile
 import (
 	"crypto/ed25519"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,27 +32,35 @@ func TestWayToTheProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := rego.NewEngine(t.Context(), opened.Policies)
+	engine, err := rego.NewEngine(t.Context(), opened.Policies, policy.About{Namespace: opened.Connection.Namespace, Name: opened.Connection.Name})
 	if err != nil {
 		t.Fatal(err)
 	}
-	analyst, other := identity.Principal{UserName: "alice", Groups: []string{"analysts"}}, identity.Principal{UserName: "bob"}
+	standing := func(caller identity.Principal) policy.Standing {
+		s, err := engine.Standing(t.Context(), caller, policy.Circumstances{Time: time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	analyst := standing(identity.Principal{UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Human})
+	other := standing(identity.Principal{UserName: "bob", Kind: identity.Human})
 
 	limits := []policy.Limits{{
 		Policy: policy.RuleRef{Policy: "duties", UID: "uid-duties", Generation: 1}, RowsPerStatement: 50,
 		Windows: []policy.Window{{Seconds: 60, Bytes: 1000000}, {Seconds: 3600, Rows: 500, Bytes: 9000000}},
 	}}
-	if diff := cmp.Diff(limits, engine.Limits(analyst)); diff != "" {
+	if diff := cmp.Diff(limits, analyst.Limits()); diff != "" {
 		t.Errorf("limits: -want +got:\n%s", diff)
 	}
-	if role, err := engine.TargetRole(analyst); err != nil || role != "reader" {
+	if role, err := analyst.TargetRole(); err != nil || role != "reader" {
 		t.Errorf("TargetRole = %q, %v", role, err)
 	}
-	if role, err := engine.TargetRole(other); err != nil || role != "" || len(engine.Limits(other)) != 0 || len(engine.Masks(other)) != 0 {
+	if role, err := other.TargetRole(); err != nil || role != "" || len(other.Limits()) != 0 || len(other.Masks()) != 0 {
 		t.Error("somebody else is bound by the policy")
 	}
 
-	rules := mask.Compile(engine.Masks(analyst), opened.MaskKey.Bytes())
+	rules := mask.Compile(analyst.Masks(), opened.MaskKey.Bytes())
 	for field, want := range map[string]mask.Field{
 		"public.customers.tax_id": {Method: policy.Method{Type: policy.Hash}, Derived: true, Predicates: true},
 		"public.customers.phone":  {Method: policy.Method{Type: policy.Digits}},
@@ -64,7 +73,7 @@ func TestWayToTheProxy(t *testing.T) {
 		t.Error("nothing is looked for")
 	}
 	hashed := func(key mask.Key) string {
-		out, _ := mask.Compile(engine.Masks(analyst), key).Append(nil, policy.Method{Type: policy.Hash}, mask.Text, false, []byte("DE123456789"))
+		out, _ := mask.Compile(analyst.Masks(), key).Append(nil, policy.Method{Type: policy.Hash}, mask.Text, false, []byte("DE123456789"))
 		return string(out)
 	}
 	want, err := maskKey(world.Connections[0].UID)

@@ -142,7 +142,7 @@ func fullAddress(t v1alpha1.Target, namespace string) string {
 
 // forgetIsolation forgets what was found around a Connection.
 func (r *Reconciler) forgetIsolation(connection types.NamespacedName) {
-	r.lookups.forget(connection)
+	r.lookups.Forget(connection)
 	if r.DirectWay != nil {
 		r.DirectWay.Forget(connection)
 	}

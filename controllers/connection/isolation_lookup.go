@@ -8,67 +8,25 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
 )
 
-// lookups keep what was read from the API server for as long as the metadata, which
-// caches hold, has not changed: the objects themselves are in no cache.
-type lookups struct {
-	mu  sync.Mutex // guards all
-	all map[types.NamespacedName]map[string]lookup
-}
-
-type lookup struct {
-	versions string
-	found    any
-}
-
-func newLookups() *lookups { return &lookups{all: map[types.NamespacedName]map[string]lookup{}} }
-
-func (l *lookups) forget(connection types.NamespacedName) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.all, connection)
-}
-
-// remembered returns what is kept under a name at these versions, or what read finds.
-func remembered[T any](l *lookups, connection types.NamespacedName, name, versions string, read func() (T, error)) (T, error) {
-	l.mu.Lock()
-	kept, ok := l.all[connection][name]
-	l.mu.Unlock()
-	if found, is := kept.found.(T); ok && is && kept.versions == versions {
-		return found, nil
-	}
-	found, err := read()
-	if err != nil {
-		return found, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all[connection] == nil {
-		l.all[connection] = map[string]lookup{}
-	}
-	l.all[connection][name] = lookup{versions: versions, found: found}
-	return found, nil
-}
-
-// versions is one word for what metadata says of objects.
+// versions is one word for what metadata says of objects, also of none.
 func versions(objects []metav1.PartialObjectMetadata, of func(*metav1.PartialObjectMetadata) string) string {
 	words := make([]string, 0, len(objects))
 	for i := range objects {
 		words = append(words, string(objects[i].UID)+"/"+of(&objects[i]))
 	}
 	slices.Sort(words)
-	return strings.Join(words, ",")
+	return "all: " + strings.Join(words, ",")
 }
 
 // policies are all NetworkPolicies of the Connection's namespace.
@@ -79,7 +37,7 @@ func (r *Reconciler) policies(ctx context.Context, c *v1alpha1.Connection) ([]ne
 		return nil, fmt.Errorf("cannot list NetworkPolicies: %w", err)
 	}
 	version := versions(known.Items, func(o *metav1.PartialObjectMetadata) string { return o.ResourceVersion })
-	return remembered(r.lookups, client.ObjectKeyFromObject(c), "policies", version, func() ([]networkingv1.NetworkPolicy, error) {
+	return kit.Remembered(r.lookups, client.ObjectKeyFromObject(c), "policies", version, func() ([]networkingv1.NetworkPolicy, error) {
 		var live networkingv1.NetworkPolicyList
 		if err := r.Live.List(ctx, &live, client.InNamespace(c.Namespace)); err != nil {
 			return nil, fmt.Errorf("cannot list NetworkPolicies: %w", err)
@@ -99,7 +57,7 @@ type podFacts struct {
 // podFacts reads the target's pods.
 func (r *Reconciler) podFacts(ctx context.Context, c *v1alpha1.Connection, pods []metav1.PartialObjectMetadata) (podFacts, error) {
 	version := versions(pods, func(*metav1.PartialObjectMetadata) string { return "" })
-	return remembered(r.lookups, client.ObjectKeyFromObject(c), "pods", version, func() (podFacts, error) {
+	return kit.Remembered(r.lookups, client.ObjectKeyFromObject(c), "pods", version, func() (podFacts, error) {
 		facts := podFacts{ports: map[string][]int32{}}
 		selector, err := targetSelector(c.Spec.Isolation)
 		if err != nil {
@@ -151,7 +109,7 @@ func (r *Reconciler) service(ctx context.Context, c *v1alpha1.Connection, name s
 	if err != nil || known == nil {
 		return nil, err
 	}
-	return remembered(r.lookups, client.ObjectKeyFromObject(c), "service/"+name, string(known.UID)+"/"+known.ResourceVersion, func() (*corev1.Service, error) {
+	return kit.Remembered(r.lookups, client.ObjectKeyFromObject(c), "service/"+name, kit.Version(known), func() (*corev1.Service, error) {
 		// Listing is what the manager's rights on Services have.
 		var live corev1.ServiceList
 		if err := r.Live.List(ctx, &live, client.InNamespace(c.Namespace), client.MatchingFields{"metadata.name": name}); err != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
+	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -44,6 +45,10 @@ type Options struct {
 	MaskKey func(uid types.UID) (snapshot.MaskKey, error)
 	// Namespace is the operator's own, where LogSinks have their Secrets.
 	Namespace string
+	// Namespaces are those that caches hold objects of; empty for all.
+	Namespaces []string
+	// ConfigMaps reads those that Connections and policies refer to.
+	ConfigMaps *kit.ConfigMaps
 	// Deliveries hears how proxies deliver their records; may be nil.
 	Deliveries Deliveries
 	// Live reads from the API server what caches hold only the metadata of.
@@ -54,6 +59,11 @@ type Options struct {
 	Tried     <-chan event.GenericEvent
 	// Protocols are the protocols that proxies of this version speak.
 	Protocols compile.Protocols
+	// CheckModule says what is wrong with a policy's module of Rego, and which claims it reads;
+	// may be nil.
+	CheckModule func(ctx context.Context, text string) (claims []string, err error)
+	// Audits hears what policies in mode Audit would have changed; may be nil.
+	Audits Audits
 	// Events tells users what happened.
 	Events events.EventRecorder
 	// Image is the container image of Managed proxies.
@@ -73,6 +83,12 @@ type Deliveries interface {
 	Forget(connection types.NamespacedName)
 }
 
+// Audits hears what live proxies of a Connection report of policies in mode Audit. Policies
+// are those that the Connection is compiled of.
+type Audits interface {
+	Observe(connection types.NamespacedName, reports []report.Report, policies policy.Set)
+}
+
 // DirectWay tries the way round the proxies, see package directway.
 type DirectWay interface {
 	Want(connection types.NamespacedName, target directway.Target)
@@ -85,8 +101,11 @@ type Reconciler struct {
 	Options
 	applier *kit.Applier
 	reports *tracker
-	lookups *lookups
-	proxies *proxyPods
+	// memory is of what was read for a Connection, lookups of what is around its target.
+	memory, lookups *kit.Memory
+	proxies         *proxyPods
+	turns           *turns
+	rest            rest
 }
 
 // New makes a Reconciler.
@@ -94,7 +113,10 @@ func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Reconciler{Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker(), lookups: newLookups(), proxies: newProxyPods()}
+	return &Reconciler{
+		Options: options, applier: kit.NewApplier(options.Client, options.Metadata), reports: newTracker(),
+		memory: kit.NewMemory(0), lookups: kit.NewMemory(0), proxies: newProxyPods(), turns: newTurns(),
+	}
 }
 
 // conflictPause is what a cache needs to see a write.
@@ -123,31 +145,16 @@ type scope struct {
 	reached map[string]bool // steps that ended well
 }
 
-// Reconcile runs the steps in order and writes the status of all of them.
+// Reconcile runs the steps in order and writes the status of all of them. Publishing is
+// among them, so that the status speaks of what is published now; where an edit is to
+// reach many Connections, Publish has mostly been there before.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	connection := &v1alpha1.Connection{}
-	if err := r.Client.Get(ctx, request.NamespacedName, connection); err != nil {
-		if apierrors.IsNotFound(err) {
-			r.Publisher.Forget(request.NamespacedName)
-			r.reports.forget(request.NamespacedName)
-			if r.Deliveries != nil {
-				r.Deliveries.Forget(request.NamespacedName)
-			}
-			r.forgetIsolation(request.NamespacedName)
-			return ctrl.Result{}, nil
-		}
-		return ctrl.Result{}, fmt.Errorf("cannot read Connection: %w", err)
+	defer r.turns.take(request.NamespacedName)()
+	s, err := r.begin(ctx, request)
+	if s == nil {
+		return ctrl.Result{}, err
 	}
-	if connection.DeletionTimestamp != nil {
-		r.Publisher.Forget(request.NamespacedName)
-		r.forgetIsolation(request.NamespacedName)
-		return ctrl.Result{}, nil
-	}
-	s := &scope{connection: connection, patcher: kit.NewPatcher(r.Client, connection), now: r.Now(), reached: map[string]bool{}}
-	runErr := kit.Run(ctx, s,
-		r.step("gather", "gather what the Connection is compiled from", r.gather),
-		r.step("compile", "compile", r.compile),
-		r.step("publish", "publish the snapshot", r.publish),
+	runErr := r.run(ctx, s, append(r.publishing(),
 		r.step("trust", "publish the trust bundle", r.trust),
 		r.step("certificate", "issue the serving certificate", r.certificate),
 		r.step("rights", "give the proxies their rights", r.rights),
@@ -155,23 +162,67 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.step("workload", "run the proxies", r.workload),
 		r.step("observe", "observe the proxies", r.observe),
 		r.step("sinks", "give the proxies the credentials of the LogSinks", r.sinks),
-	)
+	)...)
+	r.writeStatus(s, runErr)
+	if err := s.patcher.PatchStatus(ctx, s.connection); err != nil && runErr == nil {
+		runErr = err
+	}
+	return outcome(runErr, r.after(s))
+}
+
+// begin reads the Connection, and forgets one that is gone: there is no scope of it.
+func (r *Reconciler) begin(ctx context.Context, request ctrl.Request) (*scope, error) {
+	connection := &v1alpha1.Connection{}
+	if err := r.Client.Get(ctx, request.NamespacedName, connection); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Publisher.Forget(request.NamespacedName)
+			r.reports.forget(request.NamespacedName)
+			r.memory.Forget(request.NamespacedName)
+			if r.Deliveries != nil {
+				r.Deliveries.Forget(request.NamespacedName)
+			}
+			r.forgetIsolation(request.NamespacedName)
+			return nil, nil
+		}
+		return nil, fmt.Errorf("cannot read Connection: %w", err)
+	}
+	if connection.DeletionTimestamp != nil {
+		r.Publisher.Forget(request.NamespacedName)
+		r.forgetIsolation(request.NamespacedName)
+		return nil, nil
+	}
+	return &scope{connection: connection, patcher: kit.NewPatcher(r.Client, connection), now: r.Now(), reached: map[string]bool{}}, nil
+}
+
+// publishing are the steps by which an edit reaches the proxies.
+func (r *Reconciler) publishing() []kit.Step[scope] {
+	return []kit.Step[scope]{
+		r.step("gather", "gather what the Connection is compiled from", r.gather),
+		r.step("compile", "compile", r.compile),
+		r.step("publish", "publish the snapshot", r.publish),
+	}
+}
+
+// run runs steps of which publishing are the first.
+func (r *Reconciler) run(ctx context.Context, s *scope, steps ...kit.Step[scope]) error {
+	err := kit.Run(ctx, s, steps...)
 	if !s.reached["publish"] {
 		// Whatever the reason, the manager does not know that the published
 		// snapshot is the present state, and must not vouch for it.
-		r.Publisher.Suspend(request.NamespacedName)
+		r.Publisher.Suspend(key(s))
 	}
-	r.writeStatus(s, runErr)
-	if err := s.patcher.PatchStatus(ctx, connection); err != nil && runErr == nil {
-		runErr = err
-	}
-	if apierrors.IsConflict(runErr) {
+	return err
+}
+
+// outcome is what controller-runtime is told.
+func outcome(err error, after time.Duration) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
 		// Somebody wrote meanwhile, or the cache does not hold our own last write
 		// yet: a newer run is due, and nothing is wrong. It must not wait for long,
 		// since a revocation may be what it publishes.
 		return ctrl.Result{RequeueAfter: conflictPause}, nil
 	}
-	return kit.Result(runErr, r.after(s))
+	return kit.Result(err, after)
 }
 
 func (r *Reconciler) step(key, name string, run func(context.Context, *scope) error) kit.Step[scope] {

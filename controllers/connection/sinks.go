@@ -6,7 +6,10 @@ package connection
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +28,43 @@ import (
 // last step: what it cannot read must keep nothing else back, a revocation least
 // of all.
 func (r *Reconciler) sinks(ctx context.Context, s *scope) error {
+	versions, err := r.sinkVersions(ctx, s)
+	if err != nil {
+		return err
+	}
+	if durable, same := kit.Recall[kit.Verdict](r.memory, key(s), "sinks", versions); same {
+		s.durable = durable
+		return nil
+	}
+	if err := r.copySinks(ctx, s); err != nil {
+		return err
+	}
+	// What was written now is another version, which the next run looks at once.
+	r.memory.Keep(key(s), "sinks", versions, s.durable)
+	return nil
+}
+
+// sinkVersions is one word for all that copySinks reads and writes.
+func (r *Reconciler) sinkVersions(ctx context.Context, s *scope) (string, error) {
+	copied, err := r.version(ctx, secretKind, s.connection.Namespace, snapshot.SinkSecretName(s.connection.Name))
+	if err != nil {
+		return "", err
+	}
+	var words []string
+	for i := range s.world.Sinks {
+		sink, version := &s.world.Sinks[i], ""
+		if ref := sink.Spec.Secret; ref != nil {
+			if version, err = r.version(ctx, secretKind, r.Namespace, ref.Name); err != nil {
+				return "", err
+			}
+		}
+		words = append(words, fmt.Sprintf("%s/%d=%s", sink.UID, sink.Generation, version))
+	}
+	slices.Sort(words) // caches list in any order
+	return fmt.Sprintf("%d %s %s", s.connection.Generation, copied, strings.Join(words, " ")), nil
+}
+
+func (r *Reconciler) copySinks(ctx context.Context, s *scope) error {
 	secrets, err := sinksecret.Read(ctx, r.Client, r.Namespace, s.world.Sinks)
 	if err != nil {
 		return err
@@ -41,7 +81,7 @@ func (r *Reconciler) sinks(ctx context.Context, s *scope) error {
 		}
 	}
 	if len(data) == 0 {
-		return r.applier.Remove(ctx, corev1.SchemeGroupVersion.WithKind("Secret"), c, name)
+		return r.applier.Remove(ctx, secretKind, c, name)
 	}
 	if size := sizeOf(data); size > corev1.MaxSecretSize {
 		return &kit.Stalled{Reason: v1alpha1.ReasonNotReady, Err: errors.New("the credentials of all LogSinks together do not fit a Secret: shorten them")}

@@ -5,12 +5,15 @@ package connection
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,33 +25,6 @@ import (
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
-
-// gather reads everything that compiling looks at. Nothing changes what the caches hold.
-func (r *Reconciler) gather(ctx context.Context, s *scope) error {
-	in, shared := client.InNamespace(s.connection.Namespace), client.UnsafeDisableDeepCopy
-	var connections v1alpha1.ConnectionList
-	var policies v1alpha1.AccessPolicyList
-	var providers v1alpha1.IdentityProviderList
-	var sinks v1alpha1.LogSinkList
-	if err := errors.Join(r.Client.List(ctx, &connections, in, shared), r.Client.List(ctx, &policies, in, shared),
-		r.Client.List(ctx, &providers, shared), r.Client.List(ctx, &sinks, shared)); err != nil {
-		return err
-	}
-	s.world = compile.World{
-		Connections: connections.Items, Policies: policies.Items, Providers: providers.Items, Sinks: sinks.Items,
-		Protocols: r.Protocols, MaskKey: r.MaskKey,
-	}
-	if ref := authorityRef(s.connection); ref != nil {
-		var configMap corev1.ConfigMap
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: ref.Name}, &configMap)
-		if err == nil {
-			s.world.ConfigMaps = append(s.world.ConfigMaps, configMap)
-		} else if !apierrors.IsNotFound(err) {
-			return err
-		}
-	}
-	return nil
-}
 
 func authorityRef(c *v1alpha1.Connection) *v1alpha1.ConfigMapKeyReference {
 	if c.Spec.TLS == nil || c.Spec.TLS.CertificateAuthority == nil {
@@ -107,12 +83,32 @@ func (r *Reconciler) publishOne(ctx context.Context, s *scope, content snapshot.
 
 // trust publishes the authorities that callers trust, one ConfigMap a namespace.
 func (r *Reconciler) trust(ctx context.Context, s *scope) error {
-	state, err := r.Authority.State(ctx)
+	version, err := r.version(ctx, secretKind, r.Namespace, ca.SecretName)
 	if err != nil {
 		return err
 	}
-	s.bundle = state.Bundle()
+	s.bundle, err = kit.Remembered(r.memory, types.NamespacedName{Namespace: r.Namespace, Name: ca.SecretName}, "bundle", version, func() ([]byte, error) {
+		state, err := r.Authority.State(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return state.Bundle(), nil
+	})
+	if err != nil {
+		return err
+	}
 	return r.applier.Apply(ctx, TrustBundle(s.connection.Namespace, s.bundle))
+}
+
+var (
+	secretKind    = corev1.SchemeGroupVersion.WithKind("Secret")
+	configMapKind = corev1.SchemeGroupVersion.WithKind("ConfigMap")
+)
+
+// version is that of an object as the metadata cache shows it; empty where it shows none.
+func (r *Reconciler) version(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (string, error) {
+	known, err := r.applier.Metadata(ctx, kind, namespace, name)
+	return kit.Version(known), err
 }
 
 // TrustBundle is the ConfigMap of the authorities that callers in a namespace
@@ -138,6 +134,16 @@ func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 		return err
 	}
 	name := ServingSecretName(s.connection.Name)
+	version, err := r.version(ctx, secretKind, s.connection.Namespace, name)
+	if err != nil {
+		return err
+	}
+	// One that was good stays so until it is renewed, for these names, under this bundle.
+	goodFor := fmt.Sprintf("%q under %x at ", names, sha256.Sum256(s.bundle))
+	if until, good := kit.Recall[time.Time](r.memory, key(s), "certificate", goodFor+version); good && version != "" && s.now.Before(until) {
+		s.renewAt = until
+		return nil
+	}
 	var live corev1.Secret
 	err = r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &live)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -167,37 +173,64 @@ func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.renewAt = ca.RenewAtPEM(pair.Certificate)
+	if secret.ResourceVersion != "" { // it was written just now
+		version = string(secret.UID) + "/" + secret.ResourceVersion
+	}
+	r.memory.Keep(key(s), "certificate", goodFor+version, s.renewAt)
 	return nil
 }
 
 // observe reads what proxies report and whether the credential Secret is there.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if ref := s.connection.Spec.Credential.Secret; ref != nil {
-		metadata, err := r.applier.Metadata(ctx, corev1.SchemeGroupVersion.WithKind("Secret"), s.connection.Namespace, ref.Name)
+		metadata, err := r.applier.Metadata(ctx, secretKind, s.connection.Namespace, ref.Name)
 		if err != nil {
 			return err
 		}
 		s.secretFound = metadata != nil
 	}
-	var configMap corev1.ConfigMap
-	name := report.ConfigMapName(s.connection.Name)
-	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.connection.Namespace, Name: name}, &configMap); err != nil {
+	name := types.NamespacedName{Namespace: s.connection.Namespace, Name: report.ConfigMapName(s.connection.Name)}
+	version, err := r.version(ctx, configMapKind, name.Namespace, name.Name)
+	if err != nil {
 		return err
 	}
-	live, stale := r.reports.observe(key(s), configMap.Data, s.now)
+	said, err := kit.Remembered(r.memory, key(s), "reports", version, func() (map[string]string, error) {
+		var configMap corev1.ConfigMap
+		err := r.Client.Get(ctx, name, &configMap)
+		return configMap.Data, err
+	})
+	if err != nil {
+		return err
+	}
+	live, stale := r.reports.observe(key(s), said, s.now)
 	s.live = live
-	r.delivered(key(s), live)
+	r.delivered(s, live)
 	if err := r.outrun(ctx, s); err != nil || len(stale) == 0 {
+		return err
+	}
+	return r.prune(ctx, s, name, said, stale)
+}
+
+// prune removes entries of instances that are gone. One that was renewed since it was
+// read stays.
+func (r *Reconciler) prune(ctx context.Context, s *scope, name types.NamespacedName, said map[string]string, stale []string) error {
+	var configMap corev1.ConfigMap
+	if err := r.Client.Get(ctx, name, &configMap); err != nil {
 		return err
 	}
 	before := configMap.DeepCopy()
 	pruned := map[string]string{}
 	for _, instance := range stale {
-		pruned[instance] = configMap.Data[instance]
+		if text, found := configMap.Data[instance]; !found || text != said[instance] {
+			continue
+		}
+		pruned[instance] = said[instance]
 		s.gone = append(s.gone, lastSaid(instance, pruned[instance], s.now)...)
 		delete(configMap.Data, instance)
 	}
-	// The precondition keeps an entry that was renewed since it was read.
+	if len(pruned) == 0 {
+		return nil
+	}
 	err := r.Client.Patch(ctx, &configMap, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	switch {
 	case err == nil:
@@ -228,14 +261,17 @@ func (r *Reconciler) outrun(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// delivered passes on what live proxies report of the LogSinks.
-func (r *Reconciler) delivered(connection types.NamespacedName, live []observed) {
-	if r.Deliveries == nil {
-		return
-	}
+// delivered passes on what live proxies report of the LogSinks, and of policies in mode
+// Audit.
+func (r *Reconciler) delivered(s *scope, live []observed) {
 	reports := make([]report.Report, 0, len(live))
 	for _, o := range live {
 		reports = append(reports, o.Report)
 	}
-	r.Deliveries.Observe(connection, reports)
+	if r.Deliveries != nil {
+		r.Deliveries.Observe(key(s), reports)
+	}
+	if r.Audits != nil && s.result.Snapshot != nil {
+		r.Audits.Observe(key(s), reports, s.result.Snapshot.Policies)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,29 +28,34 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// workers is how many Connections are reconciled at once. Each mostly waits for the API
-// server, and a policy that goes away has to reach all of its Connections.
+// workers is how many Connections are published at once, and how many are reconciled.
+// Each mostly waits for the API server, and a policy that goes away has to reach all of
+// its Connections.
 const workers = 16
 
 // SetupWithManager watches everything that a Connection depends on or owns. All
 // that is not of our own kinds is watched as metadata only, Secrets above all.
 // Each event on rotated reconciles every Connection; it may be nil.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.GenericEvent) error {
-	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	if err := r.setupPublishing(mgr); err != nil {
+		return err
+	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("connection").
-		For(&v1alpha1.Connection{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
-		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
-		// A policy that selects several Connections is judged by all of them.
-		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), onSpec).
-		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
+		// What changes the spec comes by way of Publish, since its generation is in the
+		// snapshot; labels are of interest to nothing but what is published.
+		For(&v1alpha1.Connection{}, builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		WatchesRawSource(&r.rest).
+		Watches(&v1alpha1.Connection{}, handler.Funcs{UpdateFunc: r.afterPublication}).
 		Watches(&v1alpha1.LogSink{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, builder.WithPredicates(noHeartbeat)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, builder.WithPredicates(predicate.Funcs{UpdateFunc: noHeartbeat})).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfigMap), builder.OnlyMetadata).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.isolatedOnes), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{}))
 	// Policies add up, so that each can open what ours closes; and Services say which
@@ -76,20 +82,103 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 	return b.WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(r)
 }
 
-// noHeartbeat passes over the manager's own heartbeats: each would have its
-// Connection reconciled.
-var noHeartbeat = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !publish.BeatOnly(e.ObjectOld, e.ObjectNew) }}
+var (
+	onSpec = builder.WithPredicates(kit.SpecChanged())
+	// Policies select Connections by their labels, too.
+	specOrLabels = predicate.Or(kit.SpecChanged(), predicate.LabelChangedPredicate{})
+)
+
+// setupPublishing watches what snapshots are made of, and the snapshots.
+func (r *Reconciler) setupPublishing(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("snapshot").
+		// A policy that selects several Connections is judged by all of them.
+		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.sameNamespace), builder.WithPredicates(specOrLabels)).
+		// Of an edit, both the policy before and the one after it are asked whom they select.
+		Watches(&v1alpha1.AccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.selected), onSpec).
+		Watches(&v1alpha1.ClusterAccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.clusterSelected), onSpec).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.inNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
+		Watches(&v1alpha1.LogSink{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byReference), builder.OnlyMetadata).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySnapshot), builder.OnlyMetadata, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.tampered})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(reconcile.Func(r.Publish))
+}
+
+// noHeartbeat passes over the manager's own heartbeats.
+func noHeartbeat(e event.UpdateEvent) bool { return !publish.BeatOnly(e.ObjectOld, e.ObjectNew) }
+
+// tampered passes over these and the manager's own snapshots: each would have its
+// Connection looked at again.
+func (r *Reconciler) tampered(e event.UpdateEvent) bool {
+	return noHeartbeat(e) && !r.Publisher.Wrote(e.ObjectNew)
+}
+
+// afterPublication has a Connection reconciled some time after its snapshot was made: by
+// then the cache holds what was reserved.
+func (r *Reconciler) afterPublication(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	before, okBefore := e.ObjectOld.(*v1alpha1.Connection)
+	after, okAfter := e.ObjectNew.(*v1alpha1.Connection)
+	if okBefore && okAfter && revision(before) != revision(after) {
+		queue.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(after)}, restPause)
+	}
+}
+
+func revision(c *v1alpha1.Connection) int64 {
+	if c.Status.Snapshot == nil {
+		return 0
+	}
+	return c.Status.Snapshot.Revision
+}
 
 func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.requests(ctx, object.GetNamespace(), func(*v1alpha1.Connection) bool { return true })
+}
+
+// inNamespace finds the Connections of the namespace that the event is about.
+func (r *Reconciler) inNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, object.GetName(), func(*v1alpha1.Connection) bool { return true })
+}
+
+// selected finds the Connections that an AccessPolicy is about: no other's snapshot has
+// anything of it.
+func (r *Reconciler) selected(ctx context.Context, object client.Object) []reconcile.Request {
+	p, ok := object.(*v1alpha1.AccessPolicy)
+	if !ok {
+		return r.sameNamespace(ctx, object)
+	}
+	return r.requests(ctx, p.Namespace, func(c *v1alpha1.Connection) bool { return compile.Selects(p, c) })
+}
+
+// clusterSelected finds those that a ClusterAccessPolicy is about. Where the labels of
+// a namespace are not known, all of its Connections may be.
+func (r *Reconciler) clusterSelected(ctx context.Context, object client.Object) []reconcile.Request {
+	p, ok := object.(*v1alpha1.ClusterAccessPolicy)
+	if !ok {
+		return r.all(ctx, object)
+	}
+	namespaces, unknown := map[string]map[string]string{}, map[string]bool{}
+	return r.requests(ctx, "", func(c *v1alpha1.Connection) bool {
+		if _, known := namespaces[c.Namespace]; !known {
+			labels, err := r.namespaceLabels(ctx, c.Namespace)
+			namespaces[c.Namespace], unknown[c.Namespace] = labels, err != nil
+		}
+		return unknown[c.Namespace] || compile.ClusterSelects(p, c, namespaces)
+	})
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
 	return r.requests(ctx, "", func(*v1alpha1.Connection) bool { return true })
 }
 
-// bySecret finds the Connections that a Secret belongs to, by name: the owner
+// bySnapshot finds the Connection whose snapshot a Secret is, by name: the owner
 // reference is something that whoever tampers can take away.
+func (r *Reconciler) bySnapshot(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool { return object.GetName() == publish.SecretName(c.Name) })
+}
+
+// bySecret finds the Connections that another Secret belongs to, likewise.
 func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
 	if object.GetNamespace() == r.Namespace && (name == ca.SecretName || r.sinkSecret(ctx, name)) {
@@ -97,7 +186,7 @@ func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []recon
 	}
 	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {
 		credential := c.Spec.Credential.Secret
-		return name == publish.SecretName(c.Name) || name == ServingSecretName(c.Name) || name == snapshot.SinkSecretName(c.Name) || credential != nil && credential.Name == name
+		return name == ServingSecretName(c.Name) || name == snapshot.SinkSecretName(c.Name) || credential != nil && credential.Name == name
 	})
 }
 
@@ -111,12 +200,41 @@ func (r *Reconciler) sinkSecret(ctx context.Context, name string) bool {
 	return slices.ContainsFunc(sinks.Items, func(s v1alpha1.LogSink) bool { return s.Spec.Secret != nil && s.Spec.Secret.Name == name })
 }
 
+// byConfigMap finds the Connections that have something to be found in a ConfigMap.
 func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
 	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {
-		ref := authorityRef(c)
-		return name == TrustBundleName || name == report.ConfigMapName(c.Name) || ref != nil && ref.Name == name
+		return name == TrustBundleName || name == report.ConfigMapName(c.Name)
 	})
+}
+
+// byReference finds those that are compiled of what is in a ConfigMap.
+func (r *Reconciler) byReference(ctx context.Context, object client.Object) []reconcile.Request {
+	name := object.GetName()
+	modules := r.modulesIn(ctx, object)
+	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {
+		if slices.ContainsFunc(modules, func(p *v1alpha1.AccessPolicy) bool { return compile.Selects(p, c) }) {
+			return true
+		}
+		ref := authorityRef(c)
+		return ref != nil && ref.Name == name
+	})
+}
+
+// modulesIn finds the policies whose module is in a ConfigMap.
+func (r *Reconciler) modulesIn(ctx context.Context, object client.Object) []*v1alpha1.AccessPolicy {
+	var policies v1alpha1.AccessPolicyList
+	if err := r.Client.List(ctx, &policies, client.InNamespace(object.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the AccessPolicies that an event concerns")
+		return nil
+	}
+	var found []*v1alpha1.AccessPolicy
+	for i := range policies.Items {
+		if ref := compile.ModuleRef(&policies.Items[i]); ref != nil && ref.Name == object.GetName() {
+			found = append(found, &policies.Items[i])
+		}
+	}
+	return found
 }
 
 func (r *Reconciler) isolatedOnes(ctx context.Context, object client.Object) []reconcile.Request {
@@ -131,22 +249,21 @@ func (r *Reconciler) around(ctx context.Context, object client.Object) []reconci
 }
 
 // requests names the Connections that are wanted, in one namespace or, where that
-// is empty, in all. Of the operator's own namespace the cache may hold none and would
-// say so with an error, so that it is looked for among all. Objects are only looked at:
+// is empty, in all. Events come also of namespaces that caches hold no Connection of, the
+// operator's own among them: to list those would be an error. Objects are only looked at:
 // copying them for every event is what a manager of many Connections would be busy with.
 func (r *Reconciler) requests(ctx context.Context, namespace string, wanted func(*v1alpha1.Connection) bool) []reconcile.Request {
-	options := []client.ListOption{client.UnsafeDisableDeepCopy}
-	if namespace != "" && namespace != r.Namespace {
-		options = append(options, client.InNamespace(namespace))
+	if namespace != "" && len(r.Namespaces) > 0 && !slices.Contains(r.Namespaces, namespace) {
+		return nil
 	}
 	var connections v1alpha1.ConnectionList
-	if err := r.Client.List(ctx, &connections, options...); err != nil {
+	if err := r.Client.List(ctx, &connections, client.UnsafeDisableDeepCopy, client.InNamespace(namespace)); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Connections that an event concerns")
 		return nil
 	}
 	var requests []reconcile.Request
 	for i := range connections.Items {
-		if c := &connections.Items[i]; (namespace == "" || c.Namespace == namespace) && wanted(c) {
+		if c := &connections.Items[i]; wanted(c) {
 			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: c.Namespace, Name: c.Name}})
 		}
 	}

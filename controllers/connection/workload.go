@@ -108,12 +108,28 @@ func service(c *v1alpha1.Connection, number int32) *corev1.Service {
 		ObjectMeta: metav1.ObjectMeta{Name: ObjectName(c.Name)},
 		Spec: corev1.ServiceSpec{
 			Selector: proxyLabels(c),
-			Ports: []corev1.ServicePort{{
-				Name: c.Spec.Protocol[:min(15, len(c.Spec.Protocol))], Protocol: corev1.ProtocolTCP,
-				Port: number, TargetPort: intstr.FromInt32(containerPort(number)),
-			}},
+			Ports: []corev1.ServicePort{
+				{
+					Name: servicePortName(c), Protocol: corev1.ProtocolTCP,
+					Port: number, TargetPort: intstr.FromInt32(containerPort(number)),
+				},
+				{
+					Name: reviewPortName, Protocol: corev1.ProtocolTCP,
+					Port: reviewPort(number), TargetPort: intstr.FromInt32(reviewPort(number)),
+				},
+			},
 		},
 	}
+}
+
+// servicePortName is the protocol's, in as many characters as a port's name may have;
+// a protocol could be called like the port of questions.
+func servicePortName(c *v1alpha1.Connection) string {
+	name := c.Spec.Protocol[:min(15, len(c.Spec.Protocol))]
+	if name == reviewPortName {
+		return "serve"
+	}
+	return name
 }
 
 func budget(c *v1alpha1.Connection) *policyv1.PodDisruptionBudget {

@@ -12,8 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/doorward/doorward/controllers/kit"
 )
 
 // proveAgain is how soon a proof that failed is tried again: the API server
@@ -25,7 +26,7 @@ func (p *Prover) SetupWithManager(mgr ctrl.Manager) error {
 	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: "admission"}}}
 	})
-	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	changed := builder.WithPredicates(kit.SpecChanged())
 	return ctrl.NewControllerManagedBy(mgr).Named("enforcement").
 		Watches(&admissionregistrationv1.ValidatingAdmissionPolicy{}, one, builder.OnlyMetadata, changed).
 		Watches(&admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, one, builder.OnlyMetadata, changed).

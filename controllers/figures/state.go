@@ -134,13 +134,14 @@ func (n *counts) add(kind string, conditions []metav1.Condition) {
 func (n *counts) read(ctx context.Context, reader client.Reader) bool {
 	var connections v1alpha1.ConnectionList
 	var policies v1alpha1.AccessPolicyList
+	var clusterPolicies v1alpha1.ClusterAccessPolicyList
 	var providers v1alpha1.IdentityProviderList
 	var sinks v1alpha1.LogSinkList
 	var requests v1alpha1.ApprovalRequestList
 	var sessions v1alpha1.AuditSessionList
 	var logs v1alpha1.AuditLogList
 	for kind, list := range map[string]client.ObjectList{
-		"Connection": &connections, "AccessPolicy": &policies, "IdentityProvider": &providers, "LogSink": &sinks,
+		"Connection": &connections, "AccessPolicy": &policies, "ClusterAccessPolicy": &clusterPolicies, "IdentityProvider": &providers, "LogSink": &sinks,
 		"ApprovalRequest": &requests, "AuditSession": &sessions, "AuditLog": &logs,
 	} {
 		// Nothing is changed, so the caches need not copy what they hold.
@@ -154,6 +155,9 @@ func (n *counts) read(ctx context.Context, reader client.Reader) bool {
 	}
 	for i := range policies.Items {
 		n.add("AccessPolicy", policies.Items[i].Status.Conditions)
+	}
+	for i := range clusterPolicies.Items {
+		n.add("ClusterAccessPolicy", clusterPolicies.Items[i].Status.Conditions)
 	}
 	for i := range providers.Items {
 		n.add("IdentityProvider", providers.Items[i].Status.Conditions)

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -105,7 +104,7 @@ func (r *Reconciler) ask(ctx context.Context, s *scope) error {
 // SetupWithManager watches providers. Each is judged beside all others, so that a
 // change of one concerns all.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	onSpec := builder.WithPredicates(kit.SpecChanged())
 	return ctrl.NewControllerManagedBy(mgr).Named("identityprovider").
 		For(&v1alpha1.IdentityProvider{}, onSpec).
 		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).

@@ -101,14 +101,5 @@ func (a *Applier) Remove(ctx context.Context, kind schema.GroupVersionKind, owne
 
 // Metadata returns an object's metadata from the cache, or nil.
 func (a *Applier) Metadata(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (*metav1.PartialObjectMetadata, error) {
-	live := &metav1.PartialObjectMetadata{}
-	live.SetGroupVersionKind(kind)
-	err := a.metadata.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, live)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read metadata of %s %q: %w", kind.Kind, name, err)
-	}
-	return live, nil
+	return Metadata(ctx, a.metadata, kind, namespace, name)
 }

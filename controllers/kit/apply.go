@@ -28,13 +28,31 @@ const (
 // that somebody else changed: what the operator owns is drift repaired. Fields
 // that the object leaves empty are not touched.
 func Apply(ctx context.Context, c client.Client, object client.Object, options ...client.ApplyOption) error {
+	_, err := apply(ctx, c, object, options...)
+	return err
+}
+
+// ApplyAndSee does as Apply, and reads into live the object as it is then, with what
+// others wrote of it.
+func ApplyAndSee(ctx context.Context, c client.Client, object, live client.Object, options ...client.ApplyOption) error {
+	answer, err := apply(ctx, c, object, options...)
+	if err != nil {
+		return err
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer, live); err != nil {
+		return fmt.Errorf("cannot read what became of %q: %w", object.GetName(), err)
+	}
+	return nil
+}
+
+func apply(ctx context.Context, c client.Client, object client.Object, options ...client.ApplyOption) (map[string]any, error) {
 	kind, err := apiutil.GVKForObject(object, c.Scheme())
 	if err != nil {
-		return fmt.Errorf("cannot apply: %w", err)
+		return nil, fmt.Errorf("cannot apply: %w", err)
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
-		return fmt.Errorf("cannot apply %s %q: %w", kind.Kind, object.GetName(), err)
+		return nil, fmt.Errorf("cannot apply %s %q: %w", kind.Kind, object.GetName(), err)
 	}
 	prune(content)
 	delete(content, "status")
@@ -43,11 +61,11 @@ func Apply(ctx context.Context, c client.Client, object client.Object, options .
 	u.SetManagedFields(nil)
 	options = append([]client.ApplyOption{client.FieldOwner(Manager), client.ForceOwnership}, options...)
 	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), options...); err != nil {
-		return fmt.Errorf("cannot apply %s %q: %w", kind.Kind, object.GetName(), err)
+		return nil, fmt.Errorf("cannot apply %s %q: %w", kind.Kind, object.GetName(), err)
 	}
 	object.SetResourceVersion(u.GetResourceVersion())
 	object.SetUID(u.GetUID())
-	return nil
+	return u.Object, nil
 }
 
 // prune drops nulls and empty maps, which the Go types print for fields that

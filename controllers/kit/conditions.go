@@ -54,6 +54,17 @@ func Write(conditions *[]metav1.Condition, generation int64, verdicts ...Verdict
 	}
 }
 
+// Says says whether conditions say the verdicts of the generation already.
+func Says(conditions []metav1.Condition, generation int64, verdicts ...Verdict) bool {
+	for _, v := range verdicts {
+		c := meta.FindStatusCondition(conditions, v.Type)
+		if c == nil || c.Status != v.Status || c.Reason != v.Reason || c.Message != shorten(v.Message) || c.ObservedGeneration != generation {
+			return false
+		}
+	}
+	return true
+}
+
 // Summarise makes the condition Ready of the others: the first that is False,
 // else the first that is Unknown, gives its reason and message, named by type.
 // Conditions named optional are left out where they are not present.

@@ -153,7 +153,7 @@ func (r *Reconciler) forget(name string) {
 // SetupWithManager watches sinks, their Secrets as metadata, the Connections, and
 // what proxies report.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	onSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	onSpec := builder.WithPredicates(kit.SpecChanged())
 	own := builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace }))
 	return ctrl.NewControllerManagedBy(mgr).Named("logsink").
 		For(&v1alpha1.LogSink{}, onSpec).

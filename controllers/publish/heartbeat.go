@@ -5,6 +5,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -91,23 +92,39 @@ func (p *Publisher) beatAll(ctx context.Context) {
 	_ = group.Wait() // errors were logged, none is returned
 }
 
-// beat writes the heartbeat of the present revision. It never makes the Secret:
-// the uid must be that of the one which was published.
+// beat writes the heartbeat of the present revision. It never makes the Secret: the uid
+// must be that of the one which was published. The answer shows what the Secret holds
+// beside it: where that is not what was published, nothing vouches for it any more.
 func (p *Publisher) beat(ctx context.Context, namespace, name string, l *life) error {
 	now := p.now()
 	data, err := snapshot.SealHeartbeat(snapshot.Heartbeat{UID: string(l.uid), Revision: l.revision, Time: now.UTC()}, p.key)
 	if err != nil {
 		return err
 	}
+	if l.held == nil {
+		l.beating = false
+		return errUnknown
+	}
 	secret := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: SecretName(name), Namespace: namespace, UID: l.secretUID},
+		ObjectMeta: metav1.ObjectMeta{Name: SecretName(name), Namespace: namespace, UID: l.held.uid},
 		Type:       v1alpha1.SecretTypeSnapshot,
 		Data:       data,
 	}
-	if err := kit.Apply(ctx, p.client, secret, client.FieldOwner(heartbeatManager)); err != nil {
+	var live corev1.Secret
+	if err := kit.ApplyAndSee(ctx, p.client, secret, &live, client.FieldOwner(heartbeatManager)); err != nil {
 		return fmt.Errorf("cannot write heartbeat: %w", err)
 	}
+	if live.UID != l.held.uid || sealed(&live) != l.held.sealed || fixed(&live) {
+		l.beating, l.held = false, nil
+		return errUnknown
+	}
+	l.held.before, l.held.writtenAt = l.held.version, now
+	l.held.version, l.held.beatAt = live.ResourceVersion, now
 	l.beating, l.next = true, now.Add(l.every)
 	return nil
 }
+
+// errUnknown is what a heartbeat ends with that has nothing to vouch for. Whoever changed
+// the Secret has raised an event, by which it is repaired.
+var errUnknown = errors.New("the Secret does not hold what was published")

@@ -21,7 +21,7 @@ import (
 // lead, or whose API server is away, is not.
 func TestAlive(t *testing.T) {
 	now := time.Unix(1800000000, 0)
-	p := New(nil, nil)
+	p := New(nil, nil, nil)
 	p.now = func() time.Time { return now }
 	check := func(reason string, alive bool) {
 		t.Helper()
@@ -77,13 +77,13 @@ func TestHeartbeatsGoOnWithoutTheAPIServer(t *testing.T) {
 		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
 			return errBoom
 		},
-	}), key), &counter{}
+	}), nil, key), &counter{}
 	p.Observe(counted)
 	now := time.Unix(1800000000, 0)
 	p.now = func() time.Time { return now }
 	p.pulse()
 	for _, name := range []string{"a", "b"} {
-		p.lives[types.NamespacedName{Namespace: "data", Name: name}] = &life{uid: "u", revision: 1, beating: true, every: time.Second}
+		p.lives[types.NamespacedName{Namespace: "data", Name: name}] = &life{uid: "u", held: &held{uid: "s"}, revision: 1, beating: true, every: time.Second}
 	}
 	now = now.Add(2 * stuckAfter)
 	p.beatAll(t.Context())

@@ -20,7 +20,7 @@ func TestOutrun(t *testing.T) {
 	connection := &v1alpha1.Connection{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c", UID: "u"}}
 	connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: 7}
 	now := time.Unix(1800000000, 0)
-	p := New(nil, nil)
+	p := New(nil, nil, nil)
 	p.now = func() time.Time { return now }
 	for _, step := range []struct {
 		reason string

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,11 +49,12 @@ type Outcome struct {
 }
 
 // Publisher writes the snapshots of all Connections. The client must read
-// Secrets from the API server, not from a cache.
+// Secrets from the API server, not from a cache; of metadata it is the other way.
 type Publisher struct {
-	client client.Client
-	key    ed25519.PrivateKey
-	now    func() time.Time
+	client   client.Client
+	metadata client.Reader
+	key      ed25519.PrivateKey
+	now      func() time.Time
 	// observer is set before Start.
 	observer Observer
 	// pulsed is when the heartbeats last went on, in nanoseconds of Unix time; 0
@@ -66,34 +68,38 @@ type Publisher struct {
 // life is what this process knows of one Connection's Secret. The mutex orders
 // every write of the Secret.
 type life struct {
-	mu        sync.Mutex
-	uid       types.UID // of the Connection
-	secretUID types.UID
-	revision  int64 // the highest this process reserved
-	beating   bool  // whether the Secret holds the present revision
-	outrun    bool  // whether revision is what a proxy wants, and was never reserved
-	outrunAt  time.Time
-	every     time.Duration
-	next      time.Time
+	mu       sync.Mutex
+	uid      types.UID // of the Connection
+	held     *held     // what the Secret holds; nil where that is to be read
+	revision int64     // the highest this process reserved
+	beating  bool      // whether the Secret holds the present revision
+	outrun   bool      // whether revision is what a proxy wants, and was never reserved
+	outrunAt time.Time
+	every    time.Duration
+	next     time.Time
 }
 
-// New makes a Publisher.
-func New(c client.Client, key ed25519.PrivateKey) *Publisher {
-	return &Publisher{client: c, key: key, now: time.Now, observer: unobserved{}, lives: map[types.NamespacedName]*life{}}
+// New makes a Publisher. metadata reads PartialObjectMetadata from a cache.
+func New(c client.Client, metadata client.Reader, key ed25519.PrivateKey) *Publisher {
+	return &Publisher{client: c, metadata: metadata, key: key, now: time.Now, observer: unobserved{}, lives: map[types.NamespacedName]*life{}}
 }
 
 // SecretName is the Secret of a Connection's snapshot.
-func SecretName(connection string) string { return "doorward-" + connection + "-snapshot" }
+func SecretName(connection string) string { return secretPrefix + connection + secretSuffix }
 
-// Live returns the snapshot that the Secret holds under our signature and for
-// this very Connection, or nil.
-func (p *Publisher) Live(ctx context.Context, connection *v1alpha1.Connection) (*snapshot.Snapshot, error) {
-	secret, err := p.read(ctx, connection)
-	if err != nil {
-		return nil, err
+const (
+	secretPrefix = "doorward-"
+	secretSuffix = "-snapshot"
+)
+
+// connectionOf is the Connection that a Secret is called after; empty for none.
+func connectionOf(secret string) string {
+	name, prefixed := strings.CutPrefix(secret, secretPrefix)
+	name, suffixed := strings.CutSuffix(name, secretSuffix)
+	if !prefixed || !suffixed {
+		return ""
 	}
-	live, _ := p.open(secret, connection)
-	return live, nil
+	return name
 }
 
 // publish is Publish.
@@ -101,24 +107,25 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 	l := p.life(connection)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	secret, err := p.read(ctx, connection)
+	before, err := p.look(ctx, connection, l)
 	if err != nil {
 		l.beating = false
 		return Outcome{}, err
 	}
-	floor := l.revision
+	floor := max(l.revision, before.revision)
 	if s := connection.Status.Snapshot; s != nil {
 		floor = max(floor, s.Revision)
 	}
-	live, opened := p.open(secret, connection)
-	if live != nil {
-		floor = max(floor, live.Revision)
+	digest, err := compile.Digest(content)
+	if err != nil {
+		l.beating = false
+		return Outcome{}, fmt.Errorf("cannot publish: %w", err)
 	}
 	l.every = beatEvery(content.MaxStalenessSeconds)
-	if live != nil && live.Revision == floor && compile.Equal(*live, content) {
-		outcome := Outcome{Revision: floor, PublishedAt: live.Time}
-		l.revision, l.secretUID = floor, secret.UID
-		if h, err := snapshot.OpenHeartbeat(secret.Data, p.public()); err != nil || h.UID != string(connection.UID) || h.Revision != floor || p.now().Sub(h.Time) >= l.every {
+	if before.opened == nil && !before.fixed && before.revision == floor && before.digest == digest {
+		outcome := Outcome{Revision: floor, PublishedAt: before.publishedAt}
+		l.revision = floor
+		if p.now().Sub(before.beatAt) >= l.every {
 			return outcome, p.beat(ctx, connection.Namespace, connection.Name, l)
 		}
 		l.beating = true
@@ -132,7 +139,7 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 	}
 	outcome := Outcome{Revision: floor + 1, PublishedAt: p.now().UTC().Truncate(time.Second)}
 	if known := l.revision > 0; (known || floor > 0) && !l.outrun {
-		outcome.Repaired = damage(secret, live, opened, l.revision)
+		outcome.Repaired = before.damage(l.revision)
 	}
 	content.Revision, content.Time = outcome.Revision, outcome.PublishedAt
 	data, err := snapshot.Seal(content, p.key)
@@ -143,25 +150,29 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 		return Outcome{}, fmt.Errorf("cannot reserve revision %d: %w", outcome.Revision, err)
 	}
 	l.revision, l.outrun = outcome.Revision, false
-	beat, err := snapshot.SealHeartbeat(snapshot.Heartbeat{UID: string(connection.UID), Revision: outcome.Revision, Time: p.now().UTC()}, p.key)
+	now := p.now()
+	beat, err := snapshot.SealHeartbeat(snapshot.Heartbeat{UID: string(connection.UID), Revision: outcome.Revision, Time: now.UTC()}, p.key)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot publish: %w", err)
 	}
 	maps.Copy(data, beat)
-	if err := p.write(ctx, connection, secret, data, l); err != nil {
+	l.held = nil // until the write is known to have been made
+	written, err := p.write(ctx, connection, before, data)
+	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot publish: %w", err)
 	}
-	l.beating, l.next = true, p.now().Add(l.every)
+	l.held = holding(written, &content, digest, now)
+	if before.uid == written.UID {
+		l.held.before, l.held.writtenAt = before.version, now
+	}
+	l.beating, l.next = true, now.Add(l.every)
 	return outcome, nil
 }
 
 // Suspend stops the heartbeat of a Connection until it is published again: the
 // manager does not know any more that its snapshot is the present state.
 func (p *Publisher) Suspend(key types.NamespacedName) {
-	p.mu.Lock()
-	l := p.lives[key]
-	p.mu.Unlock()
-	if l != nil {
+	if l := p.of(key); l != nil {
 		l.mu.Lock()
 		l.beating = false
 		l.mu.Unlock()
@@ -174,6 +185,13 @@ func (p *Publisher) Forget(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.lives, key)
+}
+
+// of returns what is known of a Connection's Secret; nil where nothing is.
+func (p *Publisher) of(key types.NamespacedName) *life {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lives[key]
 }
 
 func (p *Publisher) life(connection *v1alpha1.Connection) *life {
@@ -190,47 +208,9 @@ func (p *Publisher) life(connection *v1alpha1.Connection) *life {
 
 func (p *Publisher) public() ed25519.PublicKey { return public(p.key) }
 
-// read returns the Secret; an empty one where there is none.
-func (p *Publisher) read(ctx context.Context, connection *v1alpha1.Connection) (*corev1.Secret, error) {
-	var secret corev1.Secret
-	err := p.client.Get(ctx, types.NamespacedName{Namespace: connection.Namespace, Name: SecretName(connection.Name)}, &secret)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("cannot read snapshot: %w", err)
-	}
-	return &secret, nil
-}
-
-// open returns the snapshot of the Secret if it is ours and this Connection's,
-// else an error that says what is wrong.
-func (p *Publisher) open(secret *corev1.Secret, connection *v1alpha1.Connection) (*snapshot.Snapshot, error) {
-	live, err := snapshot.Open(secret.Data, p.public())
-	if err != nil {
-		return nil, err
-	}
-	if live.Connection.UID != string(connection.UID) {
-		return nil, errors.New("snapshot of another Connection")
-	}
-	return live, nil
-}
-
-// damage says what was done to a Secret since it was published.
-func damage(secret *corev1.Secret, live *snapshot.Snapshot, opened error, revision int64) string {
-	switch {
-	case secret.UID == "":
-		return "deleted"
-	case opened != nil:
-		return "overwritten"
-	case revision > 0 && live.Revision < revision:
-		return fmt.Sprintf("rolled back to revision %d", live.Revision)
-	default:
-		return ""
-	}
-}
-
 // write applies the Secret. One that cannot be changed into what is wanted, being
 // immutable or of another type, is replaced.
-func (p *Publisher) write(ctx context.Context, connection *v1alpha1.Connection, before *corev1.Secret, data map[string][]byte, l *life) error {
-	replace := before.UID != "" && (before.Immutable != nil && *before.Immutable || before.Type != v1alpha1.SecretTypeSnapshot)
+func (p *Publisher) write(ctx context.Context, connection *v1alpha1.Connection, before held, data map[string][]byte) (*corev1.Secret, error) {
 	secret := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{Name: SecretName(connection.Name)},
@@ -238,18 +218,15 @@ func (p *Publisher) write(ctx context.Context, connection *v1alpha1.Connection, 
 		Data:       data,
 	}
 	kit.Owned(secret, connection, "Connection", v1alpha1.GroupVersion.String())
-	if replace {
-		precondition := client.Preconditions{UID: &before.UID, ResourceVersion: &before.ResourceVersion}
-		if err := p.client.Delete(ctx, before, precondition); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("cannot replace Secret %q: %w", secret.Name, err)
+	if before.fixed {
+		old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: connection.Namespace, Name: secret.Name}}
+		precondition := client.Preconditions{UID: &before.uid, ResourceVersion: &before.version}
+		if err := p.client.Delete(ctx, old, precondition); err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("cannot replace Secret %q: %w", secret.Name, err)
 		}
-	} else if before.UID != "" {
+	} else if before.uid != "" {
 		// Somebody may write between our read and our write.
-		secret.ResourceVersion = before.ResourceVersion
+		secret.ResourceVersion = before.version
 	}
-	if err := kit.Apply(ctx, p.client, secret); err != nil {
-		return err
-	}
-	l.secretUID = secret.UID
-	return nil
+	return secret, kit.Apply(ctx, p.client, secret)
 }

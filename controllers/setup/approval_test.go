@@ -49,6 +49,8 @@ func newApprovals(t *testing.T, name string) approvals {
 		config, err := env.ServiceAccountConfig(t.Context(), ns, "doorward-"+name)
 		g.Expect(err).NotTo(gomega.HaveOccurred())
 		a.proxy = clientOf(t, config)
+		// Its rights come after the snapshot.
+		g.Expect(a.proxy.List(t.Context(), &v1alpha1.ApprovalRequestList{}, client.InNamespace(ns))).To(gomega.Succeed())
 	})
 	return a
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,11 +21,13 @@ import (
 	"github.com/doorward/doorward/controllers/auditlog"
 	"github.com/doorward/doorward/controllers/auditsession"
 	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/clusteraccesspolicy"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/enforcement"
 	"github.com/doorward/doorward/controllers/enrol"
 	"github.com/doorward/doorward/controllers/identityprovider"
+	"github.com/doorward/doorward/controllers/inforce"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/logsink"
 	"github.com/doorward/doorward/controllers/publish"
@@ -56,7 +59,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		rotate()
 		return trustEverywhere(ctx, direct, o.Namespaces, bundle)
 	})
-	publisher := publish.New(direct, key)
+	publisher := publish.New(direct, mgr.GetCache(), key)
 	counted, err := figuresOf(o, publisher)
 	if err != nil {
 		return nil, err
@@ -75,10 +78,13 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		return nil, err
 	}
 	deliveries := logsink.NewDeliveries()
+	checkModule := remembered(o.CheckModule)
+	audits, configMaps := inforce.NewAudits(time.Now), kit.NewConfigMaps(mgr.GetClient(), mgr.GetCache())
 	connections := connection.New(connection.Options{
 		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
 		Events: recorder, Image: o.ProxyImage, Pods: o.ProxyPods, SnapshotKey: publish.EncodePublic(key),
-		Namespace: o.Namespace, Deliveries: deliveries, MaskKey: maskKeys.For, Live: mgr.GetAPIReader(), DirectWay: ways, Tried: tried,
+		Namespace: o.Namespace, Namespaces: o.Namespaces, ConfigMaps: configMaps, Deliveries: deliveries, MaskKey: maskKeys.For, Live: mgr.GetAPIReader(), DirectWay: ways, Tried: tried,
+		CheckModule: checkModule, Audits: audits,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder, Judged: counted.Approval,
@@ -87,7 +93,8 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	for _, err := range []error{
 		connections.SetupWithManager(mgr, rotated),
 		logs.SetupWithManager(ctx, mgr),
-		(&accesspolicy.Reconciler{Client: mgr.GetClient(), Snapshots: publisher, Protocols: protocols}).SetupWithManager(mgr),
+		(&accesspolicy.Reconciler{Client: mgr.GetClient(), ConfigMaps: configMaps, Snapshots: publisher, Audits: audits, Protocols: protocols, CheckModule: checkModule}).SetupWithManager(mgr),
+		(&clusteraccesspolicy.Reconciler{Client: mgr.GetClient(), Metadata: mgr.GetCache(), Snapshots: publisher, Audits: audits, Protocols: protocols}).SetupWithManager(mgr),
 		requests.SetupWithManager(mgr, approvals),
 		(&auditsession.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		(&identityprovider.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),

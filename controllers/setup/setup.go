@@ -60,6 +60,10 @@ type Options struct {
 	Namespaces []string
 	// Protocols are those that proxies of this version speak.
 	Protocols []compile.Protocol
+	// CheckModule says what is wrong with a policy's module of Rego, and which claims of
+	// the caller's token it reads. Where it is nil, only the proxies find out what is
+	// wrong, which then refuse everything, and no claim is kept for modules.
+	CheckModule func(ctx context.Context, text string) (claims []string, err error)
 	// ProxyImage is the image of Managed proxies.
 	ProxyImage string
 	// ProxyPods are settings of the pods of Managed proxies. Optional.

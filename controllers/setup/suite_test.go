@@ -38,7 +38,7 @@ import (
 const operatorNamespace = "doorward-system"
 
 // namespaces of Connections; each test has its own.
-var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "sinks", "rights", "isolation", "disguise"}
+var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "sinks", "rights", "isolation", "disguise", "caps", "selected", "modules", "audited", "costs"}
 
 // auditPolicy shows what the manager got of Secrets.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
@@ -136,7 +136,7 @@ func startManager() (*running, error) {
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &accepts{next: next} }
 	mgr, err := setup.New(ctx, setup.Options{
 		Config: config, Logger: logger(), Namespace: operatorNamespace, Namespaces: namespaces,
-		Protocols: []compile.Protocol{words{}}, ProxyImage: "doorward:test",
+		Protocols: []compile.Protocol{words{}}, CheckModule: checkModule, ProxyImage: "doorward:test",
 		ProxyPods:      proxies.PodSettings{Labels: map[string]string{"team": "data"}},
 		MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
 		DirectWay: directway.Options{Loopback: true, Interval: 2 * time.Second},
@@ -170,12 +170,21 @@ var secretRequests struct {
 type secretRequest struct{ method, path, accept string }
 
 func (a *accepts) RoundTrip(request *http.Request) (*http.Response, error) {
+	asked.note(request)
 	if strings.Contains(request.URL.Path, "/secrets") {
 		secretRequests.Lock()
 		secretRequests.all = append(secretRequests.all, secretRequest{request.Method, request.URL.Path, request.Header.Get("Accept")})
 		secretRequests.Unlock()
 	}
 	return a.next.RoundTrip(request)
+}
+
+// checkModule stands for the compiler of modules.
+func checkModule(_ context.Context, text string) ([]string, error) {
+	if !strings.HasPrefix(text, "package doorward.policy") {
+		return nil, fmt.Errorf("1:1: want package doorward.policy")
+	}
+	return nil, nil
 }
 
 // words is a protocol with a small vocabulary.
@@ -280,6 +289,7 @@ func allow(namespace, name, connection string) *v1alpha1.AccessPolicy {
 	return &v1alpha1.AccessPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.AccessPolicySpec{
+			Mode: v1alpha1.PolicyEnforce, When: []v1alpha1.PolicyCondition{},
 			Subjects:    []v1alpha1.Subject{{Kind: v1alpha1.SubjectGroup, Name: "analysts", IdentityProvider: "*"}},
 			Connections: []v1alpha1.ConnectionSelector{{Name: connection}},
 			Rules:       []v1alpha1.Rule{{Name: "read", Effect: v1alpha1.EffectAllow, Actions: []string{"select"}, Resources: []string{"*"}}},

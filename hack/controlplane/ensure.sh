@@ -5,7 +5,7 @@
 # Makes sure etcd, etcdctl, etcdutl, kube-apiserver, kube-controller-manager and kubectl
 # exist, and prints the folder they are in (what KUBEBUILDER_ASSETS is set to) on standard output.
 #
-#   ensure.sh [--node] [--path]
+#   ensure.sh [--node | --next] [--path]
 #
 # What setup-envtest can download is downloaded; what is missing then is built from the
 # Go modules pinned beside this script. The folder is
@@ -13,8 +13,12 @@
 # outside the work tree, so that every clone on a machine shares one set.
 #
 # With --node it makes sure of what a whole node needs, too, and prints the folder that holds
-# all of it: kube-scheduler, kubelet, kube-proxy and CoreDNS beside links to the others. With
-# --path it prints the folder and obtains nothing; status 1 says the set is incomplete.
+# all of it: kube-scheduler, kubelet, kube-proxy and CoreDNS beside links to the others.
+#
+# With --next the API server and the controller manager are those of the next minor version,
+# which definitions and CEL rules are tested against, too; the rest are links.
+#
+# With --path it prints the folder and obtains nothing; status 1 says the set is incomplete.
 #
 # Environment:
 #   DOORWARD_CACHE          another cache folder
@@ -36,10 +40,13 @@ coredns=$(version_of "$here/coredns" github.com/coredns/coredns)
 cache=${DOORWARD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/doorward}
 dir=$cache/controlplane/kubernetes-$k8s-etcd-$etcd-$(go env GOOS)-$(go env GOARCH)
 node=$cache/controlplane/node-$k8s-etcd-$etcd-coredns-$coredns-$(go env GOOS)-$(go env GOARCH)
+other=$(version_of "$here/kubernetes-1.37" k8s.io/kubernetes)
+next=$cache/controlplane/kubernetes-$other-etcd-$etcd-$(go env GOOS)-$(go env GOARCH)
 index=${DOORWARD_ENVTEST_INDEX:-https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/HEAD/envtest-releases.yaml}
 
 servers=(etcd etcdctl etcdutl kube-apiserver kubectl kube-controller-manager)
 parts=(kube-scheduler kubelet kube-proxy coredns)
+others=(kube-apiserver kube-controller-manager)
 
 has() { # has <folder> <name...>
 	local folder=$1 name
@@ -67,11 +74,12 @@ download() {
 }
 
 # build compiles <package> of the module in <folder> under the name <name>, unless it is there,
-# or was made before.
+# or was made before. What it is of Kubernetes says that it is <version>.
 build() {
-	local name=$1 folder=$2 package=$3 pkg=k8s.io/component-base/version
+	local name=$1 folder=$2 package=$3 version=${4:-$k8s} pkg=k8s.io/component-base/version
 	[[ ! -x $tmp/$name && ! -x ${tmp%/*}/$name ]] || return 0
-	local flags="-s -w -X $pkg.gitVersion=$k8s -X $pkg.gitMajor=1 -X $pkg.gitMinor=$minor -X $pkg.gitTreeState=clean"
+	local minor=${version#v1.}
+	local flags="-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=${minor%%.*} -X $pkg.gitTreeState=clean"
 	CGO_ENABLED=0 progress "build $name" \
 		go -C "$here/$folder" build -trimpath -buildvcs=false -ldflags "$flags" -o "$tmp/$name" "$package"
 }
@@ -120,13 +128,25 @@ make_node() {
 	say "node: ready in $node"
 }
 
-withNode='' onlyPath=''
+make_next() {
+	! has "$next" "${servers[@]}" || return 0
+	tmp=$(mktemp -d "$next/.build.XXXXXX")
+	say "control plane: building the API server of Kubernetes $other into $next (once per machine; about 4 minutes)"
+	for name in "${others[@]}"; do build "$name" kubernetes-1.37 "k8s.io/kubernetes/cmd/$name" "$other"; done
+	for name in "${others[@]}"; do [[ ! -x $tmp/$name ]] || mv "$tmp/$name" "$next/$name"; done
+	for name in "${servers[@]}"; do [[ -e $next/$name ]] || ln -sfn "../${dir##*/}/$name" "$next/$name"; done
+	cleanup
+	say "control plane: ready in $next"
+}
+
+withNode='' withNext='' onlyPath=''
 for argument in "$@"; do
 	case $argument in
 	--node) withNode=yes ;;
+	--next) withNext=yes ;;
 	--path) onlyPath=yes ;;
 	*)
-		say "ensure.sh: no option $argument; there are: --node --path"
+		say "ensure.sh: no option $argument; there are: --node --next --path"
 		exit 2
 		;;
 	esac
@@ -134,9 +154,11 @@ done
 
 result=$dir needed=("${servers[@]}")
 [[ -z $withNode ]] || result=$node needed+=("${parts[@]}")
+[[ -z $withNext ]] || result=$next
 if [[ -z $onlyPath ]] && ! has "$result" "${needed[@]}"; then
 	locked "$dir" make_servers
 	[[ -z $withNode ]] || locked "$node" make_node
+	[[ -z $withNext ]] || locked "$next" make_next
 fi
 echo "$result"
 has "$result" "${needed[@]}"

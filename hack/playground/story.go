@@ -45,6 +45,20 @@ var story = []step{
 		expect:  []string{`schema changes go through migrations`, `no-schema-changes`, `200`},
 	},
 	{
+		title:   "Carol writes the policies of this namespace and allows herself everything; what the cluster forbids stays forbidden",
+		command: `export KUBECONFIG=$KUBECONFIG_CAROL; kubectl apply -f hack/playground/carol.yaml && kubectl wait --for=condition=Ready accesspolicy/carol && psql -w "$PSQL_SHOP" -c 'SELECT count(*) FROM payroll' -c 'DROP TABLE payroll'`,
+		as:      "carol shop-admins",
+		exit:    1,
+		expect:  []string{`condition met`, `production is changed by releases`, `of ClusterAccessPolicy "production"`},
+		refuse:  []string{`DROP TABLE\n`},
+	},
+	{
+		title:   "... nor may she change what the cluster forbids, and she is told who says so",
+		command: `kubectl --kubeconfig "$KUBECONFIG_CAROL" delete clusteraccesspolicy production; kubectl doorward policy explain -n shop -c shop-db --as carol --group shop-admins 'drop public.payroll'`,
+		exit:    1,
+		expect:  []string{`[Ff]orbidden`, `no-destruction`},
+	},
+	{
 		title:   "An UPDATE is held until somebody else approves exactly this statement",
 		command: `psql -w "$PSQL_SHOP" -c "UPDATE orders SET status = 'refunded' WHERE id = 7 RETURNING id, status"`,
 		as:      "alice analysts",
@@ -79,6 +93,12 @@ var story = []step{
 		command: `bin/playground records --last 8`,
 		await:   `OperationHeld`,
 		expect:  []string{`alice`, `OperationDecided`, `OperationHeld`, `RequireApproval`},
+	},
+	{
+		title:   "A policy in mode Audit has decided nothing: what it would have refused is counted, and on record",
+		command: `kubectl -n shop get accesspolicy customers-later -o jsonpath='{.spec.mode}: {.status.audit}{"\n"}'; kubectl doorward audit show --actor alice --type OperationDecided "$PLAYGROUND/records" | grep -m 2 'would be'`,
+		await:   `wouldDeny`,
+		expect:  []string{`"wouldDeny":[1-9]`, `would be: Deny by customers-later/closed`},
 	},
 	{
 		title:   "The log is whole: every record is held against what the witness, the manager, has signed",

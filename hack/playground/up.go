@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +21,14 @@ import (
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
+
+// house is what the playground has beside the stack's shop.
+//
+//go:embed house.yaml
+var house string
+
+// people are "user groups" of whom there are kubeconfigs.
+var people = []string{"alice analysts", "bob dba", "carol shop-admins"}
 
 // playground is a running stack with the files that people need beside it.
 type playground struct {
@@ -42,10 +51,11 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 	}
 	p := &playground{Stack: s, binary: binary}
 	err = errors.Join(
+		p.Apply(ctx, house),
 		os.WriteFile(filepath.Join(dir, "canary"), []byte(s.Canary), 0o600),
 		os.WriteFile(filepath.Join(dir, "env"), []byte(strings.Join(p.exports(), "\n")+"\n"), 0o600),
 	)
-	for _, as := range []string{"alice analysts", "bob dba"} {
+	for _, as := range people {
 		if err == nil {
 			_, err = p.kubeconfig(as)
 		}
@@ -78,6 +88,7 @@ func (p *playground) variables() [][2]string {
 		{"KUBECONFIG", p.Control.Kubeconfig},
 		{"KUBECONFIG_ALICE", filepath.Join(p.Dir, "alice.kubeconfig")},
 		{"KUBECONFIG_BOB", filepath.Join(p.Dir, "bob.kubeconfig")},
+		{"KUBECONFIG_CAROL", filepath.Join(p.Dir, "carol.kubeconfig")},
 		{"PSQL_SHOP", p.PSQL(p.Proxy())},
 		{"PATH", strings.Join([]string{filepath.Dir(p.Plugin()), p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},
 	}
@@ -109,7 +120,7 @@ func (p *playground) environ() []string {
 func (p *playground) kubeconfig(as string) (string, error) {
 	user, groups, _ := strings.Cut(as, " ")
 	name := user
-	if as != "alice analysts" && as != "bob dba" {
+	if !slices.Contains(people, as) {
 		name = strings.NewReplacer(" ", "-", ",", "-").Replace(as)
 	}
 	path := filepath.Join(p.Dir, name+".kubeconfig")

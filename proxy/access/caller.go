@@ -98,12 +98,12 @@ func (e *Entry) Reject(ctx context.Context, reason string) error {
 	if !e.unshaken { // one client is one that was turned away
 		e.turnedAway(ReasonHandshake)
 	}
-	return e.unproven(ctx, reason)
+	return e.unproven(ctx, reason, ReasonHandshake)
 }
 
 // unproven puts on record that nobody was proven.
-func (e *Entry) unproven(ctx context.Context, reason string) error {
-	return e.recordFailure(ctx, record.Event{Type: record.AuthenticationFailed, Reason: reason})
+func (e *Entry) unproven(ctx context.Context, reason string, code Reason) error {
+	return e.recordFailure(ctx, record.Event{Type: record.AuthenticationFailed, Reason: reason, ReasonCode: code})
 }
 
 // Authenticate proves the caller. A failure is on record before it returns.
@@ -118,7 +118,8 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 	}()
 	st, err := e.gate.admit()
 	if err != nil {
-		return nil, errors.Join(err, e.unproven(ctx, AsRefusal(err).Message))
+		refusal := AsRefusal(err)
+		return nil, errors.Join(err, e.unproven(ctx, refusal.Message, refusal.Reason))
 	}
 	principal, err := st.verifier.Verify(ctx, credential)
 	if err != nil {
@@ -131,12 +132,12 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 			refusal = unavailable("the token could not be checked",
 				"Try again; if it lasts: kubectl get identityproviders", err)
 		}
-		if err := e.unproven(ctx, refusal.Reason.with(err)); err != nil {
+		if err := e.unproven(ctx, refusal.withCause(), refusal.Reason); err != nil {
 			return nil, err
 		}
 		return nil, refusal
 	}
-	return &Caller{entry: e, principal: principal}, nil
+	return &Caller{entry: e, principal: principal, proven: st}, nil
 }
 
 func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
@@ -159,6 +160,10 @@ const attributeTargetRole = "targetRole"
 type Caller struct {
 	entry     *Entry
 	principal identity.Principal
+	// proven is the state that he was proven under.
+	proven *state
+	// standing is what the policies make of him; Authorize.
+	standing policy.Standing
 }
 
 // Principal says who the caller is.
@@ -179,35 +184,41 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 	}()
 	st, err := gate.admit()
 	if err != nil {
-		return nil, c.refuse(ctx, AsRefusal(err))
+		return nil, c.refuse(ctx, AsRefusal(err), nil)
 	}
-	decision, err := st.engine.Connect(ctx, c.principal)
+	if err := c.stillProven(st); err != nil {
+		return nil, c.refuse(ctx, AsRefusal(err), nil)
+	}
+	decision, err := policy.Decision{}, error(nil)
+	if c.standing, err = st.engine.Standing(ctx, c.principal, circumstances(c.entry.client, time.Now())); err == nil {
+		decision, err = c.standing.Connect(ctx)
+	}
 	if err != nil {
-		return nil, c.refuse(ctx, unavailable("the policies could not be evaluated", "Ask the operators to look at the proxy's log.", err))
+		return nil, c.refuse(ctx, undecided("the policies could not be evaluated", err), nil)
 	}
 	if decision.Effect == policy.Deny {
-		return nil, c.refuse(ctx, c.notAllowed(decision))
+		st.audits.connect(&decision)
+		return nil, c.refuse(ctx, c.notAllowed(st, decision), wouldConnect(&decision))
 	}
 	grant, err := newGrant(gate, st, c)
 	if err != nil {
-		return nil, c.refuse(ctx, AsRefusal(err))
+		return nil, c.refuse(ctx, AsRefusal(err), nil)
 	}
-	event := grant.event(record.SessionStart, st, 0, nil)
+	event := grant.event(record.SessionStart, grant.unmasked, 0, nil)
 	event.Attributes = attributes
 	if grant.role != "" {
 		event.Attributes = append(slices.Clip(attributes), record.Attribute{Name: attributeTargetRole, Value: grant.role})
 	}
-	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules}
+	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Cause: decision.Cause, Audit: wouldConnect(&decision)}
+	st.audits.connect(&decision)
 	event.Durability = record.Durability(st.snapshot.Audit.Durability)
 	if _, err := gate.config.Log.Append(ctx, event); err != nil {
 		grant.discard()
 		return nil, gate.unrecorded("the record could not be written, so no session may start", err)
 	}
 	// The snapshot may have changed between the decision and the registration.
-	if current := gate.state.Load(); current != st {
-		if err := grant.judge(context.WithoutCancel(ctx), current); err != nil {
-			grant.End(err)
-		}
+	if gate.state.Load() != st {
+		gate.judgeLate(ctx, grant)
 	}
 	if refusal := grant.ended(); refusal != nil {
 		grant.Close(refusal.Message)
@@ -221,10 +232,22 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 	return grant, nil
 }
 
-func (c *Caller) notAllowed(decision policy.Decision) *Refusal {
-	reason := ReasonNotAllowed
+// stillProven refuses a caller whose proof has changed since he was proven, before there
+// is a session that could be ended for it.
+func (c *Caller) stillProven(now *state) error {
+	if now == c.proven {
+		return nil
+	}
+	if err := proves(c.proven.snapshot, now.snapshot, c.principal.Provider); err != nil {
+		return &Refusal{Reason: ReasonCredential, Message: err.Error(), Hint: "Connect again.", cause: err}
+	}
+	return nil
+}
+
+func (c *Caller) notAllowed(st *state, decision policy.Decision) *Refusal {
+	reason, conditions := ReasonNotAllowed, st.conditions()
 	if len(decision.Rules) > 0 {
-		reason = ReasonDenied
+		reason, conditions = ReasonDenied, ""
 	}
 	connection := c.entry.gate.config.Connection
 	message := fmt.Sprintf("%s (groups: %s) may not use connection %q", c.principal.UserName, groups(c.principal), connection.Name)
@@ -233,14 +256,14 @@ func (c *Caller) notAllowed(decision policy.Decision) *Refusal {
 	}
 	return &Refusal{
 		Reason: reason, Message: message, Rules: decision.Rules,
-		Hint: fmt.Sprintf("Ask an admin for an AccessPolicy that names you: kubectl -n %s get accesspolicies", connection.Namespace),
+		Hint:    fmt.Sprintf("Ask an admin for an AccessPolicy that names you: kubectl -n %s get accesspolicies", connection.Namespace) + conditions,
+		because: decision.Cause,
 	}
 }
 
-func (c *Caller) refuse(ctx context.Context, refusal *Refusal) error {
+func (c *Caller) refuse(ctx context.Context, refusal *Refusal, audit *record.Would) error {
 	if err := c.entry.recordFailure(ctx, record.Event{
-		Type: record.SessionRefused, Actor: &c.principal, Reason: refusal.Message,
-		Decision: &record.Decision{Effect: policy.Deny, Rules: refusal.Rules, Message: refusal.Message},
+		Type: record.SessionRefused, Actor: &c.principal, Reason: refusal.Message, ReasonCode: refusal.Reason, Decision: refusal.decision(audit),
 	}); err != nil {
 		return err
 	}
@@ -299,9 +322,12 @@ func randomText(n int) string {
 }
 
 // sessionEnd is the earliest of the instants that bound a session.
-func sessionEnd(now time.Time, st *state, p identity.Principal) time.Time {
+func sessionEnd(now time.Time, st *view, p identity.Principal) time.Time {
 	end := p.ExpiresAt
-	if seconds := st.snapshot.Session.MaxDurationSeconds; seconds > 0 {
+	for _, seconds := range []int64{int64(st.snapshot.Session.MaxDurationSeconds), st.limits.session.most} {
+		if seconds <= 0 {
+			continue
+		}
 		if bound := now.Add(time.Duration(seconds) * time.Second); end.IsZero() || bound.Before(end) {
 			end = bound
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -35,11 +36,11 @@ func TestAuthenticateRefuses(t *testing.T) {
 		},
 		"Draining": {
 			reason: "a proxy that shuts down takes nobody in",
-			spoil:  func(w *world) { w.gate.Drain() }, want: ReasonUnavailable,
+			spoil:  func(w *world) { w.gate.Drain() }, want: ReasonDraining,
 		},
 		"Closed": {
 			reason: "a closed gate takes nobody in, whatever heartbeats come",
-			spoil:  func(w *world) { w.gate.Close(ErrDraining); w.gate.Heartbeat(0) }, want: ReasonUnavailable,
+			spoil:  func(w *world) { w.gate.Close(ErrDraining); w.gate.Heartbeat(0) }, want: ReasonDraining,
 		},
 	}
 	for name, c := range cases {
@@ -125,8 +126,8 @@ func TestAuthorizeRefuses(t *testing.T) {
 			if grant != nil || reason(err) != c.want {
 				t.Fatalf("Authorize() = %v, %v, want reason %s: %s", grant, err, c.want, c.reason)
 			}
-			if got := w.log.OfType(record.SessionRefused); len(got) != 1 || got[0].Actor == nil || got[0].Actor.UserName != "alice" {
-				t.Errorf("records of the refusal: %+v, want one that names the actor", got)
+			if got := w.log.OfType(record.SessionRefused); len(got) != 1 || got[0].Actor == nil || got[0].Actor.UserName != "alice" || got[0].ReasonCode != c.want {
+				t.Errorf("records of the refusal: %+v, want one that names the actor and %s", got, c.want)
 			}
 			if w.gate.Sessions() != before || len(w.log.OfType(record.SessionStart)) != started {
 				t.Error("a refused session is counted or recorded as started")
@@ -182,7 +183,7 @@ func TestRevokedWhileTheStartIsWritten(t *testing.T) {
 		}()
 		synctest.Wait()
 		// What Apply does once its own record is written.
-		next := &state{snapshot: &w.connected, engine: rules{}, verifier: w}
+		next := &state{snapshot: &w.connected, engine: policytest.Engine(rules{}), verifier: w}
 		w.gate.state.Store(next)
 		w.gate.judge(context.Background(), next)
 		release()

@@ -30,6 +30,9 @@ type Ask struct {
 	// words. Required: a protocol that cannot
 	// mask answers with an error unless the rules are empty.
 	CheckMasks func(mask.Rules) error
+	// WouldMask is CheckMasks for rules that are not in force, and changes nothing; nil
+	// where the protocol does not tell what they would come to.
+	WouldMask func(mask.Rules) error
 	// Hidden says that the recorded form of the operation leaves out what an
 	// approver would have to see. Such an operation is not held.
 	Hidden bool
@@ -69,13 +72,14 @@ type Notice struct {
 // an operation, such as Parse. Whoever is told anything but Allow or
 // RequireApproval calls Decide, so that the refusal is on record.
 func (g *Grant) Preview(ctx context.Context, op policy.Operation) (policy.Effect, error) {
-	st, err := g.gate.open()
+	now := time.Now()
+	v, err := g.current(ctx, now)
 	if err != nil {
 		return policy.Deny, err
 	}
-	decision, err := st.engine.Decide(ctx, g.principal, op)
+	decision, err := v.standing.Decide(ctx, op, now)
 	if err != nil {
-		return policy.Deny, unavailable("the policies could not be evaluated", "Ask the operators to look at the proxy's log.", err)
+		return policy.Deny, undecided("the policies could not be evaluated", err)
 	}
 	return decision.Effect, nil
 }
@@ -96,6 +100,9 @@ func (g *Grant) Decide(ctx context.Context, ask Ask) (*Permit, error) {
 // parameters recorded as approvers see them.
 const parametersText = "Text"
 
+// notEvaluated is what callers are told where the policies give no answer.
+const notEvaluated = "the policies could not be evaluated, so the operation was refused"
+
 // notForwarded is what callers and the record are told.
 const notForwarded = "the record could not be written, so the operation was not forwarded"
 
@@ -106,21 +113,27 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	if permit == nil {
 		permit = &Permit{}
 	}
-	permit.grant, permit.began, permit.masks, permit.ask = g, now, g.unmasked, *asked
+	permit.grant, permit.began, permit.view, permit.ask = g, now, g.unmasked, *asked
 	ask := &permit.ask
 	permit.course.begin(ask.Received, now)
 	ask.Operation.Digest = g.digest(&ask.Operation)
 	permit.op = policy.Operation{Accesses: ask.Operation.Accesses, Properties: ask.Operation.Properties}
-	st, refusal := g.register(permit, now)
+	st, refusal := g.register(ctx, permit, now)
 	var decision policy.Decision
 	if refusal == nil {
-		decision, refusal = g.evaluate(ctx, st, permit, ask)
+		decision, refusal = g.evaluate(ctx, st, permit, ask, now)
 	}
 	permit.lap(&permit.course.took.Decide)
 	var approval *record.Approval
 	if refusal == nil && decision.Effect == policy.RequireApproval {
 		st, approval, decision, refusal = g.hold(ctx, st, permit, ask, decision)
 		permit.lap(&permit.course.took.Hold)
+	}
+	if refusal == nil && !ask.Unmetered {
+		refusal = st.limits.operation()
+	}
+	if permit.would != nil {
+		permit.would.count(st.audits)
 	}
 	if refusal != nil {
 		g.forget(permit)
@@ -132,7 +145,7 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 		ask.Operation.ParameterText = ask.ShowParameters()
 	}
 	event := g.event(record.OperationDecided, st, permit.id, &ask.Operation)
-	permit.decision = record.Decision{Effect: decision.Effect, Rules: decision.Rules, Masks: permit.masks.names}
+	permit.decision = record.Decision{Effect: decision.Effect, Rules: decision.Rules, Cause: decision.Cause, Masks: permit.view.names, Audit: permit.would.onRecord()}
 	event.Decision = &permit.decision
 	event.Approval = approval
 	event.Durability = record.Durability(audit.Durability)
@@ -168,24 +181,25 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 
 // standing says why a decision made under a state may no longer be acted on.
 // The permit is running already: a change that comes later finds it.
-func (g *Grant) standing(ctx context.Context, st *state, permit *Permit, decision policy.Decision) *Refusal {
+func (g *Grant) standing(ctx context.Context, st *view, permit *Permit, decision policy.Decision) *Refusal {
 	if refusal := g.ended(); refusal != nil {
 		return refusal
 	}
-	current, err := g.gate.open()
+	now := time.Now()
+	current, err := g.current(ctx, now)
 	if err != nil {
 		return AsRefusal(err)
 	}
 	if current == st {
 		return nil
 	}
-	again, err := current.engine.Decide(ctx, g.principal, permit.op)
+	again, err := current.standing.Decide(ctx, permit.op, now)
 	allowed := again.Effect == policy.Allow
 	if again.Effect == policy.RequireApproval && decision.Effect == policy.RequireApproval {
 		// The approval was for these rules on this Connection and no others.
-		allowed = reflect.DeepEqual(again.Rules, decision.Rules) && current.snapshot.Connection == st.snapshot.Connection
+		allowed = sameTerms(again, decision) && current.snapshot.Connection == st.snapshot.Connection
 	}
-	if err != nil || !allowed || !reflect.DeepEqual(g.masksUnder(current).list, permit.masks.list) {
+	if err != nil || !allowed || !reflect.DeepEqual(current.list, permit.view.list) {
 		return &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the policies changed while the operation was decided; it was not forwarded",
 			Hint: "Run it again.", cause: err,
@@ -196,62 +210,76 @@ func (g *Grant) standing(ctx context.Context, st *state, permit *Permit, decisio
 
 // evaluate asks the protocol's own refusal, the engine, the limits and the masks,
 // in this order.
-func (g *Grant) evaluate(ctx context.Context, st *state, permit *Permit, ask *Ask) (policy.Decision, *Refusal) {
+func (g *Grant) evaluate(ctx context.Context, st *view, permit *Permit, ask *Ask, now time.Time) (policy.Decision, *Refusal) {
 	var none policy.Decision
+	if permit.would != nil { // before it was held
+		permit.would = nil
+	}
 	if ask.Refuse != nil {
 		return none, ask.Refuse
 	}
-	decision, err := st.engine.Decide(ctx, g.principal, permit.op)
+	decision, err := st.standing.Decide(ctx, permit.op, now)
 	if err != nil {
-		return none, unavailable("the policies could not be evaluated, so the operation was refused", "Ask the operators to look at the proxy's log.", err)
+		return none, undecided(notEvaluated, err)
 	}
 	if decision.Effect == policy.Deny {
-		return none, g.denied(decision)
+		if decision.Audit != nil {
+			permit.would = st.wouldBe(ask, &decision)
+		}
+		return none, g.denied(st, decision)
 	}
 	if !ask.Unmetered {
-		if refusal := g.limits.Load().admit(); refusal != nil {
+		if refusal := st.limits.admit(); refusal != nil {
 			return none, refusal
 		}
 	}
 	if ask.CheckMasks == nil {
 		return none, &Refusal{Reason: ReasonMasked, Message: "the protocol cannot say whether the answer can be masked"}
 	}
-	if err := ask.CheckMasks(permit.masks.rules); err != nil {
+	if err := ask.CheckMasks(permit.view.rules); err != nil {
 		refusal := &Refusal{}
 		if !errors.As(err, &refusal) {
 			refusal = &Refusal{Reason: ReasonMasked, Message: err.Error(), Hint: "Leave the masked fields out of the statement, or select them as plain columns."}
 		}
 		return none, refusal
 	}
+	if st.shadow != nil || decision.Audit != nil {
+		permit.would = st.wouldBe(ask, &decision)
+	}
 	return decision, nil
 }
 
-func (g *Grant) denied(decision policy.Decision) *Refusal {
+func (g *Grant) denied(st *view, decision policy.Decision) *Refusal {
 	what := strings.TrimSpace(decision.Access.Action + " " + decision.Access.Resource)
 	who := g.principal.UserName
 	namespace := g.gate.config.Connection.Namespace
 	if len(decision.Rules) == 0 {
 		return &Refusal{
 			Reason: ReasonNotAllowed, Message: fmt.Sprintf("no AccessPolicy allows %s to %s", who, what),
-			Hint: fmt.Sprintf("See what is allowed: kubectl -n %s get accesspolicies -o yaml", namespace),
+			Hint:    fmt.Sprintf("See what is allowed: kubectl -n %s get accesspolicies -o yaml", namespace) + st.conditions(),
+			because: decision.Cause,
 		}
 	}
 	message := fmt.Sprintf("%s may not %s", who, what)
 	if decision.Message != "" {
 		message += ": " + decision.Message
 	}
-	return &Refusal{
+	refusal := &Refusal{
 		Reason: ReasonDenied, Message: message, Rules: decision.Rules,
-		Hint: fmt.Sprintf("See the rule: kubectl -n %s get accesspolicy %s -o yaml", namespace, decision.Rules[0].Policy),
+		Hint: seeRule(namespace, decision.Rules[0]), because: decision.Cause,
 	}
+	if decision.Cause != "" {
+		refusal.cause = errors.New(decision.Cause)
+	}
+	return refusal
 }
 
 // refuse puts a refusal on record and returns it.
-func (g *Grant) refuse(ctx context.Context, st *state, permit *Permit, refusal *Refusal, approval *record.Approval) error {
+func (g *Grant) refuse(ctx context.Context, st *view, permit *Permit, refusal *Refusal, approval *record.Approval) error {
 	event := g.event(record.OperationDecided, st, permit.id, &permit.ask.Operation)
-	event.Decision = &record.Decision{Effect: policy.Deny, Rules: refusal.Rules, Message: refusal.Message}
+	event.Decision = refusal.decision(permit.would.onRecord())
 	event.Approval = approval
-	event.Reason = string(refusal.Reason)
+	event.Reason, event.ReasonCode = string(refusal.Reason), refusal.Reason
 	// A canceled operation is on record all the same.
 	_, err := g.gate.config.Log.Append(context.WithoutCancel(ctx), event)
 	permit.lap(&permit.course.took.Record)
@@ -262,7 +290,7 @@ func (g *Grant) refuse(ctx context.Context, st *state, permit *Permit, refusal *
 	return refusal
 }
 
-func (g *Grant) event(kind record.Type, st *state, id uint64, op *record.Operation) record.Event {
+func (g *Grant) event(kind record.Type, st *view, id uint64, op *record.Operation) record.Event {
 	event := record.Event{
 		Type: kind, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
 		Actor: &g.principal, ClientAddress: g.client, OperationID: id, Operation: op, Memo: &g.memo,
@@ -298,15 +326,14 @@ func (g *Grant) digest(op *record.Operation) string {
 // register gives a permit its number and the state it is decided under, or
 // says why nothing may be decided. A permit that is refused here is forgotten
 // like any other.
-func (g *Grant) register(p *Permit, now time.Time) (*state, *Refusal) {
-	st, err := g.gate.openAt(now)
-	masks := p.masks
-	if err == nil {
-		masks = g.masksUnder(st)
+func (g *Grant) register(ctx context.Context, p *Permit, now time.Time) (*view, *Refusal) {
+	st, err := g.current(ctx, now)
+	if err != nil {
+		st = &view{state: g.gate.state.Load()} // of which the record has the revision
 	}
 	g.mu.Lock()
 	g.lastID++
-	p.id, p.masks = g.lastID, masks
+	p.id, p.view = g.lastID, st
 	closed, late := g.closed, !g.end.IsZero() && !now.Before(g.end)
 	if !closed {
 		g.open = append(g.open, p)
@@ -317,17 +344,17 @@ func (g *Grant) register(p *Permit, now time.Time) (*state, *Refusal) {
 		g.End(ErrExpired)
 	}
 	if refusal := g.ended(); refusal != nil {
-		return g.gate.state.Load(), refusal
+		return st, refusal
 	}
 	if err != nil {
-		return g.gate.state.Load(), AsRefusal(err)
+		return st, AsRefusal(err)
 	}
 	return st, nil
 }
 
-func (g *Grant) setMasks(p *Permit, masks *maskState) {
+func (g *Grant) setView(p *Permit, v *view) {
 	g.mu.Lock()
-	p.masks = masks
+	p.view = v
 	g.mu.Unlock()
 }
 
@@ -335,7 +362,7 @@ func (g *Grant) setMasks(p *Permit, masks *maskState) {
 func (g *Grant) run(p *Permit, effect policy.Effect) {
 	g.mu.Lock()
 	p.phase, p.effect, p.stale = running, effect, nil
-	if !g.limits.Load().none() {
+	if !g.view.Load().limits.none() {
 		p.meter = &Meter{grant: g}
 	}
 	g.mu.Unlock()
@@ -351,5 +378,5 @@ func (g *Grant) forget(p *Permit) (began time.Time, revision int64) {
 			break
 		}
 	}
-	return p.began, p.masks.state.snapshot.Revision
+	return p.began, p.view.snapshot.Revision
 }

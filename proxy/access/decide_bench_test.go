@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -66,10 +67,10 @@ func benchmarkDecide(b *testing.B, observers []Observer) {
 	connection := snapshot.Connection{Namespace: "data", Name: "shop", UID: "c-1", Generation: 1}
 	gate, err := NewGate(Config{
 		Connection: connection, Log: &encoder{}, Dialer: &dialer{}, Approvals: newApprovals(), Observers: observers,
-		NewEngine: func(context.Context, policy.Set) (policy.Engine, error) {
+		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			engine := allowing
 			engine.masks = []policy.Mask{cards}
-			return engine, nil
+			return policytest.Engine(engine), nil
 		},
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
 			return proven{

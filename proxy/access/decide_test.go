@@ -17,6 +17,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/recordtest"
 )
@@ -87,7 +88,7 @@ func TestDecideRefuses(t *testing.T) {
 				t.Fatalf("Decide() = %v, %v, want reason %s: %s", permit, err, c.want, c.reason)
 			}
 			got := w.log.OfType(record.OperationDecided)
-			if len(got) != 1 || got[0].Decision.Effect != policy.Deny || got[0].Reason != string(c.want) || got[0].Operation.Digest == "" {
+			if len(got) != 1 || got[0].Decision.Effect != policy.Deny || got[0].Reason != string(c.want) || got[0].ReasonCode != c.want || got[0].Operation.Digest == "" {
 				t.Errorf("records of the refusal: %+v, want one Deny with its reason and digest", got)
 			}
 			if open := grant.openPermits(); len(open) != 0 {
@@ -100,7 +101,7 @@ func TestDecideRefuses(t *testing.T) {
 func TestDecideEngineFails(t *testing.T) {
 	w := newWorld(t, allowing)
 	grant := w.authorize()
-	grant.gate.state.Store(&state{snapshot: grant.opened.snapshot, engine: rules{err: errBoom}, verifier: w})
+	grant.gate.state.Store(&state{snapshot: grant.opened.snapshot, engine: policytest.Engine(rules{err: errBoom}), verifier: w})
 	if _, err := grant.Decide(context.Background(), statement()); reason(err) != ReasonUnavailable {
 		t.Errorf("Decide() = %v, want %s: an engine that fails allows nothing", err, ReasonUnavailable)
 	}
@@ -289,7 +290,7 @@ func TestRulesChangeWhileTheRecordIsWritten(t *testing.T) {
 		}()
 		synctest.Wait()
 		// What Apply does once its own record is written.
-		next := &state{snapshot: grant.opened.snapshot, engine: rules{connect: decision(policy.Allow)}, verifier: w}
+		next := &state{snapshot: grant.opened.snapshot, engine: policytest.Engine(rules{connect: decision(policy.Allow)}), verifier: w}
 		w.gate.state.Store(next)
 		w.gate.judge(context.Background(), next)
 		release()

@@ -48,7 +48,7 @@ func (g *Grant) Dial(ctx context.Context, accept Accept) error {
 		began := g.Mark()
 		err := g.attempt(ctx, target, accept)
 		for _, w := range g.watchers {
-			w.Dialed(target, began, time.Since(began), err)
+			w.Dialed(target, began, time.Since(began), blamed(err))
 		}
 		if refusal := g.ended(); refusal != nil && err != nil {
 			return refusal
@@ -73,6 +73,15 @@ func (g *Grant) Dial(ctx context.Context, accept Accept) error {
 		failed = g.unreachable(errors.New("the connection names no target"))
 	}
 	return failed
+}
+
+// blamed is an error of an attempt as long as it is not the caller's: a target that
+// answers what the caller chose with a refusal was reached and does its work.
+func blamed(err error) error {
+	if refusal := (*Refusal)(nil); errors.As(err, &refusal) && refusal.Reason == ReasonProtocol {
+		return nil
+	}
+	return err
 }
 
 // attempt reaches one target and has it accepted.

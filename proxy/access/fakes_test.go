@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/recordtest"
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -118,7 +119,7 @@ func newWorld(t *testing.T, r rules) *world {
 	var err error
 	w.gate, err = NewGate(Config{
 		Connection: snapshot.Connection{Namespace: "data", Name: "shop"}, Log: w.log,
-		NewEngine: func(_ context.Context, set policy.Set) (policy.Engine, error) {
+		NewEngine: func(_ context.Context, set policy.Set, _ policy.About) (policy.Engine, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			engine := w.engines[set.Policies[0].Generation]
@@ -152,12 +153,20 @@ func (w *world) apply(r rules, change ...func(*snapshot.Snapshot)) {
 	}
 }
 
-func (w *world) tryApply(r policy.Engine, change ...func(*snapshot.Snapshot)) error {
+func (w *world) tryApply(r policytest.Rules, change ...func(*snapshot.Snapshot)) error {
+	if r == nil {
+		return w.tryEngine(nil, change...)
+	}
+	return w.tryEngine(policytest.Engine(r), change...)
+}
+
+// tryEngine puts an engine in force at the next revision.
+func (w *world) tryEngine(engine policy.Engine, change ...func(*snapshot.Snapshot)) error {
 	next := w.connected
 	next.Revision++
 	next.Policies = policy.Set{Policies: []policy.Policy{{Name: "shop", Generation: next.Revision}}}
 	w.mu.Lock()
-	w.engines[next.Revision] = r
+	w.engines[next.Revision] = engine
 	w.mu.Unlock()
 	for _, c := range change {
 		c(&next)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,8 @@ type Gate struct {
 	// proof is when the snapshot in force was last proven to be the current one.
 	proof time.Time
 	timer *time.Timer
+	// hits and misses are those of engines that are no longer in force.
+	hits, misses uint64
 	// draining refuses new sessions; closed refuses everything.
 	draining, closed bool
 }
@@ -91,6 +94,11 @@ type state struct {
 	snapshot *snapshot.Snapshot
 	engine   policy.Engine
 	verifier identity.Verifier
+	// audits count what policies in mode Audit would change.
+	audits auditCounters
+	// conditional says that some policies hold at certain times only, or from certain
+	// addresses.
+	conditional bool
 }
 
 // Why live sessions are ended; the cause of the Grant's context.
@@ -138,9 +146,11 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 	if err := masksHaveKey(s); err != nil {
 		return g.refuseSnapshot(ctx, s, err)
 	}
-	next := &state{snapshot: s}
+	next := &state{
+		snapshot: s, conditional: slices.ContainsFunc(s.Policies.Policies, func(p policy.Policy) bool { return len(p.When) > 0 }),
+	}
 	var err error
-	if next.engine, err = g.config.NewEngine(ctx, s.Policies); err != nil {
+	if next.engine, err = g.config.NewEngine(ctx, s.Policies, s.About()); err != nil {
 		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot compile the policies of revision %d: %w", s.Revision, err))
 	}
 	if next.verifier, err = g.config.NewVerifier(ctx, s.IdentityProviders); err != nil {
@@ -152,8 +162,14 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 		g.judge(ctx, next)
 		return fmt.Errorf("cannot record revision %d: %w", s.Revision, err)
 	}
-	g.state.Store(next)
 	g.mu.Lock()
+	if before := g.state.Load(); before != nil {
+		next.audits = before.audits
+		hits, misses := cacheStats(before.engine)
+		g.hits, g.misses = g.hits+hits, g.misses+misses
+	}
+	next.audits = newAuditCounters(s.Policies, next.audits)
+	g.state.Store(next)
 	g.arm(next)
 	g.mu.Unlock()
 	g.judge(ctx, next)
@@ -191,6 +207,16 @@ func (g *Gate) judge(ctx context.Context, next *state) {
 		if err := grant.judge(ctx, next); err != nil {
 			grant.End(err)
 		}
+	}
+}
+
+// judgeLate judges a session that was registered while the state changed, and none that
+// changes meanwhile: its bounds would be those of the elder one.
+func (g *Gate) judgeLate(ctx context.Context, grant *Grant) {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if err := grant.judge(context.WithoutCancel(ctx), g.state.Load()); err != nil {
+		grant.End(err)
 	}
 }
 
@@ -320,7 +346,9 @@ func (g *Gate) admit() (*state, error) {
 	draining := g.draining
 	g.mu.Unlock()
 	if draining {
-		return nil, unavailable(ErrDraining.Error(), "Connect again; another proxy, or the next one, will answer.", ErrDraining)
+		return nil, &Refusal{
+			Reason: ReasonDraining, Message: ErrDraining.Error(), Hint: "Connect again; another proxy, or the next one, will answer.", cause: ErrDraining,
+		}
 	}
 	return g.open()
 }

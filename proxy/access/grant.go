@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
-	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -36,11 +35,10 @@ type Grant struct {
 	awaits atomic.Bool  // what runs waits for the caller
 	dials  atomic.Int32 // that go on
 
-	// masks caches the caller's masks under one state; unmasked are none, of opened.
-	masks    atomic.Pointer[maskState]
-	unmasked *maskState
-	// limits are those in force; whoever judges the session puts them there.
-	limits atomic.Pointer[limitSet]
+	// view is what the policies make of the caller now; unmasked is a view of opened
+	// that masks nothing.
+	view     atomic.Pointer[view]
+	unmasked *view
 	// role is the role at the target, for the whole session.
 	role string
 
@@ -65,36 +63,32 @@ type Grant struct {
 	// idle is how long nothing may happen; zero means for ever.
 	idle      time.Duration
 	idleTimer *time.Timer
-}
-
-type maskState struct {
-	state *state
-	list  []policy.Mask
-	rules mask.Rules
-	names []string
+	// viewTimer has the session judged anew when the clock changes its policies.
+	viewTimer *time.Timer
 }
 
 // newGrant registers a session, within the Connection's limit.
 func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 	now := time.Now()
-	ctx, cancel := context.WithCancelCause(context.Background())
+	own, cancel := context.WithCancelCause(context.Background())
 	g := &Grant{
 		gate: gate, id: newSessionID(gate.config.Connection.Name, gate.config.Tag), principal: c.principal, client: c.entry.client,
-		started: now, opened: st, ctx: ctx, cancel: cancel, unmasked: &maskState{state: st},
+		started: now, opened: st, ctx: own, cancel: cancel, unmasked: &view{state: st},
 	}
 	g.active.Store(now.UnixNano())
-	g.limits.Store(g.limitsUnder(st))
-	role, err := st.engine.TargetRole(c.principal)
+	v := g.viewAs(c.standing, st, now)
+	g.view.Store(v)
+	role, err := v.standing.TargetRole()
 	if err != nil {
 		cancel(err)
 		return nil, c.noRole(err)
 	}
 	g.role = role
-	if end := sessionEnd(now, st, c.principal); !end.IsZero() && !end.After(now) {
+	if end := sessionEnd(now, v, c.principal); !end.IsZero() && !end.After(now) {
 		cancel(ErrExpired)
 		return nil, &Refusal{Reason: ReasonCredential, Message: "the token has expired", Hint: "Get a new token from your identity provider."}
 	}
-	if err := g.admit(st); err != nil {
+	if err := g.admit(v); err != nil {
 		cancel(err)
 		return nil, err
 	}
@@ -104,12 +98,12 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 		g.discard()
 		return nil, err
 	}
-	g.bound(st)
+	g.bound(v)
 	return g, nil
 }
 
 // admit registers the session with its gate.
-func (g *Grant) admit(st *state) error {
+func (g *Grant) admit(st *view) error {
 	gate := g.gate
 	gate.mu.Lock()
 	defer gate.mu.Unlock()
@@ -120,12 +114,30 @@ func (g *Grant) admit(st *state) error {
 			Hint:    fmt.Sprintf("Wait for one to end, or see who has them: kubectl -n %s get auditsessions", gate.config.Connection.Namespace),
 		}
 	}
+	if limit := st.limits.concurrent; limit.most > 0 && int64(gate.sessionsOf(&g.principal)) >= limit.most {
+		return &Refusal{
+			Reason: ReasonLimit, Code: codeLimit, Rules: []policy.RuleRef{limit.policy},
+			Message: fmt.Sprintf("%s already has %d sessions on this proxy (limit ConcurrentSessions of %s)", g.principal.UserName, limit.most, nameOf(limit.policy)),
+			Hint:    fmt.Sprintf("End one of them; see which: kubectl -n %s get auditsessions", gate.config.Connection.Namespace),
+		}
+	}
 	gate.sessions[g.id] = g
 	return nil
 }
 
-// bound sets the session's ends as a state wants them.
-func (g *Grant) bound(st *state) {
+// sessionsOf is how many live sessions somebody has. mu is held.
+func (g *Gate) sessionsOf(who *identity.Principal) int {
+	n := 0
+	for _, other := range g.sessions {
+		if other.principal.Issuer == who.Issuer && other.principal.Subject == who.Subject {
+			n++
+		}
+	}
+	return n
+}
+
+// bound sets the session's ends as a view wants them.
+func (g *Grant) bound(st *view) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -135,15 +147,22 @@ func (g *Grant) bound(st *state) {
 	if g.end = sessionEnd(g.started, st, g.principal); !g.end.IsZero() {
 		g.endTimer = time.AfterFunc(time.Until(g.end), func() { g.End(ErrExpired) })
 	}
-	if g.idle = time.Duration(st.snapshot.Session.IdleTimeoutSeconds) * time.Second; g.idle > 0 {
+	g.idle = time.Duration(st.snapshot.Session.IdleTimeoutSeconds) * time.Second
+	if own := time.Duration(st.limits.idle.most) * time.Second; own > 0 && (g.idle == 0 || own < g.idle) {
+		g.idle = own
+	}
+	if g.idle > 0 {
 		quiet := time.Since(time.Unix(0, g.active.Load()))
 		g.idleTimer = time.AfterFunc(g.idle-quiet, g.checkIdle)
 	}
+	if until := st.standing.Until(); !until.IsZero() {
+		g.viewTimer = time.AfterFunc(time.Until(until), g.renew)
+	}
 }
 
-// stopTimers stops both timers. mu is held.
+// stopTimers stops the session's timers. mu is held.
 func (g *Grant) stopTimers() {
-	for _, timer := range []*time.Timer{g.endTimer, g.idleTimer} {
+	for _, timer := range []*time.Timer{g.endTimer, g.idleTimer, g.viewTimer} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -179,6 +198,7 @@ func (g *Grant) Close(reason string) {
 		return
 	}
 	cause := context.Cause(g.ctx)
+	word := endReason(cause)
 	if cause != nil {
 		reason = cause.Error()
 	}
@@ -190,11 +210,11 @@ func (g *Grant) Close(reason string) {
 	// closes it.
 	_ = g.gate.config.Log.AppendLater(record.Event{
 		Type: record.SessionEnd, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
-		Revision: g.gate.Revision(), Actor: &g.principal, ClientAddress: g.client, Reason: reason,
+		Revision: g.gate.Revision(), Actor: &g.principal, ClientAddress: g.client, Reason: reason, ReasonCode: word,
 		Result: &record.Result{Outcome: "Ended", Duration: time.Since(g.started)}, Memo: &g.memo,
 	})
 	for _, w := range g.watchers {
-		w.Closed(endReason(cause), time.Since(g.started))
+		w.Closed(word, time.Since(g.started))
 	}
 }
 
@@ -225,18 +245,6 @@ func (g *Grant) openPermits() []*Permit {
 	return append([]*Permit(nil), g.open...)
 }
 
-// masksUnder returns the caller's masks under a state.
-func (g *Grant) masksUnder(st *state) *maskState {
-	if cached := g.masks.Load(); cached != nil && cached.state == st {
-		return cached
-	}
-	list := st.engine.Masks(g.principal)
-	fresh := &maskState{state: st, list: list, rules: mask.Compile(list, st.snapshot.MaskKey.Bytes())}
-	fresh.names = fresh.rules.Names()
-	g.masks.Store(fresh)
-	return fresh
-}
-
 // ended says that the session is over, or nil.
 func (g *Grant) ended() *Refusal {
 	if g.ctx.Err() == nil {
@@ -249,6 +257,34 @@ func (g *Grant) ended() *Refusal {
 // judge says why the session may not go on under a new state, or nil. What may
 // go on gets the new state's bounds.
 func (g *Grant) judge(ctx context.Context, next *state) error {
+	if err := g.fits(next); err != nil {
+		return err
+	}
+	is := next.snapshot
+	v, err := g.viewUnder(ctx, next, time.Now())
+	if err != nil {
+		return fmt.Errorf("%w: the policies for %s on connection %q cannot be evaluated", ErrRevoked, g.principal.UserName, is.Connection.Name)
+	}
+	decision, err := v.standing.Connect(ctx)
+	if err != nil || decision.Effect == policy.Deny {
+		return fmt.Errorf("%w: %s may no longer use connection %q", ErrRevoked, g.principal.UserName, is.Connection.Name)
+	}
+	if err := g.keepsRole(v); err != nil {
+		return err
+	}
+	g.view.Store(v)
+	for _, permit := range g.openPermits() {
+		if err := permit.judge(ctx, v); err != nil {
+			return err
+		}
+	}
+	g.bound(v)
+	return nil
+}
+
+// fits says why nothing of the session may go on under another state, whatever its
+// policies allow, or nil: it leads elsewhere, or was let in by what has changed.
+func (g *Grant) fits(next *state) error {
 	was, is := g.opened.snapshot, next.snapshot
 	if was.Connection.UID != is.Connection.UID || was.Protocol != is.Protocol ||
 		was.TLS != is.TLS || !reflect.DeepEqual(was.Targets, is.Targets) {
@@ -258,34 +294,25 @@ func (g *Grant) judge(ctx context.Context, next *state) error {
 	if !bytes.Equal(was.Options, is.Options) {
 		return fmt.Errorf("%w: the options of connection %q changed", ErrRevoked, is.Connection.Name)
 	}
-	if !reflect.DeepEqual(proof(was, g.principal.Provider), proof(is, g.principal.Provider)) {
-		return fmt.Errorf("%w: IdentityProvider %q is gone or proves its callers in another way", ErrRevoked, g.principal.Provider)
+	return proves(was, is, g.principal.Provider)
+}
+
+// keepsRole says that policies give another role at the target than the session has.
+func (g *Grant) keepsRole(v *view) error {
+	if role, err := v.standing.TargetRole(); err != nil || role != g.role {
+		return fmt.Errorf("%w: the role at the target that policies give %s on connection %q changed", ErrRevoked, g.principal.UserName, v.snapshot.Connection.Name)
 	}
-	decision, err := next.engine.Connect(ctx, g.principal)
-	if err != nil || decision.Effect == policy.Deny {
-		return fmt.Errorf("%w: %s may no longer use connection %q", ErrRevoked, g.principal.UserName, is.Connection.Name)
-	}
-	if role, err := next.engine.TargetRole(g.principal); err != nil || role != g.role {
-		return fmt.Errorf("%w: the role at the target that policies give %s on connection %q changed", ErrRevoked, g.principal.UserName, is.Connection.Name)
-	}
-	g.limits.Store(g.limitsUnder(next))
-	masks := g.masksUnder(next)
-	for _, permit := range g.openPermits() {
-		if err := permit.judge(ctx, next, masks); err != nil {
-			return err
-		}
-	}
-	g.bound(next)
 	return nil
 }
 
 // proof is what a provider's proof of a caller rests on: all its settings but
-// those that only say how it is reached.
+// those that only say how it is reached, and what is kept of it.
 func proof(s *snapshot.Snapshot, provider string) *snapshot.IdentityProvider {
 	for _, p := range s.IdentityProviders {
 		if p.Name != provider {
 			continue
 		}
+		p.Claims = nil
 		if p.OIDC != nil {
 			settings := *p.OIDC
 			settings.CertificateAuthority, settings.ClockSkewSeconds = "", 0

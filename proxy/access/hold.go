@@ -16,10 +16,10 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 )
 
-// hold asks for approval and waits. It returns the state under which the
+// hold asks for approval and waits. It returns the view under which the
 // operation may run, and the decision there: the rules that asked must still
 // stand, unchanged.
-func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, decision policy.Decision) (*state, *record.Approval, policy.Decision, *Refusal) {
+func (g *Grant) hold(ctx context.Context, st *view, permit *Permit, ask *Ask, decision policy.Decision) (*view, *record.Approval, policy.Decision, *Refusal) {
 	if ask.Hold == nil {
 		return st, nil, decision, &Refusal{Reason: ReasonNotAllowed, Rules: decision.Rules, Message: "this operation needs approval, and this protocol cannot hold it"}
 	}
@@ -60,7 +60,7 @@ func (g *Grant) hold(ctx context.Context, st *state, permit *Permit, ask *Ask, d
 }
 
 // await is what happens between the request and its use.
-func (g *Grant) await(ctx context.Context, st *state, permit *Permit, ask *Ask, decision policy.Decision, pending Pending, approval *record.Approval) (*state, policy.Decision, *Refusal) {
+func (g *Grant) await(ctx context.Context, st *view, permit *Permit, ask *Ask, decision policy.Decision, pending Pending, approval *record.Approval) (*view, policy.Decision, *Refusal) {
 	event := g.event(record.OperationHeld, st, permit.id, &ask.Operation)
 	event.Decision = &record.Decision{Effect: policy.RequireApproval, Rules: decision.Rules, Message: decision.Message}
 	event.Approval = approval
@@ -115,7 +115,7 @@ func shown(ask *Ask, decision policy.Decision) (string, *Refusal) {
 }
 
 // ask creates the request. All terms must be met, within the shortest time.
-func (g *Grant) ask(ctx context.Context, st *state, ask *Ask, parameters string, decision policy.Decision) (Pending, *Refusal) {
+func (g *Grant) ask(ctx context.Context, st *view, ask *Ask, parameters string, decision policy.Decision) (Pending, *Refusal) {
 	if len(decision.Approval) == 0 {
 		return nil, unavailable("this needs approval, but no rule says whose", "Ask an admin to look at the policy.", nil)
 	}
@@ -188,23 +188,24 @@ func voided(request Request, outcome Outcome) *Refusal {
 
 // recheck decides again under what is in force now: approval does not outlive
 // the rules it was given under.
-func (g *Grant) recheck(ctx context.Context, was *state, permit *Permit, ask *Ask, decision policy.Decision) (*state, policy.Decision, *Refusal) {
+func (g *Grant) recheck(ctx context.Context, was *view, permit *Permit, ask *Ask, decision policy.Decision) (*view, policy.Decision, *Refusal) {
 	if refusal := g.ended(); refusal != nil {
 		return was, decision, refusal
 	}
-	now, err := g.gate.open()
+	at := time.Now()
+	now, err := g.current(ctx, at)
 	if err != nil {
 		return was, decision, AsRefusal(err)
 	}
-	if now == was {
-		return now, decision, nil
+	// A module may answer otherwise by now, also where nothing else has changed.
+	if now != was {
+		g.setView(permit, now)
 	}
-	g.setMasks(permit, g.masksUnder(now))
-	again, refusal := g.evaluate(ctx, now, permit, ask)
+	again, refusal := g.evaluate(ctx, now, permit, ask, at)
 	if refusal != nil {
 		return now, decision, refusal
 	}
-	if again.Effect == policy.RequireApproval && !reflect.DeepEqual(again.Rules, decision.Rules) ||
+	if again.Effect == policy.RequireApproval && !sameTerms(again, decision) ||
 		now.snapshot.Connection != was.snapshot.Connection {
 		return now, decision, &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the policy or the connection changed between approval and use (ApprovalStale)",
@@ -212,6 +213,12 @@ func (g *Grant) recheck(ctx context.Context, was *state, permit *Permit, ask *As
 		}
 	}
 	return now, again, nil
+}
+
+// sameTerms says that two decisions ask for the same approvals by the same rules. A
+// module's terms change without its policy where it is in a ConfigMap, or as it likes.
+func sameTerms(a, b policy.Decision) bool {
+	return reflect.DeepEqual(a.Rules, b.Rules) && reflect.DeepEqual(a.Approval, b.Approval)
 }
 
 func (g *Grant) setHeld(p *Permit, cancel context.CancelCauseFunc) {

@@ -14,7 +14,9 @@ import (
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 func limited(limits ...policy.Limits) rules {
@@ -301,7 +303,11 @@ func TestMeterAllocates(t *testing.T) {
 func BenchmarkMeterTake(b *testing.B) {
 	gate := &Gate{windows: newWindowTable()}
 	g := &Grant{gate: gate}
-	g.limits.Store(g.limitsUnder(&state{engine: limited(policy.Limits{RowsPerStatement: 1 << 50}, hourly(1<<50, 1<<50))}))
+	standing, err := policytest.Engine(limited(policy.Limits{RowsPerStatement: 1 << 50}, hourly(1<<50, 1<<50))).Standing(b.Context(), g.principal, policy.Circumstances{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	g.view.Store(g.viewAs(standing, &state{snapshot: &snapshot.Snapshot{}}, time.Now()))
 	meter := &Meter{grant: g}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -75,6 +75,9 @@ type Observed struct {
 	Effect policy.Effect
 	// Reason is why it was refused; empty where it was not.
 	Reason Reason
+	// Would is what policies in mode Audit would have made of it: an effect or
+	// WouldMask; empty for the same.
+	Would policy.Effect
 	// Approval is what became of its request; nil where there was none.
 	Approval *record.Approval
 	// Masks is the number of masks in force for the answer.
@@ -102,21 +105,20 @@ type Took struct {
 	Answer time.Duration
 }
 
-// EndReason is why a session ended, as one of few words.
-type EndReason string
+// EndReason is why a session ended, as one of few words; see record.Reason.
+type EndReason = record.Reason
 
 // The reasons for which sessions end.
 const (
-	// EndClosed: the client left, or the protocol came to an end.
-	EndClosed     EndReason = "Closed"
-	EndRevoked    EndReason = "Revoked"
-	EndStale      EndReason = "Stale"
-	EndExpired    EndReason = "Expired"
-	EndIdle       EndReason = "Idle"
-	EndTerminated EndReason = "Terminated"
-	EndDraining   EndReason = "Draining"
-	EndRecord     EndReason = "RecordFailed"
-	EndOther      EndReason = "Other"
+	EndClosed     = record.EndClosed
+	EndRevoked    = record.EndRevoked
+	EndStale      = record.EndStale
+	EndExpired    = record.EndExpired
+	EndIdle       = record.EndIdle
+	EndTerminated = record.EndTerminated
+	EndDraining   = record.EndDraining
+	EndRecord     = record.EndRecord
+	EndOther      = record.EndOther
 )
 
 // endReason is the word for the cause of a session's end.
@@ -227,7 +229,8 @@ func (p *Permit) tell(o Observed) {
 	if len(p.grant.watchers) == 0 {
 		return
 	}
-	o.ID, o.Operation, o.Source, o.Began, o.Took, o.Masks = p.id, &p.ask.Operation, p.ask.Source, p.course.began, p.course.took, len(p.masks.names)
+	o.ID, o.Operation, o.Source, o.Began, o.Took, o.Masks = p.id, &p.ask.Operation, p.ask.Source, p.course.began, p.course.took, len(p.view.names)
+	o.Would = p.would.effect()
 	for _, w := range p.grant.watchers {
 		w.Operation(o)
 	}

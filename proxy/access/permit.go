@@ -35,6 +35,8 @@ type Permit struct {
 	course   course
 	approval *record.Approval
 	voided   Reason
+	// would is what policies in mode Audit would have changed; nil for nothing.
+	would *would
 	// answering says that the answer has begun.
 	answering bool
 
@@ -42,7 +44,7 @@ type Permit struct {
 	// writes them, so that it reads them without.
 	phase  phase
 	effect policy.Effect
-	masks  *maskState
+	view   *view
 	// meter is nil where nothing is limited.
 	meter *Meter
 	// stale ends a hold whose rules changed.
@@ -60,7 +62,7 @@ const (
 )
 
 // Masks are the masks in force for the answer.
-func (p *Permit) Masks() mask.Rules { return p.masks.rules }
+func (p *Permit) Masks() mask.Rules { return p.view.rules }
 
 // Meter counts what is returned to the caller; nil where no limit holds. Whatever
 // leaves is counted before, and what it refuses does not leave.
@@ -103,7 +105,9 @@ func (p *Permit) finish(result record.Result, reason string) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
 	began, revision := g.forget(p)
+	code := p.voided
 	if refusal := p.meter.refused(); refusal != nil {
+		code = cmp.Or(code, refusal.Reason)
 		result.Outcome, result.ErrorCode = "Failed", cmp.Or(result.ErrorCode, refusal.Code)
 		reason = cmp.Or(reason, refusal.Message)
 	}
@@ -118,7 +122,7 @@ func (p *Permit) finish(result record.Result, reason string) {
 	if err := g.gate.config.Log.AppendLater(record.Event{
 		Type: record.OperationResult, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
 		Revision: revision, Actor: &g.principal, ClientAddress: g.client, OperationID: p.id, Result: &p.result, Reason: reason,
-		Memo: &g.memo,
+		ReasonCode: code, Memo: &g.memo,
 	}); err != nil {
 		// The caller learns that, not why: the cause names the inside of the proxy.
 		refusal := g.gate.unrecorded(ErrRecord.Error(), fmt.Errorf("%w: %w", ErrRecord, err))
@@ -128,19 +132,19 @@ func (p *Permit) finish(result record.Result, reason string) {
 }
 
 // judge says whether an operation that runs, or is held, may go on under a new
-// state: what was allowed must still be allowed under the same masks.
-func (p *Permit) judge(ctx context.Context, next *state, masks *maskState) error {
+// view: what was allowed must still be allowed under the same masks.
+func (p *Permit) judge(ctx context.Context, next *view) error {
 	g := p.grant
 	g.mu.Lock()
-	at, effect, was, stale, meter := p.phase, p.effect, p.masks, p.stale, p.meter
+	at, effect, was, stale, meter := p.phase, p.effect, p.view, p.stale, p.meter
 	g.mu.Unlock()
-	if at == running && meter == nil && !g.limits.Load().none() {
+	if at == running && meter == nil && !next.limits.none() {
 		return fmt.Errorf("%w: limits now hold for an operation that was running without any", ErrRevoked)
 	}
-	if at == deciding || at == running && was.state == next {
+	if at == deciding || at == running && was == next {
 		return nil
 	}
-	decision, err := next.engine.Decide(ctx, g.principal, p.op)
+	decision, err := next.standing.Decide(ctx, p.op, next.at)
 	refused := err != nil || decision.Effect == policy.Deny
 	switch {
 	case at == held && refused:
@@ -148,7 +152,7 @@ func (p *Permit) judge(ctx context.Context, next *state, masks *maskState) error
 	case at == held:
 	case refused || effect == policy.Allow && decision.Effect != policy.Allow:
 		return fmt.Errorf("%w: the operation that was running is no longer allowed", ErrRevoked)
-	case !reflect.DeepEqual(was.list, masks.list):
+	case !reflect.DeepEqual(was.list, next.list):
 		return fmt.Errorf("%w: the masks changed while an operation was running", ErrRevoked)
 	}
 	return nil

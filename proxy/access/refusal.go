@@ -10,45 +10,30 @@ import (
 	"strings"
 
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/record"
 )
 
-// Reason is why something was refused, as a stable word.
-type Reason string
+// Reason is why something was refused, as a stable word; see record.Reason.
+type Reason = record.Reason
 
 // The reasons of a Refusal.
 const (
-	// ReasonCredential: the caller could not be proven.
-	ReasonCredential Reason = "CredentialRejected" //nolint:gosec // a word, not a credential
-	// ReasonUnavailable: something the decision needs is missing: a snapshot,
-	// proof of freshness, the log, an issuer. Trying again later may help.
-	ReasonUnavailable Reason = "Unavailable"
-	// ReasonNotAllowed: no rule allows it.
-	ReasonNotAllowed Reason = "NotAllowed"
-	// ReasonDenied: a Deny rule forbids it.
-	ReasonDenied Reason = "Denied"
-	// ReasonProtocol: no policy can allow it; Doorward never forwards it.
-	ReasonProtocol Reason = "NeverForwarded"
-	// ReasonMasked: the answer could not be masked soundly.
-	ReasonMasked Reason = "CannotMask"
-	// ReasonApprovalDenied: an approver said no.
-	ReasonApprovalDenied Reason = "ApprovalDenied"
-	// ReasonApprovalTimeout: nobody decided in time.
-	ReasonApprovalTimeout Reason = "ApprovalTimeout"
-	// ReasonApprovalVoid: the approval could not be used: stale, void or withdrawn.
-	ReasonApprovalVoid Reason = "ApprovalVoid"
-	// ReasonRequesterNotMapped: the caller has no Kubernetes name, so nobody
-	// could tell him from his approver.
-	ReasonRequesterNotMapped Reason = "RequesterNotMapped"
-	// ReasonTargetRole: policies name different roles at the target.
-	ReasonTargetRole Reason = "TargetRoleConflict"
-	// ReasonLimit: a bound of the Connection or a limit of a policy is reached.
-	ReasonLimit Reason = "LimitReached"
-	// ReasonSessionEnded: the session was ended while the operation waited.
-	ReasonSessionEnded Reason = "SessionEnded"
-	// ReasonHandshake: a client broke the protocol, or left, before it was proven.
-	ReasonHandshake Reason = "HandshakeFailed"
-	// ReasonCanceled: the caller gave up the operation.
-	ReasonCanceled Reason = "Canceled"
+	ReasonCredential         = record.ReasonCredential
+	ReasonUnavailable        = record.ReasonUnavailable
+	ReasonDraining           = record.ReasonDraining
+	ReasonNotAllowed         = record.ReasonNotAllowed
+	ReasonDenied             = record.ReasonDenied
+	ReasonProtocol           = record.ReasonProtocol
+	ReasonMasked             = record.ReasonMasked
+	ReasonApprovalDenied     = record.ReasonApprovalDenied
+	ReasonApprovalTimeout    = record.ReasonApprovalTimeout
+	ReasonApprovalVoid       = record.ReasonApprovalVoid
+	ReasonRequesterNotMapped = record.ReasonRequesterNotMapped
+	ReasonTargetRole         = record.ReasonTargetRole
+	ReasonLimit              = record.ReasonLimit
+	ReasonSessionEnded       = record.ReasonSessionEnded
+	ReasonHandshake          = record.ReasonHandshake
+	ReasonCanceled           = record.ReasonCanceled
 )
 
 // Refusal is the error of every step that says no. Its texts are for the
@@ -68,6 +53,9 @@ type Refusal struct {
 	Position int
 	// cause is for the operator's log, not for the caller.
 	cause error
+	// because is why policies refused, for the record and not for the caller: the Cause
+	// of a decision.
+	because string
 }
 
 // Error joins reason and message.
@@ -84,12 +72,21 @@ func (r *Refusal) Detail() string {
 	names := make([]string, 0, len(r.Rules))
 	for _, rule := range r.Rules {
 		if rule.Rule == "" {
-			names = append(names, fmt.Sprintf("AccessPolicy %q (generation %d)", rule.Policy, rule.Generation))
+			names = append(names, fmt.Sprintf("%s (generation %d)", nameOf(rule), rule.Generation))
 			continue
 		}
-		names = append(names, fmt.Sprintf("rule %q of AccessPolicy %q (generation %d)", rule.Rule, rule.Policy, rule.Generation))
+		names = append(names, fmt.Sprintf("rule %q of %s (generation %d)", rule.Rule, nameOf(rule), rule.Generation))
 	}
 	return "Decided by " + strings.Join(names, ", ") + "."
+}
+
+// conditions is what to tell those whom nothing allows, where that may be otherwise at
+// another time or place. Which, is for those to know who may read policies.
+func (s *state) conditions() string {
+	if !s.conditional {
+		return ""
+	}
+	return ". Some policies hold only at certain times, or from certain addresses."
 }
 
 // AsRefusal finds the Refusal in an error; any other error becomes one that
@@ -105,8 +102,20 @@ func AsRefusal(err error) *Refusal {
 	return unavailable("an internal error stopped the operation; nothing was forwarded", "Ask the operators to look at the proxy's log.", err)
 }
 
-// with is the reason and its cause, for the record.
-func (r Reason) with(cause error) string { return fmt.Sprintf("%s: %v", r, cause) }
+// withCause is the reason and its cause, for the record.
+func (r *Refusal) withCause() string { return fmt.Sprintf("%s: %v", r.Reason, r.cause) }
+
+// undecided is the refusal of what the policies give no answer about.
+func undecided(message string, cause error) *Refusal {
+	refusal := unavailable(message, "Ask the operators to look at the proxy's log.", cause)
+	refusal.because = "the policies could not be evaluated: " + cause.Error()
+	return refusal
+}
+
+// decision is the refusal as it is recorded.
+func (r *Refusal) decision(audit *record.Would) *record.Decision {
+	return &record.Decision{Effect: policy.Deny, Rules: r.Rules, Message: r.Message, Cause: r.because, Audit: audit}
+}
 
 // tell passes the cause of a refusal on to the operators.
 func (g *Gate) tell(err error) {
@@ -114,7 +123,8 @@ func (g *Gate) tell(err error) {
 	if g.config.Trouble == nil || !errors.As(err, &refusal) || refusal.cause == nil {
 		return
 	}
-	if refusal.Reason == ReasonUnavailable || refusal.Reason == ReasonApprovalVoid {
+	// A Deny has a cause where a policy could not decide.
+	if refusal.Reason == ReasonUnavailable || refusal.Reason == ReasonApprovalVoid || refusal.Reason == ReasonDenied {
 		g.config.Trouble(refusal.Message, refusal.cause)
 	}
 }

@@ -18,7 +18,9 @@ func TestTrouble(t *testing.T) {
 	}{
 		"Unavailable":  {"a part of the proxy failed", unavailable("the target cannot be reached", "", cause), true},
 		"ApprovalVoid": {"the API server did not take the use", &Refusal{Reason: ReasonApprovalVoid, cause: cause}, true},
-		"Denied":       {"a refusal by policy is the caller's doing, and on record", &Refusal{Reason: ReasonDenied, cause: cause}, false},
+		"Denied":       {"a policy could not decide, which is its author's doing", &Refusal{Reason: ReasonDenied, cause: cause}, true},
+		"DeniedByRule": {"a refusal by policy is the caller's doing, and on record", &Refusal{Reason: ReasonDenied}, false},
+		"NotAllowed":   {"so is one for want of a policy", &Refusal{Reason: ReasonNotAllowed, cause: cause}, false},
 		"NoCause":      {"there is nothing to add to what the caller was told", unavailable("no configuration yet", "", nil), false},
 		"Nil":          {"nothing was refused", nil, false},
 	}

@@ -24,9 +24,24 @@ type window struct {
 	width time.Duration // of a part
 	// part is the number of the part being filled, since the table was made.
 	part int64
-	// rows and bytes are what was taken in each part, at its number modulo the length.
-	rows, bytes       [windowParts + 1]int64
-	sumRows, sumBytes int64
+	// taken is what was taken in each part, at its number modulo the length.
+	taken [windowParts + 1]amount
+	sum   amount
+}
+
+// amount is so much of each thing that windows count.
+type amount struct{ rows, bytes, operations int64 }
+
+func (a *amount) add(b amount) {
+	a.rows += b.rows
+	a.bytes += b.bytes
+	a.operations += b.operations
+}
+
+func (a *amount) sub(b amount) {
+	a.rows -= b.rows
+	a.bytes -= b.bytes
+	a.operations -= b.operations
 }
 
 func newWindow(seconds int32) *window {
@@ -37,18 +52,16 @@ func newWindow(seconds int32) *window {
 func (w *window) advance(now time.Duration) {
 	part := int64(now / w.width)
 	if part-w.part > windowParts {
-		clear(w.rows[:])
-		clear(w.bytes[:])
-		w.sumRows, w.sumBytes = 0, 0
+		clear(w.taken[:])
+		w.sum = amount{}
 		w.part = part
 		return
 	}
 	for w.part < part {
 		w.part++
 		at := w.part % (windowParts + 1)
-		w.sumRows -= w.rows[at]
-		w.sumBytes -= w.bytes[at]
-		w.rows[at], w.bytes[at] = 0, 0
+		w.sum.sub(w.taken[at])
+		w.taken[at] = amount{}
 	}
 }
 
@@ -59,31 +72,39 @@ const (
 	fits verdict = iota
 	tooManyRows
 	tooManyBytes
+	tooManyOperations
 	forgotten
 )
 
 // take counts what is taken where it fits, and says in which part. Asked for
 // nothing, it says whether anything is left.
-func (w *window) take(now time.Duration, limit policy.Window, rows, bytes int64) (part int64, _ verdict) {
+func (w *window) take(now time.Duration, limit policy.Window, more amount) (part int64, _ verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gone {
 		return 0, forgotten
 	}
 	w.advance(now)
-	asked := rows|bytes != 0
-	if exceeds(limit.Rows, w.sumRows, rows, asked) {
-		return 0, tooManyRows
+	if says := over(limit, w.sum, more); says != fits {
+		return 0, says
 	}
-	if exceeds(limit.Bytes, w.sumBytes, bytes, asked) {
-		return 0, tooManyBytes
-	}
-	at := w.part % (windowParts + 1)
-	w.rows[at] += rows
-	w.bytes[at] += bytes
-	w.sumRows += rows
-	w.sumBytes += bytes
+	w.taken[w.part%(windowParts+1)].add(more)
+	w.sum.add(more)
 	return w.part, fits
+}
+
+// over says which bound would be passed by more than was taken.
+func over(limit policy.Window, taken, more amount) verdict {
+	asked := more != amount{}
+	switch {
+	case exceeds(limit.Rows, taken.rows, more.rows, asked):
+		return tooManyRows
+	case exceeds(limit.Bytes, taken.bytes, more.bytes, asked):
+		return tooManyBytes
+	case exceeds(limit.Operations, taken.operations, more.operations, asked):
+		return tooManyOperations
+	}
+	return fits
 }
 
 // exceeds says whether more would be more than a limit allows; zero is none.
@@ -96,17 +117,14 @@ func exceeds(limit, taken, more int64, asked bool) bool {
 }
 
 // give takes back what was counted in a part and did not leave.
-func (w *window) give(part, rows, bytes int64) {
+func (w *window) give(part int64, back amount) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gone || w.part-part > windowParts {
 		return
 	}
-	at := part % (windowParts + 1)
-	w.rows[at] -= rows
-	w.bytes[at] -= bytes
-	w.sumRows -= rows
-	w.sumBytes -= bytes
+	w.taken[part%(windowParts+1)].sub(back)
+	w.sum.sub(back)
 }
 
 // opens says how long it takes until something is left.
@@ -114,15 +132,14 @@ func (w *window) opens(now time.Duration, limit policy.Window) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.advance(now)
-	rows, bytes := w.sumRows, w.sumBytes
+	left := w.sum
 	for part := w.part - windowParts; part <= w.part; part++ {
 		if part < 0 {
 			continue
 		}
-		at := part % (windowParts + 1)
-		rows -= w.rows[at]
-		bytes -= w.bytes[at]
-		if (w.rows[at] > 0 || w.bytes[at] > 0) && !exceeds(limit.Rows, rows, 0, false) && !exceeds(limit.Bytes, bytes, 0, false) {
+		taken := w.taken[part%(windowParts+1)]
+		left.sub(taken)
+		if taken != (amount{}) && over(limit, left, amount{}) == fits {
 			return time.Duration(part+windowParts+1)*w.width - now
 		}
 	}
@@ -134,11 +151,11 @@ func (w *window) forget(now time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.advance(now)
-	w.gone = w.sumRows == 0 && w.sumBytes == 0
+	w.gone = w.sum == amount{}
 	return w.gone
 }
 
-// Bounds of a table: some 350 bytes a window, hence at most some 25 MiB. A table
+// Bounds of a table: some 500 bytes a window, hence at most some 35 MiB. A table
 // that is full of windows in use lets nobody in who has none.
 const (
 	maxWindows    = 1 << 16

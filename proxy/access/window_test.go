@@ -37,7 +37,7 @@ func TestWindowHoldsInEverySpan(t *testing.T) {
 			}
 			now += time.Duration(random.Int64N(int64(step)))
 			rows, bytes := random.Int64N(20), random.Int64N(200)
-			switch _, says := w.take(now, limit, rows, bytes); says {
+			switch _, says := w.take(now, limit, amount{rows: rows, bytes: bytes}); says {
 			case fits:
 				all = append(all, taken{now, rows, bytes})
 			case forgotten:
@@ -69,22 +69,22 @@ func TestWindowOpens(t *testing.T) {
 	limit := policy.Window{Seconds: 16, Rows: 10}
 	w := newWindow(limit.Seconds)
 	for _, at := range []time.Duration{100 * time.Millisecond, 3 * time.Second} {
-		if _, says := w.take(at, limit, 5, 0); says != fits {
+		if _, says := w.take(at, limit, amount{rows: 5, bytes: 0}); says != fits {
 			t.Fatalf("5 of 10 rows at %v do not fit", at)
 		}
 	}
 	now := 4 * time.Second
-	if _, says := w.take(now, limit, 0, 0); says != tooManyRows {
+	if _, says := w.take(now, limit, amount{rows: 0, bytes: 0}); says != tooManyRows {
 		t.Fatal("a window with nothing left says that something is")
 	}
 	opens := w.opens(now, limit)
 	if want := 13 * time.Second; opens != want {
 		t.Errorf("opens in %v, want %v: 16 s after the part in which the first rows were taken", opens, want)
 	}
-	if _, says := w.take(now+opens-time.Nanosecond, limit, 1, 0); says != tooManyRows {
+	if _, says := w.take(now+opens-time.Nanosecond, limit, amount{rows: 1, bytes: 0}); says != tooManyRows {
 		t.Error("it opened before")
 	}
-	if _, says := w.take(now+opens, limit, 5, 0); says != fits {
+	if _, says := w.take(now+opens, limit, amount{rows: 5, bytes: 0}); says != fits {
 		t.Error("it did not open when it said")
 	}
 }
@@ -92,15 +92,15 @@ func TestWindowOpens(t *testing.T) {
 func TestWindowGive(t *testing.T) {
 	limit := policy.Window{Seconds: 16, Rows: 10, Bytes: 10}
 	w := newWindow(limit.Seconds)
-	part, _ := w.take(0, limit, 10, 10)
-	w.give(part, 10, 10)
-	if _, says := w.take(0, limit, 10, 10); says != fits {
+	part, _ := w.take(0, limit, amount{rows: 10, bytes: 10})
+	w.give(part, amount{rows: 10, bytes: 10})
+	if _, says := w.take(0, limit, amount{rows: 10, bytes: 10}); says != fits {
 		t.Error("what did not leave counts")
 	}
 	// Long after, the part is another's.
-	w.take(time.Hour, limit, 4, 4)
-	w.give(part, 10, 10)
-	if _, says := w.take(time.Hour, limit, 7, 0); says != tooManyRows {
+	w.take(time.Hour, limit, amount{rows: 4, bytes: 4})
+	w.give(part, amount{rows: 10, bytes: 10})
+	if _, says := w.take(time.Hour, limit, amount{rows: 7, bytes: 0}); says != tooManyRows {
 		t.Error("what was given back too late made room")
 	}
 }
@@ -115,9 +115,9 @@ func TestWindowTableIsBounded(t *testing.T) {
 			return windowKey{subject: strconv.Itoa(i), policyUID: "p", seconds: limit.Seconds}
 		}
 		first := table.find(key(0))
-		first.take(table.now(), limit, 1, 0)
+		first.take(table.now(), limit, amount{rows: 1, bytes: 0})
 		for i := 1; len(table.all) < maxWindows; i++ {
-			table.find(key(i)).take(table.now(), limit, 1, 0)
+			table.find(key(i)).take(table.now(), limit, amount{rows: 1, bytes: 0})
 			if i > 2*maxWindows {
 				t.Fatal("the table does not fill")
 			}
@@ -135,7 +135,7 @@ func TestWindowTableIsBounded(t *testing.T) {
 		if len(table.all) > maxWindows/2 {
 			t.Errorf("%d windows are left, most of them empty", len(table.all))
 		}
-		if _, says := first.take(table.now(), limit, 1, 0); says != forgotten {
+		if _, says := first.take(table.now(), limit, amount{rows: 1, bytes: 0}); says != forgotten {
 			t.Error("a window that was thrown out counts on by itself")
 		}
 	})

@@ -38,6 +38,11 @@ type Principal struct {
 	// Groups are the mapped groups, sorted, without duplicates.
 	Groups []string
 	Kind   Kind
+	// Claims are those claims of the token that policies look at, sorted by name.
+	Claims []Claim
+	// AbsentClaims are the names of those claims that policies look at and that the token
+	// lacks, sorted: for the record, which tells them from claims that nobody looked at.
+	AbsentClaims []string
 	// Delegation is the chain of actors that act for the subject, outermost
 	// first (RFC 8693 section 4.1, claim act).
 	Delegation []Actor
@@ -45,6 +50,12 @@ type Principal struct {
 	Method string
 	// ExpiresAt is the instant at which the proof ends.
 	ExpiresAt time.Time
+}
+
+// Claim is a claim of a token with its values: one, or the elements of a list.
+type Claim struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
 }
 
 // Actor is one link of a delegation chain.

@@ -36,6 +36,8 @@ type Reporter struct {
 	Sinks func() []report.Sink
 	// Target, where not nil, is what is known of the target.
 	Target func() *report.Target
+	// Audits, where not nil, count what policies in mode Audit would have changed.
+	Audits func() []report.Audit
 	Log    logr.Logger
 }
 
@@ -142,6 +144,9 @@ func (r *Reporter) write(ctx context.Context, version string) error {
 	told := report.Report{
 		Instance: r.Instance, Revision: r.Revision(), ObservedAt: time.Now().UTC(), Nonce: r.Nonce,
 		Address: r.Address, Problems: r.Problems.List(), Sinks: r.sinks(),
+	}
+	if r.Audits != nil {
+		told.Audits = r.Audits()
 	}
 	if r.Wants != nil {
 		told.Wants = r.Wants()

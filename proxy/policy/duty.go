@@ -26,6 +26,9 @@ type Mask struct {
 	// Predicates says whether masked fields may decide which rows come, and in
 	// which order: only AllowPredicates permits it.
 	Predicates string `json:"predicates,omitempty"`
+	// Exempt are callers of whom the mask hides nothing. The Engine leaves such masks
+	// out.
+	Exempt []Subject `json:"exempt,omitempty"`
 }
 
 // The words of Mask.Derived and Mask.Predicates that permit something. Every
@@ -70,21 +73,27 @@ type Method struct {
 // Keyed says that the method cannot work without the Connection's key.
 func (m Method) Keyed() bool { return m.Type == Hash || m.Type == Digits }
 
-// Limits bound what a caller may get. Zero means no bound.
+// Limits bound what a caller may get, and his sessions. Zero means no bound.
 type Limits struct {
 	// Policy is where the limits stand; the Engine fills it in.
-	Policy            RuleRef  `json:"-"`
-	RowsPerStatement  int64    `json:"rowsPerStatement,omitempty"`
-	BytesPerStatement int64    `json:"bytesPerStatement,omitempty"`
-	Windows           []Window `json:"windows,omitempty"`
+	Policy            RuleRef `json:"-"`
+	RowsPerStatement  int64   `json:"rowsPerStatement,omitempty"`
+	BytesPerStatement int64   `json:"bytesPerStatement,omitempty"`
+	// SessionSeconds and IdleSeconds are how long a session may last, and do nothing.
+	SessionSeconds int64 `json:"sessionSeconds,omitempty"`
+	IdleSeconds    int64 `json:"idleSeconds,omitempty"`
+	// ConcurrentSessions is how many the caller may have at one proxy.
+	ConcurrentSessions int64    `json:"concurrentSessions,omitempty"`
+	Windows            []Window `json:"windows,omitempty"`
 }
 
 // Window bounds what one caller gets within any span of Seconds, over all of
 // his sessions on one proxy.
 type Window struct {
-	Seconds int32 `json:"seconds"`
-	Rows    int64 `json:"rows,omitempty"`
-	Bytes   int64 `json:"bytes,omitempty"`
+	Seconds    int32 `json:"seconds"`
+	Rows       int64 `json:"rows,omitempty"`
+	Bytes      int64 `json:"bytes,omitempty"`
+	Operations int64 `json:"operations,omitempty"`
 }
 
 // TargetRole is the role at the target that one policy asks for.
@@ -101,7 +110,11 @@ type ConflictError struct{ Roles []TargetRole }
 func (e *ConflictError) Error() string {
 	parts := make([]string, 0, len(e.Roles))
 	for _, r := range e.Roles {
-		parts = append(parts, fmt.Sprintf("AccessPolicy %q asks for %q", r.Policy.Policy, r.Role))
+		kind := "AccessPolicy"
+		if r.Policy.Cluster {
+			kind = "ClusterAccessPolicy"
+		}
+		parts = append(parts, fmt.Sprintf("%s %q asks for %q", kind, r.Policy.Policy, r.Role))
 	}
 	return "policies name different roles at the target: " + strings.Join(parts, ", ")
 }

@@ -46,6 +46,8 @@ const (
 // RuleRef names the rule that decided. The zero value means that no rule
 // matched (default deny).
 type RuleRef struct {
+	// Cluster says that Policy is a ClusterAccessPolicy.
+	Cluster    bool   `json:"cluster,omitempty"`
 	Policy     string `json:"policy,omitempty"`
 	UID        string `json:"uid,omitempty"`
 	Generation int64  `json:"generation,omitempty"`
@@ -64,9 +66,16 @@ type Decision struct {
 	Access Access
 	// Message is the admin's text for the caller; may be empty.
 	Message string
+	// Cause is why it came to a Deny, where Rules do not say it: why a policy could not
+	// decide, and so refuses, or, where no rule let it through, why policies that are about
+	// the caller did not. It is for operators, never for the caller; may be empty.
+	Cause string
 	// Approval holds the terms where Effect is RequireApproval: the union of
 	// the approver lists is not enough for anyone, so each entry must be met.
 	Approval []ApprovalTerms
+	// Audit is what it would come to if policies in mode Audit were enforced; nil
+	// where that is the same.
+	Audit *Decision
 }
 
 // ApprovalTerms says who may approve, how many must, and how long it may take.

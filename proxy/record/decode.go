@@ -52,6 +52,7 @@ type Document struct {
 	Approval      *ApprovalDocument   `json:"approval,omitempty"`
 	Result        *ResultDocument     `json:"result,omitempty"`
 	Reason        string              `json:"reason,omitempty"`
+	ReasonCode    Reason              `json:"reasonCode,omitempty"`
 	Attributes    []AttributeDocument `json:"attributes,omitempty"`
 	Recording     *RecordingDocument  `json:"recording,omitempty"`
 	Checkpoint    *CheckpointDocument `json:"checkpoint,omitempty"`
@@ -96,13 +97,22 @@ type ActorDocument struct {
 	KubernetesUser string          `json:"kubernetesUser,omitempty"`
 	Groups         []string        `json:"groups,omitempty"`
 	Kind           string          `json:"kind,omitempty"`
+	Claims         []ClaimDocument `json:"claims,omitempty"`
+	AbsentClaims   []string        `json:"absentClaims,omitempty"`
 	Delegation     []ActorDocument `json:"delegation,omitempty"`
 	Method         string          `json:"method,omitempty"`
 	ExpiresAt      time.Time       `json:"expiresAt,omitzero"`
 }
 
+// ClaimDocument is a claim of the caller's token with its values.
+type ClaimDocument struct {
+	Name   string   `json:"name,omitempty"`
+	Values []string `json:"values,omitempty"`
+}
+
 // OperationDocument is what the caller asked. Truncated and
-// NormalizedTruncated are the full lengths in bytes where the text was cut.
+// NormalizedTruncated are the full lengths in bytes where the text was cut,
+// FieldsTruncated is the number of all fields where not all are there.
 type OperationDocument struct {
 	Protocol            string           `json:"protocol,omitempty"`
 	Kind                string           `json:"kind,omitempty"`
@@ -113,6 +123,8 @@ type OperationDocument struct {
 	NormalizedTruncated int64            `json:"normalizedTruncated,omitempty"`
 	Accesses            []AccessDocument `json:"accesses,omitempty"`
 	Properties          []string         `json:"properties,omitempty"`
+	Fields              []string         `json:"fields,omitzero"`
+	FieldsTruncated     int64            `json:"fieldsTruncated,omitempty"`
 	Parameters          int              `json:"parameters,omitempty"`
 	ParametersDigest    string           `json:"parametersDigest,omitempty"`
 	ParameterText       string           `json:"parameterText,omitempty"`
@@ -133,11 +145,24 @@ type DecisionDocument struct {
 	Effect  string         `json:"effect,omitempty"`
 	Rules   []RuleDocument `json:"rules,omitempty"`
 	Message string         `json:"message,omitempty"`
+	Cause   string         `json:"cause,omitempty"`
 	Masks   []string       `json:"masks,omitempty"`
+	// Audit is what it would have come to if policies in mode Audit were enforced.
+	Audit *WouldDocument `json:"audit,omitempty"`
+}
+
+// WouldDocument is what policies in mode Audit would have changed of a decision.
+type WouldDocument struct {
+	Effect string         `json:"effect,omitempty"`
+	Rules  []RuleDocument `json:"rules,omitempty"`
+	Cause  string         `json:"cause,omitempty"`
+	Masks  []string       `json:"masks,omitempty"`
 }
 
 // RuleDocument names a rule the decision rests on.
 type RuleDocument struct {
+	// Cluster says that Policy is a ClusterAccessPolicy.
+	Cluster    bool   `json:"cluster,omitempty"`
 	Policy     string `json:"policy,omitempty"`
 	UID        string `json:"uid,omitempty"`
 	Generation int64  `json:"generation,omitempty"`

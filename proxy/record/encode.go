@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/policy"
 )
 
 // MaxSize is the greatest size of a record's JSON in bytes.
@@ -90,6 +91,7 @@ func AppendBody(dst []byte, e *Event) []byte {
 		dst = appendResult(append(dst, `,"result":`...), e.Result)
 	}
 	dst = appendMember(dst, `,"reason":`, e.Reason)
+	dst = appendMember(dst, `,"reasonCode":`, string(e.ReasonCode))
 	if len(e.Attributes) > 0 {
 		dst = append(dst, `,"attributes":[`...)
 		for i, a := range e.Attributes {
@@ -181,6 +183,8 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 	dst = appendMember(dst, `,"kubernetesUser":`, p.KubernetesUser)
 	dst = appendList(dst, `,"groups":[`, p.Groups)
 	dst = appendMember(dst, `,"kind":`, string(p.Kind))
+	dst = appendClaims(dst, p.Claims)
+	dst = appendList(dst, `,"absentClaims":[`, p.AbsentClaims)
 	if len(p.Delegation) > 0 {
 		dst = append(dst, `,"delegation":[`...)
 		for i, a := range p.Delegation {
@@ -203,22 +207,58 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 func appendDecision(dst []byte, d *Decision) []byte {
 	o := len(dst)
 	dst = appendMember(dst, `,"effect":`, string(d.Effect))
-	if len(d.Rules) > 0 {
-		dst = append(dst, `,"rules":[`...)
-		for i, r := range d.Rules {
-			dst = separate(dst, i)
-			o := len(dst)
-			dst = appendMember(dst, `,"policy":`, r.Policy)
-			dst = appendMember(dst, `,"uid":`, r.UID)
-			dst = appendInt(dst, `,"generation":`, r.Generation)
-			dst = appendMember(dst, `,"rule":`, r.Rule)
-			dst = closeObject(dst, o)
-		}
-		dst = append(dst, ']')
-	}
+	dst = appendRules(dst, d.Rules)
 	dst = appendMember(dst, `,"message":`, d.Message)
+	dst = appendMember(dst, `,"cause":`, d.Cause)
 	dst = appendList(dst, `,"masks":[`, d.Masks)
+	if d.Audit != nil {
+		dst = append(dst, `,"audit":`...)
+		o := len(dst)
+		dst = appendMember(dst, `,"effect":`, string(d.Audit.Effect))
+		dst = appendRules(dst, d.Audit.Rules)
+		dst = appendMember(dst, `,"cause":`, d.Audit.Cause)
+		dst = appendList(dst, `,"masks":[`, d.Audit.Masks)
+		dst = closeObject(dst, o)
+	}
 	return closeObject(dst, o)
+}
+
+func appendRules(dst []byte, rules []policy.RuleRef) []byte {
+	if len(rules) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"rules":[`...)
+	for i := range rules {
+		r := &rules[i]
+		dst = separate(dst, i)
+		o := len(dst)
+		if r.Cluster {
+			dst = append(dst, `,"cluster":true`...)
+		}
+		dst = appendMember(dst, `,"policy":`, r.Policy)
+		dst = appendMember(dst, `,"uid":`, r.UID)
+		dst = appendInt(dst, `,"generation":`, r.Generation)
+		dst = appendMember(dst, `,"rule":`, r.Rule)
+		dst = closeObject(dst, o)
+	}
+	return append(dst, ']')
+}
+
+// appendClaims appends claims; one without values, as of an empty list, is told from
+// one that is not there.
+func appendClaims(dst []byte, claims []identity.Claim) []byte {
+	if len(claims) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"claims":[`...)
+	for i := range claims {
+		dst = separate(dst, i)
+		o := len(dst)
+		dst = appendMember(dst, `,"name":`, claims[i].Name)
+		dst = appendList(dst, `,"values":[`, claims[i].Values)
+		dst = closeObject(dst, o)
+	}
+	return append(dst, ']')
 }
 
 func appendApproval(dst []byte, a *Approval) []byte {

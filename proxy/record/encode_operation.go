@@ -43,7 +43,15 @@ func appendOperationMiddle(dst []byte, op *Operation) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	return appendList(dst, `,"properties":[`, op.Properties)
+	dst = appendList(dst, `,"properties":[`, op.Properties)
+	if op.Fields != nil && len(op.Fields) == 0 {
+		dst = append(dst, `,"fields":[]`...)
+	}
+	dst = appendList(dst, `,"fields":[`, op.Fields[:min(len(op.Fields), FieldsLimit)])
+	if len(op.Fields) > FieldsLimit {
+		dst = appendInt(dst, `,"fieldsTruncated":`, int64(len(op.Fields)))
+	}
+	return dst
 }
 
 func appendParameters(dst []byte, op *Operation) []byte {

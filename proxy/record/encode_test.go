@@ -30,8 +30,10 @@ var (
 	actor      = &identity.Principal{
 		Provider: "corp", Issuer: "https://idp.example.com", Subject: "00u1", UserName: "alice@example.com",
 		KubernetesUser: "oidc:alice@example.com", Groups: []string{"analysts", "staff"}, Kind: identity.Agent,
-		Delegation: []identity.Actor{{Issuer: "https://idp.example.com", Subject: "assistant"}, {Subject: "tool"}},
-		Method:     "oidc", ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
+		Claims:       []identity.Claim{{Name: "clearance", Values: []string{"2"}}, {Name: "none"}, {Name: "teams", Values: []string{"billing", "support\n"}}},
+		AbsentClaims: []string{"repository"},
+		Delegation:   []identity.Actor{{Issuer: "https://idp.example.com", Subject: "assistant"}, {Subject: "tool"}},
+		Method:       "oidc", ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
 	}
 )
 
@@ -45,24 +47,38 @@ var events = map[Type]Event{
 	},
 	SnapshotApplied:      {Type: SnapshotApplied, Time: at, Connection: connection, Revision: 12},
 	SnapshotRefused:      {Type: SnapshotRefused, Time: at, Connection: connection, Revision: 11, Reason: "revision below the highest seen: 11 < 12"},
-	AuthenticationFailed: {Type: AuthenticationFailed, Time: at, Connection: connection, ClientAddress: "192.0.2.7:50123", Reason: "credential rejected: token expired"},
-	SessionRefused:       {Type: SessionRefused, Time: at, Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123", Reason: "no policy allows this caller"},
+	AuthenticationFailed: {Type: AuthenticationFailed, Time: at, Connection: connection, ClientAddress: "192.0.2.7:50123", Reason: "CredentialRejected: token expired", ReasonCode: ReasonCredential},
+	SessionRefused: {
+		Type: SessionRefused, Time: at, Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123", Reason: "no policy allows this caller", ReasonCode: ReasonNotAllowed,
+		Decision: &Decision{Effect: policy.Deny, Message: "no policy allows this caller", Cause: "AccessPolicy \"on-call\" does not hold now\x1b[2K"},
+	},
 	SessionStart: {
 		Type: SessionStart, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, ClientAddress: "[2001:db8::1]:50123",
 		Attributes: []Attribute{{Name: "database", Value: "shop"}, {Name: "application_name", Value: "psql\x1b[2K\nforged"}},
 	},
-	SessionEnd: {Type: SessionEnd, Time: at, Session: "s-1", Connection: connection, Reason: "closed by the caller"},
+	AccessReviewed: {
+		Type: AccessReviewed, Time: at, Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123",
+		Operation: &Operation{Protocol: "postgres", Accesses: []policy.Access{{Action: "delete", Resource: "public.users"}}, Properties: []string{"unboundedWrite"}},
+		Decision:  &Decision{Effect: policy.Deny, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "no-deletes"}}, Message: "rows are archived, not deleted"},
+	},
+	SessionEnd: {Type: SessionEnd, Time: at, Session: "s-1", Connection: connection, Reason: "closed by the caller", ReasonCode: EndClosed},
 	OperationDecided: {
 		Type: OperationDecided, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, OperationID: 3,
 		Operation: &Operation{
 			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT email\n\tFROM public.users WHERE id = $1 -- \"\\d\"",
 			Digest: "sha256:0a1b", Normalized: "select email from public.users where id = $1",
 			Accesses: []policy.Access{{Action: "select", Resource: "public.users"}, {Action: "select", Resource: "vault.users", Indirect: true}, {Action: "begin"}}, Properties: []string{"readOnly"},
+			Fields:     []string{"public.users.email", "public.users.id"},
 			Parameters: 1, ParametersDigest: "sha256:2c3d", ParameterText: "$1 = 7",
 		},
 		Decision: &Decision{
-			Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}},
+			Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "read", UID: "77", Generation: 4, Rule: "select"}, {Cluster: true, Policy: "floor", UID: "78", Generation: 1}},
 			Message: "reads only", Masks: []string{"read/emails"},
+			Audit: &Would{
+				Effect: policy.Deny, Rules: []policy.RuleRef{{Cluster: true, Policy: "floor-next", UID: "79", Generation: 2, Rule: "no-agents"}},
+				Cause: "AccessPolicy \"guard\": spec.rego: out of steps",
+				Masks: []string{"read/emails", "strict/names"},
+			},
 		},
 		Approval: &Approval{Request: "ask-x7k2p", UID: "91", Outcome: "Approved", Approvers: []string{"oidc:bob@example.com"}},
 	},
@@ -253,4 +269,29 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("negative index %d", position.Index)
 		}
 	})
+}
+
+// TestFieldsAreBounded: a wide answer makes no huge record, and says how much is
+// missing.
+func TestFieldsAreBounded(t *testing.T) {
+	fields := make([]string, FieldsLimit+7)
+	for i := range fields {
+		fields[i] = "public.wide.c" + strings.Repeat("x", i)
+	}
+	d, err := Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Kind: "SELECT", Fields: fields}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Operation.Fields) != FieldsLimit || d.Operation.FieldsTruncated != int64(len(fields)) {
+		t.Errorf("%d fields of %d, want %d of %d", len(d.Operation.Fields), d.Operation.FieldsTruncated, FieldsLimit, len(fields))
+	}
+	if d, err = Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Kind: "SELECT", Fields: []string{}}})); err != nil || d.Operation.Fields == nil {
+		t.Errorf("none: %v, %v, want a list that is there", err, d.Operation.Fields)
+	}
+	if d, err = Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Kind: "SELECT"}})); err != nil || d.Operation.Fields != nil {
+		t.Errorf("not said: %v, %v, want no list", err, d.Operation.Fields)
+	}
+	if d, err = Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Fields: fields[:FieldsLimit]}})); err != nil || d.Operation.FieldsTruncated != 0 {
+		t.Errorf("not cut: %v, %d", err, d.Operation.FieldsTruncated)
+	}
 }

@@ -37,6 +37,10 @@ const (
 	SessionRefused Type = "SessionRefused"
 	SessionStart   Type = "SessionStart"
 	SessionEnd     Type = "SessionEnd"
+	// AccessReviewed is a proven caller who asked what he may do here, with what he was
+	// answered: the Operation that he asked about, nil where he asked for all, and the
+	// Decision, nil where he got none.
+	AccessReviewed Type = "AccessReviewed"
 	// OperationDecided is written before an operation is forwarded or refused.
 	OperationDecided Type = "OperationDecided"
 	// OperationHeld says that approval was asked for.
@@ -83,6 +87,9 @@ type Event struct {
 	// Reason is why a session ended or was refused, an authentication failed, a
 	// login is taken for foreign, or what recovery found.
 	Reason string
+	// ReasonCode is the same as a word: of what was refused, not forwarded after all, cut
+	// off by a limit, or of a session that ended; empty where there is none.
+	ReasonCode Reason
 	// Attributes are the few protocol words worth keeping, such as the
 	// database and the client's application name. Values are neutralised.
 	Attributes []Attribute
@@ -124,6 +131,9 @@ type Attribute struct {
 	Value string
 }
 
+// FieldsLimit is the number of an operation's fields that a record holds.
+const FieldsLimit = 256
+
 // Operation is the recorded form of what the caller asked.
 type Operation struct {
 	Protocol string
@@ -139,6 +149,11 @@ type Operation struct {
 	Normalized string
 	Accesses   []policy.Access
 	Properties []string
+	// Fields are those that the answer may show or depend on, in the protocol's shape,
+	// sorted; masks are about them. '*' stands for any run of characters, as for all
+	// columns of a relation. Nil where the protocol does not say, which the record tells
+	// from none; Append keeps the first FieldsLimit.
+	Fields []string
 	// Parameters is the number of bound parameters; the digest is of all of them.
 	Parameters       int
 	ParametersDigest string
@@ -151,7 +166,23 @@ type Decision struct {
 	Effect  policy.Effect
 	Rules   []policy.RuleRef
 	Message string
+	// Cause is why the policies came to that where their rules do not say it, for
+	// operators and never for the caller; empty for nothing.
+	Cause string
 	// Masks names the masks in force for the answer, "policy/mask".
+	Masks []string
+	// Audit is what it would have come to if policies in mode Audit were enforced; nil
+	// where that is the same.
+	Audit *Would
+}
+
+// Would is what policies in mode Audit would have changed of a decision.
+type Would struct {
+	Effect policy.Effect
+	Rules  []policy.RuleRef
+	// Cause is that of a Decision.
+	Cause string
+	// Masks names the masks that would be in force for the answer.
 	Masks []string
 }
 

@@ -79,7 +79,7 @@ type operationPart struct {
 
 func (p *operationPart) is(op *Operation, d *Decision) bool {
 	return p.op.Kind == op.Kind && p.op.Statement == op.Statement && p.op.Normalized == op.Normalized && p.op.Protocol == op.Protocol &&
-		slices.Equal(p.op.Accesses, op.Accesses) && slices.Equal(p.op.Properties, op.Properties) &&
+		slices.Equal(p.op.Accesses, op.Accesses) && slices.Equal(p.op.Properties, op.Properties) && slices.Equal(p.op.Fields, op.Fields) && (p.op.Fields == nil) == (op.Fields == nil) &&
 		p.decision.Effect == d.Effect && p.decision.Message == d.Message && slices.Equal(p.decision.Rules, d.Rules) && slices.Equal(p.decision.Masks, d.Masks)
 }
 
@@ -123,6 +123,7 @@ func (m *Memo) remember(op *Operation, d *Decision) {
 		op: Operation{
 			Protocol: strings.Clone(op.Protocol), Kind: strings.Clone(op.Kind), Statement: strings.Clone(op.Statement),
 			Normalized: strings.Clone(op.Normalized), Accesses: slices.Clone(op.Accesses), Properties: slices.Clone(op.Properties),
+			Fields: slices.Clone(op.Fields),
 		},
 		decision: Decision{Effect: d.Effect, Message: d.Message, Rules: slices.Clone(d.Rules), Masks: slices.Clone(d.Masks)},
 	}
@@ -140,7 +141,8 @@ func (m *Memo) remember(op *Operation, d *Decision) {
 	m.operations[(m.turn.Add(1)-1)%memoOperations].Store(p)
 }
 
-// memorable says whether an event's operation and decision are worth a place in its Memo.
+// memorable says whether an event's operation and decision are worth a place in its Memo,
+// which compares nothing else than those have.
 func (e *Event) memorable() bool {
-	return e.Memo != nil && e.Type == OperationDecided && e.Operation != nil && e.Decision != nil && e.Decision.Effect == policy.Allow && e.Approval == nil
+	return e.Memo != nil && e.Type == OperationDecided && e.Operation != nil && e.Decision != nil && e.Decision.Effect == policy.Allow && e.Decision.Audit == nil && e.Decision.Cause == "" && e.Approval == nil
 }

@@ -20,7 +20,7 @@ func memoEvents() map[string]Event {
 		ClientAddress: "192.0.2.7:1", OperationID: 1,
 		Operation: &Operation{
 			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT $1", Digest: "sha256:00", Normalized: "SELECT ?", Parameters: 1, ParametersDigest: "sha256:01",
-			Accesses: []policy.Access{{Action: "select", Resource: "public.a"}}, Properties: []string{"p"},
+			Accesses: []policy.Access{{Action: "select", Resource: "public.a"}}, Properties: []string{"p"}, Fields: []string{"public.a.x"},
 		},
 		Decision: &Decision{Effect: policy.Allow, Rules: []policy.RuleRef{{Policy: "p", UID: "1", Generation: 1, Rule: "r"}}, Masks: []string{"p/m"}},
 	}
@@ -51,6 +51,14 @@ func memoEvents() map[string]Event {
 		"Indirect":   changed(func(_ *Event, op *Operation, _ *Decision) { op.Accesses[0].Indirect = true }),
 		"Accesses":   changed(func(_ *Event, op *Operation, _ *Decision) { op.Accesses = nil }),
 		"Property":   changed(func(_ *Event, op *Operation, _ *Decision) { op.Properties[0] = "q" }),
+		"Field":      changed(func(_ *Event, op *Operation, _ *Decision) { op.Fields = []string{"public.a.y"} }),
+		"Fields":     changed(func(_ *Event, op *Operation, _ *Decision) { op.Fields = nil }),
+		"NoFields":   changed(func(_ *Event, op *Operation, _ *Decision) { op.Fields = []string{} }),
+		"Cluster":    changed(func(_ *Event, _ *Operation, d *Decision) { d.Rules[0].Cluster = true }),
+		"Audit":      changed(func(_ *Event, _ *Operation, d *Decision) { d.Audit = &Would{Effect: policy.Deny} }),
+		"AuditMasks": changed(func(_ *Event, _ *Operation, d *Decision) {
+			d.Audit = &Would{Effect: policy.Allow, Masks: []string{"p/m", "q/n"}}
+		}),
 		"Parameters": changed(func(_ *Event, op *Operation, _ *Decision) { op.Parameters, op.ParametersDigest = 2, "sha256:02" }),
 		"Shown":      changed(func(_ *Event, op *Operation, _ *Decision) { op.ParameterText = "1" }),
 		"Denied":     changed(func(_ *Event, _ *Operation, d *Decision) { d.Effect = policy.Deny }),

@@ -57,6 +57,30 @@ type Report struct {
 	Sinks []Sink `json:"sinks,omitempty"`
 	// Target is what the instance knows of the target; nil for nothing.
 	Target *Target `json:"target,omitempty"`
+	// Audits count what policies in mode Audit would have changed since they came into
+	// force here, those of them that would have changed anything; at most MaxAudits,
+	// those with the largest counts.
+	Audits []Audit `json:"audits,omitempty"`
+}
+
+// MaxAudits bounds the policies of one entry.
+const MaxAudits = 64
+
+// Audit is what one generation of a policy in mode Audit would have changed at one
+// instance.
+type Audit struct {
+	// Cluster says that Policy is a ClusterAccessPolicy.
+	Cluster    bool   `json:"cluster,omitempty"`
+	Policy     string `json:"policy"`
+	UID        string `json:"uid"`
+	Generation int64  `json:"generation"`
+	// Deny, RequireApproval and Allow are the numbers of operations with that effect
+	// instead of the one they had, Deny and Allow also of sessions; Mask is that of
+	// operations whose answer would have been masked otherwise.
+	Deny            int64 `json:"deny,omitempty"`
+	RequireApproval int64 `json:"requireApproval,omitempty"`
+	Allow           int64 `json:"allow,omitempty"`
+	Mask            int64 `json:"mask,omitempty"`
 }
 
 // Sink is how one LogSink takes an instance's records.
@@ -103,8 +127,9 @@ const (
 // are for people to look at.
 func (p Problem) Hinders() bool { return p.Type != LogSpace && p.Type != LogConsistent }
 
-// Encode makes the entry's text. Where it would be too long, the sinks' errors
-// are left out first: an instance whose report is missing is taken to be gone.
+// Encode makes the entry's text. Where it would be too long, the ends of the sinks'
+// errors are left out, and then the smallest counts: an instance whose report is missing
+// is taken to be gone.
 func Encode(r Report) (string, error) {
 	data, err := json.Marshal(r)
 	if err == nil && len(data) > MaxBytes {
@@ -112,6 +137,10 @@ func Encode(r Report) (string, error) {
 		for i := range r.Sinks {
 			r.Sinks[i].Error = r.Sinks[i].Error[:min(len(r.Sinks[i].Error), 32)]
 		}
+		data, err = json.Marshal(r)
+	}
+	for err == nil && len(data) > MaxBytes && len(r.Audits) > 0 {
+		r.Audits = r.Audits[:len(r.Audits)/2]
 		data, err = json.Marshal(r)
 	}
 	if err != nil {

@@ -61,6 +61,32 @@ func TestEncodeShortensErrors(t *testing.T) {
 	}
 }
 
+// Nor must many policies.
+func TestEncodeShortensAudits(t *testing.T) {
+	r := Report{Instance: "shop-0"}
+	for range MaxSinks {
+		r.Sinks = append(r.Sinks, Sink{Name: strings.Repeat("s", 253), Error: strings.Repeat("e", MaxSinkError)})
+	}
+	for i := range MaxAudits {
+		r.Audits = append(r.Audits, Audit{Policy: strings.Repeat("p", 253), UID: strings.Repeat("u", 36), Generation: 1 << 60, Deny: 1<<60 - int64(i)})
+	}
+	text, err := Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode("shop-0", text)
+	if err != nil || len(got.Sinks) != MaxSinks || len(got.Audits) == 0 || got.Audits[0] != r.Audits[0] {
+		t.Errorf("%d sinks, %d counts, %v: want all sinks and the largest counts", len(got.Sinks), len(got.Audits), err)
+	}
+	r.Sinks = nil
+	if text, err = Encode(r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = Decode("shop-0", text); err != nil || len(got.Audits) != MaxAudits {
+		t.Errorf("%d counts, %v: want all", len(got.Audits), err)
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	tests := map[string]struct {
 		reason string

@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/record/recordtest"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -79,7 +80,9 @@ func newPlace(t *testing.T, options Options, h handler) *place {
 	var err error
 	p.gate, err = access.NewGate(access.Config{
 		Connection: connection, Log: p.log, Approvals: anybody{}, Dialer: anybody{}, TLS: &tls.Config{MinVersion: tls.VersionTLS12},
-		NewEngine:   func(context.Context, policy.Set) (policy.Engine, error) { return anybody{}, nil },
+		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
+			return policytest.Engine(anybody{}), nil
+		},
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
 		Siblings: func(context.Context) ([]access.Sibling, error) {
 			if p.mute.Load() {

@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/recordtest"
@@ -200,8 +201,10 @@ func gateOf(t *testing.T) *access.Gate {
 	t.Helper()
 	gate, err := access.NewGate(access.Config{
 		Connection: snapshot.Connection{Namespace: "data", Name: "shop"}, Log: recordtest.NewLog(), Approvals: anybody{}, Dialer: anybody{},
-		TLS:         &tls.Config{MinVersion: tls.VersionTLS12},
-		NewEngine:   func(context.Context, policy.Set) (policy.Engine, error) { return anybody{}, nil },
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12},
+		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
+			return policytest.Engine(anybody{}), nil
+		},
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
 	})
 	must(t, err)

@@ -20,6 +20,7 @@ type Metrics struct {
 	sessionsTotal *prometheus.CounterVec
 	turnedAway    *prometheus.CounterVec
 	panics        *prometheus.CounterVec
+	reviews       *prometheus.CounterVec
 	road          *road
 	log           *logFigures
 }
@@ -37,10 +38,11 @@ func NewMetrics() *Metrics {
 		sessionsTotal: counter("sessions_total", "Sessions that were opened."),
 		turnedAway:    counter("turned_away_total", "Clients that took too long to log in, or were too many."),
 		panics:        counter("panics_total", "Handlers that panicked."),
+		reviews:       newReviews(),
 		road:          newRoad(),
 		log:           newLogFigures(),
 	}
-	m.registry.MustRegister(m.acceptErrors, m.sessionsTotal, m.turnedAway, m.panics,
+	m.registry.MustRegister(m.acceptErrors, m.sessionsTotal, m.turnedAway, m.panics, m.reviews,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.road.collectors()...)
 	m.registry.MustRegister(m.log.sync, m.log.group)
@@ -79,6 +81,16 @@ func (m *Metrics) watch(s *Server) {
 		}
 		m.gauge("sessions", "Live sessions.", name, func() float64 { return float64(gate.Sessions()) })
 		m.gauge("ready", "1 where a session could be opened now, else 0.", name, func() float64 { return truth(gate.Ready() == nil) })
+		for result, count := range map[string]func() uint64{
+			"Hit":  func() uint64 { hits, _ := gate.CacheStats(); return hits },
+			"Miss": func() uint64 { _, misses := gate.CacheStats(); return misses },
+		} {
+			m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Namespace: "doorward", Subsystem: "proxy", Name: "decision_cache_lookups_total",
+				Help:        "Decisions of policies by whether they came from the cache.",
+				ConstLabels: prometheus.Labels{"connection": name, "result": result},
+			}, func() float64 { return float64(count()) }))
+		}
 		m.gauge("snapshot_revision", "Revision of the snapshot in force.", name, func() float64 { return float64(gate.Revision()) })
 		m.gauge("snapshot_published_timestamp_seconds", "When the snapshot in force was published, in Unix time; 0 where there is none.", name, func() float64 {
 			published, _ := gate.Proof()

@@ -19,7 +19,7 @@ import (
 type road struct {
 	refusedLogins, endedSessions, dials            *prometheus.CounterVec
 	operations, refusedOperations, results         *prometheus.CounterVec
-	rows, bytes, maskedValues                      *prometheus.CounterVec
+	rows, bytes, maskedValues, audits              *prometheus.CounterVec
 	sessionDuration, dialDuration, phase, approval *prometheus.HistogramVec
 }
 
@@ -46,6 +46,7 @@ func newRoad() *road {
 		rows:              counter("result_rows_total", "Rows that were returned to callers."),
 		bytes:             counter("result_bytes_total", "Bytes of results that were returned to callers."),
 		maskedValues:      counter("masked_values_total", "Values that were masked in results."),
+		audits:            counter("audit_changes_total", "Operations that policies in mode Audit would have changed, by what they would have done.", "effect"),
 		phase: histogram("operation_phase_duration_seconds", "How long the phases of operations took: parse, decide, record, target (until its answer begins), answer.",
 			prometheus.ExponentialBuckets(10e-6, 4, 12), "phase"),
 		approval: histogram("approval_wait_duration_seconds", "How long held operations waited, by what became of the request.",
@@ -56,7 +57,7 @@ func newRoad() *road {
 func (r *road) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		r.refusedLogins, r.endedSessions, r.sessionDuration, r.dials, r.dialDuration, r.operations, r.refusedOperations, r.results,
-		r.rows, r.bytes, r.maskedValues, r.phase, r.approval,
+		r.rows, r.bytes, r.maskedValues, r.audits, r.phase, r.approval,
 	}
 }
 
@@ -72,7 +73,10 @@ func (m *Metrics) Observe(connection string) access.Observer {
 		denied:   r.operations.WithLabelValues(connection, string(policy.Deny)),
 		approved: r.operations.WithLabelValues(connection, string(policy.RequireApproval)),
 		parse:    phase("parse"), decide: phase("decide"), record: phase("record"), target: phase("target"), answer: phase("answer"),
-		results: map[string]prometheus.Counter{},
+		results: map[string]prometheus.Counter{}, audits: map[policy.Effect]prometheus.Counter{},
+	}
+	for _, effect := range []policy.Effect{policy.Deny, policy.RequireApproval, policy.Allow, access.WouldMask} {
+		o.audits[effect] = r.audits.WithLabelValues(connection, string(effect))
 	}
 	for _, outcome := range []string{"Succeeded", "Failed", "Canceled", "Unknown"} {
 		o.results[outcome] = r.results.WithLabelValues(connection, outcome)
@@ -107,6 +111,8 @@ type observer struct {
 	parse, decide, record, target, answer prometheus.Observer
 	// results are by outcome, and do not change.
 	results map[string]prometheus.Counter
+	// audits are by what would have been, and do not change.
+	audits map[policy.Effect]prometheus.Counter
 }
 
 var (
@@ -151,6 +157,9 @@ func (o *observer) Operation(observed access.Observed) {
 	}
 	if observed.Reason != "" {
 		o.refusedOperations.WithLabelValues(o.connection, string(observed.Reason)).Inc()
+	}
+	if counter := o.audits[observed.Would]; counter != nil {
+		counter.Inc()
 	}
 	switch observed.Effect {
 	case policy.Allow:

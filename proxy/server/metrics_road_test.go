@@ -37,7 +37,7 @@ func TestFiguresOfTheRoad(t *testing.T) {
 	w.Dialed(snapshot.Target{}, time.Now(), time.Millisecond, nil)
 	w.Dialed(snapshot.Target{}, time.Now(), time.Millisecond, errors.New("boom"))
 	w.Operation(allowedOperation)
-	w.Operation(access.Observed{Operation: &record.Operation{}, Effect: policy.Deny, Reason: access.ReasonMasked})
+	w.Operation(access.Observed{Operation: &record.Operation{}, Effect: policy.Deny, Reason: access.ReasonMasked, Would: policy.Allow})
 	w.Operation(access.Observed{
 		Operation: &record.Operation{}, Effect: policy.Deny, Reason: access.ReasonApprovalTimeout,
 		Approval: &record.Approval{Outcome: access.Expired}, Took: access.Took{Hold: 90 * time.Second},
@@ -63,6 +63,7 @@ func TestFiguresOfTheRoad(t *testing.T) {
 		`doorward_proxy_operation_results_total{connection="data/shop",outcome="Succeeded"} 1`,
 		`doorward_proxy_operation_results_total{connection="data/shop",outcome="Failed"} 1`,
 		`doorward_proxy_result_rows_total{connection="data/shop"} 3`, `doorward_proxy_result_bytes_total{connection="data/shop"} 40`,
+		`doorward_proxy_audit_changes_total{connection="data/shop",effect="Allow"} 1`, `doorward_proxy_audit_changes_total{connection="data/shop",effect="Mask"} 0`,
 		`doorward_proxy_masked_values_total{connection="data/shop"} 2`,
 		`doorward_proxy_operation_phase_duration_seconds_count{connection="data/shop",phase="decide"} 4`,
 		`doorward_proxy_operation_phase_duration_seconds_count{connection="data/shop",phase="target"} 2`,

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/doorward/doorward/proxy/egress"
+	"github.com/doorward/doorward/proxy/pace"
 	"github.com/doorward/doorward/proxy/protocol"
 )
 
@@ -73,10 +74,10 @@ type Peers struct {
 	rings    rings
 	list     func(context.Context) ([]Peer, error)
 
-	keys   *paces[[sha256.Size]byte] // by the key's digest
-	peers  *paces[string]            // by instance
-	limit  *rate.Limiter             // of all
-	anew   *rate.Limiter             // of second looks at the list
+	keys   *pace.Paces[[sha256.Size]byte] // by the key's digest
+	peers  *pace.Paces[string]            // by instance
+	limit  *rate.Limiter                  // of all
+	anew   *rate.Limiter                  // of second looks at the list
 	asking *semaphore.Weighted
 
 	mu     sync.Mutex // guards known and readAt
@@ -91,8 +92,8 @@ var _ protocol.Peers = (*Peers)(nil)
 func NewPeers(instance, address string, source CertificateSource, list func(context.Context) ([]Peer, error)) *Peers {
 	p := &Peers{
 		instance: instance, rings: rings{source: source, instance: instance}, list: list,
-		keys:  newPaces[[sha256.Size]byte](keyAsksPerSecond, keyAskBurst, mostKeys),
-		peers: newPaces[string](peerAsksPerSecond, peerAskBurst, mostPeers),
+		keys:  pace.New[[sha256.Size]byte](keyAsksPerSecond, keyAskBurst, mostKeys),
+		peers: pace.New[string](peerAsksPerSecond, peerAskBurst, mostPeers),
 		limit: rate.NewLimiter(asksPerSecond, askBurst), anew: rate.NewLimiter(rate.Every(newEvery), newBurst), asking: semaphore.NewWeighted(asksAtOnce),
 	}
 	if own, err := netip.ParseAddrPort(address); err == nil {
@@ -146,10 +147,10 @@ func (p *Peers) Ask(ctx context.Context, key []byte) bool {
 // within are those that may be asked now. Only what leads somewhere counts, and what
 // a key or a peer has no leave for takes nothing of the leave of all.
 func (p *Peers) within(led []Peer, key []byte, now time.Time) []Peer {
-	if len(led) == 0 || !p.keys.allow(sha256.Sum256(key), now) {
+	if len(led) == 0 || !p.keys.Allow(sha256.Sum256(key), now) {
 		return nil
 	}
-	led = slices.DeleteFunc(led, func(peer Peer) bool { return !p.peers.allow(peer.Instance, now) })
+	led = slices.DeleteFunc(led, func(peer Peer) bool { return !p.peers.Allow(peer.Instance, now) })
 	if len(led) == 0 || !p.limit.AllowN(now, len(led)) {
 		return nil
 	}

@@ -158,8 +158,8 @@ func TestPeersOfOthers(t *testing.T) {
 	if !a.Ask(t.Context(), keyOf(t, c.Peers)) {
 		t.Error("the cancel request of a session of another proxy was dropped")
 	}
-	if len(a.keys.all) > mostKeys || len(a.peers.all) > 2 {
-		t.Errorf("%d keys and %d peers are kept count of", len(a.keys.all), len(a.peers.all))
+	if a.keys.Len() > mostKeys || a.peers.Len() > 2 {
+		t.Errorf("%d keys and %d peers are kept count of", a.keys.Len(), a.peers.Len())
 	}
 }
 

@@ -51,6 +51,26 @@ type Endpoint struct {
 	Listener net.Listener
 	Gate     *access.Gate
 	Handler  protocol.Handler
+	// Also are further ports of the Connection, such as that of questions about access.
+	// Their clients are bounded with those of all ports.
+	Also []Port
+}
+
+// Port is a further way to a Connection's Gate.
+type Port struct {
+	Listener net.Listener
+	Handler  protocol.Handler
+}
+
+// ports are the endpoint once for each of its ports.
+func (e Endpoint) ports() []Endpoint {
+	all := []Endpoint{e}
+	for _, port := range e.Also {
+		own := e
+		own.Listener, own.Handler = port.Listener, port.Handler
+		all = append(all, own)
+	}
+	return all
 }
 
 // Server serves endpoints until it is told to stop.
@@ -116,7 +136,9 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 // returns, no goroutine of the server is left.
 func (s *Server) Run(ctx context.Context) {
 	for _, endpoint := range s.endpoints {
-		s.running.Go(func() { s.accept(endpoint) })
+		for _, port := range endpoint.ports() {
+			s.running.Go(func() { s.accept(port) })
+		}
 	}
 	<-ctx.Done()
 	if delay := s.options.ShutdownDelay; delay > 0 {
@@ -135,8 +157,10 @@ func (s *Server) drain() {
 		s.options.Log.Info("Drain timeout reached, ending sessions", "sessions", s.Sessions())
 	}
 	for _, endpoint := range s.endpoints {
-		// A listener that is closed already is what is wanted.
-		_ = endpoint.Listener.Close()
+		for _, port := range endpoint.ports() {
+			// A listener that is closed already is what is wanted.
+			_ = port.Listener.Close()
+		}
 		endpoint.Gate.Close(access.ErrDraining)
 	}
 	s.end(access.ErrDraining)

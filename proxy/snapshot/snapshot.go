@@ -40,6 +40,8 @@ type Snapshot struct {
 
 	IdentityProviders []IdentityProvider `json:"identityProviders"`
 	Policies          policy.Set         `json:"policies"`
+	// Labels are the Connection's, where a policy has a module of Rego.
+	Labels map[string]string `json:"labels,omitempty"`
 	// MaskKey is the Connection's key for masks that hash. Only the sealed form
 	// holds it.
 	MaskKey MaskKey `json:"maskKey,omitzero"`
@@ -52,6 +54,11 @@ type Connection struct {
 	Name       string `json:"name"`
 	UID        string `json:"uid"`
 	Generation int64  `json:"generation"`
+}
+
+// About is what the policies' decisions are about.
+func (s *Snapshot) About() policy.About {
+	return policy.About{Namespace: s.Connection.Namespace, Name: s.Connection.Name, Labels: s.Labels}
 }
 
 // Target is one address of the target; they are tried in order.
@@ -94,6 +101,8 @@ type IdentityProvider struct {
 	// KubernetesUsernamePrefix makes the API server's name of a caller: prefix
 	// plus the user name claim. Nil means that callers do not map.
 	KubernetesUsernamePrefix *string `json:"kubernetesUsernamePrefix,omitempty"`
+	// Claims are the names of those claims that policies look at, sorted.
+	Claims []string `json:"claims,omitempty"`
 }
 
 // OIDC are the settings of an OpenID Connect issuer.

@@ -39,8 +39,9 @@ type Records struct {
 type Session struct {
 	Name, Log, User string
 	// Instance is the proxy's that it was at.
-	Instance     string
-	Began, Ended time.Time
+	Instance string
+	// Started is when that proxy was started.
+	Started, Began, Ended time.Time
 	// Ends is the number of records of its end, Reason what the last one says.
 	Ends   int
 	Reason string
@@ -54,6 +55,7 @@ type operation struct {
 // logSeen is what has come of one log.
 type logSeen struct {
 	instance string
+	started  time.Time
 	indices  map[int64]bool
 	highest  int64
 	twice    int
@@ -99,13 +101,14 @@ func (r *Records) take(d *record.Document) {
 	switch d.Type {
 	default: // nothing to account for
 	case record.ProxyStart:
+		l.started = d.Time
 		for _, attribute := range d.Attributes {
 			if attribute.Name == "instance" {
 				l.instance = attribute.Value
 			}
 		}
 	case record.SessionStart:
-		s := &Session{Name: d.Session, Log: d.Log, Instance: l.instance, Began: d.Time}
+		s := &Session{Name: d.Session, Log: d.Log, Instance: l.instance, Started: l.started, Began: d.Time}
 		if d.Actor != nil {
 			s.User = d.Actor.UserName
 		}

@@ -38,7 +38,7 @@ var Table = []Rule{
 		Reason:   "types only: other programs import them, and must not get our dependencies with them",
 	},
 	{
-		Packages: []string{"proxy/egress", "proxy/identity", "proxy/relay"},
+		Packages: []string{"proxy/egress", "proxy/identity", "proxy/pace", "proxy/relay", "proxy/review/wire"},
 		Reason:   "a leaf knows nothing of ours, so that everything may stand on it",
 	},
 	{
@@ -124,13 +124,18 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/protocol/protocoltest", "proxy/protocol/protocoltest/..."},
-		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay", "proxy/record/recordtest", "test/testcert"}, leaves...),
+		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay", "proxy/policy/policytest", "proxy/record/recordtest", "test/testcert"}, leaves...),
 		Reason:   "the test kit knows the contract, so that it fits every protocol",
 	},
 	{
 		Packages: []string{"proxy/server", "proxy/server/..."},
-		May:      append([]string{"proxy/access", "proxy/egress", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
+		May:      append([]string{"proxy/access", "proxy/egress", "proxy/pace", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
 		Reason:   "the server owns connections, opens those to targets, and knows protocols and sinks by their contract only",
+	},
+	{
+		Packages: []string{"proxy/review"},
+		May:      append([]string{"proxy/access", "proxy/pace", "proxy/protocol"}, leaves...),
+		Reason:   "who answers questions about access stands on the road as a protocol does, and knows none",
 	},
 	{
 		Packages: []string{"proxy/report"},
@@ -166,6 +171,11 @@ var Table = []Rule{
 		Packages: []string{"cli/..."},
 		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
 		Reason:   "the plugin is a client of the API server, and reads records",
+	},
+	{
+		Packages: []string{"cli/policy"},
+		May:      append([]string{"api/...", "cli/...", "config/crd", "controllers/compile", "controllers/kit", "proxy/review/wire"}, leaves...),
+		Reason:   "policies are tried with the manager's own compiler; the engine comes from cmd/",
 	},
 	{
 		Packages: []string{"config/..."},

@@ -81,7 +81,7 @@ func TestManagerRights(t *testing.T) {
 	}{
 		"Cluster": {
 			allowed: []string{
-				"watch connections.doorward.dev", "list accesspolicies.doorward.dev", "patch identityproviders/status.doorward.dev",
+				"watch connections.doorward.dev", "list accesspolicies.doorward.dev", "patch identityproviders/status.doorward.dev", "list clusteraccesspolicies.doorward.dev", "patch clusteraccesspolicies/status.doorward.dev", "watch namespaces",
 				"watch validatingadmissionpolicies.admissionregistration.k8s.io", "create subjectaccessreviews.authorization.k8s.io",
 			},
 			refused: []string{
@@ -159,7 +159,7 @@ func TestManagerGrants(t *testing.T) {
 func TestUserRoles(t *testing.T) {
 	install(t)
 	writes := []string{"update connections.doorward.dev", "update accesspolicies.doorward.dev"}
-	always := []string{"create auditlogs.doorward.dev", "patch auditlogs/status.doorward.dev", "delete auditlogs.doorward.dev", "serve connections.doorward.dev", "create approvalrequests.doorward.dev", "update approvalrequests/status.doorward.dev", "patch auditsessions/status.doorward.dev", "get secrets"}
+	always := []string{"create clusteraccesspolicies.doorward.dev", "update clusteraccesspolicies.doorward.dev", "delete clusteraccesspolicies.doorward.dev", "create auditlogs.doorward.dev", "patch auditlogs/status.doorward.dev", "delete auditlogs.doorward.dev", "serve connections.doorward.dev", "create approvalrequests.doorward.dev", "update approvalrequests/status.doorward.dev", "patch auditsessions/status.doorward.dev", "get secrets"}
 	cases := map[string]struct {
 		allowed []string
 		refused []string
@@ -194,5 +194,35 @@ func TestUserRoles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who administers a namespace, or writes its policies in all of them, does not touch what
+// binds all namespaces.
+func TestClusterPolicyRole(t *testing.T) {
+	install(t)
+	bindings := map[string]string{"cluster-policy": "doorward-cluster-policy", "editors": "doorward-editor", "admins": "doorward-admin", "edit": "edit", "view": "view", "admin": "admin"}
+	for group, role := range bindings {
+		b := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "test-" + group},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{Kind: "Group", APIGroup: rbacv1.GroupName, Name: group}},
+		}
+		if err := admin.Create(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { remove(t, b) })
+	}
+	for group, role := range bindings {
+		for _, verb := range []string{"create", "update", "patch", "delete"} {
+			if got, want := may(t, "company:someone", group, "", verb+" clusteraccesspolicies.doorward.dev"), group == "cluster-policy"; got != want {
+				t.Errorf("%s may %s ClusterAccessPolicies: %t, want %t", role, verb, got, want)
+			}
+		}
+	}
+	for _, what := range []string{"update accesspolicies.doorward.dev", "update connections.doorward.dev", "patch clusteraccesspolicies/status.doorward.dev"} {
+		if may(t, "company:someone", "cluster-policy", "", what) {
+			t.Errorf("doorward-cluster-policy may %s", what)
+		}
 	}
 }

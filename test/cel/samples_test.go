@@ -23,7 +23,7 @@ func TestSamplesApply(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, file := range []string{
-			"accesspolicy.yaml", "auditsession.yaml", "connection.yaml", "connection_external.yaml", "credential.yaml", "identityprovider.yaml", "logsink.yaml", "rolebinding.yaml",
+			"accesspolicy.yaml", "auditsession.yaml", "clusteraccesspolicy.yaml", "connection.yaml", "connection_external.yaml", "credential.yaml", "identityprovider.yaml", "logsink.yaml", "rolebinding.yaml",
 		} {
 			remove(t, sample(file))
 		}
@@ -33,7 +33,7 @@ func TestSamplesApply(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, file := range []string{"accesspolicy.yaml", "connection.yaml", "connection_external.yaml", "identityprovider.yaml", "logsink.yaml"} {
+	for _, file := range []string{"accesspolicy.yaml", "accesspolicy_audit.yaml", "clusteraccesspolicy.yaml", "connection.yaml", "connection_external.yaml", "identityprovider.yaml", "logsink.yaml"} {
 		t.Run(file, func(t *testing.T) {
 			want := sample(file)
 			typed, err := scheme.New(want.GroupVersionKind())
@@ -94,7 +94,7 @@ func TestLogSinkSamplesApply(t *testing.T) {
 
 // Short names and the category are the console of kubectl and k9s.
 func TestShortNames(t *testing.T) {
-	for _, name := range []string{"conn", "ap", "ar", "alog", "as", "idp", "sink", "doorward"} {
+	for _, name := range []string{"conn", "ap", "cap", "ar", "alog", "as", "idp", "sink", "doorward"} {
 		if _, err := env.Kubectl(t.Context(), env.Direct, "get", name, "--all-namespaces"); err != nil {
 			t.Error(err)
 		}
@@ -137,7 +137,7 @@ func TestDocumentedObjectsApply(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"AccessPolicy", "ApprovalRequest", "AuditLog", "AuditSession", "Connection", "IdentityProvider", "LogSink"} {
+	for _, kind := range []string{"AccessPolicy", "ApprovalRequest", "AuditLog", "AuditSession", "ClusterAccessPolicy", "Connection", "IdentityProvider", "LogSink"} {
 		if shown[kind] == 0 {
 			t.Errorf("no page of docs/api shows an object of kind %s", kind)
 		}

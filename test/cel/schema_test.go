@@ -172,7 +172,7 @@ func TestAccessPolicySchema(t *testing.T) {
 		"OnlyRole":   {reason: "a role alone", changes: with(nothing, "spec.targetRole", "reader")},
 		"AnyIdP":     {reason: "any provider is asked for in words", changes: edits{"spec.subjects.0.identityProvider": "*"}},
 
-		"Neither":  {reason: "says nothing", changes: nothing, want: "at least one rule, mask or limit, or a targetRole"},
+		"Neither":  {reason: "says nothing", changes: nothing, want: "at least one rule, mask or limit, a targetRole, or rego"},
 		"NoLimits": {reason: "checklist 40: always written", changes: edits{"spec.limits": absent{}}, want: "spec.limits"},
 		"NoRole":   {reason: "checklist 40: always written", changes: edits{"spec.targetRole": absent{}}, want: "spec.targetRole"},
 		"NoRules":  {reason: "checklist 40: always written", changes: edits{"spec.rules": absent{}}, want: "spec.rules"},
@@ -183,7 +183,7 @@ func TestAccessPolicySchema(t *testing.T) {
 		"NoSubjects":      {reason: "required", changes: edits{"spec.subjects": absent{}}, want: "spec.subjects"},
 		"EmptySubjects":   {reason: "at least one", changes: edits{"spec.subjects": []any{}}, want: "spec.subjects"},
 		"ManySubjects":    {reason: "bounded", changes: edits{"spec.subjects": repeat(129, "name", subject)}, want: "spec.subjects"},
-		"SubjectKind":     {reason: "enum", changes: edits{"spec.subjects.0.kind": "Everyone"}, want: "Unsupported value"},
+		"SubjectKind":     {reason: "enum", changes: edits{"spec.subjects.0.kind": "Everybody"}, want: "Unsupported value"},
 		"SubjectName":     {reason: "not empty", changes: edits{"spec.subjects.0.name": ""}, want: "name"},
 		"SubjectIdP":      {reason: "checklist 40: absent would be broader", changes: edits{"spec.subjects.0.identityProvider": absent{}}, want: "identityProvider"},
 		"SubjectIdPGlob":  {reason: "a name, or '*' alone", changes: edits{"spec.subjects.0.identityProvider": "comp*"}, want: "identityProvider must be"},

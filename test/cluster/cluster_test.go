@@ -5,6 +5,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,7 +228,8 @@ func tryPSQL(t *testing.T, c *cluster.Cluster, statement string) (string, error)
 	return strings.TrimSpace(string(out)), err
 }
 
-// connect opens a session from inside the node.
+// connect opens a session from inside the node. kube-proxy hears a moment later that a pod is
+// ready, and refuses what comes before.
 func connect(t *testing.T, c *cluster.Cluster, host string) *pgx.Conn {
 	t.Helper()
 	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s user=postgres password=changeit dbname=shop sslmode=disable", host))
@@ -235,12 +238,16 @@ func connect(t *testing.T, c *cluster.Cluster, host string) *pgx.Conn {
 	}
 	config.DialFunc = c.Dial
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var conn *pgx.Conn
+	await(t, "a session with "+host, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		conn, err = pgx.ConnectConfig(ctx, config)
+		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }

@@ -165,6 +165,8 @@ const latePolicy = `apiVersion: doorward.dev/v1alpha1
 kind: AccessPolicy
 metadata: {name: late, namespace: shop-access}
 spec:
+  mode: Enforce
+  when: []
   subjects: [{kind: Group, name: latecomers, identityProvider: company}]
   connections: [{name: orders-db}]
   rules:

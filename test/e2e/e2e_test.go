@@ -18,7 +18,7 @@ func TestOnCluster(t *testing.T) {
 	s.helmUp(t, testenv.Root(), firstVersion)
 	progress("PostgreSQL, kubectl apply -k samples")
 	s.target(t)
-	s.samples(t, testenv.Root())
+	s.samples(t, testenv.Root(), more)
 	took := await(t, "Connections that are ready", s.well)
 	progress("ready %.0f s after kubectl apply; the story", took.Seconds())
 	t.Run("Story", s.story)

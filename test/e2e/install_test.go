@@ -25,12 +25,22 @@ import (
 // helmUp installs or upgrades both charts of a work tree, the definitions first.
 func (s *site) helmUp(t *testing.T, tree, version string, more ...string) {
 	t.Helper()
+	s.definitionsUp(t, tree)
+	s.operatorUp(t, tree, version, more...)
+}
+
+func (s *site) definitionsUp(t *testing.T, tree string) {
+	t.Helper()
+	s.helmRun(t, "upgrade", "--install", "doorward-crds", filepath.Join(tree, "charts", "doorward-crds"), "--namespace="+system, "--create-namespace")
+}
+
+func (s *site) operatorUp(t *testing.T, tree, version string, more ...string) {
+	t.Helper()
 	values := append([]string{
 		"--namespace=" + system, "--set=namespaces={" + namespace + "}", "--set=createNamespaces=true",
 		"--set=image.repository=" + repository, "--set=image.tag=" + version, "--set=image.pullPolicy=Never",
 		"--wait", "--timeout=240s",
 	}, more...)
-	s.helmRun(t, "upgrade", "--install", "doorward-crds", filepath.Join(tree, "charts", "doorward-crds"), "--namespace="+system, "--create-namespace")
 	s.helmRun(t, append([]string{"upgrade", "--install", "doorward", filepath.Join(tree, "charts", "doorward")}, values...)...)
 }
 
@@ -60,8 +70,8 @@ func (s *site) target(t *testing.T) {
 }
 
 // samples applies config/samples of a work tree with what differs here, as an admin would, and
-// a second Connection.
-func (s *site) samples(t *testing.T, tree string) {
+// more of the admin's own.
+func (s *site) samples(t *testing.T, tree, more string) {
 	t.Helper()
 	base, err := filepath.Rel(s.overlay(t), filepath.Join(tree, "config", "samples"))
 	if err != nil {
@@ -150,6 +160,8 @@ apiVersion: doorward.dev/v1alpha1
 kind: AccessPolicy
 metadata: {name: load, namespace: shop-access}
 spec:
+  mode: Enforce
+  when: []
   subjects: [{kind: Group, name: loaders, identityProvider: company}]
   connections: [{name: orders-db}, {name: orders-db-remote}]
   rules:

@@ -235,7 +235,7 @@ func (b *bench) balance(t *testing.T) (unrecorded, unexecuted []string) {
 // witness too, every session has its end and every operation its result, and the
 // log verifies.
 func (b *bench) settle(t *testing.T) {
-	live := func(session *account.Session) bool { return b.gone[session.Log] || session.Began.Before(b.since) }
+	live := func(session *account.Session) bool { return b.gone[session.Log] || session.Started.Before(b.since) }
 	await(t, "an end of each session and a result of each operation", func(context.Context) error {
 		return errors.Join(b.records.Read(b.sink.records), b.records.Whole(live))
 	})

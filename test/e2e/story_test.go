@@ -37,7 +37,9 @@ func (s *site) story(t *testing.T) {
 		}
 	})
 	t.Run("Approval", func(t *testing.T) { s.approval(t, port, alice) })
+	t.Run("ClusterPolicy", s.clusterPolicy)
 	t.Run("Records", s.records)
+	t.Run("Shadow", s.shadow)
 	t.Run("AuditSessions", s.auditSessions)
 	t.Run("Isolation", s.isolation)
 	t.Run("Canary", s.canary)

@@ -21,8 +21,11 @@ const (
 	oldVersion = "0.1.0-e2e.0"
 )
 
+// modeAndWhen is what policies of that chart do not say yet.
+const modeAndWhen = "  mode: Enforce\n  when: []\n"
+
 // TestUpgrade installs the first chart there was, with the image of its own
-// source, and upgrades the definitions, the chart and the image under load.
+// source, and upgrades the definitions, the policies, the chart and the image under load.
 func TestUpgrade(t *testing.T) {
 	need(t)
 	tree := checkout(t, firstChart)
@@ -30,7 +33,7 @@ func TestUpgrade(t *testing.T) {
 	progress("helm install of the first chart, commit %.7s", firstChart)
 	s.helmUp(t, tree, oldVersion)
 	s.target(t)
-	s.samples(t, tree)
+	s.samples(t, tree, strings.Replace(more, modeAndWhen, "", 1))
 	await(t, "Connections that are ready", s.well)
 	b := s.newBench(t)
 	await(t, "a session for each client", func(context.Context) error { return b.load.Served(time.Time{}) })
@@ -41,14 +44,25 @@ func TestUpgrade(t *testing.T) {
 			do: func(t *testing.T) map[string]bool {
 				t.Helper()
 				ends := b.instances(t)
+				s.definitionsUp(t, testenv.Root())
+				s.nameModeAndWhen(t)
 				b.since = time.Now()
-				s.helmUp(t, testenv.Root(), firstVersion)
+				s.operatorUp(t, testenv.Root(), firstVersion)
 				return ends
 			},
 		})
 	})
 	b.load.End()
 	t.Run("Account", b.settle)
+}
+
+// nameModeAndWhen has all policies say what newer definitions ask for, with the command of
+// docs/operations/install.md.
+func (s *site) nameModeAndWhen(t *testing.T) {
+	t.Helper()
+	for _, policy := range strings.Fields(s.kubectl(t, "-n", namespace, "get", "accesspolicies", "-o", "name")) {
+		s.kubectl(t, "-n", namespace, "patch", policy, "--type=merge", `--patch={"spec": {"mode": "Enforce", "when": []}}`)
+	}
 }
 
 // checkout is a work tree of a commit. A clone that does not reach back to it

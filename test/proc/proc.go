@@ -23,8 +23,9 @@ import (
 	"time"
 )
 
-// DefaultGrace is how long [Process.Stop] waits after the polite signal before it kills.
-const DefaultGrace = 10 * time.Second
+// DefaultGrace is how long [Process.Stop] waits after the polite signal before it kills: what
+// a kubelet gives a pod.
+const DefaultGrace = 30 * time.Second
 
 // pollInterval is how often a starting server is asked whether it is ready.
 const pollInterval = 100 * time.Millisecond

@@ -73,7 +73,7 @@ var identities = []identity{
 	account("manager", operator, "doorward-manager"),
 	account("proxy Managed", own, connection.ObjectName("managed")),
 	account("proxy External", own, connection.ObjectName("external")),
-	person("requester"), person("approver"), person("auditor"), person("editor"), person("admin"),
+	person("requester"), person("cluster-policy"), person("approver"), person("auditor"), person("editor"), person("admin"),
 }
 
 // config is a client configuration of somebody.
@@ -161,6 +161,10 @@ func nobodyMay(t *testing.T, all []right) {
 				t.Errorf("grants rights: %s", r)
 			case r.who != "approver" && verb == "approve":
 				t.Errorf("approves: %s", r)
+			case r.resource == "doorward.dev/clusteraccesspolicies" && r.who != "cluster-policy" && verb != "get" && verb != "list" && verb != "watch":
+				t.Errorf("writes what no namespace may undo: %s", r)
+			case r.resource == "doorward.dev/clusteraccesspolicies" && (r.who == "requester" || r.who == "approver"):
+				t.Errorf("reads what is said of all namespaces: %s", r)
 			case verb == v1alpha1.VerbServe && !strings.HasPrefix(r.who, "proxy") && r.who != "manager":
 				t.Errorf("serves: %s", r)
 			case strings.HasPrefix(r.who, "proxy") && !inOwn:
@@ -190,7 +194,7 @@ func install(t *testing.T, admin client.Client) {
 		must(t, admin.Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: connection.Rules(c)}))
 		must(t, admin.Create(ctx, binding(own, meta.Name, "Role", meta.Name, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: own, Name: meta.Name})))
 	}
-	for _, role := range []string{"requester", "approver", "auditor", "editor", "admin"} {
+	for _, role := range []string{"requester", "cluster-policy", "approver", "auditor", "editor", "admin"} {
 		must(t, admin.Create(ctx, binding(own, role, "ClusterRole", "doorward-"+role, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: role})))
 	}
 	waiting, cancel := context.WithTimeout(ctx, stack.ReadyTimeout)

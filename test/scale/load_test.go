@@ -270,6 +270,7 @@ func readers(in string) *v1alpha1.AccessPolicy {
 	return &v1alpha1.AccessPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: in, Name: "readers"},
 		Spec: v1alpha1.AccessPolicySpec{
+			Mode: v1alpha1.PolicyEnforce, When: []v1alpha1.PolicyCondition{},
 			Subjects:    []v1alpha1.Subject{{Kind: v1alpha1.SubjectGroup, Name: "analysts", IdentityProvider: "company"}},
 			Connections: []v1alpha1.ConnectionSelector{{Name: "*"}},
 			Rules: []v1alpha1.Rule{

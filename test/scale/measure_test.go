@@ -69,37 +69,62 @@ func (l *lab) rss(pid int) int64 {
 }
 
 // managerMetrics is the manager's heap in bytes.
-func (l *lab) managerMetrics(ctx context.Context) (int64, error) {
+func (l *lab) managerMetrics(ctx context.Context) (heap int64, err error) {
+	err = l.eachMetric(ctx, func(name, _ string, value float64) {
+		if name == "go_memstats_heap_inuse_bytes" {
+			heap = int64(value)
+		}
+	})
+	if err == nil && heap == 0 {
+		err = fmt.Errorf("no heap among the metrics of %s", l.metrics)
+	}
+	return heap, err
+}
+
+// eachMetric tells of each of the manager's metrics, in Prometheus' text format.
+func (l *lab) eachMetric(ctx context.Context, tell func(name, labels string, value float64)) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.metrics+"/metrics", http.NoBody)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer response.Body.Close()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if value, found := strings.CutPrefix(lines.Text(), "go_memstats_heap_inuse_bytes "); found {
-			bytes, err := strconv.ParseFloat(value, 64)
-			return int64(bytes), err
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		at := strings.LastIndexByte(lines.Text(), ' ')
+		if strings.HasPrefix(lines.Text(), "#") || at < 0 {
+			continue
 		}
+		value, err := strconv.ParseFloat(lines.Text()[at+1:], 64)
+		if err != nil {
+			return fmt.Errorf("cannot read metric: %q: %w", lines.Text(), err)
+		}
+		name, labels, _ := strings.Cut(lines.Text()[:at], "{")
+		tell(name, labels, value)
 	}
-	return 0, fmt.Errorf("no heap among the metrics of %s", l.metrics)
+	return lines.Err()
 }
 
 // requestsServed is the number of requests that the API server has answered.
 func (l *lab) requestsServed() (sum float64) {
+	l.eachRequest(func(_ string, count float64) { sum += count })
+	return sum
+}
+
+// eachRequest tells how many requests of each kind the API server has answered.
+func (l *lab) eachRequest(tell func(labels string, count float64)) {
 	c, err := kubernetes.NewForConfig(l.env.Direct)
 	must(l.T, err)
 	text, err := c.Discovery().RESTClient().Get().AbsPath("/metrics").Do(l.Context()).Raw()
 	must(l.T, err)
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "apiserver_request_total{") {
+		if labels, found := strings.CutPrefix(line, "apiserver_request_total{"); found {
 			n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
 			must(l.T, err)
-			sum += n
+			tell(labels, n)
 		}
 	}
-	return sum
 }

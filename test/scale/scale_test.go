@@ -78,7 +78,7 @@ func TestScale(t *testing.T) {
 // lab is a control plane with a manager.
 type lab struct {
 	*testing.T
-	connections, sessions, requests, namespaces int
+	connections, sessions, requests, namespaces, policies int
 
 	env     *testenv.Env
 	admin   client.WithWatch

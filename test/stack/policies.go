@@ -33,6 +33,7 @@ func Policy(name string, who []v1alpha1.Subject, rules ...v1alpha1.Rule) *v1alph
 	return &v1alpha1.AccessPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name},
 		Spec: v1alpha1.AccessPolicySpec{
+			Mode: v1alpha1.PolicyEnforce, When: []v1alpha1.PolicyCondition{},
 			Subjects: who, Connections: []v1alpha1.ConnectionSelector{{Name: Connection}}, Rules: rules,
 			Masks: []v1alpha1.Mask{}, Limits: []v1alpha1.Limit{},
 		},

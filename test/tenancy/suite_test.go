@@ -135,6 +135,11 @@ func prepare(ctx context.Context) (<-chan error, error) {
 				}
 			}
 		}
+		// Until kube-controller-manager has put it together, there is nothing in it to grant.
+		var aggregated rbacv1.ClusterRole
+		if err := admin.Get(ctx, client.ObjectKey{Name: "admin"}, &aggregated); err != nil || len(aggregated.Rules) == 0 {
+			return errors.Join(errors.New("ClusterRole admin is empty"), err)
+		}
 		return nil
 	})
 }

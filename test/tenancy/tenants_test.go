@@ -196,6 +196,7 @@ func policy(name, connection string) *v1alpha1.AccessPolicy {
 	return &v1alpha1.AccessPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.AccessPolicySpec{
+			Mode: v1alpha1.PolicyEnforce, When: []v1alpha1.PolicyCondition{},
 			Subjects:    []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "mallory", IdentityProvider: "company"}},
 			Connections: []v1alpha1.ConnectionSelector{{Name: connection}},
 			Rules:       []v1alpha1.Rule{{Name: "all", Effect: v1alpha1.EffectAllow, Actions: []string{"*"}, Resources: []string{"*"}}},

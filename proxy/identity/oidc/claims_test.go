@@ -4,6 +4,7 @@
 package oidc
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -72,9 +73,49 @@ func TestPrincipal(t *testing.T) {
 		"Delegation": {
 			reason: "the chain of actors is kept, outermost first",
 			claims: alice("act", map[string]any{"sub": "agent", "iss": "https://agents.example.com", "act": map[string]any{"sub": "tool"}}),
-			want: identity.Principal{UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Human, Delegation: []identity.Actor{
+			want: identity.Principal{UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Agent, Delegation: []identity.Actor{
 				{Issuer: "https://agents.example.com", Subject: "agent"}, {Subject: "tool"},
 			}},
+		},
+		"DelegationKindMissing": {
+			reason: "who acts for another is no person where the token does not say so",
+			config: func(c *Config) { c.KindClaim = "actor_kind" },
+			claims: alice("act", map[string]any{"sub": "agent"}, "actor_kind", nil),
+			want: identity.Principal{
+				UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Agent, Delegation: []identity.Actor{{Subject: "agent"}},
+			},
+		},
+		"DelegationKind": {
+			reason: "the issuer knows better",
+			config: func(c *Config) { c.KindClaim = "actor_kind" },
+			claims: alice("act", map[string]any{"sub": "runner"}, "actor_kind", "Workload"),
+			want: identity.Principal{
+				UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Workload, Delegation: []identity.Actor{{Subject: "runner"}},
+			},
+		},
+		"Claims": {
+			reason: "those that policies look at are kept, sorted, and nothing else of the token",
+			config: func(c *Config) {
+				c.Claims = []string{"teams", "amr", "level", "mfa", "ratio", "big", "none", "absent", "null", "empty", "teams"}
+			},
+			claims: alice("teams", []any{"support", "billing", "support", 7, true}, "amr", "pwd", "level", 3, "mfa", false, "ratio", 0.25,
+				"big", 12345678901234567890.0, "none", []string{}, "null", nil, "empty", "", "secret", "canary"),
+			want: identity.Principal{UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Human, Claims: []identity.Claim{
+				{Name: "amr", Values: []string{"pwd"}},
+				{Name: "big", Values: []string{"12345678901234567000"}},
+				{Name: "empty", Values: []string{""}},
+				{Name: "level", Values: []string{"3"}},
+				{Name: "mfa", Values: []string{"false"}},
+				{Name: "none"},
+				{Name: "ratio", Values: []string{"0.25"}},
+				{Name: "teams", Values: []string{"7", "billing", "support", "true"}},
+			}, AbsentClaims: []string{"absent", "null"}},
+		},
+		"ClaimCase": {
+			reason: "claim names have a case",
+			config: func(c *Config) { c.Claims = []string{"Team"} },
+			claims: alice("team", "a"),
+			want:   identity.Principal{UserName: "alice", Groups: []string{"analysts"}, Kind: identity.Human, AbsentClaims: []string{"Team"}},
 		},
 		"VerifiedEmail": {
 			reason: "a verified address is a user name",
@@ -133,6 +174,7 @@ func TestClaimsRefused(t *testing.T) {
 		deep = map[string]any{"sub": "x", "act": deep}
 	}
 	email := func(c *Config) { c.UsernameClaim = "email" }
+	keeping := func(c *Config) { c.Claims = []string{"team"} }
 	cases := map[string]struct {
 		reason string
 		config func(*Config)
@@ -188,6 +230,13 @@ func TestClaimsRefused(t *testing.T) {
 		"ActText":           {reason: "an actor is an object", claims: alice("act", "agent"), text: `"act"`},
 		"ActNewline":        {reason: "checklist 48: actors are on record", claims: alice("act", map[string]any{"sub": "a", "iss": "b\nc"}), text: `"act"`},
 		"ActDeep":           {reason: "the chain is bounded", claims: alice("act", deep), text: "more than"},
+		"ClaimObject":       {reason: "a claim left out might be the one that a Deny names", config: keeping, claims: alice("team", map[string]any{"a": 1}), text: `"team"`},
+		"ClaimNested":       {reason: "what cannot be compared refuses", config: keeping, claims: alice("team", []any{[]string{"a"}}), text: `"team"`},
+		"ClaimNull":         {reason: "a list of values has no holes", config: keeping, claims: alice("team", []any{"a", nil}), text: `"team"`},
+		"ClaimLong":         {reason: "values are bounded", config: keeping, claims: alice("team", strings.Repeat("a", maxName+1)), text: "too long"},
+		"ClaimLongNumber":   {reason: "numbers too", config: keeping, claims: alice("team", json.Number(strings.Repeat("1", maxName+1))), text: "too long"},
+		"ClaimMany":         {reason: "so is how many there are", config: keeping, claims: alice("team", slices.Repeat([]string{"a"}, maxValues+1)), text: "too many values"},
+		"ClaimEscape":       {reason: "checklist 48: claims are on record", config: keeping, claims: alice("team", []string{"a\x1b[2K"}), text: "does not print"},
 		"OtherIssuer":       {reason: "checklist 28: iss is another issuer, signed with our issuer's key", claims: alice("iss", "https://evil.example.com"), text: "issue"},
 		"IssuerSlash":       {reason: "checklist 28: issuers are compared byte for byte", claims: alice("iss", server.URL()+"/"), text: "issue"},
 	}
@@ -248,6 +297,8 @@ func TestNewRefuses(t *testing.T) {
 		"NoUsername":    {reason: "a caller has a name", change: func(c *Config) { c.UsernameClaim = "" }, text: "username"},
 		"BadAuthority":  {reason: "a CA that does not parse is an error", change: func(c *Config) { c.CertificateAuthorityPEM = []byte("x") }, text: "PEM"},
 		"BadSkew":       {reason: "skew is bounded", change: func(c *Config) { c.ClockSkew = time.Hour }, text: "skew"},
+		"EmptyClaim":    {reason: "a claim has a name", change: func(c *Config) { c.Claims = []string{"a", ""} }, text: "claims of policies"},
+		"ManyClaims":    {reason: "claims are bounded", change: func(c *Config) { c.Claims = slices.Repeat([]string{"a"}, identity.MaxClaims+1) }, text: "claims of policies"},
 		"BadRequired":   {reason: "a required claim has a value", change: func(c *Config) { c.RequiredClaims = []RequiredClaim{{Claim: "hd"}} }, text: "required claim"},
 	}
 	for name, tc := range cases {

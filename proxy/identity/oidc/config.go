@@ -39,8 +39,11 @@ type Config struct {
 	// GroupsClaim and GroupsPrefix make the groups; none where the claim is empty.
 	GroupsClaim, GroupsPrefix string
 	// KindClaim holds Human, Workload or Agent. A caller whose token lacks it,
-	// and every caller where it is empty, is Human.
+	// and every caller where it is empty, is Human; one for whom somebody else acts
+	// is an Agent.
 	KindClaim string
+	// Claims are the names of those claims that the Principal keeps; no other is.
+	Claims []string
 	// RequiredClaims must be present as strings of this very value.
 	RequiredClaims []RequiredClaim
 	// ClockSkew is by how much the issuer's clock may differ, at most 5 minutes.
@@ -87,6 +90,9 @@ func (c *Config) validate() error {
 			return fmt.Errorf("invalid required claim: want a claim and its value: %q", required.Claim)
 		}
 	}
+	if err := c.validateClaims(); err != nil {
+		return err
+	}
 	if c.ClockSkew < 0 || c.ClockSkew > maxClockSkew {
 		return fmt.Errorf("invalid clock skew: want 0 to %s: %s", maxClockSkew, c.ClockSkew)
 	}
@@ -119,6 +125,7 @@ func (c Config) clone() Config {
 	c.CertificateAuthorityPEM = slices.Clone(c.CertificateAuthorityPEM)
 	c.Algorithms = slices.Clone(c.Algorithms)
 	c.RequiredClaims = slices.Clone(c.RequiredClaims)
+	c.Claims = slices.Compact(slices.Sorted(slices.Values(c.Claims)))
 	if c.KubernetesUsernamePrefix != nil {
 		prefix := *c.KubernetesUsernamePrefix
 		c.KubernetesUsernamePrefix = &prefix

@@ -54,8 +54,15 @@ func (p *Pool) Chain(configs []Config) (*identity.Chain, error) {
 }
 
 // verifier finds or makes a Verifier and drops what is beyond the bound. One
-// that is dropped while in use goes on working.
+// that is dropped while in use goes on working. Those that keep other claims only
+// share what they know of the issuer: a policy that begins to look at one must not
+// need the issuer.
 func (p *Pool) verifier(config Config) (*Verifier, error) {
+	if err := config.validateClaims(); err != nil {
+		return nil, fmt.Errorf("invalid identity provider: %q: %w", config.Name, err)
+	}
+	kept := config.clone().Claims
+	config.Claims = nil
 	fingerprint, err := config.fingerprint()
 	if err != nil {
 		return nil, err
@@ -74,7 +81,12 @@ func (p *Pool) verifier(config Config) (*Verifier, error) {
 		delete(p.made, p.order[0])
 		p.order = p.order[1:]
 	}
-	return v, nil
+	if len(kept) == 0 {
+		return v, nil
+	}
+	own := *v
+	own.config.Claims = kept
+	return &own, nil
 }
 
 // Close ends the fetches of all Verifiers and waits for them. Verifiers go on

@@ -6,6 +6,7 @@ package oidc
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -129,5 +130,44 @@ func TestPoolRefuses(t *testing.T) {
 	}
 	if _, err := verify(t, chain, "x.y.z"); !errors.Is(err, identity.ErrRejected) {
 		t.Errorf("Verify = %v, want everything rejected without providers", err)
+	}
+}
+
+// TestPoolClaims: a policy that begins to look at a claim asks nothing of an issuer
+// that is away, and each snapshot keeps the claims it names.
+func TestPoolClaims(t *testing.T) {
+	server, err := oidctest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := NewPool(t.Context())
+	defer pool.Close()
+	config := configOf(server)
+	before, err := pool.Chain([]Config{config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := tokenOf(t, server, alice("team", "billing"))
+	if got, err := verify(t, before, token); err != nil || len(got.Claims) != 0 {
+		t.Fatalf("Verify = %+v, %v", got, err)
+	}
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config.Claims = []string{"team"}
+	after, err := pool.Chain([]Config{config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []identity.Claim{{Name: "team", Values: []string{"billing"}}}
+	if got, err := verify(t, after, token); err != nil || !reflect.DeepEqual(got.Claims, want) {
+		t.Errorf("Verify = %+v, %v, want the claim", got, err)
+	}
+	if got, err := verify(t, before, token); err != nil || len(got.Claims) != 0 {
+		t.Errorf("Verify = %+v, %v: another snapshot's claims", got, err)
+	}
+	config.Claims = []string{""}
+	if _, err := pool.Chain([]Config{config}); err == nil {
+		t.Error("a claim without a name")
 	}
 }

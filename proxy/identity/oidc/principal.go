@@ -55,11 +55,16 @@ func (v *Verifier) principal(c claims) (identity.Principal, error) {
 	if err := v.names(c, &p); err != nil {
 		return none, err
 	}
-	if p.Kind, err = v.kind(c); err != nil {
+	if p.Delegation, err = delegation(c["act"]); err != nil {
 		return none, err
 	}
-	p.Delegation, err = delegation(c["act"])
-	return p, err
+	if p.Kind, err = v.kind(c, len(p.Delegation) > 0); err != nil {
+		return none, err
+	}
+	if err := c.keep(v.config.Claims, &p); err != nil {
+		return none, err
+	}
+	return p, nil
 }
 
 // names fills in user name, Kubernetes name and groups.
@@ -111,8 +116,13 @@ func (v *Verifier) names(c claims, p *identity.Principal) error {
 	return nil
 }
 
-func (v *Verifier) kind(c claims) (identity.Kind, error) {
+// kind is what the issuer says, else Human: nobody is taken for a person on whose
+// behalf another acts.
+func (v *Verifier) kind(c claims, delegated bool) (identity.Kind, error) {
 	if v.config.KindClaim == "" || !c.has(v.config.KindClaim) {
+		if delegated {
+			return identity.Agent, nil
+		}
 		return identity.Human, nil
 	}
 	text, err := c.text(v.config.KindClaim)

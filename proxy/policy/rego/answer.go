@@ -4,15 +4,32 @@
 package rego
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
 )
+
+// words are the keys of the library's input. Making them anew would take a good part of
+// the time of a decision.
+var words = func() map[string]*ast.Term {
+	terms := map[string]*ast.Term{}
+	for _, word := range []string{
+		"caller", "at", "audit", "user", "groups", "provider", "kind", "claims", "delegation", "issuer", "subject", "time", "client",
+		"candidates", "operation", "accesses", "properties", "action", "resource", "indirect",
+	} {
+		terms[word] = ast.StringTerm(word)
+	}
+	return terms
+}()
+
+func key(word string) *ast.Term { return words[word] }
 
 func stringTerms(values []string) []*ast.Term {
 	terms := make([]*ast.Term, len(values))
@@ -25,10 +42,51 @@ func stringTerms(values []string) []*ast.Term {
 // callerTerm is input.caller.
 func callerTerm(caller *identity.Principal) *ast.Term {
 	return ast.ObjectTerm(
-		ast.Item(ast.InternedTerm("user"), ast.StringTerm(caller.UserName)),
-		ast.Item(ast.InternedTerm("groups"), ast.ArrayTerm(stringTerms(caller.Groups)...)),
-		ast.Item(ast.InternedTerm("provider"), ast.StringTerm(caller.Provider)),
+		ast.Item(key("user"), ast.StringTerm(caller.UserName)),
+		ast.Item(key("groups"), ast.ArrayTerm(stringTerms(caller.Groups)...)),
+		ast.Item(key("provider"), ast.StringTerm(caller.Provider)),
+		ast.Item(key("kind"), ast.StringTerm(string(caller.Kind))),
+		ast.Item(key("claims"), claimTerm(caller.Claims)),
+		ast.Item(key("delegation"), delegationTerm(caller.Delegation)),
 	)
+}
+
+func claimTerm(claims []identity.Claim) *ast.Term {
+	object := ast.NewObject()
+	for _, claim := range claims {
+		object.Insert(ast.StringTerm(claim.Name), ast.ArrayTerm(stringTerms(claim.Values)...))
+	}
+	return ast.NewTerm(object)
+}
+
+func delegationTerm(chain []identity.Actor) *ast.Term {
+	links := make([]*ast.Term, len(chain))
+	for i, actor := range chain {
+		links[i] = ast.ObjectTerm(
+			ast.Item(key("issuer"), ast.StringTerm(actor.Issuer)),
+			ast.Item(key("subject"), ast.StringTerm(actor.Subject)),
+		)
+	}
+	return ast.ArrayTerm(links...)
+}
+
+// atTerm is input.at.
+func atTerm(at policy.Circumstances) *ast.Term {
+	client := ""
+	if at.Client.IsValid() {
+		client = at.Client.Unmap().WithZone("").String()
+	}
+	return ast.ObjectTerm(
+		ast.Item(key("time"), ast.NumberTerm(json.Number(strconv.FormatInt(at.Time.UnixNano(), 10)))),
+		ast.Item(key("client"), ast.StringTerm(client)),
+	)
+}
+
+func setTerm(values []string) *ast.Term {
+	if len(values) == 0 {
+		return ast.InternedEmptySet
+	}
+	return ast.SetTerm(stringTerms(values)...)
 }
 
 // operationTerm is input.operation.
@@ -36,22 +94,38 @@ func operationTerm(op policy.Operation) *ast.Term {
 	accesses := make([]*ast.Term, len(op.Accesses))
 	for i, access := range op.Accesses {
 		accesses[i] = ast.ObjectTerm(
-			ast.Item(ast.InternedTerm("action"), ast.StringTerm(access.Action)),
-			ast.Item(ast.InternedTerm("resource"), ast.StringTerm(access.Resource)),
-			ast.Item(ast.InternedTerm("indirect"), ast.InternedTerm(access.Indirect)),
+			ast.Item(key("action"), ast.StringTerm(access.Action)),
+			ast.Item(key("resource"), ast.StringTerm(access.Resource)),
+			ast.Item(key("indirect"), ast.InternedTerm(access.Indirect)),
 		)
 	}
 	return ast.ObjectTerm(
-		ast.Item(ast.InternedTerm("accesses"), ast.ArrayTerm(accesses...)),
-		ast.Item(ast.InternedTerm("properties"), ast.SetTerm(stringTerms(op.Properties)...)),
+		ast.Item(key("accesses"), ast.ArrayTerm(accesses...)),
+		ast.Item(key("properties"), setTerm(op.Properties)),
 	)
 }
 
 // hit is a rule that matched the access at a position.
 type hit struct{ position, rule int }
 
+// rulebook are rules by the numbers that an answer names them by: those of policies, then
+// what modules have answered.
+type rulebook struct {
+	rules   []compiledRule
+	answers []custom
+}
+
+func (c rulebook) len() int { return len(c.rules) + len(c.answers) }
+
+func (c rulebook) rule(number int) *compiledRule {
+	if number < len(c.rules) {
+		return &c.rules[number]
+	}
+	return &c.answers[number-len(c.rules)].rule
+}
+
 // decision reads the library's answer. Anything unexpected is an error.
-func (c *compiled) decision(answer ast.Object, op policy.Operation) (*policy.Decision, error) {
+func (c rulebook) decision(answer ast.Object, op policy.Operation) (*policy.Decision, error) {
 	effect, err := stringOf(answer, "effect")
 	if err != nil {
 		return nil, err
@@ -80,8 +154,14 @@ func (c *compiled) decision(answer ast.Object, op policy.Operation) (*policy.Dec
 	slices.Sort(rules)
 	rules = slices.Compact(rules)
 	for _, rule := range rules {
-		decision.Rules = append(decision.Rules, c.rules[rule].ref)
+		decision.Rules = append(decision.Rules, c.rule(rule).ref)
+		if decision.Cause == "" {
+			decision.Cause = c.rule(rule).cause
+		}
 	}
+	// Modules answer several times by one rule, which is numbered after all others.
+	slices.SortFunc(decision.Rules, compareRefs)
+	decision.Rules = slices.Compact(decision.Rules)
 	if decision.Effect == policy.RequireApproval {
 		decision.Approval, err = c.terms(rules)
 	}
@@ -89,7 +169,7 @@ func (c *compiled) decision(answer ast.Object, op policy.Operation) (*policy.Dec
 }
 
 // defaultDeny completes a decision that no rule was found for.
-func (c *compiled) defaultDeny(decision *policy.Decision, answer ast.Object, op policy.Operation) error {
+func (rulebook) defaultDeny(decision *policy.Decision, answer ast.Object, op policy.Operation) error {
 	if decision.Effect != policy.Deny {
 		return fmt.Errorf("answer rests on no rule: effect %q", decision.Effect)
 	}
@@ -108,14 +188,14 @@ func (c *compiled) defaultDeny(decision *policy.Decision, answer ast.Object, op 
 
 // message is the first text of the rules that match the first offending
 // access; where they have none, the first of all.
-func (c *compiled) message(hits []hit) string {
+func (c rulebook) message(hits []hit) string {
 	for _, h := range hits {
-		if text := c.rules[h.rule].message; text != "" && h.position == hits[0].position {
+		if text := c.rule(h.rule).message; text != "" && h.position == hits[0].position {
 			return text
 		}
 	}
 	for _, h := range hits {
-		if text := c.rules[h.rule].message; text != "" {
+		if text := c.rule(h.rule).message; text != "" {
 			return text
 		}
 	}
@@ -123,20 +203,20 @@ func (c *compiled) message(hits []hit) string {
 }
 
 // terms collects the approval terms of the rules: equal ones once, sorted.
-func (c *compiled) terms(rules []int) ([]policy.ApprovalTerms, error) {
+func (c rulebook) terms(rules []int) ([]policy.ApprovalTerms, error) {
 	var terms []policy.ApprovalTerms
 	for _, rule := range rules {
-		if c.rules[rule].terms == nil {
-			return nil, fmt.Errorf("answer asks for approval by a rule without terms: %q", c.rules[rule].ref.Rule)
+		if c.rule(rule).terms == nil {
+			return nil, fmt.Errorf("answer asks for approval by a rule without terms: %q", c.rule(rule).ref.Rule)
 		}
-		terms = append(terms, *c.rules[rule].terms)
+		terms = append(terms, *c.rule(rule).terms)
 	}
 	slices.SortFunc(terms, compareTerms)
 	return slices.CompactFunc(terms, func(a, b policy.ApprovalTerms) bool { return compareTerms(a, b) == 0 }), nil
 }
 
 // hitsOf reads the answer's hits, sorted by position and rule.
-func (c *compiled) hitsOf(answer ast.Object, op policy.Operation) ([]hit, error) {
+func (c rulebook) hitsOf(answer ast.Object, op policy.Operation) ([]hit, error) {
 	term := answer.Get(ast.InternedTerm("hits"))
 	if term == nil {
 		return nil, errors.New("answer has no hits")
@@ -148,7 +228,7 @@ func (c *compiled) hitsOf(answer ast.Object, op policy.Operation) ([]hit, error)
 	var hits []hit
 	err := set.Iter(func(element *ast.Term) error {
 		pair, ok := element.Value.(*ast.Array)
-		if !ok || pair.Len() != 2 {
+		if !ok || pair.Len() != 3 {
 			return errors.New("answer has a malformed hit")
 		}
 		position, err := numberOf(pair.Elem(0))
@@ -159,7 +239,7 @@ func (c *compiled) hitsOf(answer ast.Object, op policy.Operation) ([]hit, error)
 		if err != nil {
 			return err
 		}
-		if position < 0 || position >= len(op.Accesses) || rule < 0 || rule >= len(c.rules) {
+		if position < 0 || position >= len(op.Accesses) || rule < 0 || rule >= c.len() {
 			return fmt.Errorf("answer names no access or rule: %d, %d", position, rule)
 		}
 		hits = append(hits, hit{position, rule})
@@ -172,27 +252,6 @@ func (c *compiled) hitsOf(answer ast.Object, op policy.Operation) ([]hit, error)
 		return a.rule - b.rule
 	})
 	return hits, err
-}
-
-// agree checks that the library found the same policies for the caller as the
-// index that keys the cache. A difference would let a cached decision serve a
-// caller it was not made for.
-func agree(answer ast.Object, who class) error {
-	numbers, err := numbersOf(answer, "applies")
-	if err != nil {
-		return err
-	}
-	size := 0
-	who.each(func(int) { size++ })
-	if len(numbers) != size {
-		return fmt.Errorf("library and index disagree on the caller's policies: %d and %d", len(numbers), size)
-	}
-	for _, number := range numbers {
-		if !who.has(number) {
-			return fmt.Errorf("library and index disagree on the caller's policies: policy %d", number)
-		}
-	}
-	return nil
 }
 
 func stringOf(object ast.Object, key string) (string, error) {
@@ -225,6 +284,35 @@ func numbersOf(object ast.Object, key string) ([]int, error) {
 	})
 	slices.Sort(numbers)
 	return numbers, err
+}
+
+// pairsOf reads a set of pairs of numbers.
+func pairsOf(object ast.Object, key string) (map[[2]int]bool, error) {
+	term := object.Get(ast.InternedTerm(key))
+	if term == nil {
+		return nil, fmt.Errorf("answer lacks %q", key)
+	}
+	set, ok := term.Value.(ast.Set)
+	if !ok {
+		return nil, fmt.Errorf("answer's %q is no set", key)
+	}
+	if set.Len() == 0 {
+		return nil, nil
+	}
+	pairs := make(map[[2]int]bool, set.Len())
+	return pairs, set.Iter(func(element *ast.Term) error {
+		pair, ok := element.Value.(*ast.Array)
+		if !ok || pair.Len() != 2 {
+			return fmt.Errorf("answer's %q holds something else than pairs", key)
+		}
+		first, err := numberOf(pair.Elem(0))
+		if err != nil {
+			return err
+		}
+		second, err := numberOf(pair.Elem(1))
+		pairs[[2]int{first, second}] = true
+		return err
+	})
 }
 
 func numberOf(term *ast.Term) (int, error) {

@@ -21,6 +21,33 @@ const (
 	maxCachedKey = 2048
 )
 
+// cacheStripes is how many counters share the counting, so that proxies with many
+// processors do not all write to one place.
+const cacheStripes = 64
+
+// class is which policies bind a caller and which of them let him through, as bits.
+// Two callers of one class get the same decisions.
+type class []uint64
+
+// classOf makes a class of numbers below n.
+func classOf(n int, bound, granting []int) class {
+	words := (n + 63) / 64
+	c := make(class, 2*words)
+	for _, number := range bound {
+		c[number/64] |= 1 << (number % 64)
+	}
+	for _, number := range granting {
+		c[words+number/64] |= 1 << (number % 64)
+	}
+	return c
+}
+
+// binds says whether a policy binds callers of the class.
+func (c class) binds(number int) bool { return c[number/64]&(1<<(number%64)) != 0 }
+
+// grants says whether a policy that binds callers of the class lets them through.
+func (c class) grants(number int) bool { return c[len(c)/2:].binds(number) }
+
 // cache keeps decisions of one engine. It is a table of sets of atomic
 // pointers: a look-up takes no lock and allocates nothing, and a new decision
 // replaces an old one of the same set. A lost or overwritten entry costs an
@@ -29,6 +56,10 @@ type cache struct {
 	seed  maphash.Seed
 	table [cacheSets][cacheWays]atomic.Pointer[cached]
 	turn  atomic.Uint32
+	uses  [cacheStripes]struct {
+		hits, misses atomic.Uint64
+		_            [48]byte // a line of the processor's cache for each
+	}
 }
 
 // cached is a decision with its whole key: an equal hash is not trusted.
@@ -70,10 +101,21 @@ func (c *cache) get(key uint64, who class, op policy.Operation) (*policy.Decisio
 		found := set[way].Load()
 		if found != nil && found.key == key && slices.Equal(found.who, who) &&
 			slices.Equal(found.op.Accesses, op.Accesses) && slices.Equal(found.op.Properties, op.Properties) {
+			c.uses[key%cacheStripes].hits.Add(1)
 			return found.decision, true
 		}
 	}
+	c.uses[key%cacheStripes].misses.Add(1)
 	return nil, false
+}
+
+// stats adds up what was found and what was not.
+func (c *cache) stats() (hits, misses uint64) {
+	for i := range c.uses {
+		hits += c.uses[i].hits.Load()
+		misses += c.uses[i].misses.Load()
+	}
+	return hits, misses
 }
 
 // put keeps a decision of an operation that the cache may own.
@@ -81,7 +123,7 @@ func (c *cache) put(key uint64, who class, op policy.Operation, decision *policy
 	if sizeOf(op) > maxCachedKey {
 		return
 	}
-	entry := &cached{key: key, who: slices.Clone(who), op: op, decision: decision}
+	entry := &cached{key: key, who: who, op: op, decision: decision}
 	set := &c.table[key%cacheSets]
 	for way := range set {
 		if set[way].CompareAndSwap(nil, entry) {

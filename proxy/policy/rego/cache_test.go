@@ -69,7 +69,7 @@ func TestCacheConcurrently(t *testing.T) {
 				if i%2 == 0 {
 					who, want = caller("mallory"), policy.Deny
 				}
-				got, err := e.Decide(t.Context(), who, op(fmt.Sprintf("select public.t%d", i%10)))
+				got, err := decide(t.Context(), e, who, op(fmt.Sprintf("select public.t%d", i%10)))
 				if err != nil || got.Effect != want {
 					t.Errorf("Decide = %v, %v, want %v", got.Effect, err, want)
 					return
@@ -78,4 +78,17 @@ func TestCacheConcurrently(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestCacheStats: each look-up is counted once.
+func TestCacheStats(t *testing.T) {
+	e := engine(t, shop())
+	for i := range 10 {
+		if _, err := decide(t.Context(), e, caller("alice", "analysts"), op(fmt.Sprintf("select public.t%d", i%3))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hits, misses := e.CacheStats(); hits != 7 || misses != 3 {
+		t.Errorf("CacheStats = %d hits, %d misses, want 7 and 3", hits, misses)
+	}
 }

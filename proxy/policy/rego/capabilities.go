@@ -13,18 +13,26 @@ import (
 // function of its arguments; a new one needs the same, and a reason.
 var allowedBuiltins = []string{
 	"and", // intersection of sets
-	"array.flatten",
 	"count",
 	"eq",
 	"equal",
 	"gt",
+	"gte",
+	"lt",
+	"lte",
 	"internal.member_2",
 	"min",
 	"minus", // difference of sets
+	"mul",
 	"neq",
+	"net.cidr_contains",
+	"object.subset", // of sets
+	"or",            // union of sets
+	"plus",
 	"regex.match",
-	"startswith",
 	"strings.any_prefix_match",
+	"time.clock",   // of a given instant
+	"time.weekday", // of a given instant
 }
 
 // capabilities are those of the linked OPA, without all built-in functions

@@ -5,6 +5,7 @@ package rego
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,10 +15,14 @@ import (
 
 // compiled is a Set as the library reads it, and what its numbers mean.
 type compiled struct {
-	set      policy.Set
-	rules    []compiledRule
-	subjects subjectIndex
-	data     map[string]any
+	set   policy.Set
+	rules []compiledRule
+	index *ruleIndex
+	data  map[string]any
+	// audits says that some policy is in mode Audit.
+	audits bool
+	// modules are those of policies with Rego, by the policy's number.
+	modules map[int]*policyModule
 }
 
 // compiledRule is what an answer that names a rule by number stands for.
@@ -25,54 +30,81 @@ type compiledRule struct {
 	ref     policy.RuleRef
 	message string
 	terms   *policy.ApprovalTerms
+	// cause is why the rule refuses, for operators; see policy.Decision.
+	cause string
 }
 
 // compile checks a Set and turns it into the library's data. Rules are
 // numbered in the order of their references, so that sorted numbers are sorted
 // references.
-func compile(set policy.Set) (*compiled, error) {
-	c := &compiled{set: sorted(set), subjects: subjectIndex{users: map[string][]entry{}, groups: map[string][]entry{}}}
-	rules, connects := []any{}, []any{}
-	for number, p := range c.set.Policies {
-		if err := c.subjects.add(number, p.Subjects); err != nil {
+func compile(ctx context.Context, set policy.Set) (*compiled, error) {
+	c := &compiled{set: sorted(set), index: newRuleIndex(), modules: map[int]*policyModule{}}
+	subjects, parts := newSubjectIndex(), setData{}
+	for number := range c.set.Policies {
+		p := &c.set.Policies[number]
+		if err := c.add(ctx, number, p, subjects, &parts); err != nil {
 			return nil, fmt.Errorf("policy does not compile: %q: %w", p.Name, err)
-		}
-		if err := checkDuties(&p); err != nil {
-			return nil, fmt.Errorf("policy does not compile: %q: %w", p.Name, err)
-		}
-		index := newRuleIndex()
-		lets := false
-		for _, r := range p.Rules {
-			if err := checkRule(r); err != nil {
-				return nil, fmt.Errorf("policy does not compile: %q: rule %q: %w", p.Name, r.Name, err)
-			}
-			lets = lets || r.Effect != policy.Deny
-			index.add(r, len(c.rules))
-			c.rules = append(c.rules, compiledRule{
-				ref:     policy.RuleRef{Policy: p.Name, UID: p.UID, Generation: p.Generation, Rule: r.Name},
-				message: r.Message,
-				terms:   normalTerms(r.Approval),
-			})
-		}
-		rules = append(rules, index.data())
-		if lets {
-			connects = append(connects, number)
 		}
 	}
 	c.data = map[string]any{"set": map[string]any{
-		"users":    c.subjects.data(c.subjects.users),
-		"groups":   c.subjects.data(c.subjects.groups),
-		"rules":    rules,
-		"connects": connects,
+		"users":    indexData(subjects.users),
+		"groups":   indexData(subjects.groups),
+		"others":   subjects.others,
+		"when":     anys(parts.when),
+		"cluster":  anys(parts.cluster),
+		"audit":    anys(parts.audit),
+		"connects": anys(parts.connects),
+		"exempt":   anys(parts.exempt),
 	}}
+	c.audits = len(parts.audit) > 0
 	return c, nil
+}
+
+// setData are the lists of data.set; the library says what they are.
+type setData struct {
+	when, exempt             []any
+	cluster, audit, connects []int
+}
+
+func (c *compiled) add(ctx context.Context, number int, p *policy.Policy, subjects *subjectIndex, parts *setData) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	subjects.add(number, p.Subjects)
+	parts.when = append(parts.when, conditionData(p.When))
+	if p.Cluster {
+		parts.cluster = append(parts.cluster, number)
+	}
+	if p.Audit {
+		parts.audit = append(parts.audit, number)
+	}
+	for i := range p.Masks {
+		for j := range p.Masks[i].Exempt {
+			parts.exempt = append(parts.exempt, map[string]any{"policy": number, "mask": i, "subject": subjectData(&p.Masks[i].Exempt[j])})
+		}
+	}
+	lets, err := c.addModule(ctx, number, p)
+	if err != nil {
+		return err
+	}
+	for _, r := range p.Rules {
+		lets = lets || r.Effect != policy.Deny
+		c.index.add(&r, number)
+		ref := refOf(p)
+		ref.Rule = r.Name
+		c.rules = append(c.rules, compiledRule{ref: ref, message: r.Message, terms: normalTerms(r.Approval)})
+	}
+	if lets {
+		parts.connects = append(parts.connects, number)
+	}
+	return nil
 }
 
 // sorted is a copy of the Set with policies and rules in the order of their names.
 func sorted(set policy.Set) policy.Set {
 	policies := slices.Clone(set.Policies)
 	slices.SortStableFunc(policies, func(a, b policy.Policy) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.UID, b.UID))
+		return cmp.Or(strings.Compare(a.Name, b.Name), compareBool(a.Cluster, b.Cluster), strings.Compare(a.UID, b.UID))
 	})
 	for i := range policies {
 		policies[i].Rules = slices.Clone(policies[i].Rules)
@@ -83,31 +115,14 @@ func sorted(set policy.Set) policy.Set {
 	return policy.Set{Policies: policies}
 }
 
-func checkRule(r policy.Rule) error {
-	switch r.Effect {
-	case policy.Allow, policy.Deny:
-		if r.Approval != nil {
-			return fmt.Errorf("approval terms belong to effect %s only: effect is %q", policy.RequireApproval, r.Effect)
-		}
-	case policy.RequireApproval:
-		if r.Approval == nil || len(r.Approval.Approvers) == 0 || r.Approval.Minimum < 1 || r.Approval.TimeoutSeconds < 1 {
-			return fmt.Errorf("effect %s needs approvers, a minimum and a timeout of at least 1", policy.RequireApproval)
-		}
-	default:
-		return fmt.Errorf("unknown effect: want %s, %s or %s: %q", policy.Allow, policy.RequireApproval, policy.Deny, r.Effect)
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
 	}
-	if len(r.Actions) == 0 {
-		return fmt.Errorf("no actions: name at least one, %q for any", "*")
-	}
-	for _, glob := range slices.Concat(r.Actions, r.Resources) {
-		if err := checkGlob(glob); err != nil {
-			return err
-		}
-	}
-	if slices.Contains(r.Actions, "") || slices.Contains(r.Properties, "") {
-		return fmt.Errorf("empty action or property: remove it")
-	}
-	return nil
+	return 1
 }
 
 // normalTerms is a copy with sorted approvers, each once, so that equal terms
@@ -119,7 +134,7 @@ func normalTerms(terms *policy.ApprovalTerms) *policy.ApprovalTerms {
 	normal := *terms
 	normal.Approvers = slices.Clone(terms.Approvers)
 	slices.SortFunc(normal.Approvers, compareSubjects)
-	normal.Approvers = slices.Compact(normal.Approvers)
+	normal.Approvers = slices.CompactFunc(normal.Approvers, func(a, b policy.Subject) bool { return compareSubjects(a, b) == 0 })
 	return &normal
 }
 

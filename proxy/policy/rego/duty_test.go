@@ -35,7 +35,7 @@ func TestIndirectNeverWidens(t *testing.T) {
 				Groups: some(random, 0, "alice", "both", "leads"),
 			}
 			before := randomOperation(random)
-			was, err := e.Decide(t.Context(), who, before)
+			was, err := decide(t.Context(), e, who, before)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +45,7 @@ func TestIndirectNeverWidens(t *testing.T) {
 			after := before
 			more := policy.Access{Action: pick(random, "select", "update", "unknown"), Resource: pick(random, "", "a.x", "b.y"), Indirect: true}
 			after.Accesses = slices.Insert(slices.Clone(before.Accesses), random.IntN(len(before.Accesses)+1), more)
-			is, err := e.Decide(t.Context(), who, after)
+			is, err := decide(t.Context(), e, who, after)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,10 +80,10 @@ func TestLimits(t *testing.T) {
 		return l
 	}
 	want := []policy.Limits{of("a", *first), of("b", *second)}
-	if diff := cmp.Diff(want, e.Limits(caller("u", "b", "none", "a"))); diff != "" {
+	if diff := cmp.Diff(want, stands(t, e, caller("u", "b", "none", "a")).Limits()); diff != "" {
 		t.Errorf("limits of all matching policies hold, sorted: -want +got:\n%s", diff)
 	}
-	if got := e.Limits(caller("u", "none")); len(got) != 0 {
+	if got := stands(t, e, caller("u", "none")).Limits(); len(got) != 0 {
 		t.Errorf("Limits = %v for a caller without any", got)
 	}
 }
@@ -106,7 +106,7 @@ func TestTargetRole(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := e.TargetRole(caller("u", tc.groups...))
+			got, err := stands(t, e, caller("u", tc.groups...)).TargetRole()
 			var conflict *policy.ConflictError
 			if got != tc.want || errors.As(err, &conflict) != (tc.named != nil) {
 				t.Fatalf("%s: TargetRole = %q, %v", tc.reason, got, err)
@@ -145,7 +145,7 @@ func TestDutiesRefused(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := New(t.Context(), policy.Set{Policies: []policy.Policy{tc.policy}})
+			_, err := New(t.Context(), policy.Set{Policies: []policy.Policy{tc.policy}}, policy.About{})
 			switch {
 			case tc.text == "" && err != nil:
 				t.Errorf("%s: %v", tc.reason, err)

@@ -4,15 +4,11 @@
 package rego
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf8"
-)
 
-// maxGlob bounds a glob, in bytes, well above what the API admits.
-const maxGlob = 4096
+	"github.com/open-policy-agent/opa/v1/ast"
+)
 
 // shape says how the library matches a glob.
 type shape int
@@ -48,17 +44,38 @@ func expression(glob string) string {
 	return `(?s)\A` + strings.Join(parts, ".*") + `\z`
 }
 
-// checkGlob refuses globs that the two matchers could read differently: RE2
-// takes every byte that is not UTF-8 for U+FFFD.
-func checkGlob(glob string) error {
-	if !utf8.ValidString(glob) || strings.ContainsRune(glob, utf8.RuneError) {
-		return fmt.Errorf("invalid glob: not UTF-8, or holds U+FFFD: %q", glob)
+// globs are those of several by shape, as the library matches any of them by.
+func globs(list []string) (names, prefixes, patterns []string) {
+	for _, glob := range list {
+		switch kind, text := shapeOf(glob); kind {
+		case exact:
+			names = append(names, text)
+		case prefix:
+			prefixes = append(prefixes, text)
+		case pattern:
+			patterns = append(patterns, text)
+		}
 	}
-	if len(glob) > maxGlob {
-		return fmt.Errorf("invalid glob: %d bytes, at most %d are allowed", len(glob), maxGlob)
+	return names, prefixes, patterns
+}
+
+// globData is globs as data of the library. Data has no sets: the keys of an object are
+// looked up in the same way.
+func globData(list []string) map[string]any {
+	names, prefixes, patterns := globs(list)
+	exact := make(map[string]any, len(names))
+	for _, name := range names {
+		exact[name] = true
 	}
-	if _, err := regexp.Compile(expression(glob)); err != nil {
-		return errors.Join(fmt.Errorf("invalid glob: %q", glob), err)
-	}
-	return nil
+	return map[string]any{"exact": exact, "prefixes": anys(prefixes), "patterns": anys(patterns)}
+}
+
+// globsTerm is globs as input of the library.
+func globsTerm(list []string) *ast.Term {
+	names, prefixes, patterns := globs(list)
+	return ast.ObjectTerm(
+		ast.Item(ast.InternedTerm("exact"), ast.SetTerm(stringTerms(names)...)),
+		ast.Item(ast.InternedTerm("prefixes"), ast.ArrayTerm(stringTerms(prefixes)...)),
+		ast.Item(ast.InternedTerm("patterns"), ast.ArrayTerm(stringTerms(patterns)...)),
+	)
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/doorward/doorward/proxy/policy"
 )
 
-// matcher asks the library's own rules whether a glob matches a resource.
+// matcher asks the library's own rules whether a glob matches a name.
 func matcher(tb testing.TB) func(tb testing.TB, glob, name string) bool {
 	tb.Helper()
 	query, err := oparego.New(
-		oparego.Query("count(data.doorward.candidates(input.table, input.name)) > 0"),
+		oparego.Query("data.doorward.matches(input.globs, input.name)"),
 		oparego.Module("library.rego", library),
 		oparego.Capabilities(capabilities()),
 		oparego.StrictBuiltinErrors(true),
@@ -28,13 +28,7 @@ func matcher(tb testing.TB) func(tb testing.TB, glob, name string) bool {
 	}
 	return func(tb testing.TB, glob, name string) bool {
 		tb.Helper()
-		rules := newTable()
-		rules.add([]string{glob}, map[string]any{"id": 0, "effect": "Allow", "properties": []any{}})
-		table, err := ast.InterfaceToValue(rules.data())
-		if err != nil {
-			tb.Fatal(err)
-		}
-		input := ast.NewObject(ast.Item(ast.StringTerm("table"), ast.NewTerm(table)), ast.Item(ast.StringTerm("name"), ast.StringTerm(name)))
+		input := ast.NewObject(ast.Item(ast.StringTerm("globs"), globsTerm([]string{glob})), ast.Item(ast.StringTerm("name"), ast.StringTerm(name)))
 		results, err := query.Eval(tb.Context(), oparego.EvalParsedInput(input))
 		if err != nil {
 			tb.Fatalf("glob %q, name %q: %v", glob, name, err)
@@ -69,7 +63,7 @@ func FuzzGlob(f *testing.F) {
 	}
 	matches := matcher(f)
 	f.Fuzz(func(t *testing.T, glob, name string) {
-		if checkGlob(glob) != nil {
+		if policy.CheckGlob(glob) != nil {
 			return
 		}
 		if got, want := matches(t, glob, name), policy.Match(glob, name); got != want {
@@ -94,7 +88,7 @@ func TestGlobEquivalence(t *testing.T) {
 	for range 8000 {
 		// The two bytes of one letter, apart and together, beside plain ones.
 		glob, name := word("ab.**\xc3\xa9", 6), word("ab.\n\xc3\xa9", 7)
-		if checkGlob(glob) != nil {
+		if policy.CheckGlob(glob) != nil {
 			continue
 		}
 		got, want := matches(t, glob, name), policy.Match(glob, name)
@@ -109,9 +103,9 @@ func TestGlobEquivalence(t *testing.T) {
 }
 
 func TestCheckGlob(t *testing.T) {
-	for _, glob := range []string{"\xff", "a\uFFFD*", strings.Repeat("a", maxGlob+1)} {
-		if checkGlob(glob) == nil {
-			t.Errorf("checkGlob(%.20q) = nil, want an error", glob)
+	for _, glob := range []string{"\xff", "a\uFFFD*", strings.Repeat("a", policy.MaxGlob+1)} {
+		if policy.CheckGlob(glob) == nil {
+			t.Errorf("policy.CheckGlob(%.20q) = nil, want an error", glob)
 		}
 	}
 }

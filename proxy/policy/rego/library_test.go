@@ -6,11 +6,15 @@ package rego
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/cover"
+	"github.com/open-policy-agent/opa/v1/format"
 	oparego "github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
@@ -21,13 +25,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestLibrary runs the Rego unit tests, as the opa command would.
 func TestLibrary(t *testing.T) {
-	modules := map[string]*ast.Module{}
-	for _, name := range []string{"library.rego", "library_test.rego"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if modules[name], err = ast.ParseModule(name, string(text)); err != nil {
+	files, err := filepath.Glob("*_test.rego")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("got %q, %v, want the files of tests", files, err)
+	}
+	modules, written := map[string]*ast.Module{}, 0
+	for _, name := range append(files, "library.rego") {
+		text := mustRead(t, name)
+		written += strings.Count(text, "\ntest_")
+		if modules[name], err = ast.ParseModule(name, text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +43,9 @@ func TestLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Abort(t.Context(), txn)
-	results, err := tester.NewRunner().SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).RunTests(t.Context(), txn)
+	coverage := cover.New()
+	results, err := tester.NewRunner().SetStore(store).SetModules(modules).SetCoverageQueryTracer(coverage).
+		RaiseBuiltinErrors(true).RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +56,29 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("%s: %s", result.Name, result)
 		}
 	}
-	if want := strings.Count(mustRead(t, "library_test.rego"), "\ntest_"); ran != want {
-		t.Errorf("%d Rego tests ran, want %d", ran, want)
+	if ran != written {
+		t.Errorf("%d Rego tests ran, want %d", ran, written)
+	}
+	for _, untested := range coverage.Report(modules).Files["library.rego"].NotCovered {
+		t.Errorf("no test evaluates library.rego, lines %d to %d", untested.Start.Row, untested.End.Row)
+	}
+}
+
+// TestLibraryIsFormatted: as opa fmt would write it.
+func TestLibraryIsFormatted(t *testing.T) {
+	files, err := filepath.Glob("*.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		text := mustRead(t, name)
+		formatted, err := format.Source(name, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(formatted), text); diff != "" {
+			t.Errorf("%s: -formatted +written:\n%s", name, diff)
+		}
 	}
 }
 

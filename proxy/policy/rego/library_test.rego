@@ -5,67 +5,100 @@ package doorward_test
 
 import data.doorward
 
-rule(id, effect, properties) := {"id": id, "effect": effect, "properties": properties}
-
-any_resource(found) := {"any": [found], "exact": {}, "prefix": [], "pattern": []}
-
-policies := {
-	"users": {"alice": [{"policy": 0, "provider": ""}]},
-	"groups": {"dba": [{"policy": 1, "provider": "corp"}]},
-	"connects": [0],
-	"rules": [
-		{
-			"literal": {
-				"select": any_resource(rule(0, "Allow", [])),
-				"update": {
-					"any": [],
-					"exact": {"public.orders": [rule(1, "RequireApproval", [])]},
-					"prefix": [{"prefix": "stage.", "rule": rule(4, "Allow", [])}],
-					"pattern": [{"pattern": `(?s)\A.*\.log\z`, "rule": rule(5, "Allow", [])}],
-				},
-			},
-			"open": [{
-				"actions": {"prefixes": ["ins"], "patterns": [`(?s)\A.*lete\z`]},
-				"table": any_resource(rule(2, "Allow", [])),
-			}],
-		},
-		{
-			"literal": {},
-			"open": [{
-				"actions": {"prefixes": [""], "patterns": []},
-				"table": any_resource(rule(3, "Deny", ["unboundedWrite"])),
-			}],
-		},
-	],
+rule(number, effect, properties, actions, resources) := {
+	"policy": number, "effect": effect, "properties": properties,
+	"actions": actions, "resources": resources,
 }
 
-alice := {"user": "alice", "groups": [], "provider": "corp"}
+exactly(name) := {"exact": {name}, "prefixes": [], "patterns": []}
 
-alice_dba := {"user": "alice", "groups": ["dba"], "provider": "corp"}
+beginning(prefix) := {"exact": set(), "prefixes": [prefix], "patterns": []}
 
-outsider := {"user": "alice", "groups": ["dba"], "provider": "other"}
+like(pattern) := {"exact": set(), "prefixes": [], "patterns": [pattern]}
+
+any_resource := beginning("")
+
+rules := [
+	rule(0, "Allow", set(), exactly("select"), any_resource),
+	rule(0, "RequireApproval", set(), exactly("update"), exactly("public.orders")),
+	rule(0, "Allow", set(), {"exact": set(), "prefixes": ["ins"], "patterns": [`(?s)\A.*lete\z`]}, any_resource),
+	rule(1, "Deny", {"unboundedWrite"}, beginning(""), any_resource),
+	rule(0, "Allow", set(), exactly("update"), beginning("stage.")),
+	rule(0, "Allow", set(), exactly("update"), like(`(?s)\A.*\.log\z`)),
+	rule(2, "Allow", set(), exactly("unknown"), exactly("x")),
+]
+
+policies := {
+	"users": {"alice": [{"policy": 0, "provider": ""}], "root": [{"policy": 2, "provider": ""}]},
+	"groups": {"dba": [{"policy": 1, "provider": "corp"}]},
+	"others": [],
+	"when": [[], [], []],
+	"cluster": [],
+	"audit": [],
+	"connects": [0],
+	"exempt": [],
+}
+
+person(user, groups, provider) := {
+	"user": user,
+	"groups": groups,
+	"provider": provider,
+	"kind": "Human",
+	"claims": {},
+	"delegation": [],
+}
+
+alice := person("alice", [], "corp")
+
+alice_dba := person("alice", ["dba"], "corp")
+
+outsider := person("alice", ["dba"], "other")
+
+at := {"time": 1784116800000000000, "client": "10.1.2.3"}
+
+stands(caller) := got if {
+	got := doorward.standing with data.set as policies with input as {"caller": caller, "at": at, "audit": false}
+}
+
+rules_of(bound) := [object.union(found, {"id": id}) |
+	some id, found in rules
+	found.policy in bound
+]
+
+# candidates are all of the rules for each access, as if nothing were known of them.
+candidates(accesses, among, granting) := {effect: list |
+	some effect in ["Deny", "RequireApproval", "Allow"]
+	list := [[position, found, found.policy in granting] |
+		some position, _ in accesses
+		some found in among
+		found.effect == effect
+	]
+}
 
 decide(caller, accesses, properties) := got if {
-	got := doorward.decision with data.set as policies
-		with input as {"caller": caller, "operation": {"accesses": accesses, "properties": properties}}
+	standing := stands(caller)
+	got := doorward.decision with input as {
+		"candidates": candidates(accesses, rules_of(standing.bound), standing.granting),
+		"operation": {"accesses": accesses, "properties": {property | some property in properties}},
+	}
 }
 
 read := {"action": "select", "resource": "public.orders"}
 
 change := {"action": "update", "resource": "public.orders"}
 
-test_allow if decide(alice, [read], []) == {"effect": "Allow", "hits": {[0, 0]}, "applies": {0}}
+test_allow if decide(alice, [read], []) == {"effect": "Allow", "hits": {[0, 0, true]}}
 
-test_allow_by_prefix if decide(alice, [{"action": "insert", "resource": "x"}], []).hits == {[0, 2]}
+test_allow_by_prefix if decide(alice, [{"action": "insert", "resource": "x"}], []).hits == {[0, 2, true]}
 
-test_allow_by_pattern if decide(alice, [{"action": "delete", "resource": "x"}], []).hits == {[0, 2]}
+test_allow_by_pattern if decide(alice, [{"action": "delete", "resource": "x"}], []).hits == {[0, 2, true]}
 
-test_resource_by_prefix if decide(alice, [{"action": "update", "resource": "stage.x"}], []).hits == {[0, 4]}
+test_resource_by_prefix if decide(alice, [{"action": "update", "resource": "stage.x"}], []).hits == {[0, 4, true]}
 
-test_resource_by_pattern if decide(alice, [{"action": "update", "resource": "a.log"}], []).hits == {[0, 5]}
+test_resource_by_pattern if decide(alice, [{"action": "update", "resource": "a.log"}], []).hits == {[0, 5, true]}
 
 test_approval if {
-	decide(alice, [read, change], []) == {"effect": "RequireApproval", "hits": {[1, 1]}, "applies": {0}}
+	decide(alice, [read, change], []) == {"effect": "RequireApproval", "hits": {[1, 1, true]}}
 }
 
 test_resource_without_rule_denied if {
@@ -81,7 +114,7 @@ test_approval_covers_no_other_access if {
 test_deny_wins if {
 	got := decide(alice_dba, [read, change], ["unboundedWrite"])
 	got.effect == "Deny"
-	got.hits == {[0, 3], [1, 3]}
+	got.hits == {[0, 3, true], [1, 3, true]}
 }
 
 test_rule_without_its_property_is_silent if decide(alice_dba, [read], ["other"]).effect == "Allow"
@@ -95,9 +128,9 @@ test_unknown_is_matched_by_no_pattern if {
 }
 
 test_nobody_denied if {
-	got := decide({"user": "mallory", "groups": ["alice"], "provider": "corp"}, [read], [])
-	got.effect == "Deny"
-	got.applies == set()
+	mallory := person("mallory", ["alice"], "corp")
+	decide(mallory, [read], []).effect == "Deny"
+	stands(mallory).bound == set()
 }
 
 beneath(access) := object.union(access, {"indirect": true})
@@ -106,7 +139,7 @@ vault := {"action": "select", "resource": "vault.keys"}
 
 test_indirect_needs_no_allow if {
 	got := decide(alice, [read, beneath({"action": "drop", "resource": "x"})], [])
-	got == {"effect": "Allow", "hits": {[0, 0]}, "applies": {0}}
+	got == {"effect": "Allow", "hits": {[0, 0, true]}}
 }
 
 test_indirect_is_denied if {
@@ -114,11 +147,11 @@ test_indirect_is_denied if {
 }
 
 test_indirect_asks if {
-	decide(alice, [read, beneath(change)], []) == {"effect": "RequireApproval", "hits": {[1, 1]}, "applies": {0}}
+	decide(alice, [read, beneath(change)], []) == {"effect": "RequireApproval", "hits": {[1, 1, true]}}
 }
 
 test_indirect_alone_denied if {
-	decide(alice, [beneath(read)], []) == {"effect": "Deny", "hits": set(), "applies": {0}}
+	decide(alice, [beneath(read)], []) == {"effect": "Deny", "hits": set()}
 }
 
 test_indirect_allow_does_not_cover_a_direct_access if {
@@ -136,19 +169,33 @@ test_indirect_unknown_needs_its_allow if {
 test_no_access_denied if decide(alice, [], []).effect == "Deny"
 
 test_no_operation_is_no_decision if {
-	not doorward.decision with data.set as policies with input as {"caller": alice}
+	not doorward.decision with input as {"candidates": {}}
 }
 
-test_no_data_denied if {
-	got := doorward.decision with data.set as {}
-		with input as {"caller": alice, "operation": {"accesses": [read], "properties": []}}
+test_no_rules_denied if {
+	got := doorward.decision with input as {"candidates": {}, "operation": {"accesses": [read], "properties": set()}}
 	got.effect == "Deny"
+	got.uncovered == 0
 }
 
-connect(caller) := got if {
-	got := doorward.connect with data.set as policies with input as {"caller": caller}
+test_unknown_is_allowed_by_its_name_only if {
+	decide(person("root", [], ""), [{"action": "unknown", "resource": "x"}], []).effect == "Allow"
+	decide(person("root", [], ""), [{"action": "unknown", "resource": "y"}], []).effect == "Deny"
 }
 
-test_connect if connect(alice).policies == {0}
+test_properties_must_all_be_there if {
+	both := [object.union(rules[3], {"id": 3, "properties": {"unboundedWrite", "multiStatement"}})]
+	denied := {properties |
+		some properties in [set(), {"unboundedWrite"}, {"multiStatement"}, {"unboundedWrite", "multiStatement", "other"}]
+		got := doorward.decision with input as {
+			"candidates": candidates([read], both, {1}),
+			"operation": {"accesses": [read], "properties": properties},
+		}
+		got.hits == {[0, 3, true]}
+	}
+	denied == {{"unboundedWrite", "multiStatement", "other"}}
+}
 
-test_connect_needs_a_rule_that_lets_through if connect({"user": "eve", "groups": ["dba"], "provider": "corp"}).policies == set()
+test_connect if stands(alice).connects == {0}
+
+test_connect_needs_a_rule_that_lets_through if stands(person("eve", ["dba"], "corp")).connects == set()

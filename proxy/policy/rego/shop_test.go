@@ -4,8 +4,10 @@
 package rego
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
@@ -56,7 +58,7 @@ func shop() policy.Set {
 
 func engine(tb testing.TB, set policy.Set) *Engine {
 	tb.Helper()
-	e, err := New(tb.Context(), set)
+	e, err := New(tb.Context(), set, policy.About{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -88,4 +90,32 @@ func op(accesses ...string) policy.Operation {
 func with(o policy.Operation, properties ...string) policy.Operation {
 	o.Properties = properties
 	return o
+}
+
+// noon is when the tests decide: a Wednesday.
+var noon = time.Date(2026, time.July, 15, 12, 0, 0, 0, time.UTC)
+
+func stands(tb testing.TB, e *Engine, who identity.Principal) policy.Standing {
+	tb.Helper()
+	s, err := e.Standing(tb.Context(), who, policy.Circumstances{Time: noon})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func decide(ctx context.Context, e *Engine, who identity.Principal, o policy.Operation) (policy.Decision, error) {
+	s, err := e.Standing(ctx, who, policy.Circumstances{Time: noon})
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	return s.Decide(ctx, o, noon)
+}
+
+func connect(ctx context.Context, e *Engine, who identity.Principal) (policy.Decision, error) {
+	s, err := e.Standing(ctx, who, policy.Circumstances{Time: noon})
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	return s.Connect(ctx)
 }

@@ -17,6 +17,7 @@ type asking struct {
 	op     *operation
 	portal *portal
 	check  func(mask.Rules) error
+	would  func(mask.Rules) error
 	show   func() string
 	hold   func(access.Notice)
 }
@@ -25,6 +26,7 @@ func (a *asking) of(s *session, op *operation, p *portal) {
 	a.op, a.portal = op, p
 	if a.check == nil {
 		a.check = func(rules mask.Rules) error { return maskRefusal(s.checkMasks(a.op, rules)) }
+		a.would = func(rules mask.Rules) error { return s.wouldMask(a.op, rules) }
 		a.show = func() string { return showParameters(a.portal.values) }
 		a.hold = s.hold
 	}

@@ -34,7 +34,7 @@ type statement struct {
 func newStatement(s *sql.Statement) *statement {
 	st := &statement{Statement: s}
 	st.operation = record.Operation{
-		Protocol: Name, Kind: s.Kind, Statement: recordedText(s), Normalized: s.Normalized, Properties: s.Properties,
+		Protocol: Name, Kind: s.Kind, Statement: recordedText(s), Normalized: s.Normalized, Properties: s.Properties, Fields: s.Fields(),
 	}
 	st.hidden = st.operation.Statement != s.Text
 	if inner := s.Runs(); inner != nil {

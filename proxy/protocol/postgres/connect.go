@@ -140,7 +140,8 @@ func bindTLS(direct bool) func(context.Context, *pgconn.Config, net.Conn) (net.C
 
 // connectRefusal says what went wrong without what the target said, which may
 // name the credential's user; that is told to the operators. Only a bad startup
-// parameter is the caller's own. What another target may do better is marked.
+// parameter and a database that does not exist are the caller's own. What another
+// target may do better is marked.
 func connectRefusal(grant *access.Grant, err error) error {
 	var refusal *access.Refusal
 	if errors.As(err, &refusal) {
@@ -161,7 +162,15 @@ func connectRefusal(grant *access.Grant, err error) error {
 	case stateInvalidParameter, stateUndefinedObject:
 		return &access.Refusal{Reason: access.ReasonProtocol, Code: target.Code, Message: target.Message}
 	case stateInvalidCatalog:
-		return grant.Trouble(&access.Refusal{Reason: access.ReasonUnavailable, Code: target.Code, Message: "the target has no such database", Hint: "Ask an admin to look at spec.options.databases of the Connection."}, err)
+		// The Connection lets callers choose among databases; the target knows which exist.
+		// Its admins named one that it does not have, and nobody else would tell them.
+		_ = grant.Trouble(&access.Refusal{
+			Reason: access.ReasonUnavailable, Message: "the target does not have a database that spec.options.databases names: create it there, or take it out",
+		}, err)
+		return &access.Refusal{
+			Reason: access.ReasonProtocol, Code: target.Code, Message: "the target has no such database",
+			Hint: "Check the name of the database; if it is right, ask an admin to look at spec.options.databases of the Connection.",
+		}
 	case stateTooManyConnections:
 		return grant.Trouble(&access.Refusal{Reason: access.ReasonUnavailable, Code: target.Code, Message: "the target takes no more connections now", Hint: "Try again later."}, err)
 	case stateCannotConnectNow:

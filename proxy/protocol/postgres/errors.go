@@ -42,7 +42,7 @@ func codeOf(r *access.Refusal) string {
 	switch r.Reason {
 	case access.ReasonCredential:
 		return stateInvalidPassword
-	case access.ReasonUnavailable:
+	case access.ReasonUnavailable, access.ReasonDraining:
 		return stateCannotConnectNow
 	case access.ReasonProtocol:
 		return stateFeatureNotSupported

@@ -29,7 +29,7 @@ func (s *session) checkMasks(op *operation, rules mask.Rules) error {
 	if op.calls {
 		return typesRefusal
 	}
-	op.masks = s.maskSet(rules, op.catalog)
+	op.masks = s.masks.over(rules, op.catalog)
 	op.reveals = revealsMasks
 	all := []*sql.Statement{op.statement.Statement}
 	rows := 0 // where the statements begin whose rows come
@@ -117,11 +117,46 @@ func revealsOf(st *sql.Statement, masks *sql.MaskSet, cat *loaded) reveals {
 	return found
 }
 
-// maskSet works out the masks over a catalog, once for as long as both stand.
-func (s *session) maskSet(rules mask.Rules, cat *loaded) *sql.MaskSet {
-	if s.masks.set == nil || s.masks.catalog != cat.Catalog || !s.masks.rules.Same(rules) {
-		s.masks.rules, s.masks.catalog = rules, cat.Catalog
-		s.masks.set = sql.NewMaskSet(cat.Catalog, maskedColumns(rules, cat))
+// wouldMask says whether an operation's answer could be masked under rules that are
+// not in force. It says nothing of temporary relations, which were made under others.
+func (s *session) wouldMask(op *operation, rules mask.Rules) error {
+	if op.calls {
+		return typesRefusal
 	}
-	return s.masks.set
+	masks := s.audited.masks.over(rules, op.catalog)
+	all := []*sql.Statement{op.statement.Statement}
+	if cursor := op.statement.Effects.Fetches; cursor != "" {
+		declared, err := s.declared(cursor)
+		if err != nil {
+			return err
+		}
+		all = append(all, declared)
+	}
+	for _, st := range all {
+		found := s.audited.verdicts.of(st, masks, op.catalog)
+		if found.err != nil {
+			return found.err
+		}
+		if op.statement.Effects.CopyOut && (!found.shows.Clear() || rules.Detect() != nil) {
+			if err := copyMaskable(op.statement.Effects.Copy, !found.shows.Clear()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// worked are the masks over a catalog, worked out once for as long as both stand.
+type worked struct {
+	rules   mask.Rules
+	catalog *catalog.Catalog
+	set     *sql.MaskSet
+}
+
+func (w *worked) over(rules mask.Rules, cat *loaded) *sql.MaskSet {
+	if w.set == nil || w.catalog != cat.Catalog || !w.rules.Same(rules) {
+		w.rules, w.catalog = rules, cat.Catalog
+		w.set = sql.NewMaskSet(cat.Catalog, maskedColumns(rules, cat))
+	}
+	return w.set
 }

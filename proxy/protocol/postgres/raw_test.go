@@ -48,7 +48,7 @@ func dialPlain(tb testing.TB, s *protocoltest.Server) net.Conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	tb.Cleanup(func() { _ = conn.Close() })
 	return conn
 }

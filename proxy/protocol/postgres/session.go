@@ -16,7 +16,6 @@ import (
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/mask"
-	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
 	"github.com/doorward/doorward/proxy/relay"
 )
@@ -97,15 +96,16 @@ type session struct {
 	received    time.Time // when the Query or Execute at hand came; see Grant.Mark
 	source      string    // the text of the Query at hand
 	wantColumns bool      // where rows come from, or how they read, had to be known for the last operation
-	masks       struct {
-		rules   mask.Rules
-		catalog *catalog.Catalog
-		set     *sql.MaskSet
+	masks       worked
+	verdicts    verdicts
+	// audited is what masks of policies in mode Audit would come to.
+	audited struct {
+		masks    worked
+		verdicts verdicts
 	}
-	verdicts verdicts
-	temp     map[string]bool
-	created  map[string]bool
-	behind   map[string][]sql.Access // what views read that the session has made, by resource
+	temp    map[string]bool
+	created map[string]bool
+	behind  map[string][]sql.Access // what views read that the session has made, by resource
 	// inText are the cursors that statements before the one at hand declare, or
 	// close where nil, in the same text.
 	inText map[string]*sql.Statement

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 )
 
 // Engine decides by a function; nil allows everything.
@@ -20,6 +21,7 @@ type Engine struct {
 	limits []policy.Limits
 	role   string
 	refuse bool
+	audit  []policy.Mask
 }
 
 // Set changes what is decided from the next Apply on.
@@ -36,6 +38,14 @@ func (e *Engine) Limit(limits ...policy.Limits) {
 	e.limits = limits
 }
 
+// Audit sets masks of policies in mode Audit from the next Apply on, beside those in
+// force.
+func (e *Engine) Audit(masks ...policy.Mask) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.audit = masks
+}
+
 // SetTargetRole changes the role at the target from the next Apply on.
 func (e *Engine) SetTargetRole(role string) {
 	e.mu.Lock()
@@ -50,10 +60,14 @@ func (e *Engine) RefuseConnect() {
 	e.refuse = true
 }
 
-func (e *Engine) freeze() policy.Engine {
+func (e *Engine) freeze() policytest.Rules {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return &frozen{decide: e.decide, masks: slices.Clone(e.masks), limits: slices.Clone(e.limits), role: e.role, refuse: e.refuse}
+	f := &frozen{decide: e.decide, masks: slices.Clone(e.masks), limits: slices.Clone(e.limits), role: e.role, refuse: e.refuse}
+	if len(e.audit) > 0 {
+		f.audit = slices.Concat(e.masks, e.audit)
+	}
+	return f
 }
 
 type frozen struct {
@@ -62,6 +76,7 @@ type frozen struct {
 	limits []policy.Limits
 	role   string
 	refuse bool
+	audit  []policy.Mask
 }
 
 // Rule is the rule that the fake engine names.
@@ -110,6 +125,8 @@ func (f *frozen) Decide(_ context.Context, _ identity.Principal, op policy.Opera
 }
 
 func (f *frozen) Masks(identity.Principal) []policy.Mask { return f.masks }
+
+func (f *frozen) AuditMasks(identity.Principal) []policy.Mask { return f.audit }
 
 func (f *frozen) Limits(identity.Principal) []policy.Limits { return f.limits }
 

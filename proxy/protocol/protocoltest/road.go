@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/recordtest"
@@ -71,6 +72,8 @@ type Config struct {
 	Log record.Log
 	// Siblings are the live proxies of the Connection.
 	Siblings func(context.Context) ([]access.Sibling, error)
+	// Trouble, where set, is what operators are told.
+	Trouble func(refusal string, cause error)
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
@@ -114,11 +117,13 @@ func New(tb testing.TB, c Config) *Road {
 	}
 	r.Gate, err = access.NewGate(access.Config{
 		Connection: r.last.Connection, Log: log,
-		NewEngine: func(context.Context, policy.Set) (policy.Engine, error) { return r.Engine.freeze(), nil },
+		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
+			return policytest.Engine(r.Engine.freeze()), nil
+		},
 		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
 			return verifier{}, nil
 		},
-		Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings,
+		Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {

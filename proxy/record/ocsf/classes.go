@@ -65,6 +65,8 @@ func newEvent(d *record.Document, version string) *event {
 	case record.SessionStart:
 		e.authentication(d, named{1, "Logon"})
 		e.control(named{1, "Allowed"}, named{1, "Allowed"})
+	case record.AccessReviewed:
+		e.reviewed(d)
 	case record.SessionEnd:
 		e.authentication(d, named{2, "Logoff"})
 	case record.OperationDecided:
@@ -150,6 +152,9 @@ func (e *event) tell(d *record.Document) {
 		e.Message += ": " + text
 	}
 	e.StatusDetail = d.Reason
+	if e.StatusCode == "" {
+		e.StatusCode = string(d.ReasonCode)
+	}
 }
 
 func (e *event) authentication(d *record.Document, activity named) {
@@ -240,6 +245,31 @@ func (e *event) held(d *record.Document) {
 		e.Resources = []resource{{Name: d.Approval.Request, UID: d.Approval.UID, Type: "ApprovalRequest"}}
 	}
 	e.control(other("Held"), named{14, "Delayed"})
+}
+
+// reviewed is a question about access: nothing was done, whatever the answer is.
+func (e *event) reviewed(d *record.Document) {
+	e.class(apiActivity, named{2, "Read"})
+	e.Actor, e.SrcEndpoint = someActor(d), someEndpoint(d)
+	e.API = &api{Operation: "create selfrulesreviews", Group: &group{Name: "review.doorward.dev"}, Service: connectionEntity(d)}
+	if d.Operation != nil {
+		e.API.Operation = "create selfaccessreviews"
+		for _, a := range d.Operation.Accesses {
+			if a.Resource != "" {
+				e.Resources = append(e.Resources, resource{Name: a.Resource})
+			}
+		}
+	}
+	// The question is what was allowed, whatever the answer to it is.
+	e.control(named{1, "Allowed"}, named{1, "Allowed"})
+	switch {
+	case d.Decision == nil:
+		e.status(failure)
+		e.severity(low)
+		e.denied()
+	case policy.Effect(d.Decision.Effect) == policy.Deny:
+		e.severity(low)
+	}
 }
 
 func (e *event) result(d *record.Document) {

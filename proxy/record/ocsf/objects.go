@@ -38,7 +38,12 @@ func newPolicy(r record.RuleDocument) *policyObject {
 	if r.Generation != 0 {
 		p.Version = strconv.FormatInt(r.Generation, 10)
 	}
-	if r.Rule != "" {
+	switch {
+	case r.Cluster && r.Rule != "":
+		p.Desc = "rule " + r.Rule + " of a ClusterAccessPolicy"
+	case r.Cluster:
+		p.Desc = "ClusterAccessPolicy"
+	case r.Rule != "":
 		p.Desc = "rule " + r.Rule
 	}
 	return p
@@ -153,7 +158,7 @@ func newUnmapped(d *record.Document) *unmapped {
 		Decision: d.Decision, Approval: d.Approval, Attributes: d.Attributes, Checkpoint: d.Checkpoint, Rotation: d.Rotation,
 	}
 	if a := d.Actor; a != nil {
-		u.Actor = &record.ActorDocument{Kind: a.Kind, Delegation: a.Delegation, Method: a.Method, ExpiresAt: a.ExpiresAt}
+		u.Actor = &record.ActorDocument{Kind: a.Kind, Claims: a.Claims, AbsentClaims: a.AbsentClaims, Delegation: a.Delegation, Method: a.Method, ExpiresAt: a.ExpiresAt}
 	}
 	if d.Operation != nil {
 		o := *d.Operation

@@ -15,7 +15,10 @@ func actorOf(p *caller.Principal) *record.ActorDocument {
 	}
 	a := &record.ActorDocument{
 		Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, UserName: p.UserName, KubernetesUser: p.KubernetesUser,
-		Groups: p.Groups, Kind: string(p.Kind), Method: p.Method, ExpiresAt: p.ExpiresAt,
+		Groups: p.Groups, Kind: string(p.Kind), AbsentClaims: p.AbsentClaims, Method: p.Method, ExpiresAt: p.ExpiresAt,
+	}
+	for _, c := range p.Claims {
+		a.Claims = append(a.Claims, record.ClaimDocument(c))
 	}
 	for _, d := range p.Delegation {
 		a.Delegation = append(a.Delegation, record.ActorDocument{Issuer: d.Issuer, Subject: d.Subject})
@@ -33,7 +36,10 @@ func (u *underWay) principal() *caller.Principal {
 	}
 	p := &caller.Principal{
 		Provider: a.Provider, Issuer: a.Issuer, Subject: a.Subject, UserName: a.UserName, KubernetesUser: a.KubernetesUser,
-		Groups: a.Groups, Kind: caller.Kind(a.Kind), Method: a.Method, ExpiresAt: a.ExpiresAt,
+		Groups: a.Groups, Kind: caller.Kind(a.Kind), AbsentClaims: a.AbsentClaims, Method: a.Method, ExpiresAt: a.ExpiresAt,
+	}
+	for _, c := range a.Claims {
+		p.Claims = append(p.Claims, caller.Claim(c))
 	}
 	for _, d := range a.Delegation {
 		p.Delegation = append(p.Delegation, caller.Actor{Issuer: d.Issuer, Subject: d.Subject})

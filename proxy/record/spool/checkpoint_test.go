@@ -161,7 +161,7 @@ func TestIdleLogIsSilent(t *testing.T) {
 func TestCheckpointAfterRecovery(t *testing.T) {
 	options := Options{Dir: t.TempDir(), SegmentBytes: minSegmentBytes, MaxBytes: 1 << 20, CheckpointDelay: time.Hour}
 	l := mustOpen(t, options) // leaves no checkpoint, as a crash does
-	actor := &caller.Principal{Provider: "corp", Subject: "00u1", UserName: "alice@example.com", Groups: []string{"staff"}, Kind: caller.Agent, Delegation: []caller.Actor{{Subject: "agent-7"}}}
+	actor := &caller.Principal{Provider: "corp", Subject: "00u1", UserName: "alice@example.com", Groups: []string{"staff"}, Kind: caller.Agent, Claims: []caller.Claim{{Name: "team", Values: []string{"a"}}}, AbsentClaims: []string{"repository"}, Delegation: []caller.Actor{{Subject: "agent-7"}}}
 	mustAppend(t, l, record.Event{Type: record.SessionStart, Session: "a", Actor: actor}, decided("a", 1, policy.Allow))
 	for range 40 { // the start is segments back
 		mustAppend(t, l, record.Event{Type: record.OperationHeld})
@@ -180,7 +180,7 @@ func TestCheckpointAfterRecovery(t *testing.T) {
 		t.Errorf("checkpoint %+v, want tree %+v", c, s.tree(t, c.Size))
 	}
 	for _, d := range all(t, options.Dir)[43:45] {
-		if d.Actor == nil || d.Actor.UserName != "alice@example.com" || len(d.Actor.Delegation) != 1 || d.Session != "a" {
+		if d.Actor == nil || d.Actor.UserName != "alice@example.com" || len(d.Actor.Delegation) != 1 || len(d.Actor.Claims) != 1 || len(d.Actor.AbsentClaims) != 1 || d.Session != "a" {
 			t.Errorf("recovery wrote %+v without the session's actor", d)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/policy/policytest"
 	"github.com/doorward/doorward/proxy/policy/rego"
 	"github.com/doorward/doorward/proxy/protocol/postgres"
 	"github.com/doorward/doorward/proxy/record"
@@ -110,7 +111,9 @@ func servePartial(ctx context.Context, specPath string) (err error) {
 	}
 	engine := rego.NewEngine
 	if spec.AllowAll {
-		engine = func(context.Context, policy.Set) (policy.Engine, error) { return allowAll{}, nil }
+		engine = func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
+			return policytest.Engine(allowAll{}), nil
+		}
 	}
 	keys := upstream.NewKeys(spec.Credential)
 	gate, err := access.NewGate(access.Config{

@@ -17,13 +17,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/doorward/doorward/proxy/record/spool"
+	"github.com/doorward/doorward/test/bench/profile"
 	"github.com/doorward/doorward/test/bench/record/load"
 )
 
@@ -43,7 +43,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var s settings
-	var writers, profile string
+	var writers, profilePath string
 	flag.StringVar(&s.dir, "dir", "", "directory on the disk to measure; a temporary one where empty")
 	flag.DurationVar(&s.duration, "duration", 2*time.Second, "length of one run")
 	flag.IntVar(&s.rounds, "rounds", 3, "turns of each kind of run")
@@ -51,11 +51,11 @@ func main() {
 	flag.DurationVar(&s.pause, "pause", 10*time.Millisecond, "what each writer of the paced run waits between records, as for its target's answer; no such run where 0")
 	flag.StringVar(&s.peers, "peers", "", "program that runs other libraries, built of test/bench/record/peers; none where empty")
 	flag.StringVar(&s.only, "only", "", "only the kinds of run whose name begins so, such as operations, and the disk")
-	flag.StringVar(&profile, "cpuprofile", "", "file for a CPU profile")
+	flag.StringVar(&profilePath, "cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
 	var err error
 	if s.writers, err = numbers(writers); err == nil {
-		err = profiled(profile, func() error { return bench(ctx, s) })
+		err = profile.CPU(profilePath, func() error { return bench(ctx, s) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
@@ -74,23 +74,6 @@ func numbers(list string) ([]int, error) {
 		all = append(all, n)
 	}
 	return all, nil
-}
-
-// profiled calls work and writes its CPU profile where a path is given.
-func profiled(path string, work func() error) error {
-	if path == "" {
-		return work()
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := pprof.StartCPUProfile(file); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	err = work()
-	pprof.StopCPUProfile()
-	return errors.Join(err, file.Close())
 }
 
 func bench(ctx context.Context, s settings) (err error) {

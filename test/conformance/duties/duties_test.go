@@ -36,6 +36,8 @@ apiVersion: doorward.dev/v1alpha1
 kind: AccessPolicy
 metadata: {namespace: %[1]s, name: %[2]s}
 spec:
+  mode: Enforce
+  when: []
   subjects: [{kind: User, name: %[2]s, identityProvider: company}]
   connections: [{name: %[3]s}]
   rules:

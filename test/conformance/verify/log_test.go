@@ -36,6 +36,8 @@ type history struct {
 	// witness is the log's own last word of all of its records.
 	witness verify.Trusted
 	size    int64
+	// stop is where the last ProxyStop is. What the log says of itself follows.
+	stop int64
 }
 
 // grow has a spool write records until the log has size of them, and closes it
@@ -62,9 +64,11 @@ func (h *history) grow(size int64) {
 			h.tb.Fatal(err)
 		}
 	}
-	if _, err := log.Append(ctx, record.Event{Type: record.ProxyStop}); err != nil {
+	stop, err := log.Append(ctx, record.Event{Type: record.ProxyStop})
+	if err != nil {
 		h.tb.Fatal(err)
 	}
+	h.stop = stop.Index
 	if err := log.Finish(ctx); err != nil {
 		h.tb.Fatal(err)
 	}

@@ -88,12 +88,12 @@ func TestSixTamperings(t *testing.T) {
 		"EditLast": {
 			reason: "the closing checkpoint covers all records before it", alone: true,
 			tamper: func(f form, h *history) {
-				f.change(h.tb, f.path(h), h.size-2, func(records [][]byte, at int) [][]byte {
+				f.change(h.tb, f.path(h), h.stop, func(records [][]byte, at int) [][]byte {
 					records[at] = bytes.Replace(records[at], []byte("ProxyStop"), []byte("ProxyStart"), 1)
 					return records
 				})
 			},
-			verdict: verify.Edited, first: original.size - 2, last: original.size - 2,
+			verdict: verify.Edited, first: original.stop, last: original.stop,
 		},
 		"Reorder": {
 			reason: "two records at each other's place", alone: true,

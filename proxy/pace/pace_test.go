@@ -1,7 +1,7 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package server
+package pace
 
 import (
 	"testing"
@@ -11,10 +11,10 @@ import (
 // TestPaces: each has its own, and there are never more than a bound, whoever comes.
 func TestPaces(t *testing.T) {
 	now := time.Unix(1800000000, 0)
-	p := newPaces[int](2, 4, 8)
+	p := New[int](2, 4, 8)
 	count := func(of, tries int) (n int) {
 		for range tries {
-			if p.allow(of, now) {
+			if p.Allow(of, now) {
 				n++
 			}
 		}
@@ -29,8 +29,8 @@ func TestPaces(t *testing.T) {
 	}
 	for of := range 1000 { // within a millisecond: none has its burst again
 		now = now.Add(time.Microsecond)
-		p.allow(10+of, now)
-		p.allow(1, now)
+		p.Allow(10+of, now)
+		p.Allow(1, now)
 		if len(p.all) > 8 {
 			t.Fatalf("%d are kept, want at most 8", len(p.all))
 		}
@@ -39,7 +39,7 @@ func TestPaces(t *testing.T) {
 		t.Error("who asks all the time was forgotten for those who came by")
 	}
 	now = now.Add(time.Minute)
-	p.allow(9999, now)
+	p.Allow(9999, now)
 	if len(p.all) != 1 {
 		t.Errorf("%d are kept, of which all but one have their burst again", len(p.all))
 	}

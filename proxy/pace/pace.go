@@ -1,7 +1,8 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package server
+// Package pace limits how often something may be done, each kind by itself.
+package pace
 
 import (
 	"sync"
@@ -10,10 +11,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// paces are limiters of one rate each, by what they limit, and never more than most:
+// Paces are limiters of one rate each, by what they limit, and never more than a bound:
 // beyond, those are forgotten that nothing was asked of for long enough to have their
-// whole burst again, or else the one that was asked least lately.
-type paces[K comparable] struct {
+// whole burst again, or else the one that was asked least lately. Safe for concurrent
+// use.
+type Paces[K comparable] struct {
 	rate  rate.Limit
 	burst int
 	most  int
@@ -27,12 +29,13 @@ type pace struct {
 	asked   time.Time
 }
 
-func newPaces[K comparable](perSecond rate.Limit, burst, most int) *paces[K] {
-	return &paces[K]{rate: perSecond, burst: burst, most: most, all: map[K]*pace{}}
+// New makes Paces of so many a second, and bursts, for at most so many kinds at a time.
+func New[K comparable](perSecond rate.Limit, burst, most int) *Paces[K] {
+	return &Paces[K]{rate: perSecond, burst: burst, most: most, all: map[K]*pace{}}
 }
 
-// allow says whether one more is within the pace of its kind.
-func (p *paces[K]) allow(of K, now time.Time) bool {
+// Allow says whether one more is within the pace of its kind.
+func (p *Paces[K]) Allow(of K, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := p.all[of]
@@ -47,8 +50,15 @@ func (p *paces[K]) allow(of K, now time.Time) bool {
 	return found.limiter.AllowN(now, 1)
 }
 
+// Len is of how many kinds count is kept.
+func (p *Paces[K]) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all)
+}
+
 // forget makes room. mu is held.
-func (p *paces[K]) forget(now time.Time) {
+func (p *Paces[K]) forget(now time.Time) {
 	var last K
 	var at time.Time
 	for of, found := range p.all {

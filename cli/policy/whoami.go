@@ -1,0 +1,57 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/proxy/identity"
+)
+
+func addReview(scheme *runtime.Scheme) error { return authenticationv1.AddToScheme(scheme) }
+
+// who is whoever runs the command, as a proxy would know him: the API server says his
+// Kubernetes user name, and the IdentityProvider whose kubernetesUsername makes such names
+// is the one that proves him. Names of several providers do not overlap.
+func (o *canIOptions) who(ctx context.Context, all *objects) (*caller, error) {
+	reader, err := newReader(o.cluster)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask the cluster who you are: %w", err)
+	}
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := reader.Create(ctx, review); err != nil {
+		return nil, fmt.Errorf("cannot ask the cluster who you are: %w", err)
+	}
+	user := review.Status.UserInfo
+	who := &caller{User: user.Username, Groups: o.groups, Kind: string(identity.Human)}
+	if len(o.groups) == 0 {
+		for _, group := range user.Groups {
+			if !strings.HasPrefix(group, "system:") {
+				who.Groups = append(who.Groups, group)
+			}
+		}
+	}
+	accepted, _ := compile.Providers(all.providers)
+	for i := range accepted {
+		idp := &accepted[i]
+		if o.provider != "" && idp.Name != o.provider || idp.KubernetesUsernamePrefix == nil {
+			continue
+		}
+		if name, mine := strings.CutPrefix(user.Username, *idp.KubernetesUsernamePrefix); mine && name != "" {
+			who.Provider, who.User = idp.Name, idp.OIDC.Username.Prefix+name
+			return who, nil
+		}
+	}
+	if o.provider != "" {
+		return nil, fmt.Errorf("the API server calls you %q, which kubernetesUsername of IdentityProvider %q does not make", user.Username, o.provider)
+	}
+	return nil, fmt.Errorf("the API server calls you %q, which no IdentityProvider's kubernetesUsername makes: log in as a proxy would know you, "+
+		"or ask \"kubectl doorward policy explain\" about a caller whom you describe", user.Username)
+}

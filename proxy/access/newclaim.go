@@ -1,0 +1,70 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// proves says why a caller whom a provider has proven under one snapshot is not proven
+// under another, or nil.
+func proves(was, is *snapshot.Snapshot, provider string) error {
+	if !reflect.DeepEqual(proof(was, provider), proof(is, provider)) {
+		return fmt.Errorf("%w: IdentityProvider %q is gone or proves its callers in another way", ErrRevoked, provider)
+	}
+	if claim := newClaim(was, is, provider); claim != "" {
+		return fmt.Errorf("%w: policies now look at claim %q of the token, which the session has not kept", ErrRevoked, claim)
+	}
+	return nil
+}
+
+// newClaim is a claim of a provider's tokens that policies look at now and did not
+// then, so that nobody kept it; empty where there is none. One that only policies in
+// mode Audit look at ends no session: they decide nothing.
+func newClaim(was, is *snapshot.Snapshot, provider string) string {
+	claims := func(s *snapshot.Snapshot) []string {
+		for _, p := range s.IdentityProviders {
+			if p.Name == provider {
+				return p.Claims
+			}
+		}
+		return nil
+	}
+	before := claims(was)
+	for _, name := range claims(is) {
+		if !slices.Contains(before, name) && !onlyAudited(is.Policies, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// onlyAudited says that policies in mode Audit may look at a claim and that no other
+// does. A module may look at any.
+func onlyAudited(set policy.Set, claim string) bool {
+	audited := false
+	for i := range set.Policies {
+		p := &set.Policies[i]
+		looks := p.Rego != "" || names(p.Subjects, claim)
+		for j := range p.Masks {
+			looks = looks || names(p.Masks[j].Exempt, claim)
+		}
+		if looks && !p.Audit {
+			return false
+		}
+		audited = audited || looks
+	}
+	return audited
+}
+
+func names(subjects []policy.Subject, claim string) bool {
+	return slices.ContainsFunc(subjects, func(s policy.Subject) bool {
+		return s.Kind == policy.Claim && s.Name == claim || names(s.All, claim)
+	})
+}
