@@ -5,7 +5,6 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,8 +23,12 @@ import (
 	"github.com/doorward/doorward/test/cluster/images"
 )
 
-// patience bounds every wait, on a busy machine.
-const patience = 2 * time.Minute
+const (
+	// patience bounds every wait, on a busy machine.
+	patience = 5 * time.Minute
+	// dialTimeout is what one of many tries may take.
+	dialTimeout = 30 * time.Second
+)
 
 // TestCluster takes one cluster through what tests on it rely on; starting one for each would
 // take minutes.
@@ -43,14 +45,12 @@ func TestCluster(t *testing.T) {
 	}
 	apply(t, c, images.PostgreSQLManifest)
 	apply(t, c, images.ClientManifest)
-	kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=2m")
-	kubectl(t, c, "wait", "--for=condition=Ready", "pod/psql", "--timeout=2m")
+	kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=4m")
+	kubectl(t, c, "wait", "--for=condition=Ready", "pod/psql", "--timeout=4m")
 
 	t.Run("PodFindsServiceByName", func(t *testing.T) {
-		got := psql(t, c, "SELECT 1")
-		if got != "1" {
-			t.Errorf("psql in a pod: got %q", got)
-		}
+		// kube-proxy and the name server hear a moment later that a pod is ready.
+		await(t, "psql in a pod", func() error { return returns(t, c, "SELECT 1", "1") })
 	})
 	t.Run("TestFindsServiceByNameAndAddress", func(t *testing.T) {
 		address := kubectl(t, c, "get", "service", "postgres", "-o", "jsonpath={.spec.clusterIP}")
@@ -69,18 +69,15 @@ func TestCluster(t *testing.T) {
 	})
 	t.Run("OnlyRestrictedPods", func(t *testing.T) { onlyRestricted(t, c) })
 	t.Run("VolumeSurvivesPod", func(t *testing.T) {
-		psql(t, c, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+		_, err := psql(t.Context(), c, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+		must(t, err)
 		before := kubectl(t, c, "get", "pod", "postgres-0", "-o", "jsonpath={.metadata.uid}")
-		kubectl(t, c, "delete", "pod", "postgres-0", "--timeout=1m")
-		kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=2m")
+		kubectl(t, c, "delete", "pod", "postgres-0", "--timeout=4m")
+		kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=4m")
 		if after := kubectl(t, c, "get", "pod", "postgres-0", "-o", "jsonpath={.metadata.uid}"); after == before {
 			t.Fatal("the pod is the same")
 		}
-		// kube-proxy hears of the new pod's address a moment later.
-		await(t, "what was written before", func() bool {
-			got, err := tryPSQL(t, c, "SELECT n FROM kept")
-			return err == nil && got == "7"
-		})
+		await(t, "what was written before", func() error { return returns(t, c, "SELECT n FROM kept", "7") })
 	})
 	t.Run("PodsOutliveKubeletAndRuntime", func(t *testing.T) {
 		conn := connect(t, c, "postgres.default.svc")
@@ -121,13 +118,13 @@ func TestCluster(t *testing.T) {
 			t.Errorf("after the restore: got %q", got)
 		}
 		// The controllers have noticed: they still work.
-		kubectl(t, c, "delete", "pod", "postgres-0", "--timeout=1m")
-		kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=2m")
+		kubectl(t, c, "delete", "pod", "postgres-0", "--timeout=4m")
+		kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=4m")
 	})
 	t.Run("ClaimsVolumeGoesWithIt", func(t *testing.T) {
-		kubectl(t, c, "delete", "statefulset/postgres", "--timeout=1m")
-		kubectl(t, c, "delete", "pvc", "data-postgres-0", "--timeout=1m")
-		kubectl(t, c, "wait", "--for=delete", "pv", "--all", "--timeout=1m")
+		kubectl(t, c, "delete", "statefulset/postgres", "--timeout=4m")
+		kubectl(t, c, "delete", "pvc", "data-postgres-0", "--timeout=4m")
+		kubectl(t, c, "wait", "--for=delete", "pv", "--all", "--timeout=4m")
 		if left, err := os.ReadDir(filepath.Join(c.Dir, "volumes")); err != nil || len(left) > 0 {
 			t.Errorf("left over: %v, %v", left, err)
 		}
@@ -212,20 +209,20 @@ func apply(t *testing.T, c *cluster.Cluster, manifest string) {
 }
 
 // psql executes a statement in the pod "psql" and returns the one value of its result.
-func psql(t *testing.T, c *cluster.Cluster, statement string) string {
-	t.Helper()
-	got, err := tryPSQL(t, c, statement)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
-
-func tryPSQL(t *testing.T, c *cluster.Cluster, statement string) (string, error) {
-	t.Helper()
-	out, err := c.Kubectl(t.Context(), "exec", "psql", "--", "/client", "PGPASSWORD=changeit",
+func psql(ctx context.Context, c *cluster.Cluster, statement string) (string, error) {
+	out, err := c.Kubectl(ctx, "exec", "psql", "--", "/client", "PGPASSWORD=changeit",
 		"psql", "--host=postgres", "--username=postgres", "--dbname=shop", "--no-align", "--tuples-only", "--quiet", "--command="+statement)
 	return strings.TrimSpace(string(out)), err
+}
+
+// returns says where a statement's one value is not the one that is wanted.
+func returns(t *testing.T, c *cluster.Cluster, statement, want string) error {
+	t.Helper()
+	got, err := psql(t.Context(), c, statement)
+	if err == nil && got != want {
+		err = fmt.Errorf("%s: got %q, want %q", statement, got, want)
+	}
+	return err
 }
 
 // connect opens a session from inside the node. kube-proxy hears a moment later that a pod is
@@ -239,14 +236,11 @@ func connect(t *testing.T, c *cluster.Cluster, host string) *pgx.Conn {
 	config.DialFunc = c.Dial
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	var conn *pgx.Conn
-	await(t, "a session with "+host, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+	await(t, "a session with "+host, func() (err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), dialTimeout)
 		defer cancel()
 		conn, err = pgx.ConnectConfig(ctx, config)
-		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Fatal(err)
-		}
-		return err == nil
+		return err
 	})
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn

@@ -84,7 +84,12 @@ func secondCluster(t *testing.T, first *cluster.Cluster) {
 
 	must(t, owner.Process.Kill())
 	_ = owner.Wait()
-	await(t, "the node's first process to end", func() bool { return syscall.Kill(second.Init, 0) != nil })
+	await(t, "the node's first process to end", func() error {
+		if syscall.Kill(second.Init, 0) == nil {
+			return errors.New("it runs")
+		}
+		return nil
+	})
 	if _, err := cluster.Open(name); err == nil {
 		t.Error("the killed cluster is said to run")
 	}
@@ -107,16 +112,20 @@ func secondCluster(t *testing.T, first *cluster.Cluster) {
 }
 
 // await asks until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t *testing.T, what string, try func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for !holds() {
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("gave up waiting for %s", what)
+			t.Fatalf("gave up waiting for %s: %v", what, err)
 		case <-ticker.C:
 		}
 	}
