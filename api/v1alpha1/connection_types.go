@@ -212,6 +212,12 @@ type SnapshotStatus struct {
 	// publishedAt is the time of publication.
 	// +required
 	PublishedAt metav1.Time `json:"publishedAt,omitempty,omitzero"`
+
+	// reservedRevision is the highest revision that may have been published: a manager
+	// reserves some before it uses them, and does not use those that another one reserved.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ReservedRevision int64 `json:"reservedRevision,omitempty"`
 }
 
 // ProxyStatus is what one proxy instance reported last.

@@ -18,16 +18,16 @@ import (
 
 // Publish runs the first steps of Reconcile, and no others: it has workers of its own,
 // so that an edit waits for nothing that is done for other Connections. It leaves what
-// else comes of the edit to Reconcile: by the event of the revision that it reserved, or
-// by handing the Connection over where there is another condition to write.
+// else comes of the edit to Reconcile, the revision in the status among it.
 func (r *Reconciler) Publish(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	defer r.turns.take(request.NamespacedName)()
 	s, err := r.begin(ctx, request)
 	if s == nil {
 		return ctrl.Result{}, err
 	}
+	before := revision(s.connection)
 	runErr := r.run(ctx, s, r.publishing()...)
-	if c := s.connection; runErr != nil || !kit.Says(c.Status.Conditions, c.Generation, accepted(s, runErr), published(s, runErr)) {
+	if c := s.connection; runErr != nil || revision(c) != before || !kit.Says(c.Status.Conditions, c.Generation, accepted(s, runErr), published(s, runErr)) {
 		r.rest.enqueue(request)
 	}
 	return outcome(runErr, 0)

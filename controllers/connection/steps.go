@@ -66,19 +66,23 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) error {
 
 func (r *Reconciler) publishOne(ctx context.Context, s *scope, content snapshot.Snapshot) error {
 	outcome, err := r.Publisher.Publish(ctx, s.connection, content, func(ctx context.Context, o publish.Outcome) error {
-		s.connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: o.Revision, PublishedAt: metav1.NewTime(o.PublishedAt)}
+		s.connection.Status.Snapshot = snapshotStatus(o)
 		return s.patcher.PatchStatus(ctx, s.connection)
 	})
 	if err != nil {
 		return err
 	}
 	s.outcome = outcome
-	s.connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: outcome.Revision, PublishedAt: metav1.NewTime(outcome.PublishedAt)}
+	s.connection.Status.Snapshot = snapshotStatus(outcome)
 	if outcome.Repaired != "" {
 		r.warn(s, "SnapshotRepaired", "Publish", "Somebody had %s the snapshot Secret %q; it is published again as revision %d. See who may write Secrets in this namespace.",
 			outcome.Repaired, publish.SecretName(s.connection.Name), outcome.Revision)
 	}
 	return nil
+}
+
+func snapshotStatus(o publish.Outcome) *v1alpha1.SnapshotStatus {
+	return &v1alpha1.SnapshotStatus{Revision: o.Revision, PublishedAt: metav1.NewTime(o.PublishedAt), ReservedRevision: o.Reserved}
 }
 
 // trust publishes the authorities that callers trust, one ConfigMap a namespace.

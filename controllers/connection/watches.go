@@ -15,7 +15,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -53,7 +52,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, rotated <-chan event.Gen
 		// snapshot; labels are of interest to nothing but what is published.
 		For(&v1alpha1.Connection{}, builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
 		WatchesRawSource(&r.rest).
-		Watches(&v1alpha1.Connection{}, handler.Funcs{UpdateFunc: r.afterPublication}).
 		Watches(&v1alpha1.LogSink{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, builder.WithPredicates(predicate.Funcs{UpdateFunc: noHeartbeat})).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfigMap), builder.OnlyMetadata).
@@ -113,16 +111,6 @@ func noHeartbeat(e event.UpdateEvent) bool { return !publish.BeatOnly(e.ObjectOl
 // Connection looked at again.
 func (r *Reconciler) tampered(e event.UpdateEvent) bool {
 	return noHeartbeat(e) && !r.Publisher.Wrote(e.ObjectNew)
-}
-
-// afterPublication has a Connection reconciled some time after its snapshot was made: by
-// then the cache holds what was reserved.
-func (r *Reconciler) afterPublication(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	before, okBefore := e.ObjectOld.(*v1alpha1.Connection)
-	after, okAfter := e.ObjectNew.(*v1alpha1.Connection)
-	if okBefore && okAfter && revision(before) != revision(after) {
-		queue.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(after)}, restPause)
-	}
 }
 
 func revision(c *v1alpha1.Connection) int64 {

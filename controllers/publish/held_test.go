@@ -35,6 +35,7 @@ type published struct {
 
 	made          int // Secrets
 	reads, writes int
+	reservations  int
 	before        func() // is called once, before the next write reaches the server
 }
 
@@ -80,13 +81,19 @@ func newPublished(t *testing.T) *published {
 func (w *published) publishes(generation int64) (outcome Outcome, err error) {
 	w.Helper()
 	w.reads, w.writes = 0, 0
-	return w.Publish(w.Context(), w.connection, snapshot.Snapshot{
-		Schema: snapshot.Schema, Connection: snapshot.Connection{Namespace: "data", Name: "db", UID: "c", Generation: 1}, MaxStalenessSeconds: 300,
-		Policies: policy.Set{Policies: []policy.Policy{{Name: "p", UID: "p", Generation: generation}}},
-	}, func(_ context.Context, o Outcome) error {
-		w.connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: o.Revision}
+	return w.Publish(w.Context(), w.connection, w.content(generation), func(_ context.Context, o Outcome) error {
+		w.reservations++
+		w.connection.Status.Snapshot = &v1alpha1.SnapshotStatus{Revision: o.Revision, ReservedRevision: o.Reserved}
 		return nil
 	})
+}
+
+// content is a snapshot with one policy.
+func (w *published) content(generation int64) snapshot.Snapshot {
+	return snapshot.Snapshot{
+		Schema: snapshot.Schema, Connection: snapshot.Connection{Namespace: "data", Name: "db", UID: "c", Generation: 1}, MaxStalenessSeconds: 300,
+		Policies: policy.Set{Policies: []policy.Policy{{Name: "p", UID: "p", Generation: generation}}},
+	}
 }
 
 func (w *published) expect(reason string, outcome Outcome, err error, revision int64, repaired string, reads, writes int) {

@@ -30,8 +30,9 @@ func (unobserved) Beat(error)                           {}
 func (p *Publisher) Observe(o Observer) { p.observer = o }
 
 // Publish makes content, of which revision and time are left empty, the
-// Connection's snapshot. Before a new revision is written, reserve is called with
-// it and must make it durable in the Connection's status.
+// Connection's snapshot. Before a revision above those that are reserved is written,
+// reserve is called and must make it, and what is reserved, durable in the Connection's
+// status; that must fail where somebody else wrote since the Connection was read.
 //
 // The error wraps snapshot.ErrTooLarge where the content does not fit; nothing
 // was written then.

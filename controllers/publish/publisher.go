@@ -7,8 +7,10 @@
 // Revisions of a Connection only rise, also over restarts of the manager and
 // whatever happens to the Secret: the next one is above the highest of what the
 // Connection's status says, what the live Secret holds under our own signature,
-// and what this process published. It is written into the status before the
-// Secret, so that a crash between the two leaves a gap and never a repetition.
+// and what this process published. A process reserves some revisions at a time in
+// the status, before it writes the first of them into the Secret, and begins above
+// what another one reserved: a crash leaves a gap and never a repetition, and most
+// edits cost one write until proxies have them.
 //
 // Whoever may write Secrets can destroy or roll back a snapshot, but not make
 // one: proxies verify the signature and refuse a lower revision. [Publisher]
@@ -43,6 +45,9 @@ import (
 type Outcome struct {
 	Revision    int64
 	PublishedAt time.Time
+	// Reserved is the highest revision that this process may publish without
+	// reserving more.
+	Reserved int64
 	// Repaired says what had been done to the Secret, where it was not as this
 	// manager left it. Empty otherwise.
 	Repaired string
@@ -71,13 +76,17 @@ type life struct {
 	mu       sync.Mutex
 	uid      types.UID // of the Connection
 	held     *held     // what the Secret holds; nil where that is to be read
-	revision int64     // the highest this process reserved
+	revision int64     // the highest this process published, or tried to
+	reserved int64     // the highest it may publish; 0 before it reserved any
 	beating  bool      // whether the Secret holds the present revision
-	outrun   bool      // whether revision is what a proxy wants, and was never reserved
+	outrun   bool      // whether revision is what a proxy wants, and was never published
 	outrunAt time.Time
 	every    time.Duration
 	next     time.Time
 }
+
+// reservation is how many revisions are reserved at a time.
+const reservation = 64
 
 // New makes a Publisher. metadata reads PartialObjectMetadata from a cache.
 func New(c client.Client, metadata client.Reader, key ed25519.PrivateKey) *Publisher {
@@ -112,10 +121,11 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 		l.beating = false
 		return Outcome{}, err
 	}
-	floor := max(l.revision, before.revision)
+	var status v1alpha1.SnapshotStatus
 	if s := connection.Status.Snapshot; s != nil {
-		floor = max(floor, s.Revision)
+		status = *s
 	}
+	floor := max(l.revision, before.revision, status.Revision)
 	digest, err := compile.Digest(content)
 	if err != nil {
 		l.beating = false
@@ -123,7 +133,7 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 	}
 	l.every = beatEvery(content.MaxStalenessSeconds)
 	if before.opened == nil && !before.fixed && before.revision == floor && before.digest == digest {
-		outcome := Outcome{Revision: floor, PublishedAt: before.publishedAt}
+		outcome := Outcome{Revision: floor, PublishedAt: before.publishedAt, Reserved: status.ReservedRevision}
 		l.revision = floor
 		if p.now().Sub(before.beatAt) >= l.every {
 			return outcome, p.beat(ctx, connection.Namespace, connection.Name, l)
@@ -133,12 +143,17 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 	}
 
 	l.beating = false
-	if floor == math.MaxInt64 {
+	damage := floor > 0 && !l.outrun
+	if status.ReservedRevision != l.reserved {
+		// Another process may have published up to there, whatever the Secret holds now.
+		floor = max(floor, status.ReservedRevision)
+	}
+	if floor > math.MaxInt64-reservation {
 		return Outcome{}, &kit.Stalled{Reason: v1alpha1.ReasonPublishFailed, Err: errors.New(
 			"the revision cannot rise any more: delete the Connection and create it again")}
 	}
-	outcome := Outcome{Revision: floor + 1, PublishedAt: p.now().UTC().Truncate(time.Second)}
-	if known := l.revision > 0; (known || floor > 0) && !l.outrun {
+	outcome := Outcome{Revision: floor + 1, PublishedAt: p.now().UTC().Truncate(time.Second), Reserved: status.ReservedRevision}
+	if damage {
 		outcome.Repaired = before.damage(l.revision)
 	}
 	content.Revision, content.Time = outcome.Revision, outcome.PublishedAt
@@ -146,8 +161,12 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot publish: %w", err)
 	}
-	if err := reserve(ctx, outcome); err != nil {
-		return Outcome{}, fmt.Errorf("cannot reserve revision %d: %w", outcome.Revision, err)
+	if outcome.Revision > outcome.Reserved {
+		outcome.Reserved = floor + reservation
+		if err := reserve(ctx, outcome); err != nil {
+			return Outcome{}, fmt.Errorf("cannot reserve revision %d: %w", outcome.Revision, err)
+		}
+		l.reserved = outcome.Reserved
 	}
 	l.revision, l.outrun = outcome.Revision, false
 	now := p.now()

@@ -91,9 +91,7 @@ func TestTamper(t *testing.T) {
 	if manager, err = startManager(); err != nil {
 		t.Fatal(err)
 	}
-	if got := awaitSnapshot(t, ns, "shop", revision+1, 1); got.revision != revision+1 {
-		t.Errorf("revision %d after a restart, want %d", got.revision, revision+1)
-	}
+	awaitSnapshot(t, ns, "shop", revision+1, 1)
 }
 
 type seen struct {
