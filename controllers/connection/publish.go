@@ -34,9 +34,9 @@ func (r *Reconciler) Publish(ctx context.Context, request ctrl.Request) (ctrl.Re
 }
 
 // restPause is how much later than its publication the rest of a Connection is looked at.
-// It makes one look of several events, and lets the proxies take the snapshot before it
-// is told that they are behind.
-const restPause = 250 * time.Millisecond
+// It makes one look of several events, leaves the API server to the snapshots of an edit
+// that touches many, and lets the proxies take theirs before they are said to be behind.
+const restPause = time.Second
 
 // rest is the queue of Reconcile.
 type rest struct {

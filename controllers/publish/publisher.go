@@ -136,7 +136,9 @@ func (p *Publisher) publish(ctx context.Context, connection *v1alpha1.Connection
 		outcome := Outcome{Revision: floor, PublishedAt: before.publishedAt, Reserved: status.ReservedRevision}
 		l.revision = floor
 		if p.now().Sub(before.beatAt) >= l.every {
-			return outcome, p.beat(ctx, connection.Namespace, connection.Name, l)
+			err := p.beat(ctx, connection.Namespace, connection.Name, l)
+			p.observer.Beat(err)
+			return outcome, err
 		}
 		l.beating = true
 		return outcome, nil

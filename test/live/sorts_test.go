@@ -86,8 +86,11 @@ func edited(t *testing.T, s *scene, proxies []*stack.Proxy) {
 func deleted(t *testing.T, s *scene, proxies []*stack.Proxy) {
 	t.Helper()
 	p := everywhereFor("live", stack.Users(s.user))
+	mark := time.Now()
 	stacktest.Create(t, world, p)
 	s.atWork(t, issuer.Request{User: s.user}, proxies...)
+	// Where a Connection never had the policy, its deletion is nothing to publish.
+	s.fleet.await(t, mark, holdsPolicy(p.UID, p.Generation))
 	s.measure(t, sort{
 		taken: "AccessPolicy deleted", take: deleting(p, func() func(*snapshot.Snapshot) bool { return lacksPolicy(p.UID) }),
 		given: "AccessPolicy created", give: creating(p, func() func(*snapshot.Snapshot) bool { return holdsPolicy(p.UID, p.Generation) }),
@@ -159,6 +162,7 @@ func provider(t *testing.T, s *scene, proxies []*stack.Proxy) {
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
 		}},
 	}
+	mark := time.Now()
 	stacktest.Create(t, world, p)
 	stacktest.Create(t, world, everywhereFor("live", []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "partner:" + s.user, IdentityProvider: name}}))
 	s.atWork(t, issuer.Request{User: s.user, Audience: audience}, proxies...)
@@ -169,6 +173,7 @@ func provider(t *testing.T, s *scene, proxies []*stack.Proxy) {
 			}
 		}
 	}
+	s.fleet.await(t, mark, known(true)())
 	s.measure(t, sort{
 		taken: "IdentityProvider deleted", take: deleting(p, known(false)),
 		given: "IdentityProvider created", give: creating(p, known(true)),
