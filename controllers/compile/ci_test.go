@@ -89,7 +89,8 @@ func TestCI(t *testing.T) {
 			reason: "a job of a protected branch", sample: "identityprovider_github.yaml", claims: ofGitHub,
 			user: "github:shop/orders:deploy.yaml", groups: []string{"github:environment:shop/orders:prod", "github:owner:shop"},
 			kept: []identity.Claim{
-				{Name: "github.com/actor", Values: []string{"octocat"}}, {Name: "github.com/ref", Values: []string{"refs/heads/main"}},
+				{Name: "github.com/actor", Values: []string{"octocat"}},
+				{Name: "github.com/ref", Values: []string{"refs/heads/main"}},
 				{Name: "github.com/run", Values: []string{"1001/2"}},
 			},
 		},
@@ -97,7 +98,8 @@ func TestCI(t *testing.T) {
 			reason: "a job without an environment", sample: "identityprovider_github.yaml", claims: ofGitHub, changes: map[string]any{"environment": nil},
 			user: "github:shop/orders:deploy.yaml", groups: []string{"github:owner:shop"},
 			kept: []identity.Claim{
-				{Name: "github.com/actor", Values: []string{"octocat"}}, {Name: "github.com/ref", Values: []string{"refs/heads/main"}},
+				{Name: "github.com/actor", Values: []string{"octocat"}},
+				{Name: "github.com/ref", Values: []string{"refs/heads/main"}},
 				{Name: "github.com/run", Values: []string{"1001/2"}},
 			},
 		},
@@ -117,8 +119,10 @@ func TestCI(t *testing.T) {
 			reason: "a job of a protected branch", sample: "identityprovider_gitlab.yaml", claims: ofGitLab,
 			user: "gitlab:shop/back/orders", groups: []string{"gitlab:environment:shop/back/orders:prod", "gitlab:namespace:shop/back"},
 			kept: []identity.Claim{
-				{Name: "gitlab.com/job", Values: []string{"302"}}, {Name: "gitlab.com/pipeline", Values: []string{"574"}},
-				{Name: "gitlab.com/ref", Values: []string{"main"}}, {Name: "gitlab.com/user", Values: []string{"sample-user"}},
+				{Name: "gitlab.com/job", Values: []string{"302"}},
+				{Name: "gitlab.com/pipeline", Values: []string{"574"}},
+				{Name: "gitlab.com/ref", Values: []string{"main"}},
+				{Name: "gitlab.com/user", Values: []string{"sample-user"}},
 			},
 		},
 		"GitLabFork": {

@@ -157,7 +157,7 @@ func provider(t *testing.T, s *scene, proxies []*stack.Proxy) {
 			Issuer:               v1alpha1.OIDCIssuer{URL: world.Issuer.URL, Audiences: []string{audience}, CertificateAuthority: string(world.Issuer.CAPEM)},
 			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("partner:")}},
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
-			UserValidationRules: []v1alpha1.UserValidationRule{},
+			UserValidationRules:  []v1alpha1.UserValidationRule{},
 		}},
 	}
 	stacktest.Create(t, world, p)

@@ -49,7 +49,7 @@ func unmapped(t *testing.T) caller {
 			Issuer:               v1alpha1.OIDCIssuer{URL: world.Issuer.URL, Audiences: []string{audience}, CertificateAuthority: string(world.Issuer.CAPEM)},
 			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("unmapped:")}},
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
-			UserValidationRules: []v1alpha1.UserValidationRule{},
+			UserValidationRules:  []v1alpha1.UserValidationRule{},
 		}},
 	})
 	who := caller{User: "uma", Audience: audience}

@@ -290,7 +290,7 @@ func company() *v1alpha1.IdentityProvider {
 			Issuer:               v1alpha1.OIDCIssuer{URL: "https://login.example.org", Audiences: []string{"doorward"}},
 			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("")}},
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
-			UserValidationRules: []v1alpha1.UserValidationRule{},
+			UserValidationRules:  []v1alpha1.UserValidationRule{},
 		},
 		KubernetesUsername: &v1alpha1.KubernetesUsernameMapping{Prefix: ""},
 	}}

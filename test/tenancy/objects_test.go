@@ -38,7 +38,7 @@ func objects() []client.Object {
 				Issuer:               v1alpha1.OIDCIssuer{URL: "https://login.example.org", Audiences: []string{"doorward"}},
 				ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("")}},
 				ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
-				UserValidationRules: []v1alpha1.UserValidationRule{},
+				UserValidationRules:  []v1alpha1.UserValidationRule{},
 			},
 		}},
 		&v1alpha1.LogSink{ObjectMeta: metav1.ObjectMeta{Name: "webhook"}, Spec: v1alpha1.LogSinkSpec{

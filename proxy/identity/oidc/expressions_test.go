@@ -150,8 +150,10 @@ func TestExpressions(t *testing.T) {
 			config: func(c *Config) {
 				c.UIDClaim = "sub"
 				c.Extra = []Extra{{"example.com/tenant", "claims.tenant"}}
-				c.UserRules = []Rule{{Index: 0, Expression: "user.username == 'alice' && user.uid == 'a-1' && user.extra['example.com/tenant'] == ['shop']"},
-					{Index: 1, Expression: "!('analysts' in user.groups)", Message: "no analysts"}}
+				c.UserRules = []Rule{
+					{Index: 0, Expression: "user.username == 'alice' && user.uid == 'a-1' && user.extra['example.com/tenant'] == ['shop']"},
+					{Index: 1, Expression: "!('analysts' in user.groups)", Message: "no analysts"},
+				}
 			},
 			claims: alice("tenant", "shop"),
 			says:   "spec.oidc.userValidationRules[1].expression: no analysts",
