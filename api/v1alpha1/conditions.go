@@ -327,6 +327,10 @@ const (
 	// the last batch of every proxy failed.
 	ReasonUnreachable = "Unreachable"
 
+	// ReasonNotNeeded surfaces when tokens are verified by TokenReview, so that nobody
+	// reads the issuer's keys.
+	ReasonNotNeeded = "NotNeeded"
+
 	// ReasonIssuerMismatch surfaces when the discovery document names another issuer.
 	ReasonIssuerMismatch = "IssuerMismatch"
 )

@@ -8,17 +8,23 @@ import (
 )
 
 // IdentityProviderType says how callers of a provider prove who they are.
-// +kubebuilder:validation:Enum=OIDC
+// +kubebuilder:validation:Enum=OIDC;Kubernetes
 type IdentityProviderType string
 
-// IdentityProviderOIDC accepts ID tokens of an OpenID Connect issuer.
-const IdentityProviderOIDC IdentityProviderType = "OIDC"
+const (
+	// IdentityProviderOIDC accepts ID tokens of an OpenID Connect issuer.
+	IdentityProviderOIDC IdentityProviderType = "OIDC"
+
+	// IdentityProviderKubernetes accepts ServiceAccount tokens of a cluster.
+	IdentityProviderKubernetes IdentityProviderType = "Kubernetes"
+)
 
 // SigningAlgorithm is a JWS algorithm (RFC 7518 section 3.1, RFC 8037).
 // +kubebuilder:validation:Enum=RS256;RS384;RS512;ES256;ES384;ES512;PS256;PS384;PS512;EdDSA
 type SigningAlgorithm string
 
 // OIDCIssuer is an OpenID Connect issuer.
+// +kubebuilder:validation:XValidation:rule="!has(self.discoveryURL) || self.discoveryURL != self.url",message="discoveryURL must be another address than url; leave it out where the document is at the issuer's own"
 type OIDCIssuer struct {
 	// url is the issuer's https URL, compared exactly with the token's iss claim.
 	// Its discovery document is read from <url>/.well-known/openid-configuration.
@@ -28,6 +34,16 @@ type OIDCIssuer struct {
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && url(self).getHost() != ''",message="url must be an https URL"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="url must not have a query, a fragment or user information"
 	URL string `json:"url,omitempty"`
+
+	// discoveryURL is the whole address of the discovery document, where it is not
+	// below url, such as that of a mirror inside the network. The document's issuer
+	// must be url all the same. Unset means the address below url.
+	// +optional
+	// +kubebuilder:validation:MinLength=9
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && url(self).getHost() != ''",message="discoveryURL must be an https URL"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="discoveryURL must not have a query, a fragment or user information"
+	DiscoveryURL string `json:"discoveryURL,omitempty"`
 
 	// audiences are accepted in the token's aud claim; one of them must be there.
 	// +required
@@ -46,64 +62,6 @@ type OIDCIssuer struct {
 	// +kubebuilder:validation:MaxLength=65536
 	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN CERTIFICATE-----') && !self.contains('PRIVATE KEY-----')",message="certificateAuthority must be PEM certificates, and no private key"
 	CertificateAuthority string `json:"certificateAuthority,omitempty"`
-}
-
-// PrefixedClaimMapping makes a name of a claim.
-type PrefixedClaimMapping struct {
-	// claim is the name of the token's claim.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	Claim string `json:"claim,omitempty"`
-
-	// prefix is put before the value of the claim. It is always written, also
-	// where empty, since a misspelt key must not make names overlap.
-	// +required
-	// +kubebuilder:validation:MinLength=0
-	// +kubebuilder:validation:MaxLength=64
-	Prefix string `json:"prefix"`
-}
-
-// ClaimMapping takes the value of a claim as it is.
-type ClaimMapping struct {
-	// claim is the name of the token's claim.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	Claim string `json:"claim,omitempty"`
-}
-
-// ClaimMappings says which claims make up a caller.
-type ClaimMappings struct {
-	// username makes the user name that policies and records carry. With the
-	// claim email, the claim email_verified must be true.
-	// +required
-	Username PrefixedClaimMapping `json:"username,omitzero"`
-
-	// groups makes the groups. Unset means that callers have none.
-	// +optional
-	Groups *PrefixedClaimMapping `json:"groups,omitempty"`
-
-	// kind is the claim that says Human, Workload or Agent. Another value refuses
-	// the token. Where it is unset, or the token lacks the claim, a caller is Human,
-	// but for one that acts for somebody (act, RFC 8693 section 4.1): that is an Agent.
-	// +optional
-	Kind *ClaimMapping `json:"kind,omitempty"`
-}
-
-// ClaimValidationRule asks for one value of one claim.
-type ClaimValidationRule struct {
-	// claim is the name of the token's claim.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	Claim string `json:"claim,omitempty"`
-
-	// requiredValue is the value that the claim must have, a string.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
-	RequiredValue string `json:"requiredValue,omitempty"`
 }
 
 // OIDCProvider says which tokens of which issuer are accepted and what they mean.
@@ -127,11 +85,20 @@ type OIDCProvider struct {
 	// claimValidationRules must all hold for a token to be accepted. May be empty,
 	// never absent: a misspelt key must not admit more callers.
 	// +required
-	// +listType=map
-	// +listMapKey=claim
+	// +listType=atomic
 	// +kubebuilder:validation:MinItems=0
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(r, !has(r.claim) || self.exists_one(o, has(o.claim) && o.claim == r.claim))",message="two rules must not be about one claim"
 	ClaimValidationRules []ClaimValidationRule `json:"claimValidationRules"`
+
+	// userValidationRules must all hold for the caller that was made of a token. May
+	// be empty, never absent: a misspelt key must not admit more callers.
+	// +required
+	// +listType=map
+	// +listMapKey=expression
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=32
+	UserValidationRules []UserValidationRule `json:"userValidationRules"`
 
 	// clockSkewSeconds is how far the issuer's clock may be off when exp, nbf and
 	// iat are checked. Unset means 0.
@@ -141,23 +108,71 @@ type OIDCProvider struct {
 	ClockSkewSeconds int32 `json:"clockSkewSeconds,omitempty"`
 }
 
+// TokenVerification says how a ServiceAccount token is verified.
+// +kubebuilder:validation:Enum=IssuerKeys;TokenReview
+type TokenVerification string
+
+const (
+	// TokenVerificationIssuerKeys checks the signature by the keys that the cluster
+	// publishes. A token is good until it expires, also where its pod is gone.
+	TokenVerificationIssuerKeys TokenVerification = "IssuerKeys"
+
+	// TokenVerificationTokenReview asks the API server that the proxy belongs to. It
+	// refuses tokens whose ServiceAccount, pod or node is gone.
+	TokenVerificationTokenReview TokenVerification = "TokenReview"
+)
+
+// KubernetesProvider says which ServiceAccount tokens of which cluster are accepted.
+// +kubebuilder:validation:XValidation:rule="self.verification != 'TokenReview' || (!has(self.issuer.discoveryURL) && !has(self.issuer.certificateAuthority))",message="discoveryURL and certificateAuthority are for verification IssuerKeys; a TokenReview is made at the proxy's own API server"
+type KubernetesProvider struct {
+	// issuer is the cluster's issuer of ServiceAccount tokens, the API server's flag
+	// --service-account-issuer, and the audiences that pods ask for.
+	// +required
+	Issuer OIDCIssuer `json:"issuer,omitzero"`
+
+	// verification is IssuerKeys or TokenReview.
+	// +required
+	Verification TokenVerification `json:"verification,omitempty"`
+
+	// prefix is put before the user name, system:serviceaccount:<namespace>:<name>,
+	// and before the groups, system:serviceaccounts and
+	// system:serviceaccounts:<namespace>. Two providers of type Kubernetes must not
+	// have equal prefixes, or one the beginning of the other: the younger is
+	// Accepted=False. May be empty, never absent.
+	// +required
+	// +kubebuilder:validation:MinLength=0
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:')",message="prefix must not begin with 'system:', which is reserved for Kubernetes itself"
+	Prefix *string `json:"prefix,omitempty"`
+}
+
 // KubernetesUsernameMapping makes the API server's name for the same person.
 type KubernetesUsernameMapping struct {
-	// prefix is put before the value of the claim of claimMappings.username,
-	// without the prefix of that mapping. It must be the prefix that the API
+	// prefix is put before the value of expression, or, where that is unset, before
+	// what claimMappings.username is made of: the claim's value without the prefix of
+	// that mapping, or the expression's. It must be the prefix that the API
 	// server's own authentication uses for this issuer. May be empty, never absent.
 	// +required
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:')",message="prefix must not begin with 'system:', which is reserved for Kubernetes itself"
 	Prefix string `json:"prefix"`
+
+	// expression makes the rest of the name by CEL. The variable claims is a map of
+	// the token's claims. Unset means what claimMappings.username is made of.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Expression string `json:"expression,omitempty"`
 }
 
 // IdentityProviderSpec says how callers prove who they are.
 // +union
 // +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' ? has(self.oidc) : !has(self.oidc)",message="oidc is required when type is OIDC, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Kubernetes' ? has(self.kubernetes) : !has(self.kubernetes)",message="kubernetes is required when type is Kubernetes, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' || !has(self.kubernetesUsername)",message="kubernetesUsername is for type OIDC: a ServiceAccount obtains no approvals"
 type IdentityProviderSpec struct {
-	// type is OIDC.
+	// type is OIDC or Kubernetes.
 	// +unionDiscriminator
 	// +required
 	Type IdentityProviderType `json:"type,omitempty"`
@@ -166,6 +181,12 @@ type IdentityProviderSpec struct {
 	// +unionMember
 	// +optional
 	OIDC *OIDCProvider `json:"oidc,omitempty"`
+
+	// kubernetes accepts ServiceAccount tokens of a cluster. Callers are of kind
+	// Workload.
+	// +unionMember
+	// +optional
+	Kubernetes *KubernetesProvider `json:"kubernetes,omitempty"`
 
 	// kubernetesUsername maps callers to Kubernetes user names, so that requester
 	// and approver can be compared. Two providers must not map to the same name:
@@ -192,6 +213,18 @@ type IdentityProviderStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
+// Issuer is who makes the tokens of the provider; nil where the spec has no settings of
+// its type.
+func (s *IdentityProviderSpec) Issuer() *OIDCIssuer {
+	switch {
+	case s.Type == IdentityProviderOIDC && s.OIDC != nil:
+		return &s.OIDC.Issuer
+	case s.Type == IdentityProviderKubernetes && s.Kubernetes != nil:
+		return &s.Kubernetes.Issuer
+	}
+	return nil
+}
+
 // IdentityProvider says how callers prove who they are, to every Connection of the
 // cluster.
 //
@@ -199,7 +232,7 @@ type IdentityProviderStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,categories=doorward,shortName=idp
 // +kubebuilder:printcolumn:name="Type",type="string",JSONPath=".spec.type",description="How callers prove who they are"
-// +kubebuilder:printcolumn:name="Issuer",type="string",JSONPath=".spec.oidc.issuer.url",description="Issuer of the tokens"
+// +kubebuilder:printcolumn:name="Issuer",type="string",JSONPath=".spec['oidc','kubernetes'].issuer.url",description="Issuer of the tokens"
 // +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status",description="Whether callers of the provider are accepted"
 // +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].reason",description="Why Ready has its value"
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"

@@ -63,10 +63,7 @@ func provider(name string, all []snapshot.IdentityProvider) (found, issuer strin
 	for i := range all {
 		names = append(names, all[i].Name)
 		if all[i].Name == name || name == "" && len(all) == 1 {
-			found = all[i].Name
-			if all[i].OIDC != nil {
-				issuer = all[i].OIDC.IssuerURL
-			}
+			found, issuer = all[i].Name, all[i].IssuerURL()
 		}
 	}
 	switch {

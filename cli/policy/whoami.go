@@ -41,7 +41,11 @@ func (o *canIOptions) who(ctx context.Context, all *objects) (*caller, error) {
 	accepted, _ := compile.Providers(all.providers)
 	for i := range accepted {
 		idp := &accepted[i]
-		if o.provider != "" && idp.Name != o.provider || idp.KubernetesUsernamePrefix == nil {
+		if o.provider != "" && idp.Name != o.provider || idp.KubernetesUsernamePrefix == nil || idp.OIDC == nil {
+			continue
+		}
+		// What an expression makes of claims cannot be undone.
+		if idp.KubernetesUsernameExpression != "" {
 			continue
 		}
 		if name, mine := strings.CutPrefix(user.Username, *idp.KubernetesUsernamePrefix); mine && name != "" {

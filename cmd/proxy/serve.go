@@ -44,7 +44,10 @@ type proxy struct {
 	client  *kube.Client
 	// shows is for what is only shown, so that many sessions do not make an
 	// approval wait its turn.
-	shows    *kube.Client
+	shows *kube.Client
+	// asks is for tokens of callers nobody knows yet, who must not make anything
+	// else wait its turn.
+	asks     *kube.Client
 	spool    *spool.Log
 	state    *spool.State
 	nonce    string
@@ -82,6 +85,10 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 		return err
 	}
 	defer p.shows.Close()
+	if p.asks, err = kube.NewClient(config, wrap); err != nil {
+		return err
+	}
+	defer p.asks.Close()
 	p.spool, err = spool.Open(ctx, spool.Options{
 		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart, Witness: o.witness, KeyMaxAge: o.keyMaxAge,
 		Committed:   p.metrics.Committed,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/kit"
+	verifiers "github.com/doorward/doorward/proxy/identity/provider"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
@@ -57,30 +58,57 @@ func bySeniority(all []v1alpha1.IdentityProvider) []*v1alpha1.IdentityProvider {
 func compareTime(a, b metav1.Time) int { return a.Time.Compare(b.Time) }
 
 func checkProvider(provider *v1alpha1.IdentityProvider, elders []*v1alpha1.IdentityProvider) (string, error) {
-	oidc := provider.Spec.OIDC
-	if provider.Spec.Type != v1alpha1.IdentityProviderOIDC || oidc == nil {
-		return v1alpha1.ReasonInvalid, fmt.Errorf("type %q with its settings is needed; this manager knows OIDC", provider.Spec.Type)
+	issuer := provider.Spec.Issuer()
+	if issuer == nil {
+		return v1alpha1.ReasonInvalid, fmt.Errorf("type %q with its settings is needed; this manager knows OIDC and Kubernetes", provider.Spec.Type)
 	}
-	if !strings.HasPrefix(oidc.Issuer.URL, "https://") {
-		return v1alpha1.ReasonInvalid, fmt.Errorf("spec.oidc.issuer.url must begin with https://: %q", oidc.Issuer.URL)
+	settings := "spec." + strings.ToLower(string(provider.Spec.Type))
+	if !strings.HasPrefix(issuer.URL, "https://") {
+		return v1alpha1.ReasonInvalid, fmt.Errorf("%s.issuer.url must begin with https://: %q", settings, issuer.URL)
 	}
-	if pem := oidc.Issuer.CertificateAuthority; pem != "" {
+	if pem := issuer.CertificateAuthority; pem != "" {
 		if err := checkPEM(pem); err != nil {
-			return v1alpha1.ReasonInvalidCertificateAuthority, fmt.Errorf("spec.oidc.issuer.certificateAuthority: %w", err)
+			return v1alpha1.ReasonInvalidCertificateAuthority, fmt.Errorf("%s.issuer.certificateAuthority: %w", settings, err)
 		}
+	}
+	compiled := compileProvider(provider)
+	if err := verifiers.Check(&compiled); err != nil {
+		return v1alpha1.ReasonInvalid, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	for _, elder := range elders {
-		if elder.Spec.OIDC.Issuer.URL == oidc.Issuer.URL && common(elder.Spec.OIDC.Issuer.Audiences, oidc.Issuer.Audiences) {
-			return v1alpha1.ReasonDuplicateIssuer, fmt.Errorf(
-				"IdentityProvider %q accepts tokens of %s for the same audience: remove the audience from one of the two", elder.Name, oidc.Issuer.URL)
-		}
-		if a, b := elder.Spec.KubernetesUsername, provider.Spec.KubernetesUsername; a != nil && b != nil && overlap(a.Prefix, b.Prefix) {
-			return v1alpha1.ReasonUsernameOverlap, fmt.Errorf(
-				"prefix %q and prefix %q of IdentityProvider %q could make one Kubernetes user name of two callers: "+
-					"choose prefixes of which none begins with the other, as the API server is configured", b.Prefix, a.Prefix, elder.Name)
+		if reason, err := contradicts(provider, elder); err != nil {
+			return reason, err
 		}
 	}
 	return "", nil
+}
+
+// contradicts says why a provider cannot be beside an elder one, or nil.
+func contradicts(provider, elder *v1alpha1.IdentityProvider) (string, error) {
+	issuer, other := provider.Spec.Issuer(), elder.Spec.Issuer()
+	if other.URL == issuer.URL && common(other.Audiences, issuer.Audiences) {
+		return v1alpha1.ReasonDuplicateIssuer, fmt.Errorf(
+			"IdentityProvider %q accepts tokens of %s for the same audience: remove the audience from one of the two", elder.Name, issuer.URL)
+	}
+	if a, b := elder.Spec.KubernetesUsername, provider.Spec.KubernetesUsername; a != nil && b != nil && overlap(a.Prefix, b.Prefix) {
+		return v1alpha1.ReasonUsernameOverlap, fmt.Errorf(
+			"prefix %q and prefix %q of IdentityProvider %q could make one Kubernetes user name of two callers: "+
+				"choose prefixes of which none begins with the other, as the API server is configured", b.Prefix, a.Prefix, elder.Name)
+	}
+	if a, b := elder.Spec.Kubernetes, provider.Spec.Kubernetes; a != nil && b != nil && overlap(text(a.Prefix), text(b.Prefix)) {
+		return v1alpha1.ReasonUsernameOverlap, fmt.Errorf(
+			"spec.kubernetes.prefix %q and that of IdentityProvider %q, %q, could make one user name of two ServiceAccounts: "+
+				"choose prefixes of which none begins with the other", text(b.Prefix), elder.Name, text(a.Prefix))
+	}
+	return "", nil
+}
+
+// text is what is written; empty where nothing is.
+func text(written *string) string {
+	if written == nil {
+		return ""
+	}
+	return *written
 }
 
 // overlap says whether two prefixes can make the same name of different values.
@@ -98,29 +126,60 @@ func checkPEM(text string) error {
 }
 
 func compileProvider(provider *v1alpha1.IdentityProvider) snapshot.IdentityProvider {
-	oidc := provider.Spec.OIDC
+	compiled := snapshot.IdentityProvider{Name: provider.Name, Type: string(provider.Spec.Type)}
+	if mapping := provider.Spec.KubernetesUsername; mapping != nil {
+		compiled.KubernetesUsernamePrefix, compiled.KubernetesUsernameExpression = &mapping.Prefix, mapping.Expression
+	}
+	if cluster := provider.Spec.Kubernetes; cluster != nil {
+		compiled.Kubernetes = &snapshot.Kubernetes{
+			IssuerURL: cluster.Issuer.URL, DiscoveryURL: cluster.Issuer.DiscoveryURL, Audiences: cluster.Issuer.Audiences,
+			CertificateAuthority: cluster.Issuer.CertificateAuthority, Verification: string(cluster.Verification), Prefix: text(cluster.Prefix),
+		}
+	}
+	if oidc := provider.Spec.OIDC; oidc != nil {
+		compiled.OIDC = compileOIDC(oidc)
+	}
+	return compiled
+}
+
+func compileOIDC(oidc *v1alpha1.OIDCProvider) *snapshot.OIDC {
+	mappings := &oidc.ClaimMappings
 	out := &snapshot.OIDC{
-		IssuerURL:            oidc.Issuer.URL,
-		Audiences:            oidc.Issuer.Audiences,
+		IssuerURL: oidc.Issuer.URL, DiscoveryURL: oidc.Issuer.DiscoveryURL, Audiences: oidc.Issuer.Audiences,
 		CertificateAuthority: oidc.Issuer.CertificateAuthority,
-		Username:             snapshot.ClaimMapping{Claim: oidc.ClaimMappings.Username.Claim, Prefix: oidc.ClaimMappings.Username.Prefix},
-		ClockSkewSeconds:     oidc.ClockSkewSeconds,
+		Username:             *prefixed(&mappings.Username), Groups: prefixed(mappings.Groups),
+		UID: plain(mappings.UID), Kind: plain(mappings.Kind),
+		ClockSkewSeconds: oidc.ClockSkewSeconds,
 	}
 	for _, algorithm := range oidc.SigningAlgorithms {
 		out.Algorithms = append(out.Algorithms, string(algorithm))
 	}
-	if groups := oidc.ClaimMappings.Groups; groups != nil {
-		out.Groups = &snapshot.ClaimMapping{Claim: groups.Claim, Prefix: groups.Prefix}
+	for _, extra := range mappings.Extra {
+		out.Extra = append(out.Extra, snapshot.ExtraMapping{Key: extra.Key, Expression: extra.ValueExpression})
 	}
-	if kind := oidc.ClaimMappings.Kind; kind != nil {
-		out.KindClaim = kind.Claim
-	}
-	for _, rule := range oidc.ClaimValidationRules {
+	for i, rule := range oidc.ClaimValidationRules {
+		if rule.Expression != "" {
+			out.ClaimRules = append(out.ClaimRules, snapshot.Rule{Index: i, Expression: rule.Expression, Message: rule.Message})
+			continue
+		}
 		out.RequiredClaims = append(out.RequiredClaims, snapshot.RequiredClaim{Claim: rule.Claim, Value: rule.RequiredValue})
 	}
-	compiled := snapshot.IdentityProvider{Name: provider.Name, Type: string(provider.Spec.Type), OIDC: out}
-	if mapping := provider.Spec.KubernetesUsername; mapping != nil {
-		compiled.KubernetesUsernamePrefix = &mapping.Prefix
+	for i, rule := range oidc.UserValidationRules {
+		out.UserRules = append(out.UserRules, snapshot.Rule{Index: i, Expression: rule.Expression, Message: rule.Message})
 	}
-	return compiled
+	return out
+}
+
+func prefixed(m *v1alpha1.PrefixedClaimMapping) *snapshot.ClaimMapping {
+	if m == nil {
+		return nil
+	}
+	return &snapshot.ClaimMapping{Claim: m.Claim, Prefix: text(m.Prefix), Expression: m.Expression}
+}
+
+func plain(m *v1alpha1.ClaimMapping) *snapshot.ClaimMapping {
+	if m == nil {
+		return nil
+	}
+	return &snapshot.ClaimMapping{Claim: m.Claim, Expression: m.Expression}
 }

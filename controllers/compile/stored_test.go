@@ -34,7 +34,8 @@ func shopWorld(p v1alpha1.AccessPolicy) World {
 	idp := v1alpha1.IdentityProvider{
 		ObjectMeta: metav1.ObjectMeta{Name: "company"},
 		Spec: v1alpha1.IdentityProviderSpec{Type: v1alpha1.IdentityProviderOIDC, OIDC: &v1alpha1.OIDCProvider{
-			Issuer: v1alpha1.OIDCIssuer{URL: "https://company.example", Audiences: []string{"doorward"}},
+			Issuer:        v1alpha1.OIDCIssuer{URL: "https://company.example", Audiences: []string{"doorward"}},
+			ClaimMappings: v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "sub", Prefix: new("")}},
 		}},
 	}
 	return World{

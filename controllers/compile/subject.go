@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/identity"
+	verifiers "github.com/doorward/doorward/proxy/identity/provider"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -97,6 +98,9 @@ func nameClaims(providers []snapshot.IdentityProvider, set policy.Set) {
 			for k := range p.Masks {
 				claimsOf(p.Masks[k].Exempt, providers[i].Name, named)
 			}
+		}
+		for _, kept := range verifiers.Kept(&providers[i]) {
+			delete(named, kept)
 		}
 		if len(named) > 0 {
 			providers[i].Claims = sortedKeys(named)

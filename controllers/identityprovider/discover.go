@@ -4,6 +4,7 @@
 package identityprovider
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -44,17 +45,18 @@ func Discover(ctx context.Context, issuer v1alpha1.OIDCIssuer) error {
 		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM([]byte(issuer.CertificateAuthority))
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return errors.New("the issuer answers with a redirect, which is not followed: write the final address into spec.oidc.issuer.url")
+		return errors.New("the issuer answers with a redirect, which is not followed: write the final address into issuer.url or issuer.discoveryURL")
 	}}
 	var document struct {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
-	if err := read(ctx, client, strings.TrimSuffix(issuer.URL, "/")+"/.well-known/openid-configuration", &document); err != nil {
+	address := cmp.Or(issuer.DiscoveryURL, strings.TrimSuffix(issuer.URL, "/")+"/.well-known/openid-configuration")
+	if err := read(ctx, client, address, &document); err != nil {
 		return fmt.Errorf("cannot read discovery document: %w", err)
 	}
 	if document.Issuer != issuer.URL {
-		return fmt.Errorf("%w: the discovery document says %q, spec.oidc.issuer.url says %q: they must be equal to the letter", ErrIssuerMismatch, document.Issuer, issuer.URL)
+		return fmt.Errorf("%w: the discovery document says %q, issuer.url says %q: they must be equal to the letter", ErrIssuerMismatch, document.Issuer, issuer.URL)
 	}
 	var keys struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -82,7 +84,12 @@ func read(ctx context.Context, client *http.Client, address string, into any) er
 		return err
 	}
 	defer func() { _ = response.Body.Close() }() // nothing was written
-	if response.StatusCode != http.StatusOK {
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("%s answers %s: an issuer's documents are read without a credential; for a cluster, bind ClusterRole "+
+			"system:service-account-issuer-discovery to group system:unauthenticated, or set spec.kubernetes.verification to TokenReview", address, response.Status)
+	default:
 		return fmt.Errorf("%s answers %s", address, response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))

@@ -29,12 +29,16 @@ func TestDiscover(t *testing.T) {
 		document string // %[1]q and %[2]s are the issuer's URL
 		keys     string
 		foreign  bool // the authority is not given
+		mirror   bool // the document is elsewhere
 		want     string
 		mismatch bool
 	}{
 		"Good":        {reason: "Document and keys are there.", document: document, keys: keys},
 		"OtherIssuer": {reason: "A token's iss would not match.", document: `{"issuer": "https://other.example", "jwks_uri": "%[2]s/keys"}`, keys: keys, want: "to the letter", mismatch: true},
 		"Slash":       {reason: "Equal to the letter, or no token matches.", document: `{"issuer": "%[2]s/", "jwks_uri": "%[2]s/keys"}`, keys: keys, want: "to the letter", mismatch: true},
+		"Mirror":      {reason: "The document is where discoveryURL says, and the issuer's all the same.", document: `{"issuer": "https://issuer.example", "jwks_uri": "%[2]s/keys"}`, keys: keys, mirror: true},
+		"MirrorOther": {reason: "A mirror of another issuer.", document: document, keys: keys, mirror: true, want: "to the letter", mismatch: true},
+		"Closed":      {reason: "A cluster whose documents only ServiceAccounts may read.", document: "closed", keys: keys, want: "system:service-account-issuer-discovery"},
 		"NoKeys":      {reason: "Nothing could be verified.", document: document, keys: `{"keys": []}`, want: "publishes none"},
 		"PlainKeys":   {reason: "Keys over http could be anybody's.", document: `{"issuer": %[1]q, "jwks_uri": "http://127.0.0.1/keys"}`, keys: keys, want: "not an https address"},
 		"NotJSON":     {reason: "A login page is no document.", document: `<html>`, want: "something else than JSON"},
@@ -49,6 +53,8 @@ func TestDiscover(t *testing.T) {
 				switch {
 				case r.URL.Path == "/keys":
 					fmt.Fprint(w, tc.keys)
+				case tc.document == "closed":
+					w.WriteHeader(http.StatusForbidden)
 				case tc.document == "redirect":
 					http.Redirect(w, r, "/elsewhere", http.StatusFound)
 				case strings.Contains(tc.document, "%"):
@@ -62,6 +68,9 @@ func TestDiscover(t *testing.T) {
 			defer server.Close()
 			url = server.URL
 			issuer := v1alpha1.OIDCIssuer{URL: url}
+			if tc.mirror {
+				issuer.URL, issuer.DiscoveryURL = "https://issuer.example", url+"/mirror/openid-configuration"
+			}
 			if !tc.foreign {
 				issuer.CertificateAuthority = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 			}
@@ -96,7 +105,12 @@ func TestStatus(t *testing.T) {
 		"Unreachable": {
 			"Nobody answered.",
 			scope{accepted: accepted, asked: true, answer: errors.New("cannot read discovery document")},
-			metav1.ConditionFalse, v1alpha1.ReasonUnreachable, "spec.oidc.issuer", metav1.ConditionFalse,
+			metav1.ConditionFalse, v1alpha1.ReasonUnreachable, "issuer.url", metav1.ConditionFalse,
+		},
+		"Reviewed": {
+			"Nobody reads keys where the API server is asked.",
+			scope{accepted: accepted, reviewed: true},
+			metav1.ConditionTrue, v1alpha1.ReasonNotNeeded, "TokenReview", metav1.ConditionTrue,
 		},
 		"NotAsked": {
 			"A provider at fault is not asked.",

@@ -45,6 +45,7 @@ type Reconciler struct {
 type scope struct {
 	provider *v1alpha1.IdentityProvider
 	accepted kit.Verdict // compile
+	reviewed bool        // ask
 	asked    bool        // ask
 	answer   error       // ask
 }
@@ -97,7 +98,11 @@ func (r *Reconciler) ask(ctx context.Context, s *scope) error {
 	if discover == nil {
 		discover = Discover
 	}
-	s.asked, s.answer = true, discover(ctx, s.provider.Spec.OIDC.Issuer)
+	if cluster := s.provider.Spec.Kubernetes; cluster != nil && cluster.Verification == v1alpha1.TokenVerificationTokenReview {
+		s.reviewed = true
+		return nil
+	}
+	s.asked, s.answer = true, discover(ctx, *s.provider.Spec.Issuer())
 	return nil
 }
 

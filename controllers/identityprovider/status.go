@@ -16,13 +16,15 @@ func writeStatus(s *scope) {
 	status.ObservedGeneration = s.provider.Generation
 	reachable := kit.True(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonDiscovered, "")
 	switch {
+	case s.reviewed:
+		reachable = kit.True(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonNotNeeded, "proxies ask their API server about tokens (TokenReview)")
 	case !s.asked:
 		reachable = kit.Unknown(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonProgressing, "not asked, since the provider is not accepted")
 	case errors.Is(s.answer, ErrIssuerMismatch):
 		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonIssuerMismatch, s.answer.Error())
 	case s.answer != nil:
 		reachable = kit.False(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonUnreachable,
-			s.answer.Error()+": check spec.oidc.issuer, its certificateAuthority and the network's way from the manager to it")
+			s.answer.Error()+": check issuer.url or issuer.discoveryURL, its certificateAuthority and the network's way from the manager to it")
 	}
 	ready := kit.Summarise(v1alpha1.ConditionReady, v1alpha1.ReasonReady, s.accepted, reachable)
 	kit.Write(&status.Conditions, s.provider.Generation, s.accepted, reachable, ready)

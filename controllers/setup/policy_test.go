@@ -110,8 +110,9 @@ func provider(name, url, authority, prefix string) *v1alpha1.IdentityProvider {
 			Type: v1alpha1.IdentityProviderOIDC,
 			OIDC: &v1alpha1.OIDCProvider{
 				Issuer:               v1alpha1.OIDCIssuer{URL: url, Audiences: []string{"doorward"}, CertificateAuthority: authority},
-				ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "sub"}},
+				ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "sub", Prefix: new("")}},
 				ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
+				UserValidationRules:  []v1alpha1.UserValidationRule{},
 			},
 			KubernetesUsername: &v1alpha1.KubernetesUsernameMapping{Prefix: prefix},
 		},

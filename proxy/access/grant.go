@@ -315,8 +315,13 @@ func proof(s *snapshot.Snapshot, provider string) *snapshot.IdentityProvider {
 		p.Claims = nil
 		if p.OIDC != nil {
 			settings := *p.OIDC
-			settings.CertificateAuthority, settings.ClockSkewSeconds = "", 0
+			settings.DiscoveryURL, settings.CertificateAuthority, settings.ClockSkewSeconds = "", "", 0
 			p.OIDC = &settings
+		}
+		if p.Kubernetes != nil {
+			settings := *p.Kubernetes
+			settings.DiscoveryURL, settings.CertificateAuthority = "", ""
+			p.Kubernetes = &settings
 		}
 		return &p
 	}

@@ -28,7 +28,7 @@ func newCore(config *rest.Config, client *http.Client) (*core, error) {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Event{}, &corev1.Secret{}, &corev1.SecretList{})
 	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
-	scheme.AddKnownTypes(authenticationv1.SchemeGroupVersion, &authenticationv1.TokenRequest{})
+	scheme.AddKnownTypes(authenticationv1.SchemeGroupVersion, &authenticationv1.TokenRequest{}, &authenticationv1.TokenReview{})
 	metav1.AddToGroupVersion(scheme, authenticationv1.SchemeGroupVersion)
 	config = rest.CopyConfig(config)
 	group := corev1.SchemeGroupVersion

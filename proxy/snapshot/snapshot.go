@@ -93,41 +93,95 @@ type Session struct {
 	MaxConcurrent      int32 `json:"maxConcurrent,omitempty"`
 }
 
-// IdentityProvider is one accepted IdentityProvider object. Type is OIDC.
+// IdentityProvider is one accepted IdentityProvider object. Type is OIDC or Kubernetes.
 type IdentityProvider struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
-	OIDC *OIDC  `json:"oidc,omitempty"`
+	Name       string      `json:"name"`
+	Type       string      `json:"type"`
+	OIDC       *OIDC       `json:"oidc,omitempty"`
+	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
 	// KubernetesUsernamePrefix makes the API server's name of a caller: prefix
-	// plus the user name claim. Nil means that callers do not map.
-	KubernetesUsernamePrefix *string `json:"kubernetesUsernamePrefix,omitempty"`
-	// Claims are the names of those claims that policies look at, sorted.
+	// plus KubernetesUsernameExpression, or, where that is empty, what the user name
+	// is made of. Nil means that callers do not map.
+	KubernetesUsernamePrefix     *string `json:"kubernetesUsernamePrefix,omitempty"`
+	KubernetesUsernameExpression string  `json:"kubernetesUsernameExpression,omitempty"`
+	// Claims are the names of those claims that policies look at, sorted; without
+	// the keys of extra, which are kept in any case.
 	Claims []string `json:"claims,omitempty"`
 }
 
-// OIDC are the settings of an OpenID Connect issuer.
+// IssuerURL is that of who makes the tokens of the provider; empty where there are no
+// settings.
+func (p *IdentityProvider) IssuerURL() string {
+	switch {
+	case p.OIDC != nil:
+		return p.OIDC.IssuerURL
+	case p.Kubernetes != nil:
+		return p.Kubernetes.IssuerURL
+	}
+	return ""
+}
+
+// OIDC are the settings of an OpenID Connect issuer. Empty DiscoveryURL means the
+// address below IssuerURL.
 type OIDC struct {
 	IssuerURL            string          `json:"issuerURL"`
+	DiscoveryURL         string          `json:"discoveryURL,omitempty"`
 	Audiences            []string        `json:"audiences"`
 	CertificateAuthority string          `json:"certificateAuthority,omitempty"`
 	Algorithms           []string        `json:"algorithms,omitempty"`
 	Username             ClaimMapping    `json:"username"`
 	Groups               *ClaimMapping   `json:"groups,omitempty"`
-	KindClaim            string          `json:"kindClaim,omitempty"`
+	UID                  *ClaimMapping   `json:"uid,omitempty"`
+	Kind                 *ClaimMapping   `json:"kind,omitempty"`
+	Extra                []ExtraMapping  `json:"extra,omitempty"`
 	RequiredClaims       []RequiredClaim `json:"requiredClaims,omitempty"`
+	ClaimRules           []Rule          `json:"claimRules,omitempty"`
+	UserRules            []Rule          `json:"userRules,omitempty"`
 	ClockSkewSeconds     int32           `json:"clockSkewSeconds,omitempty"`
 }
 
-// ClaimMapping makes a name of a claim.
+// The values of Kubernetes.Verification.
+const (
+	VerifyIssuerKeys  = "IssuerKeys"
+	VerifyTokenReview = "TokenReview"
+)
+
+// Kubernetes are the settings of a cluster whose ServiceAccounts are accepted. Prefix
+// is put before user names and groups.
+type Kubernetes struct {
+	IssuerURL            string   `json:"issuerURL"`
+	DiscoveryURL         string   `json:"discoveryURL,omitempty"`
+	Audiences            []string `json:"audiences"`
+	CertificateAuthority string   `json:"certificateAuthority,omitempty"`
+	Verification         string   `json:"verification"`
+	Prefix               string   `json:"prefix,omitempty"`
+}
+
+// ClaimMapping makes a name of a claim, or of an expression of CEL.
 type ClaimMapping struct {
-	Claim  string `json:"claim"`
-	Prefix string `json:"prefix,omitempty"`
+	Claim      string `json:"claim,omitempty"`
+	Prefix     string `json:"prefix,omitempty"`
+	Expression string `json:"expression,omitempty"`
+}
+
+// ExtraMapping keeps the value of an expression under a key.
+type ExtraMapping struct {
+	Key        string `json:"key"`
+	Expression string `json:"expression"`
 }
 
 // RequiredClaim is a claim that must have this very value.
 type RequiredClaim struct {
 	Claim string `json:"claim"`
 	Value string `json:"value"`
+}
+
+// Rule is an expression of CEL that must be true. Index is its place among the rules of
+// the object, for errors.
+type Rule struct {
+	Index      int    `json:"index"`
+	Expression string `json:"expression"`
+	Message    string `json:"message,omitempty"`
 }
 
 // Audit says how the trail of the Connection is kept. The zero value is the

@@ -67,6 +67,16 @@ var Table = []Rule{
 		Reason:   "a way to prove an identity meets the others only where cmd/ wires them",
 	},
 	{
+		Packages: []string{"proxy/identity/oidc"},
+		May:      []string{"proxy/identity", "proxy/identity/expression"},
+		Reason:   "claims become a caller by expressions, which know nothing of tokens",
+	},
+	{
+		Packages: []string{"proxy/identity/provider"},
+		May:      []string{"proxy/identity", "proxy/identity/oidc", "proxy/snapshot"},
+		Reason:   "the one place that makes verifiers of a snapshot: the manager checks by it what a proxy runs",
+	},
+	{
 		Packages: []string{"proxy/policy/*"},
 		May:      []string{"proxy/policy", "proxy/identity"},
 		Reason:   "an engine is pure: it sees what it decides on and nothing of the proxy",
@@ -158,7 +168,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/compile", "controllers/compile/..."},
-		May:      append([]string{"api/...", "controllers/kit", "proxy/protocol"}, leaves...),
+		May:      append([]string{"api/...", "controllers/kit", "proxy/identity/provider", "proxy/protocol"}, leaves...),
 		Third:    []string{"k8s.io/api/...", "k8s.io/apimachinery/...", "sigs.k8s.io/yaml"},
 		Reason:   "the compiler is pure: API objects in, snapshot and verdicts out",
 	},

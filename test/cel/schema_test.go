@@ -281,12 +281,56 @@ func TestIdentityProviderSchema(t *testing.T) {
 		"GroupsNoPrefix":    {reason: "checklist 40: absent would be empty", changes: edits{"spec.oidc.claimMappings.groups.prefix": absent{}}, want: "prefix"},
 		"KindNoClaim":       {reason: "required", changes: edits{"spec.oidc.claimMappings.kind": map[string]any{}}, want: "claim"},
 		"RulesAbsent":       {reason: "checklist 40: absent would admit more", changes: edits{"spec.oidc.claimValidationRules": absent{}}, want: "claimValidationRules"},
-		"RuleTwice":         {reason: "one value per claim", changes: edits{"spec.oidc.claimValidationRules": []any{map[string]any{"claim": "a", "requiredValue": "1"}, map[string]any{"claim": "a", "requiredValue": "2"}}}, want: "Duplicate value"},
+		"RuleTwice":         {reason: "one value per claim", changes: edits{"spec.oidc.claimValidationRules": []any{map[string]any{"claim": "a", "requiredValue": "1"}, map[string]any{"claim": "a", "requiredValue": "2"}}}, want: "two rules must not be about one claim"},
 		"RuleNoValue":       {reason: "required", changes: edits{"spec.oidc.claimValidationRules.0.requiredValue": absent{}}, want: "requiredValue"},
+		"RuleBoth":          {reason: "one or the other", changes: edits{"spec.oidc.claimValidationRules.0.expression": "true"}, want: "exactly one of claim and expression"},
+		"RuleMessage":       {reason: "a claim's rule says it itself", changes: edits{"spec.oidc.claimValidationRules.0.message": "no"}, want: "message is for an expression"},
+		"RuleExpression":    {reason: "a rule by an expression", changes: edits{"spec.oidc.claimValidationRules": []any{map[string]any{"expression": "claims.tenant == 'shop'", "message": "only the shop"}}}},
+		"RuleLong":          {reason: "bounded", changes: edits{"spec.oidc.claimValidationRules": []any{map[string]any{"expression": longText(2049)}}}, want: "expression"},
+		"ManyRules":         {reason: "bounded", changes: edits{"spec.oidc.claimValidationRules": repeat(33, "claim", map[string]any{"requiredValue": "x"})}, want: "claimValidationRules"},
+		"UserRulesAbsent":   {reason: "checklist 40: absent would admit more", changes: edits{"spec.oidc.userValidationRules": absent{}}, want: "userValidationRules"},
+		"UserRulesNone":     {reason: "no further rules, in words", changes: edits{"spec.oidc.userValidationRules": []any{}}},
+		"UserRuleControl":   {reason: "checklist 48: no control characters", changes: edits{"spec.oidc.userValidationRules.0.message": "a\x1b[2K"}, want: "message"},
+		"UsernameByCEL":     {reason: "a name by an expression, without a prefix", changes: edits{"spec.oidc.claimMappings.username": map[string]any{"expression": "claims.sub"}}},
+		"UsernameBoth":      {reason: "one or the other", changes: edits{"spec.oidc.claimMappings.username": map[string]any{"expression": "claims.sub", "claim": "sub", "prefix": ""}}, want: "exactly one of claim and expression"},
+		"PrefixOfCEL":       {reason: "an expression has its prefix in it", changes: edits{"spec.oidc.claimMappings.username": map[string]any{"expression": "claims.sub", "prefix": ""}}, want: "forbidden with expression"},
+		"UID":               {reason: "by a claim", changes: edits{"spec.oidc.claimMappings.uid": map[string]any{"claim": "oid"}}},
+		"Extra":             {reason: "by an expression", changes: edits{"spec.oidc.claimMappings.extra": []any{map[string]any{"key": "shop.example/tenant", "valueExpression": "claims.tenant"}}}},
+		"ExtraKey":          {reason: "a key has a domain", changes: edits{"spec.oidc.claimMappings.extra": []any{map[string]any{"key": "tenant", "valueExpression": "claims.tenant"}}}, want: "key"},
+		"ExtraReserved":     {reason: "nobody calls a pod what Kubernetes does not", changes: edits{"spec.oidc.claimMappings.extra": []any{map[string]any{"key": "authentication.kubernetes.io/pod-name", "valueExpression": "claims.pod"}}}, want: "reserved"},
+		"ExtraTwice":        {reason: "a key has one value", changes: edits{"spec.oidc.claimMappings.extra": []any{map[string]any{"key": "a.b/c", "valueExpression": "'x'"}, map[string]any{"key": "a.b/c", "valueExpression": "'y'"}}}, want: "Duplicate value"},
+		"Discovery":         {reason: "a document elsewhere", changes: edits{"spec.oidc.issuer.discoveryURL": "https://mirror.example/openid-configuration"}},
+		"DiscoveryHTTP":     {reason: "https only", changes: edits{"spec.oidc.issuer.discoveryURL": "http://mirror.example/openid-configuration"}, want: "must be an https URL"},
+		"DiscoverySame":     {reason: "it says nothing", changes: edits{"spec.oidc.issuer.discoveryURL": "https://login.shop.example"}, want: "must be another address"},
+		"KubernetesByCEL":   {reason: "the rest of the name by an expression", changes: edits{"spec.kubernetesUsername.expression": "claims.sub"}},
 		"SkewHigh":          {reason: "at most 300 s", changes: edits{"spec.oidc.clockSkewSeconds": int64(301)}, want: "clockSkewSeconds"},
 		"KubernetesSystem":  {reason: "reserved names", changes: edits{"spec.kubernetesUsername.prefix": "system:"}, want: "must not begin with 'system:'"},
 		"KubernetesNoValue": {reason: "checklist 40: absent would be empty", changes: edits{"spec.kubernetesUsername": map[string]any{}}, want: "prefix"},
 		"KubernetesEmpty":   {reason: "no prefix, in words", changes: edits{"spec.kubernetesUsername.prefix": ""}},
+	})
+}
+
+// TestIdentityProviderKubernetesSchema: ServiceAccounts, and the samples of CI.
+func TestIdentityProviderKubernetesSchema(t *testing.T) {
+	for _, sample := range []string{"identityprovider_github.yaml", "identityprovider_gitlab.yaml"} {
+		tryCreate(t, sample, map[string]schemaCase{"Sample": {reason: "the sample is valid"}})
+	}
+	keys := edits{"spec.kubernetes.verification": "IssuerKeys"}
+	const authority = "-----BEGIN CERTIFICATE-----"
+	tryCreate(t, "identityprovider_kubernetes.yaml", map[string]schemaCase{
+		"Sample":       {reason: "the sample is valid"},
+		"Keys":         {reason: "by the cluster's keys", changes: with(keys, "spec.kubernetes.issuer.certificateAuthority", authority)},
+		"Authority":    {reason: "an API server is asked by the proxy's own way to it", changes: edits{"spec.kubernetes.issuer.certificateAuthority": authority}, want: "are for verification IssuerKeys"},
+		"Discovery":    {reason: "nor is there a document", changes: edits{"spec.kubernetes.issuer.discoveryURL": "https://mirror.example/x"}, want: "are for verification IssuerKeys"},
+		"NoWay":        {reason: "how tokens are verified is said in words", changes: edits{"spec.kubernetes.verification": absent{}}, want: "verification"},
+		"OtherWay":     {reason: "enum", changes: edits{"spec.kubernetes.verification": "None"}, want: "Unsupported value"},
+		"NoPrefix":     {reason: "checklist 40: absent would be empty", changes: edits{"spec.kubernetes.prefix": absent{}}, want: "prefix"},
+		"Prefix":       {reason: "another cluster's names", changes: edits{"spec.kubernetes.prefix": "edge:"}},
+		"SystemPrefix": {reason: "reserved names", changes: edits{"spec.kubernetes.prefix": "system:"}, want: "must not begin with 'system:'"},
+		"NoAudience":   {reason: "checklist 29: a token for the API server is none for us", changes: edits{"spec.kubernetes.issuer.audiences": absent{}}, want: "audiences"},
+		"Mapped":       {reason: "a ServiceAccount obtains no approvals", changes: edits{"spec.kubernetesUsername": map[string]any{"prefix": ""}}, want: "kubernetesUsername is for type OIDC"},
+		"Missing":      {reason: "union", changes: edits{"spec.kubernetes": absent{}}, want: "kubernetes is required"},
+		"Both":         {reason: "union", changes: edits{"spec.type": "OIDC"}, want: "kubernetes is required when type is Kubernetes, and forbidden otherwise"},
 	})
 }
 

@@ -158,8 +158,9 @@ func provider(t *testing.T, s *scene, proxies []*stack.Proxy) {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.IdentityProviderSpec{Type: v1alpha1.IdentityProviderOIDC, OIDC: &v1alpha1.OIDCProvider{
 			Issuer:               v1alpha1.OIDCIssuer{URL: world.Issuer.URL, Audiences: []string{audience}, CertificateAuthority: string(world.Issuer.CAPEM)},
-			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: "partner:"}},
+			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("partner:")}},
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
+			UserValidationRules:  []v1alpha1.UserValidationRule{},
 		}},
 	}
 	mark := time.Now()

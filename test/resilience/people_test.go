@@ -47,8 +47,9 @@ func unmapped(t *testing.T) caller {
 		ObjectMeta: metav1.ObjectMeta{Name: "unmapped"},
 		Spec: v1alpha1.IdentityProviderSpec{Type: v1alpha1.IdentityProviderOIDC, OIDC: &v1alpha1.OIDCProvider{
 			Issuer:               v1alpha1.OIDCIssuer{URL: world.Issuer.URL, Audiences: []string{audience}, CertificateAuthority: string(world.Issuer.CAPEM)},
-			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: "unmapped:"}},
+			ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("unmapped:")}},
 			ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
+			UserValidationRules:  []v1alpha1.UserValidationRule{},
 		}},
 	})
 	who := caller{User: "uma", Audience: audience}

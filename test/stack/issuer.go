@@ -158,6 +158,7 @@ spec:
         claim: groups
         prefix: ""
     claimValidationRules: []
+    userValidationRules: []
   kubernetesUsername:
     prefix: ""
 `, i.URL, GatewayAudience, indented(i.CAPEM, 8))

@@ -36,8 +36,9 @@ func objects() []client.Object {
 		&v1alpha1.IdentityProvider{ObjectMeta: metav1.ObjectMeta{Name: "company"}, Spec: v1alpha1.IdentityProviderSpec{
 			Type: v1alpha1.IdentityProviderOIDC, OIDC: &v1alpha1.OIDCProvider{
 				Issuer:               v1alpha1.OIDCIssuer{URL: "https://login.example.org", Audiences: []string{"doorward"}},
-				ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username"}},
+				ClaimMappings:        v1alpha1.ClaimMappings{Username: v1alpha1.PrefixedClaimMapping{Claim: "preferred_username", Prefix: new("")}},
 				ClaimValidationRules: []v1alpha1.ClaimValidationRule{},
+				UserValidationRules:  []v1alpha1.UserValidationRule{},
 			},
 		}},
 		&v1alpha1.LogSink{ObjectMeta: metav1.ObjectMeta{Name: "webhook"}, Spec: v1alpha1.LogSinkSpec{

@@ -3,10 +3,12 @@
 
 // Package oidc proves callers by tokens of an OpenID Connect issuer: signature
 // by the issuer's published keys, issuer, audience, lifetime, and the claims
-// that make a user name, groups, kind and delegation chain of it.
+// that make a user name, groups, kind and delegation chain of it. A cluster is such
+// an issuer of ServiceAccount tokens, whose claims mean what Kubernetes says.
 //
-// A Verifier needs the network only to learn keys. It goes on with the keys it
-// has while the issuer is away, and asks for unknown ones at a bounded rate.
+// A Verifier needs the network only to learn keys, but for TokenReview. It goes on
+// with the keys it has while the issuer is away, and asks for unknown ones at a
+// bounded rate.
 package oidc
 
 import (
@@ -26,6 +28,8 @@ type Config struct {
 	Name string
 	// IssuerURL is the https URL that the iss claim must equal.
 	IssuerURL string
+	// DiscoveryURL is where the discovery document is; below IssuerURL where empty.
+	DiscoveryURL string
 	// Audiences are those of which a token must name one in its aud claim.
 	Audiences []string
 	// CertificateAuthorityPEM proves the issuer's server; the system's CAs do
@@ -34,23 +38,49 @@ type Config struct {
 	// Algorithms are the accepted signature algorithms (RFC 7518 section 3.1);
 	// RS256 and ES256 where empty. Only asymmetric ones exist here.
 	Algorithms []string
-	// UsernameClaim and UsernamePrefix make the user name.
-	UsernameClaim, UsernamePrefix string
-	// GroupsClaim and GroupsPrefix make the groups; none where the claim is empty.
-	GroupsClaim, GroupsPrefix string
-	// KindClaim holds Human, Workload or Agent. A caller whose token lacks it,
-	// and every caller where it is empty, is Human; one for whom somebody else acts
-	// is an Agent.
-	KindClaim string
-	// Claims are the names of those claims that the Principal keeps; no other is.
+	// UsernameClaim and UsernamePrefix make the user name, or UsernameExpression does.
+	UsernameClaim, UsernamePrefix, UsernameExpression string
+	// GroupsClaim and GroupsPrefix make the groups, or GroupsExpression does; none
+	// where all are empty.
+	GroupsClaim, GroupsPrefix, GroupsExpression string
+	// UIDClaim or UIDExpression makes the uid that UserRules see.
+	UIDClaim, UIDExpression string
+	// KindClaim or KindExpression holds Human, Workload or Agent. A caller whose token
+	// lacks it, and every caller where both are empty, is Human; one for whom somebody
+	// else acts is an Agent.
+	KindClaim, KindExpression string
+	// Extra are kept among the Principal's claims.
+	Extra []Extra
+	// Claims are the names of those claims that the Principal keeps besides; no other is.
 	Claims []string
 	// RequiredClaims must be present as strings of this very value.
 	RequiredClaims []RequiredClaim
+	// ClaimRules must be true of the claims, UserRules of the caller made of them.
+	ClaimRules, UserRules []Rule
 	// ClockSkew is by how much the issuer's clock may differ, at most 5 minutes.
 	ClockSkew time.Duration
 	// KubernetesUsernamePrefix makes the API server's name of a caller: prefix
-	// plus the user name claim. Nil means that callers do not map.
-	KubernetesUsernamePrefix *string
+	// plus KubernetesUsernameExpression, or, where that is empty, what the user name is
+	// made of. Nil means that callers do not map.
+	KubernetesUsernamePrefix     *string
+	KubernetesUsernameExpression string
+
+	// ServiceAccounts says that the issuer is a cluster. Then nothing is mapped.
+	ServiceAccounts *ServiceAccounts
+	// Review, where not nil, verifies tokens instead of the issuer's keys.
+	Review TokenReviewer `json:"-"`
+}
+
+// Extra keeps the value of an expression under a key.
+type Extra struct {
+	Key, Expression string
+}
+
+// Rule is an expression that must be true. Index is its place among the rules of the
+// IdentityProvider, for errors.
+type Rule struct {
+	Index               int
+	Expression, Message string
 }
 
 // RequiredClaim is a claim that must have a value.
@@ -82,8 +112,13 @@ func (c *Config) validate() error {
 			return fmt.Errorf("invalid signing algorithm: want one of %q: %q", allowedAlgorithms, algorithm)
 		}
 	}
-	if c.UsernameClaim == "" {
-		return errors.New("invalid username mapping: want a claim")
+	if c.DiscoveryURL != "" {
+		if err := checkURL(c.DiscoveryURL); err != nil {
+			return fmt.Errorf("invalid discovery URL: %w", err)
+		}
+	}
+	if err := c.validateMappings(); err != nil {
+		return err
 	}
 	for _, required := range c.RequiredClaims {
 		if required.Claim == "" || required.Value == "" {
@@ -98,6 +133,32 @@ func (c *Config) validate() error {
 	}
 	if len(c.CertificateAuthorityPEM) > 0 && !x509.NewCertPool().AppendCertsFromPEM(c.CertificateAuthorityPEM) {
 		return errors.New("invalid certificate authority: want at least one PEM certificate")
+	}
+	return nil
+}
+
+// validateMappings is about what makes the caller, but for the expressions.
+func (c *Config) validateMappings() error {
+	if c.ServiceAccounts != nil {
+		if c.UsernameClaim != "" || c.UsernameExpression != "" || c.KubernetesUsernamePrefix != nil {
+			return errors.New("invalid username mapping: that of ServiceAccounts is Kubernetes' own")
+		}
+		return nil
+	}
+	if c.Review != nil {
+		return errors.New("invalid verification: a TokenReview is for ServiceAccounts")
+	}
+	if (c.UsernameClaim == "") == (c.UsernameExpression == "") {
+		return errors.New("invalid username mapping: want a claim or an expression")
+	}
+	for name, both := range map[string]bool{
+		"groups": c.GroupsClaim != "" && c.GroupsExpression != "",
+		"uid":    c.UIDClaim != "" && c.UIDExpression != "",
+		"kind":   c.KindClaim != "" && c.KindExpression != "",
+	} {
+		if both {
+			return fmt.Errorf("invalid %s mapping: want a claim or an expression, and not both", name)
+		}
 	}
 	return nil
 }
@@ -125,10 +186,15 @@ func (c Config) clone() Config {
 	c.CertificateAuthorityPEM = slices.Clone(c.CertificateAuthorityPEM)
 	c.Algorithms = slices.Clone(c.Algorithms)
 	c.RequiredClaims = slices.Clone(c.RequiredClaims)
+	c.Extra, c.ClaimRules, c.UserRules = slices.Clone(c.Extra), slices.Clone(c.ClaimRules), slices.Clone(c.UserRules)
 	c.Claims = slices.Compact(slices.Sorted(slices.Values(c.Claims)))
 	if c.KubernetesUsernamePrefix != nil {
 		prefix := *c.KubernetesUsernamePrefix
 		c.KubernetesUsernamePrefix = &prefix
+	}
+	if c.ServiceAccounts != nil {
+		accounts := *c.ServiceAccounts
+		c.ServiceAccounts = &accounts
 	}
 	return c
 }

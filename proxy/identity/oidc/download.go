@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/doorward/doorward/proxy/identity"
 )
 
 const (
@@ -26,35 +28,21 @@ const (
 	minRSABits = 2048
 )
 
+// place says where an issuer's keys are found. Empty discovery means the address
+// below issuer.
+type place struct{ issuer, discovery string }
+
 // download reads an issuer's keys from address, which it discovers where it is
 // empty, and returns them with the address used.
-func download(ctx context.Context, client *http.Client, issuer, address string) ([]jose.JSONWebKey, string, error) {
+func download(ctx context.Context, client *http.Client, at place, address string) ([]jose.JSONWebKey, string, error) {
 	if address == "" {
-		provider, err := oidc.NewProvider(ctx, issuer)
+		discovered, err := at.discover(ctx, client)
 		if err != nil {
-			return nil, "", fmt.Errorf("cannot read discovery document: %w", err)
+			return nil, "", err
 		}
-		var document struct {
-			Keys string `json:"jwks_uri"`
-		}
-		if err := provider.Claims(&document); err != nil {
-			return nil, "", fmt.Errorf("cannot read discovery document: %w", err)
-		}
-		if err := checkURL(document.Keys); err != nil {
-			return nil, "", fmt.Errorf("discovery document names an unusable jwks_uri: %w", err)
-		}
-		address = document.Keys
+		address = discovered
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot read keys: %w", err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot read keys: %w", err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	body, err := read(ctx, client, address)
 	if err != nil {
 		return nil, "", fmt.Errorf("cannot read keys: %w", err)
 	}
@@ -63,6 +51,46 @@ func download(ctx context.Context, client *http.Client, issuer, address string) 
 		return nil, "", fmt.Errorf("cannot read keys: %w", err)
 	}
 	return found, address, nil
+}
+
+// discover reads the discovery document (OpenID Connect Discovery 1.0 section 4) and
+// returns the address of the keys. The document must be the issuer's, wherever it is.
+func (p place) discover(ctx context.Context, client *http.Client) (string, error) {
+	address := p.discovery
+	if address == "" {
+		address = strings.TrimSuffix(p.issuer, "/") + "/.well-known/openid-configuration"
+	}
+	body, err := read(ctx, client, address)
+	if err != nil {
+		return "", fmt.Errorf("cannot read discovery document: %w", err)
+	}
+	var document struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		return "", errors.New("cannot read discovery document: not JSON")
+	}
+	if document.Issuer != p.issuer {
+		return "", fmt.Errorf("discovery document is of another issuer, which did not match: %q", identity.Shorten(document.Issuer))
+	}
+	if err := checkURL(document.Keys); err != nil {
+		return "", fmt.Errorf("discovery document names an unusable jwks_uri: %w", err)
+	}
+	return document.Keys, nil
+}
+
+func read(ctx context.Context, client *http.Client, address string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	return io.ReadAll(response.Body)
 }
 
 // parseKeys reads a JWK Set (RFC 7517 section 5). Keys it cannot use are left

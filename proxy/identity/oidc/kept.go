@@ -71,14 +71,18 @@ func valueOf(raw []byte) (string, error) {
 			return "", errors.New("no JSON")
 		}
 	}
-	// What is on record must be what policies looked at.
+	return value, checkKept(value)
+}
+
+// checkKept: what is on record must be what policies looked at.
+func checkKept(value string) error {
 	if len(value) > maxName {
-		return "", fmt.Errorf("value is too long: %d bytes, at most %d are allowed", len(value), maxName)
+		return fmt.Errorf("value is too long: %d bytes, at most %d are allowed", len(value), maxName)
 	}
 	if checkPrintable(value) != nil {
-		return "", fmt.Errorf("value has a character that does not print: %q", identity.Shorten(value))
+		return fmt.Errorf("value has a character that does not print: %q", identity.Shorten(value))
 	}
-	return value, nil
+	return nil
 }
 
 // validateClaims is about the names of the claims that are kept.

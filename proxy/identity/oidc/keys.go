@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/time/rate"
 )
@@ -40,7 +39,7 @@ var errUnavailable = errors.New("keys of the issuer are unavailable")
 
 // keys are an issuer's published keys, fetched on demand and kept.
 type keys struct {
-	issuer string
+	at     place
 	client *http.Client
 	now    func() time.Time
 	// fetches runs them beside the calls that wait for them.
@@ -64,9 +63,9 @@ type fetch struct {
 	err  error
 }
 
-func newKeys(fetches *group, issuer string, client *http.Client, now func() time.Time) *keys {
+func newKeys(fetches *group, at place, client *http.Client, now func() time.Time) *keys {
 	return &keys{
-		issuer: issuer, client: client, now: now, fetches: fetches,
+		at: at, client: client, now: now, fetches: fetches,
 		unknown: rate.NewLimiter(rate.Every(unknownEvery), unknownBurst),
 	}
 }
@@ -153,7 +152,7 @@ func (k *keys) start() *fetch {
 		address = ""
 	}
 	if !k.fetches.run(func(ctx context.Context) { k.fetch(ctx, running, address) }) {
-		running.err = fmt.Errorf("%w: issuer %q: the verifier is closed", errUnavailable, k.issuer)
+		running.err = fmt.Errorf("%w: issuer %q: the verifier is closed", errUnavailable, k.at.issuer)
 		close(running.done)
 		return running
 	}
@@ -163,9 +162,9 @@ func (k *keys) start() *fetch {
 
 // fetch learns the keys and publishes the outcome.
 func (k *keys) fetch(ctx context.Context, running *fetch, address string) {
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, k.client), 2*requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
-	found, discovered, err := download(ctx, k.client, k.issuer, address)
+	found, discovered, err := download(ctx, k.client, k.at, address)
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -176,7 +175,7 @@ func (k *keys) fetch(ctx context.Context, running *fetch, address string) {
 		k.discovered = time.Time{}
 		k.failures++
 		k.failed = k.now()
-		k.failure = fmt.Errorf("%w: issuer %q: %w", errUnavailable, k.issuer, err)
+		k.failure = fmt.Errorf("%w: issuer %q: %w", errUnavailable, k.at.issuer, err)
 		running.err = k.failure
 		return
 	}

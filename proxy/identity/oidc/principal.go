@@ -4,15 +4,15 @@
 package oidc
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/expression"
 )
 
 // Bounds of what is read from a token: those of the actor of an AuditSession, since a
@@ -23,9 +23,8 @@ const (
 	maxDelegation = 8
 )
 
-// principal makes a caller of the claims of a token whose signature and issuer
-// are proven.
-func (v *Verifier) principal(c claims) (identity.Principal, error) {
+// principal makes a caller of the claims of a token that the issuer has made.
+func (v *Verifier) principal(ctx context.Context, c claims) (identity.Principal, error) {
 	none := identity.Principal{}
 	if issuer, err := c.text("iss"); err != nil || issuer != v.config.IssuerURL {
 		return none, fmt.Errorf("token is of another issuer: want %q", v.config.IssuerURL)
@@ -52,62 +51,129 @@ func (v *Verifier) principal(c claims) (identity.Principal, error) {
 	if err := checkName(p.Subject); err != nil {
 		return none, fmt.Errorf("claim %q: %w", "sub", err)
 	}
-	if err := v.names(c, &p); err != nil {
-		return none, err
-	}
 	if p.Delegation, err = delegation(c["act"]); err != nil {
-		return none, err
-	}
-	if p.Kind, err = v.kind(c, len(p.Delegation) > 0); err != nil {
 		return none, err
 	}
 	if err := c.keep(v.config.Claims, &p); err != nil {
 		return none, err
 	}
+	if v.config.ServiceAccounts != nil {
+		err = v.config.ServiceAccounts.fill(c, &p)
+	} else {
+		err = v.fill(ctx, c, &p)
+	}
+	if err != nil {
+		return none, err
+	}
+	slices.SortFunc(p.Claims, func(a, b identity.Claim) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(p.AbsentClaims)
 	return p, nil
 }
 
-// names fills in user name, Kubernetes name and groups.
-func (v *Verifier) names(c claims, p *identity.Principal) error {
-	raw, err := c.text(v.config.UsernameClaim)
+// fill fills in what the provider maps, and asks its rules.
+func (v *Verifier) fill(ctx context.Context, c claims, p *identity.Principal) error {
+	input, err := expression.Claims(c)
+	if err != nil {
+		return err
+	}
+	if err := hold(ctx, v.programs.claimRules, input); err != nil {
+		return err
+	}
+	if err := v.names(ctx, c, input, p); err != nil {
+		return err
+	}
+	if err := v.groups(ctx, c, input, p); err != nil {
+		return err
+	}
+	if p.Kind, err = v.kind(ctx, c, input, len(p.Delegation) > 0); err != nil {
+		return err
+	}
+	extra, err := v.extra(ctx, input, p)
+	if err != nil {
+		return err
+	}
+	if len(v.programs.userRules) == 0 {
+		return nil
+	}
+	uid, err := v.uid(ctx, c, input)
+	if err != nil {
+		return err
+	}
+	return hold(ctx, v.programs.userRules, input.Of(expression.User{Username: p.UserName, UID: uid, Groups: p.Groups, Extra: extra}))
+}
+
+// names fills in user name and Kubernetes name.
+func (v *Verifier) names(ctx context.Context, c claims, input *expression.Input, p *identity.Principal) error {
+	raw, source, err := c.valueOf(ctx, v.config.UsernameClaim, v.programs.username, input)
 	if err != nil {
 		return err
 	}
 	if err := checkUserName(raw); err != nil {
-		return fmt.Errorf("claim %q: %w", v.config.UsernameClaim, err)
+		return fmt.Errorf("%s: %w", source, err)
 	}
 	if v.config.UsernameClaim == "email" && string(c["email_verified"]) != "true" {
 		return errors.New("the e-mail address is not verified: want claim \"email_verified\" to be true")
 	}
 	p.UserName = v.config.UsernamePrefix + raw
 	if err := checkReserved(p.UserName); err != nil {
-		return fmt.Errorf("claim %q: %w", v.config.UsernameClaim, err)
+		return fmt.Errorf("%s: %w", source, err)
 	}
-	if prefix := v.config.KubernetesUsernamePrefix; prefix != nil {
-		p.KubernetesUser = *prefix + raw
-		if err := checkReserved(p.KubernetesUser); err != nil {
-			return fmt.Errorf("claim %q: %w", v.config.UsernameClaim, err)
-		}
-	}
-	if v.config.GroupsClaim == "" {
+	prefix := v.config.KubernetesUsernamePrefix
+	if prefix == nil {
 		return nil
 	}
-	groups, err := c.list(v.config.GroupsClaim)
+	if v.programs.kubernetes != nil {
+		source = v.programs.kubernetes.Field()
+		if raw, err = v.programs.kubernetes.Text(ctx, input); err != nil {
+			return err
+		}
+		if err := checkUserName(raw); err != nil {
+			return fmt.Errorf("%s: %w", source, err)
+		}
+	}
+	p.KubernetesUser = *prefix + raw
+	if err := checkReserved(p.KubernetesUser); err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	return nil
+}
+
+// valueOf is a claim that must be a string, or the value of an expression, with what it
+// is called in errors.
+func (c claims) valueOf(ctx context.Context, claim string, program *expression.Expression, input *expression.Input) (value, source string, err error) {
+	if program != nil {
+		value, err = program.Text(ctx, input)
+		return value, program.Field(), err
+	}
+	value, err = c.text(claim)
+	return value, fmt.Sprintf("claim %q", claim), err
+}
+
+// groups fills in the groups. A group that cannot be read refuses the token: left out,
+// it might be the one that a Deny rule names.
+func (v *Verifier) groups(ctx context.Context, c claims, input *expression.Input, p *identity.Principal) error {
+	groups, source, err := []string(nil), "", error(nil)
+	switch {
+	case v.programs.groups != nil:
+		source = v.programs.groups.Field()
+		groups, err = v.programs.groups.List(ctx, input)
+	case v.config.GroupsClaim != "":
+		source = fmt.Sprintf("claim %q", v.config.GroupsClaim)
+		groups, err = c.list(v.config.GroupsClaim)
+	}
 	if err != nil {
 		return err
 	}
 	if len(groups) > maxGroups {
-		return fmt.Errorf("claim %q: too many groups: %d, at most %d are allowed", v.config.GroupsClaim, len(groups), maxGroups)
+		return fmt.Errorf("%s: too many groups: %d, at most %d are allowed", source, len(groups), maxGroups)
 	}
-	// A group that cannot be read refuses the token: left out, it might be the
-	// one that a Deny rule names.
 	for _, group := range groups {
 		if err := checkName(group); err != nil {
-			return fmt.Errorf("claim %q: %w", v.config.GroupsClaim, err)
+			return fmt.Errorf("%s: %w", source, err)
 		}
 		group = v.config.GroupsPrefix + group
 		if err := checkReserved(group); err != nil {
-			return fmt.Errorf("claim %q: %w", v.config.GroupsClaim, err)
+			return fmt.Errorf("%s: %w", source, err)
 		}
 		p.Groups = append(p.Groups, group)
 	}
@@ -116,16 +182,53 @@ func (v *Verifier) names(c claims, p *identity.Principal) error {
 	return nil
 }
 
+// extra keeps the provider's extra among the claims, also the names of those that the
+// caller lacks, and returns them for its rules.
+func (v *Verifier) extra(ctx context.Context, input *expression.Input, p *identity.Principal) (map[string][]string, error) {
+	all := make(map[string][]string, len(v.programs.extra))
+	for _, extra := range v.programs.extra {
+		values, err := extra.List(ctx, input)
+		if err != nil {
+			return nil, err
+		}
+		if len(values) == 0 {
+			p.AbsentClaims = append(p.AbsentClaims, extra.key)
+			continue
+		}
+		if len(values) > maxValues {
+			return nil, fmt.Errorf("%s: too many values: %d, at most %d are allowed", extra.Field(), len(values), maxValues)
+		}
+		for _, value := range values {
+			if err := checkKept(value); err != nil {
+				return nil, fmt.Errorf("%s: %w", extra.Field(), err)
+			}
+		}
+		slices.Sort(values)
+		all[extra.key] = slices.Compact(values)
+		p.Claims = append(p.Claims, identity.Claim{Name: extra.key, Values: all[extra.key]})
+	}
+	return all, nil
+}
+
+// uid is what rules about users see; "" where nothing makes it.
+func (v *Verifier) uid(ctx context.Context, c claims, input *expression.Input) (string, error) {
+	if v.config.UIDClaim == "" && v.programs.uid == nil {
+		return "", nil
+	}
+	uid, _, err := c.valueOf(ctx, v.config.UIDClaim, v.programs.uid, input)
+	return uid, err
+}
+
 // kind is what the issuer says, else Human: nobody is taken for a person on whose
 // behalf another acts.
-func (v *Verifier) kind(c claims, delegated bool) (identity.Kind, error) {
-	if v.config.KindClaim == "" || !c.has(v.config.KindClaim) {
+func (v *Verifier) kind(ctx context.Context, c claims, input *expression.Input, delegated bool) (identity.Kind, error) {
+	if v.programs.kind == nil && (v.config.KindClaim == "" || !c.has(v.config.KindClaim)) {
 		if delegated {
 			return identity.Agent, nil
 		}
 		return identity.Human, nil
 	}
-	text, err := c.text(v.config.KindClaim)
+	text, source, err := c.valueOf(ctx, v.config.KindClaim, v.programs.kind, input)
 	if err != nil {
 		return "", err
 	}
@@ -133,7 +236,7 @@ func (v *Verifier) kind(c claims, delegated bool) (identity.Kind, error) {
 	case identity.Human, identity.Workload, identity.Agent:
 		return kind, nil
 	default:
-		return "", fmt.Errorf("claim %q: want %s, %s or %s: %q", v.config.KindClaim,
+		return "", fmt.Errorf("%s: want %s, %s or %s: %q", source,
 			identity.Human, identity.Workload, identity.Agent, identity.Shorten(text))
 	}
 }
@@ -167,48 +270,4 @@ func delegation(raw json.RawMessage) ([]identity.Actor, error) {
 		raw = act["act"]
 	}
 	return chain, nil
-}
-
-// checkUserName admits names with at most one "@": a second one lets the part
-// that somebody else splits off be another than the issuer meant.
-func checkUserName(name string) error {
-	if strings.Count(name, "@") > 1 {
-		return fmt.Errorf("name has more than one %q: %q", "@", identity.Shorten(name))
-	}
-	return checkName(name)
-}
-
-// checkName admits names that look like what they are wherever they are shown.
-func checkName(name string) error {
-	if name == "" || name != strings.TrimSpace(name) {
-		return fmt.Errorf("name is empty or has spaces around it: %q", identity.Shorten(name))
-	}
-	return errors.Join(checkLength(name), checkPrintable(name))
-}
-
-func checkLength(name string) error {
-	if len(name) > maxName {
-		return fmt.Errorf("name is too long: %d bytes, at most %d are allowed", len(name), maxName)
-	}
-	return nil
-}
-
-// checkPrintable refuses control and format characters (line ends, escapes,
-// direction marks), spaces other than the plain one, and what was not UTF-8.
-func checkPrintable(name string) error {
-	for _, r := range name {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return fmt.Errorf("name has a character that does not print: %q", identity.Shorten(name))
-		}
-	}
-	return nil
-}
-
-// checkReserved refuses the names that Kubernetes keeps for itself, and those that a
-// prefix made too long.
-func checkReserved(name string) error {
-	if strings.HasPrefix(name, "system:") {
-		return fmt.Errorf("names that begin with %q are reserved: %q", "system:", identity.Shorten(name))
-	}
-	return checkLength(name)
 }
