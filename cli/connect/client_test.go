@@ -47,7 +47,7 @@ func TestEndsAsTheClient(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	run := func(t *testing.T, args ...string) *exec.Cmd {
 		t.Helper()
-		return exec.CommandContext(t.Context(), world.Plugin(), args...) //nolint:gosec // the plugin under test
+		return exec.CommandContext(t.Context(), world.Plugin(), args...)
 	}
 	if out, err := run(t, "login", "--token-file", own["TOKEN"]).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

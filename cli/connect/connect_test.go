@@ -95,7 +95,7 @@ func runPlugin(t *testing.T, kubeconfig string, args []string) (string, error) {
 		"PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	var out []byte
 	for _, line := range [][]string{{"login", "--token-file", own["TOKEN"]}, args} {
-		command := exec.CommandContext(t.Context(), world.Plugin(), line...) //nolint:gosec // the plugin under test
+		command := exec.CommandContext(t.Context(), world.Plugin(), line...)
 		command.Env = environment
 		if out, err = command.CombinedOutput(); err != nil {
 			break

@@ -17,11 +17,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // way is how a proxy is reached.
@@ -164,7 +164,7 @@ func (f *forwarder) start(ctx context.Context, pod string, port int32) (*forward
 	}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	opened := make(chan struct{})
-	ports, err := portforward.NewOnAddressesWithContext(own, dialer, []string{"127.0.0.1"}, []string{"0:" + strconv.Itoa(int(port))}, opened, io.Discard, io.Discard)
+	ports, err := portforward.NewOnAddressesForStreamingWithContext(own, dialer, []string{"127.0.0.1"}, []string{"0:" + strconv.Itoa(int(port))}, opened, io.Discard, io.Discard)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -202,12 +202,12 @@ func (f *forwarder) dialer(pod string) (httpstream.Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	older := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, at)
-	newer, err := portforward.NewSPDYOverWebsocketDialer(at, f.config)
+	older := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, at)
+	newer, err := portforward.NewSPDYOverWebsocketDialerForStreaming(at, f.config)
 	if err != nil {
 		return nil, err
 	}
-	return portforward.NewFallbackDialer(newer, older, func(err error) bool {
+	return portforward.NewFallbackDialerForStreaming(newer, older, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	}), nil
 }

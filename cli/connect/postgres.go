@@ -27,11 +27,11 @@ func postgresEnvironment(s *session, inherited []string) ([]string, error) {
 	options, database := "", ""
 	for _, variable := range inherited {
 		name, value, _ := strings.Cut(variable, "=")
-		switch {
-		case name == "PGOPTIONS":
+		switch name {
+		case "PGOPTIONS":
 			options = value
 			continue
-		case name == "PGDATABASE":
+		case "PGDATABASE":
 			database = value
 			continue
 		}

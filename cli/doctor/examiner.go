@@ -86,8 +86,8 @@ func (e *examiner) fail(remedy, format string, args ...any) {
 }
 
 // list reads all objects of a kind; false where it has said why not.
-func (e *examiner) list(ctx context.Context, list client.ObjectList, resource string, options ...client.ListOption) bool {
-	err := e.reader.List(ctx, list, options...)
+func (e *examiner) list(ctx context.Context, list client.ObjectList, resource string) bool {
+	err := e.reader.List(ctx, list)
 	if err != nil {
 		e.unread(err, "list", resource)
 	}

@@ -68,7 +68,9 @@ func (p *provider) browse(ctx context.Context, say io.Writer, port int, open boo
 	if err := server.Shutdown(bounded); err != nil {
 		_ = server.Close()
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) && got.err == nil {
+		got.err = fmt.Errorf("cannot wait for the browser: %w", err)
+	}
 	if got.err != nil {
 		return got.err
 	}

@@ -114,7 +114,7 @@ func readEntry(path string) (*entry, error) {
 
 // save writes a login, mode 0600, at once: whoever reads it has the old or the new one.
 func (s *store) save(e *entry) error {
-	text, err := json.Marshal(e)
+	text, err := json.Marshal(e) //nolint:gosec // tokens are what is kept, in a file of mode 0600
 	if err != nil {
 		return fmt.Errorf("cannot keep the login: %w", err)
 	}

@@ -62,11 +62,11 @@ func (p *player) play(ctx context.Context, entries []record.Document, from time.
 
 func write(out *bufio.Writer, text string) { _, _ = out.WriteString(text) } // Flush has the error
 
-func (p *player) pause(ctx context.Context, real time.Duration) error {
-	if !p.wait || real <= 0 {
+func (p *player) pause(ctx context.Context, happened time.Duration) error {
+	if !p.wait || happened <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(min(time.Duration(float64(real)/p.speed), p.most))
+	timer := time.NewTimer(min(time.Duration(float64(happened)/p.speed), p.most))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -163,7 +163,8 @@ func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 		back.Set("code", code)
 	}
 	for name, value := range client.Answer {
-		if back.Del(name); value != "" {
+		back.Del(name)
+		if value != "" {
 			back.Set(name, value)
 		}
 	}

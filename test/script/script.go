@@ -52,7 +52,8 @@ func run(verbs []func(genericiooptions.IOStreams) *cobra.Command) int {
 	if err == nil {
 		return 0
 	}
-	if own := (interface{ ExitStatus() int })(nil); errors.As(err, &own) {
+	var own interface{ ExitStatus() int }
+	if errors.As(err, &own) {
 		return own.ExitStatus()
 	}
 	// These have said what is wrong.
