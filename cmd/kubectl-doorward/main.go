@@ -18,8 +18,13 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/connect"
+	"github.com/doorward/doorward/cli/doctor"
+	"github.com/doorward/doorward/cli/login"
 	"github.com/doorward/doorward/cli/policy"
-	"github.com/doorward/doorward/cli/policy/replay"
+	policyreplay "github.com/doorward/doorward/cli/policy/replay"
+	"github.com/doorward/doorward/cli/proxy"
+	"github.com/doorward/doorward/cli/replay"
 	"github.com/doorward/doorward/cmd/version"
 )
 
@@ -40,12 +45,15 @@ func run() int {
 	klog.SetLogger(logr.Discard())
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	err := newCommand(streams).ExecuteContext(ctx)
+	var client *connect.ExitError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &client):
+		return client.Code
 	case errors.Is(err, audit.ErrTampered):
 		return exitTampered
-	case errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrTestsFailed), errors.Is(err, replay.ErrChanged):
+	case errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrTestsFailed), errors.Is(err, policyreplay.ErrChanged), errors.Is(err, doctor.ErrFailed):
 		return exitNo
 	case errors.Is(err, policy.ErrApprovalRequired):
 		return exitApproval
@@ -71,7 +79,18 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.AddCommand(audit.NewCommand(streams), policy.NewCommand(streams, policyParts()), &cobra.Command{
+	root.AddCommand(
+		audit.NewCommand(streams),
+		connect.NewCommand(streams),
+		doctor.NewCommand(streams),
+		login.NewLogin(streams),
+		login.NewLogout(streams),
+		login.NewToken(streams),
+		policy.NewCommand(streams, policyParts()),
+		proxy.NewCommand(streams),
+		replay.NewCommand(streams),
+	)
+	root.AddCommand(&cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the plugin",
 		Args:  cobra.NoArgs,

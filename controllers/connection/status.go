@@ -110,7 +110,7 @@ func proxyAvailable(s *scope) kit.Verdict {
 		hint := "look at the pods of " + ObjectName(s.connection.Name)
 		if !managed(s.connection) {
 			name := s.connection.Name
-			hint = fmt.Sprintf("enrol one with go run ./hack/enrol --connection %s/%s --out ./%s, and start it with xargs -a ./%s/flags proxy", s.connection.Namespace, name, name, name)
+			hint = fmt.Sprintf("enrol one with kubectl doorward proxy enrol %s/%s --out ./%s, and start it with xargs -a ./%s/flags proxy", s.connection.Namespace, name, name, name)
 		}
 		return kit.False(kind, v1alpha1.ReasonNoProxy, "no proxy has reported lately: "+hint)
 	}

@@ -77,7 +77,7 @@ func TestVerdicts(t *testing.T) {
 			credential(secret), metav1.ConditionFalse, v1alpha1.ReasonCredentialRejected, "",
 		},
 
-		"NoProxy": {"Nobody reports.", scope{reached: reached}, nil, available(external()), metav1.ConditionFalse, v1alpha1.ReasonNoProxy, "go run ./hack/enrol --connection shop-access/shop --out ./shop,"},
+		"NoProxy": {"Nobody reports.", scope{reached: reached}, nil, available(external()), metav1.ConditionFalse, v1alpha1.ReasonNoProxy, "kubectl doorward proxy enrol shop-access/shop --out ./shop,"},
 		"Serving": {"One that runs the present snapshot is enough.", scope{reached: reached, outcome: present, live: []observed{proxy(6), proxy(7)}}, nil, available(external()), metav1.ConditionTrue, v1alpha1.ReasonProxyServing, ""},
 		"Behind":  {"None runs the present snapshot.", scope{reached: reached, outcome: present, live: []observed{proxy(6)}}, nil, available(external()), metav1.ConditionFalse, v1alpha1.ReasonProxyBehind, "revision 6, published is 7"},
 		"Degraded": {

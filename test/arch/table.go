@@ -188,6 +188,21 @@ var Table = []Rule{
 		Reason:   "policies are tried with the manager's own compiler; the engine comes from cmd/",
 	},
 	{
+		Packages: []string{"cli/connect", "cli/connect/..."},
+		May:      append([]string{"api/...", "cli/...", "proxy/relay"}, leaves...),
+		Reason:   "a local port passes bytes on, as a proxy does",
+	},
+	{
+		Packages: []string{"cli/doctor"},
+		May:      append([]string{"api/...", "cli/...", "config/..."}, leaves...),
+		Reason:   "what is installed is held against what this build would install",
+	},
+	{
+		Packages: []string{"cli/proxy"},
+		May:      append([]string{"api/...", "cli/...", "controllers/enrol"}, leaves...),
+		Reason:   "enrolment is one piece of code, whoever asks for it",
+	},
+	{
 		Packages: []string{"config/..."},
 		Reason:   "manifests, embedded where a program has to know them",
 	},

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package oidctest is an OpenID Connect issuer for tests and development:
-// discovery, a key set and tokens with any claims. It can rotate its keys and
-// play dead. It signs whatever it is asked to, so it belongs in no product.
+// discovery, a key set, tokens with any claims, and the flows by which people log
+// in. It can rotate its keys and play dead. It signs whatever it is asked to, so
+// it belongs in no product.
 package oidctest
 
 import (
@@ -45,6 +46,7 @@ type Issuer struct {
 	discovery map[string]any
 	dead      bool
 	requests  map[string]int
+	logins    logins
 }
 
 // NewKey makes a signing key for ES256.
@@ -142,7 +144,8 @@ func (i *Issuer) Requests(path string) int {
 	return i.requests[path]
 }
 
-// ServeHTTP serves the discovery document and the key set.
+// ServeHTTP serves the discovery document and the key set, and the endpoints to log in by
+// where a client is allowed.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	i.requests[r.URL.Path]++
@@ -156,6 +159,9 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := json.Marshal(document)
 	dead := i.dead
 	i.mu.Unlock()
+	if i.serveLogin(w, r) {
+		return
+	}
 
 	switch {
 	case dead:

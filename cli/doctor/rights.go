@@ -1,0 +1,284 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+const admissionGroup = "admissionregistration.k8s.io"
+
+// danger is a right that undoes a promise. Whoever has it is trusted as the manager is.
+type danger struct {
+	what             string
+	group            string
+	resources, verbs []string
+	// within says where it counts: everywhere, where Connections are, or in the
+	// operator's namespace.
+	within within
+	remedy string
+}
+
+type within int
+
+const (
+	everywhere within = iota
+	withConnections
+	operator
+)
+
+var dangers = []danger{
+	{
+		what: "impersonate users or groups, and so approve as somebody else", resources: []string{"users", "groups"}, verbs: []string{"impersonate"},
+		remedy: "take the verb \"impersonate\" from their roles, or trust them with every approval",
+	},
+	{
+		what: "write approvalrequests/status, which is the manager's alone", group: v1alpha1.GroupName,
+		resources: []string{"approvalrequests/status"}, verbs: []string{"update", "patch"}, within: withConnections,
+		remedy: "take update and patch on approvalrequests/status from their roles",
+	},
+	{
+		what: "change admission policies, without which approvals can be forged", group: admissionGroup,
+		resources: []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"},
+		verbs:     []string{"create", "update", "patch", "delete", "deletecollection"},
+		remedy:    "leave that to the cluster's admins",
+	},
+	{
+		what: "read Secrets beside Connections: credentials of targets, and snapshots", resources: []string{"secrets"},
+		verbs: []string{"get", "list", "watch"}, within: withConnections,
+		remedy: "keep Connections in namespaces of their own, and give no role there that reads Secrets, such as edit",
+	},
+	{
+		what: "read the manager's Secrets: the keys that sign certificates and snapshots", resources: []string{"secrets"},
+		verbs: []string{"get", "list", "watch"}, within: operator,
+		remedy: "give no role in the operator's namespace that reads Secrets",
+	},
+	{
+		what: "take tokens of ServiceAccounts beside Connections, and so be their proxies", resources: []string{"serviceaccounts/token"},
+		verbs: []string{"create"}, within: withConnections,
+		remedy: "give serviceaccounts/token to those only who enrol proxies",
+	},
+	{
+		what: "start or enter pods beside Connections, and so take credentials of targets", resources: []string{"pods", "pods/exec", "pods/attach", "pods/ephemeralcontainers"},
+		verbs: []string{"create", "update", "patch"}, within: withConnections,
+		remedy: "keep Connections in namespaces of their own, where nobody else starts pods",
+	},
+}
+
+// maxNamed bounds the subjects that a line names.
+const maxNamed = 8
+
+// lookAtRights asks what the manager may do, and who else may do what only few should.
+func lookAtRights(ctx context.Context, e *examiner) {
+	namespaces, ok := e.namespaces(ctx)
+	if !ok {
+		return
+	}
+	e.managerRights(ctx, namespaces)
+	held, ok := e.rights(ctx)
+	if !ok {
+		return
+	}
+	quiet := true
+	for _, d := range dangers {
+		who := map[string]bool{}
+		for _, right := range held {
+			if right.covers(&d, namespaces, e.namespace) {
+				for _, subject := range right.subjects {
+					if name := e.unexpected(subject, right.namespace); name != "" {
+						who[name] = true
+					}
+				}
+			}
+		}
+		if len(who) > 0 {
+			quiet = false
+			e.warn(d.remedy, "%s may %s", named(who), d.what)
+		}
+	}
+	if quiet {
+		e.ok("nobody but the cluster's own parts and admins holds rights that undo approvals or show credentials")
+	}
+}
+
+// namespaces are those that hold Connections.
+func (e *examiner) namespaces(ctx context.Context) (map[string]bool, bool) {
+	var all v1alpha1.ConnectionList
+	if !e.list(ctx, &all, "connections."+v1alpha1.GroupName) {
+		return nil, false
+	}
+	found := map[string]bool{}
+	for i := range all.Items {
+		found[all.Items[i].Namespace] = true
+	}
+	return found, true
+}
+
+// managerRights asks the API server for some of the rights that the manager needs, one of
+// each of its roles, and for one that it must not have.
+func (e *examiner) managerRights(ctx context.Context, namespaces map[string]bool) {
+	type asked struct {
+		authorizationv1.ResourceAttributes
+		role string
+	}
+	questions := []asked{
+		{authorizationv1.ResourceAttributes{Verb: "patch", Group: v1alpha1.GroupName, Resource: "connections", Subresource: "status"}, "the ClusterRole doorward-manager"},
+		{authorizationv1.ResourceAttributes{Verb: "list", Group: admissionGroup, Resource: "validatingadmissionpolicies"}, "the ClusterRole doorward-manager"},
+		{authorizationv1.ResourceAttributes{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}, "the ClusterRole doorward-manager"},
+		{authorizationv1.ResourceAttributes{Verb: "update", Resource: "secrets", Name: "doorward-ca", Namespace: e.namespace}, "the Role doorward-manager in " + e.namespace},
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
+		questions = append(questions, asked{
+			authorizationv1.ResourceAttributes{Verb: "patch", Group: v1alpha1.GroupName, Resource: "approvalrequests", Subresource: "status", Namespace: namespace},
+			"the ClusterRole doorward-namespace by a RoleBinding in " + namespace,
+		})
+	}
+	lacking := 0
+	for i := range questions {
+		allowed, ok := e.managerMay(ctx, &questions[i].ResourceAttributes)
+		if !ok {
+			return
+		}
+		if !allowed {
+			lacking++
+			e.fail("give it "+questions[i].role+": install the chart again", "the manager may not %s", attributes(&questions[i].ResourceAttributes))
+		}
+	}
+	tooMuch, ok := e.managerMay(ctx, &authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets"})
+	if !ok {
+		return
+	}
+	if tooMuch {
+		e.warn("bind doorward-namespace by RoleBindings in the namespaces of Connections, never by a ClusterRoleBinding", "the manager may read the Secrets of all namespaces")
+	}
+	if lacking == 0 && !tooMuch {
+		e.ok("the manager has the rights that it needs, and no right to all Secrets")
+	}
+}
+
+func attributes(a *authorizationv1.ResourceAttributes) string {
+	resource := a.Resource
+	if a.Subresource != "" {
+		resource += "/" + a.Subresource
+	}
+	if a.Group != "" {
+		resource += "." + a.Group
+	}
+	if a.Namespace != "" {
+		return fmt.Sprintf("%s %s in namespace %s", a.Verb, resource, a.Namespace)
+	}
+	return a.Verb + " " + resource
+}
+
+func (e *examiner) managerMay(ctx context.Context, attributes *authorizationv1.ResourceAttributes) (allowed, ok bool) {
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User:               "system:serviceaccount:" + e.namespace + ":" + managerAccount,
+		Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + e.namespace, "system:authenticated"},
+		ResourceAttributes: attributes,
+	}}
+	if err := e.reader.Create(ctx, review); err != nil {
+		e.unread(err, "create", "subjectaccessreviews.authorization.k8s.io")
+		return false, false
+	}
+	return review.Status.Allowed, true
+}
+
+// right is what subjects may do, in a namespace, or everywhere where that is empty.
+type right struct {
+	namespace string
+	rules     []rbacv1.PolicyRule
+	subjects  []rbacv1.Subject
+}
+
+// rights are all that RBAC gives. Other authorizers are not seen.
+func (e *examiner) rights(ctx context.Context) ([]right, bool) {
+	const group = ".rbac.authorization.k8s.io"
+	var clusterRoles rbacv1.ClusterRoleList
+	var roles rbacv1.RoleList
+	var clusterBindings rbacv1.ClusterRoleBindingList
+	var bindings rbacv1.RoleBindingList
+	if !e.list(ctx, &clusterRoles, "clusterroles"+group) || !e.list(ctx, &roles, "roles"+group) ||
+		!e.list(ctx, &clusterBindings, "clusterrolebindings"+group) || !e.list(ctx, &bindings, "rolebindings"+group) {
+		return nil, false
+	}
+	rules := map[string][]rbacv1.PolicyRule{}
+	for i := range clusterRoles.Items {
+		rules["/"+clusterRoles.Items[i].Name] = clusterRoles.Items[i].Rules
+	}
+	for i := range roles.Items {
+		rules[roles.Items[i].Namespace+"/"+roles.Items[i].Name] = roles.Items[i].Rules
+	}
+	var all []right
+	for i := range clusterBindings.Items {
+		b := &clusterBindings.Items[i]
+		all = append(all, right{rules: rules["/"+b.RoleRef.Name], subjects: b.Subjects})
+	}
+	for i := range bindings.Items {
+		b := &bindings.Items[i]
+		role := "/" + b.RoleRef.Name
+		if b.RoleRef.Kind == "Role" {
+			role = b.Namespace + role
+		}
+		all = append(all, right{namespace: b.Namespace, rules: rules[role], subjects: b.Subjects})
+	}
+	return all, true
+}
+
+// covers says whether a right holds a danger, where that counts.
+func (r *right) covers(d *danger, connections map[string]bool, operatorNamespace string) bool {
+	switch {
+	case r.namespace == "":
+	case d.within == withConnections && connections[r.namespace], d.within == operator && r.namespace == operatorNamespace:
+	default:
+		return false
+	}
+	return slices.ContainsFunc(r.rules, func(rule rbacv1.PolicyRule) bool {
+		// A right to objects by name is made for somebody, such as a proxy for its own.
+		return len(rule.ResourceNames) == 0 && has(rule.APIGroups, d.group) && has(rule.Verbs, d.verbs...) && slices.ContainsFunc(d.resources, func(resource string) bool {
+			_, sub, isSub := strings.Cut(resource, "/")
+			return has(rule.Resources, resource) || isSub && slices.Contains(rule.Resources, "*/"+sub)
+		})
+	})
+}
+
+func has(given []string, wanted ...string) bool {
+	return slices.Contains(given, "*") || slices.ContainsFunc(wanted, func(w string) bool { return slices.Contains(given, w) })
+}
+
+// unexpected is the name of a subject that is neither the cluster's own, nor the
+// manager; empty where it is.
+func (e *examiner) unexpected(s rbacv1.Subject, namespace string) string {
+	if s.Kind == rbacv1.ServiceAccountKind {
+		if s.Namespace == "" {
+			s.Namespace = namespace
+		}
+		if s.Namespace == "kube-system" || s.Namespace == e.namespace && s.Name == managerAccount {
+			return ""
+		}
+		return "ServiceAccount " + s.Namespace + "/" + s.Name
+	}
+	// Whoever has any of these groups is everybody.
+	everybody := s.Name == "system:authenticated" || s.Name == "system:unauthenticated" || strings.HasPrefix(s.Name, "system:serviceaccounts")
+	if strings.HasPrefix(s.Name, "system:") && !everybody && !strings.HasPrefix(s.Name, "system:serviceaccount:") {
+		return ""
+	}
+	return s.Kind + " " + s.Name
+}
+
+func named(who map[string]bool) string {
+	all := slices.Sorted(maps.Keys(who))
+	if len(all) <= maxNamed {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:maxNamed], ", "), len(all)-maxNamed)
+}

@@ -1,0 +1,147 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package replay is the plugin's verb replay: a session's records as a transcript, who did
+// what when, what was decided and why, and what came of it. Records are verified first.
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/proxy/record/verify"
+)
+
+// options are the flags of replay.
+type options struct {
+	genericiooptions.IOStreams
+	session  string
+	records  []string
+	from     time.Duration
+	speed    float64
+	maxWait  time.Duration
+	noWait   bool
+	noVerify bool
+	tempDir  string
+}
+
+// NewCommand returns the command replay.
+func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	o := &options{IOStreams: streams}
+	cmd := &cobra.Command{
+		Use:   "replay SESSION --records PATH | replay PATH...",
+		Short: "Replay a session from its records",
+		Long: `Show a session as a transcript: who it was, each operation with what was decided and
+why, and what came of it, in the order and at the pace in which it happened.
+
+A session is named by its ID, or by the end of it that the target's own log shows, with
+--records for the files or directories that hold its records. Files alone will do where
+they hold one session.
+
+The records are verified first, as by "kubectl doorward audit verify", and nothing is
+shown of records that were changed. Results of queries are not on record; recordings of
+terminals are: see "kubectl doorward audit export".`,
+		Example: `  # A session of a sink's files, at the pace of its time
+  kubectl doorward replay 7c9e6679f7425a0d --records ./records
+
+  # Three times as fast, from its tenth minute on
+  kubectl doorward replay 7c9e6679f7425a0d --records ./records --speed 3 --from 10m
+
+  # All at once, for a ticket
+  kubectl doorward replay ./records/2026-03-04.ndjson --no-wait`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("nothing to replay: give a session and --records, or files that hold one session")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.records, "records", nil, "File or directory that holds the session's records. May be given several times.")
+	flags.DurationVar(&o.from, "from", 0, "Begin that long after the session began.")
+	flags.Float64Var(&o.speed, "speed", 1, "How many times as fast as it happened.")
+	flags.DurationVar(&o.maxWait, "max-wait", 3*time.Second, "Wait no longer than this for the next entry.")
+	flags.BoolVar(&o.noWait, "no-wait", false, "Show all at once. So it is where the output is no terminal.")
+	flags.BoolVar(&o.noVerify, "no-verify", false, "Show records that cannot be verified, or were changed, too.")
+	flags.StringVar(&o.tempDir, "temp-dir", "", "Directory for temporary files, about a tenth of the records' size.")
+	return cmd
+}
+
+func (o *options) run(ctx context.Context, args []string) error {
+	if err := o.complete(args); err != nil {
+		return err
+	}
+	if !o.noVerify {
+		if err := o.verify(ctx); err != nil {
+			return err
+		}
+	}
+	found, err := o.read(ctx)
+	if err != nil {
+		return err
+	}
+	p := &player{out: o.Out, wait: !o.noWait && terminal(o.Out), speed: o.speed, most: o.maxWait}
+	return p.play(ctx, found, o.from)
+}
+
+// complete tells a session from files.
+func (o *options) complete(args []string) error {
+	if o.speed <= 0 || o.speed > 1000 {
+		return fmt.Errorf("invalid --speed: want above 0, and 1000 at most: %g", o.speed)
+	}
+	if o.from < 0 || o.maxWait < 0 {
+		return errors.New("invalid --from or --max-wait: a duration is not negative")
+	}
+	if len(o.records) > 0 {
+		if len(args) > 1 {
+			return fmt.Errorf("one session at a time: %q: give files with --records", args[1])
+		}
+		o.session = args[0]
+		return nil
+	}
+	for _, path := range args {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && len(args) == 1 {
+			return fmt.Errorf("no file %q: where it is a session, say with --records which files or directories hold its records", path)
+		} else if err != nil {
+			return fmt.Errorf("cannot read records: %w", err)
+		}
+	}
+	o.records = args
+	return nil
+}
+
+// verify refuses records that are not as they were written.
+func (o *options) verify(ctx context.Context) error {
+	tell, end := audit.Progress(o.ErrOut, "Verifying")
+	report, err := verify.Verify(ctx, o.records, verify.Options{TempDir: o.tempDir, Progress: tell})
+	end()
+	if err != nil {
+		return fmt.Errorf("cannot verify records: %w", err)
+	}
+	if report.OK {
+		return nil
+	}
+	for _, finding := range report.All() {
+		fmt.Fprintf(o.ErrOut, "%s: %s\n  do: %s\n", finding.Verdict, audit.Safe(finding.Sentence), audit.Safe(finding.Remedy))
+	}
+	fmt.Fprintln(o.ErrOut, "Nothing is shown: look at \"kubectl doorward audit verify\", or give --no-verify to see the records all the same.")
+	if report.Tampered() {
+		return audit.ErrTampered
+	}
+	return audit.ErrUnreadable
+}
+
+func terminal(out any) bool {
+	file, ok := out.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(file.Fd()))
+}
