@@ -15,15 +15,31 @@ const (
 	// EffectAllow lets the operation through.
 	EffectAllow Effect = "Allow"
 
-	// EffectRequireApproval holds the operation until it is approved.
+	// EffectRequireApproval lets the operation through where it is approved: it is
+	// held meanwhile, or the approval was asked for before, as the terms say.
 	EffectRequireApproval Effect = "RequireApproval"
 
 	// EffectDeny refuses the operation, whatever other rules say.
 	EffectDeny Effect = "Deny"
 )
 
-// ApprovalTerms says who may approve a held operation and how long it waits.
+// ApprovalTerms says what an approval is for, who may give it, and how long the request
+// waits.
+// +kubebuilder:validation:XValidation:rule="has(self.scope) && self.scope == 'Session' ? has(self.maxDurationSeconds) : !has(self.maxDurationSeconds)",message="maxDurationSeconds is required when scope is Session, and forbidden otherwise"
 type ApprovalTerms struct {
+	// scope is Operation or Session. Operation holds each operation until it is
+	// approved. Session refuses what has no approval; one is asked for before and
+	// then lets everything through that the rule matches, for its requester, until
+	// it ends. Unset means Operation.
+	// +optional
+	Scope ApprovalScope `json:"scope,omitempty"`
+
+	// maxDurationSeconds is how long an approval of scope Session may last at most.
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=604800
+	MaxDurationSeconds int32 `json:"maxDurationSeconds,omitempty"`
+
 	// approvers may decide, if the API server also grants them the verb approve
 	// on the Connection. The requester never counts.
 	// +required
@@ -38,7 +54,8 @@ type ApprovalTerms struct {
 	// +kubebuilder:validation:Maximum=10
 	Minimum int32 `json:"minimum,omitempty"`
 
-	// timeoutSeconds is how long the operation waits before it is refused.
+	// timeoutSeconds is how long the request waits for its approvals: a held
+	// operation is then refused, a request of scope Session expires.
 	// +required
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=86400

@@ -49,7 +49,8 @@ type Decision struct {
 	// +required
 	Verdict Verdict `json:"verdict,omitempty"`
 
-	// operationDigest repeats the digest of the operation that the approver read.
+	// operationDigest repeats the digest of what the approver read:
+	// spec.operation.digest, or status.session.digest when scope is Session.
 	// +required
 	// +kubebuilder:validation:MinLength=71
 	// +kubebuilder:validation:MaxLength=71
@@ -83,20 +84,21 @@ type Use struct {
 }
 
 // ApprovalPhase sums a request up.
-// +kubebuilder:validation:Enum=Pending;Approved;Denied;Expired;Stale;Used;Void
+// +kubebuilder:validation:Enum=Pending;Approved;Denied;Expired;Stale;Used;Void;Revoked
 type ApprovalPhase string
 
 const (
 	// ApprovalPending waits for decisions.
 	ApprovalPending ApprovalPhase = "Pending"
 
-	// ApprovalApproved has all approvals and can be used by its holder.
+	// ApprovalApproved has all approvals and can be used: by its holder, or by its
+	// requester until it expires.
 	ApprovalApproved ApprovalPhase = "Approved"
 
 	// ApprovalDenied was denied by an approver.
 	ApprovalDenied ApprovalPhase = "Denied"
 
-	// ApprovalExpired was not used in time.
+	// ApprovalExpired was not approved or used in time, or its time is over.
 	ApprovalExpired ApprovalPhase = "Expired"
 
 	// ApprovalStale was made for a Connection or policy that changed since.
@@ -108,6 +110,9 @@ const (
 	// ApprovalVoid can never be used, because what it says cannot be trusted or
 	// its holder is gone.
 	ApprovalVoid ApprovalPhase = "Void"
+
+	// ApprovalRevoked was ended by spec.revoke.
+	ApprovalRevoked ApprovalPhase = "Revoked"
 )
 
 // DecisionState says whether a decision counts.
@@ -171,6 +176,22 @@ type ApprovalRequestStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=32
 	Approvals int32 `json:"approvals,omitempty"`
+
+	// minimumApprovals is the number of approvals that are needed at least.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	MinimumApprovals int32 `json:"minimumApprovals,omitempty"`
+
+	// expiresAt is when the request ends if nothing else becomes of it; of an
+	// approved one of scope Session, when its time is over.
+	// +optional
+	ExpiresAt metav1.Time `json:"expiresAt,omitempty,omitzero"`
+
+	// session is what a request of scope Session was found to ask for. Approvers
+	// read it: its digest is what they decide on.
+	// +optional
+	Session *SessionApproval `json:"session,omitempty"`
 
 	// decisions say which decisions count.
 	// +optional

@@ -8,11 +8,26 @@ import (
 )
 
 // ApprovalScope says what an approval is for.
-// +kubebuilder:validation:Enum=Operation
+// +kubebuilder:validation:Enum=Operation;Session
 type ApprovalScope string
 
-// ApprovalScopeOperation asks for one operation that a proxy holds.
-const ApprovalScopeOperation ApprovalScope = "Operation"
+const (
+	// ApprovalScopeOperation asks for one operation that a proxy holds.
+	ApprovalScopeOperation ApprovalScope = "Operation"
+
+	// ApprovalScopeSession asks, in advance, for everything that some rules match,
+	// for a time.
+	ApprovalScopeSession ApprovalScope = "Session"
+)
+
+// Labels of ApprovalRequests, by which proxies watch those that concern them.
+const (
+	// LabelConnection holds the name of the Connection.
+	LabelConnection = "doorward.dev/connection"
+
+	// LabelScope holds the scope of a request of scope Session.
+	LabelScope = "doorward.dev/scope"
+)
 
 // Truncation says whether a shown statement is whole.
 // +kubebuilder:validation:Enum=None;Truncated
@@ -26,28 +41,34 @@ const (
 	TruncationTruncated Truncation = "Truncated"
 )
 
-// Requester is the proven caller whose operation is held.
+// Requester is who asks: of scope Operation the proven caller whose operation is held,
+// of scope Session the Kubernetes user who made the request.
 type Requester struct {
-	// issuer is the iss claim of the caller's token.
-	// +required
+	// issuer is the iss claim of the caller's token. Required when scope is
+	// Operation. Where a request of scope Session has it, its approval is for
+	// callers of this issuer only.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	Issuer string `json:"issuer,omitempty"`
 
-	// subject is the sub claim of the caller's token.
-	// +required
+	// subject is the sub claim of the caller's token. As issuer.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Subject string `json:"subject,omitempty"`
 
-	// username is the caller's Kubernetes user name, as the IdentityProvider maps
-	// it. It can never decide on the request.
+	// username is the Kubernetes user name: of scope Operation the caller's, as the
+	// IdentityProvider maps it; of scope Session that of the user who made the
+	// request, filled in at admission where it is absent. It can never decide on the
+	// request.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Username string `json:"username,omitempty"`
 
-	// groups are the caller's mapped groups.
+	// groups are the caller's mapped groups; of scope Session the Kubernetes groups
+	// of the user who made the request.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -186,47 +207,59 @@ type Binding struct {
 }
 
 // ApprovalRequestSpec says who asks for what, and what was decided. Everything but
-// decisions, which only grows, and use, which is set once, is immutable.
+// decisions, which only grows, use and revoke, which are set once, is immutable.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.decisions.size() == 0",optionalOldSelf=true,message="decisions must be empty on create"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.use)",optionalOldSelf=true,message="use must be absent on create"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.revoke)",optionalOldSelf=true,message="revoke must be absent on create"
+// +kubebuilder:validation:XValidation:rule="self.scope == 'Operation' ? has(self.operation) && has(self.holder) && has(self.binding) && has(self.approvers) && has(self.minimumApprovals) && has(self.expiresAt) && has(self.requester.issuer) && has(self.requester.subject) : !has(self.operation) && !has(self.holder) && !has(self.binding) && !has(self.approvers) && !has(self.minimumApprovals) && !has(self.expiresAt) && !has(self.use)",message="operation, holder, binding, approvers, minimumApprovals, expiresAt, requester.issuer and requester.subject are required when scope is Operation; of these only the requester's, and no use, when scope is Session"
+// +kubebuilder:validation:XValidation:rule="(self.scope == 'Session') == has(self.session)",message="session is required when scope is Session, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="!has(self.revoke) || self.scope == 'Session'",message="revoke is forbidden unless scope is Session; what is held for an approval is denied"
 // +kubebuilder:validation:XValidation:rule="self.decisions.size() >= oldSelf.decisions.size() && [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31].all(i, i >= oldSelf.decisions.size() || self.decisions[i] == oldSelf.decisions[i])",message="decisions can only be added to, at the end"
-// +kubebuilder:validation:XValidation:rule="self.decisions.all(d, d.operationDigest == self.operation.digest)",message="the operationDigest of a decision must equal operation.digest"
+// +kubebuilder:validation:XValidation:rule="!has(self.operation) || self.decisions.all(d, d.operationDigest == self.operation.digest)",message="the operationDigest of a decision must equal operation.digest"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.use) || (has(self.use) && self.use == oldSelf.use)",message="use cannot be changed once it is set"
-// +kubebuilder:validation:XValidation:rule="!has(self.use) || self.use.proxyInstance == self.holder.proxyInstance",message="use.proxyInstance must equal holder.proxyInstance: only the holder of the operation can use its approval"
+// +kubebuilder:validation:XValidation:rule="!has(self.use) || !has(self.holder) || self.use.proxyInstance == self.holder.proxyInstance",message="use.proxyInstance must equal holder.proxyInstance: only the holder of the operation can use its approval"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.revoke) || (has(self.revoke) && self.revoke == oldSelf.revoke)",message="revoke cannot be changed once it is set"
 type ApprovalRequestSpec struct {
 	// connectionRef is the Connection.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="connectionRef cannot be changed"
 	ConnectionRef ConnectionReference `json:"connectionRef,omitzero"`
 
-	// scope is Operation: one operation that a proxy holds.
+	// scope is Operation, one operation that a proxy holds, or Session, everything
+	// that some rules match, for a time.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="scope cannot be changed"
 	Scope ApprovalScope `json:"scope,omitempty"`
 
-	// requester is the proven caller.
+	// requester is who asks.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="requester cannot be changed"
 	Requester Requester `json:"requester,omitzero"`
 
-	// operation is exactly what is asked for.
-	// +required
+	// session is what is asked for when scope is Session.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="session cannot be changed"
+	Session RequestedSession `json:"session,omitzero"`
+
+	// operation is exactly what is asked for when scope is Operation.
+	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="operation cannot be changed"
 	Operation HeldOperation `json:"operation,omitzero"`
 
 	// holder is who holds the operation.
-	// +required
+	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="holder cannot be changed"
 	Holder Holder `json:"holder,omitzero"`
 
-	// binding is the state of the world that the request was made in.
-	// +required
+	// binding is the state of the world that the operation was held in. That of a
+	// request of scope Session is in its status.
+	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="binding cannot be changed"
 	Binding Binding `json:"binding,omitzero"`
 
 	// approvers are all approvers that the binding's rules name.
-	// +required
+	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
@@ -235,14 +268,14 @@ type ApprovalRequestSpec struct {
 
 	// minimumApprovals is the largest number of approvals that one of the binding's
 	// rules asks for.
-	// +required
+	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="minimumApprovals cannot be changed"
 	MinimumApprovals int32 `json:"minimumApprovals,omitempty"`
 
 	// expiresAt is when the request ends if it was not used.
-	// +required
+	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="expiresAt cannot be changed"
 	ExpiresAt metav1.Time `json:"expiresAt,omitempty,omitzero"`
 
@@ -254,25 +287,34 @@ type ApprovalRequestSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Decisions []Decision `json:"decisions"`
 
-	// use marks the one use of the approval. The proxy sets it, once, before it
-	// lets the operation go.
+	// use marks the one use of the approval of an operation. The proxy sets it,
+	// once, before it lets the operation go.
 	// +optional
 	Use *Use `json:"use,omitempty"`
+
+	// revoke ends a request of scope Session, its approval, and the sessions that
+	// rest on it. The requester sets it, or whoever holds the verb approve or
+	// terminate on the Connection; once, and it cannot be taken back.
+	// +optional
+	Revoke *Revocation `json:"revoke,omitempty"`
 }
 
-// ApprovalRequest asks approvers to let one held operation go. Proxies create it,
-// approvers add to spec.decisions, the manager says in its status what they come to.
+// ApprovalRequest asks approvers to let one held operation go, or to let its requester do
+// for a time what some rules match. Proxies create the first, users the second; approvers
+// add to spec.decisions, the manager says in its status what they come to.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=doorward,shortName=ar
 // +kubebuilder:printcolumn:name="Connection",type="string",JSONPath=".spec.connectionRef.name",description="Connection that the operation is for"
+// +kubebuilder:printcolumn:name="Scope",type="string",JSONPath=".spec.scope",description="One operation, or a time"
 // +kubebuilder:printcolumn:name="Requester",type="string",JSONPath=".spec.requester.username",description="Who asks"
 // +kubebuilder:printcolumn:name="Phase",type="string",JSONPath=".status.phase",description="What came of it"
 // +kubebuilder:printcolumn:name="Approvals",type="integer",JSONPath=".status.approvals",description="Approvals that count"
-// +kubebuilder:printcolumn:name="Needed",type="integer",JSONPath=".spec.minimumApprovals",description="Approvals that are needed"
-// +kubebuilder:printcolumn:name="Expires",type="string",JSONPath=".spec.expiresAt",description="When the request ends",priority=10
+// +kubebuilder:printcolumn:name="Needed",type="integer",JSONPath=".status.minimumApprovals",description="Approvals that are needed"
+// +kubebuilder:printcolumn:name="Expires",type="string",JSONPath=".status.expiresAt",description="When the request, or what it came to, ends",priority=10
 // +kubebuilder:printcolumn:name="Statement",type="string",JSONPath=".spec.operation.statement",description="What is asked for",priority=10
+// +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".spec.session.reason",description="What it is asked for",priority=10
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"
 type ApprovalRequest struct {
 	metav1.TypeMeta `json:",inline"`

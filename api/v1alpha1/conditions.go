@@ -267,12 +267,19 @@ const (
 	// ReasonDenied surfaces when an approver denied.
 	ReasonDenied = "Denied"
 
-	// ReasonExpired surfaces when spec.expiresAt has passed.
+	// ReasonExpired surfaces when status.expiresAt has passed.
 	ReasonExpired = "Expired"
 
 	// ReasonStale surfaces when the Connection or a policy is not the one that the
 	// request is bound to any more.
 	ReasonStale = "Stale"
+
+	// ReasonRevoked surfaces when spec.revoke is set.
+	ReasonRevoked = "Revoked"
+
+	// ReasonQuotaExceeded surfaces when the requester had too many requests that
+	// waited when this one was made.
+	ReasonQuotaExceeded = "QuotaExceeded"
 
 	// ReasonUsed surfaces when spec.use is set.
 	ReasonUsed = "Used"

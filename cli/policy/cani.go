@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -144,6 +145,9 @@ func exit(effect policy.Effect) error {
 	return ErrDenied
 }
 
+// inAdvance is what needs an approval of scope Session: nothing is held for it.
+const inAdvance = "after approval, asked for in advance"
+
 var yesOrNo = map[policy.Effect]string{policy.Allow: "yes", policy.RequireApproval: "after approval", policy.Deny: "no"}
 
 func (o *canIOptions) say(out io.Writer, effect policy.Effect, all []*explanation) error {
@@ -151,6 +155,12 @@ func (o *canIOptions) say(out io.Writer, effect policy.Effect, all []*explanatio
 		return structured(out, o.output, all)
 	}
 	text := yesOrNo[effect]
+	for _, e := range all {
+		if effect == policy.RequireApproval && slices.ContainsFunc(e.Decision.Approval, func(t policy.ApprovalTerms) bool { return t.Scope == policy.ScopeSession }) {
+			text = inAdvance
+			break
+		}
+	}
 	for _, e := range all {
 		if e.effect == effect && e.Decision.Message != "" {
 			text += " - " + audit.Safe(e.Decision.Message)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -108,7 +109,11 @@ func (o *canIOptions) sayAccess(out io.Writer, answer *wire.SelfAccessReview) er
 		}
 		return exit(effect)
 	}
-	if _, err := fmt.Fprintln(out, yesOrNo[effect]+because(status.Message, status.Reason)); err != nil {
+	text := yesOrNo[effect]
+	if effect == policy.RequireApproval && slices.Contains(status.Approvals, policy.ScopeSession) {
+		text = inAdvance
+	}
+	if _, err := fmt.Fprintln(out, text+because(status.Message, status.Reason)); err != nil {
 		return err
 	}
 	if err := sayMasks(out, status.Masks); err != nil {

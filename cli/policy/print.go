@@ -35,7 +35,11 @@ func (e *explanation) write(out io.Writer) error {
 		for i := range terms.Approvers {
 			names = append(names, describe(&terms.Approvers[i]))
 		}
-		fmt.Fprintf(&b, "  approval: %d of %s within %d s\n", terms.Minimum, strings.Join(names, ", "), terms.TimeoutSeconds)
+		fmt.Fprintf(&b, "  approval: %d of %s within %d s", terms.Minimum, strings.Join(names, ", "), terms.TimeoutSeconds)
+		if terms.Scope == policy.ScopeSession {
+			fmt.Fprintf(&b, ", asked for in advance, for at most %d s (scope Session)", terms.MaxDurationSeconds)
+		}
+		b.WriteString("\n")
 	}
 	e.Decision.rules(&b, "Decided by")
 	if e.Audit != nil {

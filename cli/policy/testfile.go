@@ -61,6 +61,8 @@ type expectation struct {
 	// Message is what the caller is told.
 	Message    *string `json:"message,omitempty"`
 	TargetRole *string `json:"targetRole,omitempty"`
+	// Approvals are the scopes of all approvals that are needed: Operation, Session.
+	Approvals *[]string `json:"approvals,omitempty"`
 	// Audit is the effect if policies in mode Audit were enforced.
 	Audit policy.Effect `json:"audit,omitempty"`
 }
@@ -117,6 +119,13 @@ func (f *testFile) check() []error {
 		}
 		if !effects[c.Expect.Effect] {
 			fail(fmt.Errorf("expect.effect is one of Allow, RequireApproval, Deny: %q", c.Expect.Effect), at("expect", "effect")...)
+		}
+		if c.Expect.Approvals != nil {
+			for j, scope := range *c.Expect.Approvals {
+				if scope != scopeOperation && scope != policy.ScopeSession {
+					fail(fmt.Errorf("expect.approvals has the scopes %s and %s: %q", scopeOperation, policy.ScopeSession, scope), at("expect", "approvals", j)...)
+				}
+			}
 		}
 		if c.Expect.Audit != "" && !effects[c.Expect.Audit] {
 			fail(fmt.Errorf("expect.audit is one of Allow, RequireApproval, Deny: %q", c.Expect.Audit), at("expect", "audit")...)

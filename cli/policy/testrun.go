@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,6 +103,9 @@ func (r *testRun) one(ctx context.Context, f *testFile, i int) testResult {
 	if c.Expect.TargetRole != nil {
 		expect("targetRole", []string{*c.Expect.TargetRole}, []string{got.targetRole})
 	}
+	if c.Expect.Approvals != nil {
+		expect("approvals", sortedOnce(*c.Expect.Approvals), got.approvals)
+	}
 	if c.Expect.Audit != "" {
 		expect("audit", []string{string(c.Expect.Audit)}, []string{string(got.audit)})
 	}
@@ -113,6 +117,7 @@ func (r *testRun) one(ctx context.Context, f *testFile, i int) testResult {
 type came struct {
 	effect, audit       policy.Effect
 	rules, masks        []string
+	approvals           []string
 	message, targetRole string
 }
 
@@ -152,7 +157,7 @@ func (r *testRun) ask(ctx context.Context, f *testFile, c *testCase) (*came, err
 		}
 		out.add(&o)
 	}
-	out.rules = sortedOnce(out.rules)
+	out.rules, out.approvals = sortedOnce(out.rules), sortedOnce(out.approvals)
 	return out, nil
 }
 
@@ -198,12 +203,27 @@ func (c *came) add(o *outcome) {
 		return
 	}
 	if strictness[d.Effect] > strictness[c.effect] {
-		c.rules, c.message = nil, d.Message
+		c.rules, c.approvals, c.message = nil, nil, d.Message
 	}
 	c.effect = d.Effect
 	for _, ref := range d.Rules {
 		c.rules = append(c.rules, nameOf(ref))
 	}
+	c.approvals = append(c.approvals, scopesOf(d)...)
+}
+
+// scopeOperation is the word for an approval of one operation.
+const scopeOperation = "Operation"
+
+// scopesOf are the scopes of the approvals that a decision asks for, sorted.
+func scopesOf(d *policy.Decision) []string {
+	var scopes []string
+	if d.Effect == policy.RequireApproval {
+		for i := range d.Approval {
+			scopes = append(scopes, cmp.Or(d.Approval[i].Scope, scopeOperation))
+		}
+	}
+	return sortedOnce(scopes)
 }
 
 var strictness = map[policy.Effect]int{"": 0, policy.Allow: 1, policy.RequireApproval: 2, policy.Deny: 3}

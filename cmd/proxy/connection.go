@@ -41,11 +41,13 @@ type connection struct {
 	gate            *access.Gate
 	protocols       *server.Protocols
 	approvals       *kube.Approvals
-	secret          *kube.Credentials // nil where the credential is mounted
-	serving         *kube.ServingCertificate
-	certificates    server.CertificateSource
-	snapshots       *kube.Snapshots
-	reporter        *kube.Reporter
+	// approved follows the approvals of scope Session.
+	approved     *kube.SessionApprovals
+	secret       *kube.Credentials // nil where the credential is mounted
+	serving      *kube.ServingCertificate
+	certificates server.CertificateSource
+	snapshots    *kube.Snapshots
+	reporter     *kube.Reporter
 	// secrets are the credentials of the LogSinks.
 	secrets *kube.SinkSecrets
 	// logins looks at who is logged in at the targets.
@@ -98,6 +100,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.approved = &kube.SessionApprovals{Client: p.client, Namespace: namespace, Name: name, Gate: c.gate, Log: log}
 	c.snapshots = &kube.Snapshots{
 		Client: p.client, Namespace: namespace, Name: name, Key: o.snapshotKey, Gate: c.gate,
 		Revisions: p.state, Recorder: p.spool, Problems: c.problems, Log: log, Applied: c.applied,
@@ -134,6 +137,7 @@ func (c *connection) claim(ctx context.Context) error {
 func (c *connection) start(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { c.snapshots.Run(ctx) })
 	running.Go(func() { c.approvals.Run(ctx) })
+	running.Go(func() { c.approved.Run(ctx) })
 	running.Go(func() { c.reporter.Run(ctx) })
 	running.Go(func() { c.proxy.sessions.Terminations(ctx, c.namespace, c.name, c.gate) })
 	running.Go(func() { c.look(ctx) })

@@ -4,6 +4,7 @@
 package approvalrequest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,13 +28,23 @@ type Facts struct {
 	// Entitled says, by index of the decision, that the authorizer grants the
 	// stamped user the verb approve on the Connection.
 	Entitled map[int]bool
-	Now      time.Time
+	// Waiting is how many elder requests of the same requester wait for decisions; only
+	// where the request was not judged yet.
+	Waiting int
+	Now     time.Time
 }
 
 // Policy is what an approval depends on of an AccessPolicy or a ClusterAccessPolicy.
 type Policy struct {
-	Generation int64
-	Rules      []v1alpha1.Rule
+	// Kind, Name and UID are needed for requests of scope Session.
+	Kind v1alpha1.PolicyKind
+	Name string
+	UID  string
+	// Audit says that the policy decides nothing, Elsewhere that it is not about the
+	// Connection.
+	Audit, Elsewhere bool
+	Generation       int64
+	Rules            []v1alpha1.Rule
 	// Module says that a module of Rego stands in the place of the rules. What terms it
 	// set only the proxy knows, which asked it: the request is taken at its word.
 	Module bool
@@ -46,8 +57,13 @@ func (p Policy) rule(name string, request *v1alpha1.ApprovalRequest) *v1alpha1.R
 			Approvers: request.Spec.Approvers, Minimum: request.Spec.MinimumApprovals,
 		}}
 	}
+	return p.asks(name, v1alpha1.ApprovalScopeOperation)
+}
+
+// asks finds a rule that asks for approval of a scope; nil where there is none of that name.
+func (p Policy) asks(name string, scope v1alpha1.ApprovalScope) *v1alpha1.Rule {
 	i := slices.IndexFunc(p.Rules, func(r v1alpha1.Rule) bool { return r.Name == name })
-	if i < 0 || p.Rules[i].Approval == nil {
+	if i < 0 || p.Rules[i].Approval == nil || cmp.Or(p.Rules[i].Approval.Scope, v1alpha1.ApprovalScopeOperation) != scope {
 		return nil
 	}
 	return &p.Rules[i]
@@ -60,12 +76,19 @@ type Result struct {
 	Message   string
 	Approvals int32
 	Decisions []v1alpha1.DecisionStatus
+	// Session is what a request of that scope asks for; nil where that was not found.
+	Session *v1alpha1.SessionApproval
+	// Minimum and End are the approvals that such a request needs, and when it ends;
+	// zero where that is not known (any more).
+	Minimum int32
+	End     time.Time
 }
 
 // over says whether a phase is final.
 func over(phase v1alpha1.ApprovalPhase) bool {
 	switch phase {
-	case v1alpha1.ApprovalDenied, v1alpha1.ApprovalExpired, v1alpha1.ApprovalStale, v1alpha1.ApprovalUsed, v1alpha1.ApprovalVoid:
+	case v1alpha1.ApprovalDenied, v1alpha1.ApprovalExpired, v1alpha1.ApprovalStale, v1alpha1.ApprovalUsed, v1alpha1.ApprovalVoid,
+		v1alpha1.ApprovalRevoked:
 		return true
 	case v1alpha1.ApprovalPending, v1alpha1.ApprovalApproved:
 		return false
@@ -78,6 +101,9 @@ func over(phase v1alpha1.ApprovalPhase) bool {
 // stays said.
 func Evaluate(f Facts) Result {
 	r := f.Request
+	if r.Spec.Scope == v1alpha1.ApprovalScopeSession {
+		return evaluateSession(f)
+	}
 	result := Result{Phase: v1alpha1.ApprovalPending, Reason: v1alpha1.ReasonPending, Decisions: slices.Clone(r.Status.Decisions)}
 	if r.Spec.Use != nil && r.Status.Phase == v1alpha1.ApprovalApproved {
 		// Admission lets use be set only while the request is Approved.
@@ -85,11 +111,7 @@ func Evaluate(f Facts) Result {
 		result.end(v1alpha1.ApprovalUsed, v1alpha1.ReasonUsed, fmt.Sprintf("used by proxy %q", r.Spec.Use.ProxyInstance))
 		return result
 	}
-	if f.NotBelieved != nil {
-		for i := len(result.Decisions); i < len(r.Spec.Decisions); i++ {
-			result.judge(i, v1alpha1.DecisionVoid, v1alpha1.ReasonAdmissionNotEnforced, f.NotBelieved.Error())
-		}
-		result.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonAdmissionNotEnforced, f.NotBelieved.Error()+"; try the operation again once it is")
+	if result.disbelieve(f) || result.exceeds(f) {
 		return result
 	}
 	if r.Spec.Use != nil {
@@ -113,12 +135,42 @@ func Evaluate(f Facts) Result {
 		result.end(v1alpha1.ApprovalExpired, v1alpha1.ReasonExpired, "not used before "+r.Spec.ExpiresAt.UTC().Format(time.RFC3339))
 		return result
 	}
-	for i := len(result.Decisions); i < len(r.Spec.Decisions); i++ {
-		state, reason, message := judgeDecision(f, rules, result.Decisions, i)
-		result.judge(i, state, reason, message)
-	}
-	result.count(r, rules)
+	result.decide(f, rules, r.Spec.MinimumApprovals)
 	return result
+}
+
+// disbelieve ends a request that may be forged.
+func (r *Result) disbelieve(f Facts) bool {
+	if f.NotBelieved == nil {
+		return false
+	}
+	for i := len(r.Decisions); i < len(f.Request.Spec.Decisions); i++ {
+		r.judge(i, v1alpha1.DecisionVoid, v1alpha1.ReasonAdmissionNotEnforced, f.NotBelieved.Error())
+	}
+	r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonAdmissionNotEnforced, f.NotBelieved.Error()+"; ask again once it is")
+	return true
+}
+
+// maxWaiting is how many requests of one requester wait for decisions in a namespace, of
+// both scopes together.
+const maxWaiting = 20
+
+// exceeds ends a request that is one too many.
+func (r *Result) exceeds(f Facts) bool {
+	if f.Request.Status.Phase != "" || f.Waiting < maxWaiting {
+		return false
+	}
+	r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf("%d requests of the same requester wait for decisions already, at most %d may: wait for those", f.Waiting, maxWaiting))
+	return true
+}
+
+// decide judges the decisions that are new, and counts all.
+func (r *Result) decide(f Facts, rules []v1alpha1.Rule, minimum int32) {
+	for i := len(r.Decisions); i < len(f.Request.Spec.Decisions); i++ {
+		state, reason, message := judgeDecision(f, rules, r.Decisions, i)
+		r.judge(i, state, reason, message)
+	}
+	r.count(f.Request, rules, minimum)
 }
 
 func (r *Result) judge(index int, state v1alpha1.DecisionState, reason, message string) {
@@ -189,8 +241,8 @@ func judgeDecision(f Facts, rules []v1alpha1.Rule, before []v1alpha1.DecisionSta
 	switch {
 	case approver == nil || approver.Username == "":
 		return void(v1alpha1.ReasonNotStamped, "the decision names no approver")
-	case decision.OperationDigest != r.Spec.Operation.Digest:
-		return void(v1alpha1.ReasonDigestMismatch, "the decision is for another operation")
+	case decision.OperationDigest != r.DecidedDigest():
+		return void(v1alpha1.ReasonDigestMismatch, "the decision is for something else")
 	case approver.Username == r.Spec.Requester.Username:
 		return void(v1alpha1.ReasonSelfApproval, "requester and approver are the same")
 	case !slices.ContainsFunc(rules, func(rule v1alpha1.Rule) bool { return entitles(rule, approver) }):
@@ -226,7 +278,7 @@ func entitles(rule v1alpha1.Rule, approver *v1alpha1.DecisionApprover) bool {
 
 // count says what the decisions that count come to: one denial ends the request;
 // the terms of each rule must be met by different user names.
-func (r *Result) count(request *v1alpha1.ApprovalRequest, rules []v1alpha1.Rule) {
+func (r *Result) count(request *v1alpha1.ApprovalRequest, rules []v1alpha1.Rule, minimum int32) {
 	approvers := map[string]*v1alpha1.DecisionApprover{}
 	for _, status := range r.Decisions {
 		if status.State != v1alpha1.DecisionCounted {
@@ -240,8 +292,8 @@ func (r *Result) count(request *v1alpha1.ApprovalRequest, rules []v1alpha1.Rule)
 		approvers[decision.Approver.Username] = decision.Approver
 	}
 	r.Approvals = int32(len(approvers)) //nolint:gosec // at most 32 decisions
-	if r.Approvals < request.Spec.MinimumApprovals {
-		r.Message = fmt.Sprintf("%d of %d approvals", r.Approvals, request.Spec.MinimumApprovals)
+	if r.Approvals < minimum {
+		r.Message = fmt.Sprintf("%d of %d approvals", r.Approvals, minimum)
 		return
 	}
 	for _, rule := range rules {

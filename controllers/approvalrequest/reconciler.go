@@ -1,7 +1,8 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package approvalrequest says what the decisions on a held operation come to.
+// Package approvalrequest says what the decisions on a held operation, or on what is
+// asked for in advance, come to.
 // The admission policies stamp and restrict every decision; here nothing of that
 // is taken on trust: it is believed only while enforcement is proven, and judged
 // again.
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,8 +23,15 @@ import (
 	"github.com/doorward/doorward/controllers/kit"
 )
 
-// retention is how long a request that is over stays.
-const retention = 7 * 24 * time.Hour
+const (
+	// retention is how long a request that is over stays; one beyond the quota is not
+	// worth that.
+	retention         = 7 * 24 * time.Hour
+	retentionOfExcess = 10 * time.Minute
+	// judgeAgain is how often an approval that lasts is judged without a cause: who gave
+	// it must still be entitled to.
+	judgeAgain = 30 * time.Second
+)
 
 // Believer says whether a request may be believed; enforcement.Prover is one. An
 // error that wraps enforcement.ErrNotEnforced is the verdict no.
@@ -61,7 +70,7 @@ func New(options Options) *Reconciler {
 // scope is what one reconciliation observed. Each field names the step that sets it.
 type scope struct {
 	request *v1alpha1.ApprovalRequest
-	facts   Facts  // look, believe and ask
+	facts   Facts  // look, countWaiting, believe and ask
 	result  Result // judge
 	judged  bool   // judge
 }
@@ -85,6 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	s := &scope{request: request}
 	err := kit.Run(ctx, s,
 		kit.Step[scope]{Name: "look at what the request is bound to", Run: r.look},
+		kit.Step[scope]{Name: "count the requester's requests", Run: r.countWaiting},
 		kit.Step[scope]{Name: "prove that admission is enforced", Run: r.believe},
 		kit.Step[scope]{Name: "ask whether approvers are entitled", Run: r.ask},
 		kit.Step[scope]{Name: "judge", Run: r.judge},
@@ -103,13 +113,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 			r.Judged(string(request.Status.Phase))
 		}
 	}
-	return kit.Result(err, max(time.Millisecond, request.Spec.ExpiresAt.Sub(r.Now())))
+	wait := request.Status.ExpiresAt.Sub(r.Now())
+	if request.Spec.Scope == v1alpha1.ApprovalScopeSession && request.Status.Phase == v1alpha1.ApprovalApproved {
+		wait = min(wait, judgeAgain)
+	}
+	return kit.Result(err, max(time.Millisecond, wait))
 }
 
 // retire deletes a request that has been over for the retention time.
 func (r *Reconciler) retire(ctx context.Context, request *v1alpha1.ApprovalRequest) (ctrl.Result, error) {
 	at := completedAt(request)
-	if wait := at.Add(retention).Sub(r.Now()); wait > 0 {
+	stays := retention
+	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionComplete); c != nil && c.Reason == v1alpha1.ReasonQuotaExceeded {
+		stays = retentionOfExcess
+	}
+	if wait := at.Add(stays).Sub(r.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	err := r.Client.Delete(ctx, request, client.Preconditions{UID: &request.UID, ResourceVersion: &request.ResourceVersion})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/kit"
@@ -29,6 +30,10 @@ func writeStatus(s *scope, runErr error) {
 	status.Phase, status.Approvals, status.Decisions = result.Phase, result.Approvals, result.Decisions
 	for i := range status.Decisions {
 		status.Decisions[i].Message = cut(status.Decisions[i].Message)
+	}
+	status.MinimumApprovals, status.ExpiresAt = s.request.Spec.MinimumApprovals, s.request.Spec.ExpiresAt
+	if s.request.Spec.Scope == v1alpha1.ApprovalScopeSession {
+		status.Session, status.MinimumApprovals, status.ExpiresAt = result.Session, result.Minimum, metav1.NewTime(result.End)
 	}
 	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
 	if result.Phase == v1alpha1.ApprovalVoid || result.Phase == v1alpha1.ApprovalStale {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/enforcement"
 )
 
@@ -29,6 +30,9 @@ func (r *Reconciler) look(ctx context.Context, s *scope) error {
 	if found {
 		s.facts.Connection = connection
 	}
+	if s.request.Spec.Scope == v1alpha1.ApprovalScopeSession {
+		return r.lookRequested(ctx, s)
+	}
 	for _, bound := range s.request.Spec.Binding.Policies {
 		if err := r.lookPolicy(ctx, s, bound); err != nil {
 			return err
@@ -43,6 +47,70 @@ func (r *Reconciler) look(ctx context.Context, s *scope) error {
 		s.facts.Session = session
 	}
 	return nil
+}
+
+// lookRequested reads the policies whose rules a request of scope Session names.
+func (r *Reconciler) lookRequested(ctx context.Context, s *scope) error {
+	for _, wanted := range s.request.Spec.Session.Rules {
+		switch wanted.Kind {
+		case v1alpha1.KindAccessPolicy:
+			policy := &v1alpha1.AccessPolicy{}
+			found, err := r.find(ctx, client.ObjectKey{Namespace: s.request.Namespace, Name: wanted.Policy}, policy)
+			if err != nil {
+				return err
+			}
+			if found {
+				s.facts.Policies[string(policy.UID)] = Policy{
+					Kind: wanted.Kind, Name: policy.Name, UID: string(policy.UID), Generation: policy.Generation, Rules: policy.Spec.Rules,
+					Audit:     policy.Spec.Mode == v1alpha1.PolicyModeAudit,
+					Elsewhere: s.facts.Connection != nil && !compile.Selects(policy, s.facts.Connection),
+				}
+			}
+		case v1alpha1.KindClusterAccessPolicy:
+			policy := &v1alpha1.ClusterAccessPolicy{}
+			found, err := r.find(ctx, client.ObjectKey{Name: wanted.Policy}, policy)
+			if err != nil {
+				return err
+			}
+			if found {
+				// Which namespaces it selects does not matter: its rule holds where
+				// proxies have it.
+				s.facts.Policies[string(policy.UID)] = Policy{
+					Kind: wanted.Kind, Name: policy.Name, UID: string(policy.UID), Generation: policy.Generation, Rules: policy.Spec.Rules,
+					Audit: policy.Spec.Mode == v1alpha1.PolicyModeAudit,
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// countWaiting counts the requester's elder requests that wait, where the request was not
+// judged yet.
+func (r *Reconciler) countWaiting(ctx context.Context, s *scope) error {
+	if s.request.Status.Phase != "" {
+		return nil
+	}
+	var list v1alpha1.ApprovalRequestList
+	if err := r.Client.List(ctx, &list, client.InNamespace(s.request.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("cannot count the requester's requests: %w", err)
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		waits := other.Status.Phase == "" || other.Status.Phase == v1alpha1.ApprovalPending
+		if waits && other.UID != s.request.UID && other.Spec.Requester.Username == s.request.Spec.Requester.Username && elder(other, s.request) {
+			s.facts.Waiting++
+		}
+	}
+	return nil
+}
+
+// elder says which of two requests was made before the other; of one second, by name.
+func elder(a, b *v1alpha1.ApprovalRequest) bool {
+	if at := b.CreationTimestamp.Time; !a.CreationTimestamp.Time.Equal(at) {
+		return a.CreationTimestamp.Time.Before(at)
+	}
+	return a.Name < b.Name
 }
 
 // lookPolicy reads a policy that the request is bound to. An AccessPolicy and a
@@ -93,7 +161,12 @@ func (r *Reconciler) ask(ctx context.Context, s *scope) error {
 	if s.facts.NotBelieved != nil {
 		return nil //nolint:nilerr // the status says so
 	}
-	for i := len(s.request.Status.Decisions); i < len(s.request.Spec.Decisions); i++ {
+	from := len(s.request.Status.Decisions)
+	if s.request.Spec.Scope == v1alpha1.ApprovalScopeSession {
+		// Its approval is used until its time is over: approvers must be entitled as long.
+		from = 0
+	}
+	for i := from; i < len(s.request.Spec.Decisions); i++ {
 		approver := s.request.Spec.Decisions[i].Approver
 		if approver == nil {
 			continue
@@ -125,7 +198,7 @@ func (r *Reconciler) tell(s *scope) {
 		return
 	}
 	kind := corev1.EventTypeNormal
-	if phase == v1alpha1.ApprovalVoid || phase == v1alpha1.ApprovalDenied {
+	if phase == v1alpha1.ApprovalVoid || phase == v1alpha1.ApprovalDenied || phase == v1alpha1.ApprovalRevoked {
 		kind = corev1.EventTypeWarning
 	}
 	why := ""

@@ -52,7 +52,11 @@ func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []
 // boundTo finds the requests that are bound to a policy.
 func (r *Reconciler) boundTo(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.requests(ctx, func(request *v1alpha1.ApprovalRequest) bool {
-		return slices.ContainsFunc(request.Spec.Binding.Policies, func(b v1alpha1.BoundRule) bool { return b.UID == string(object.GetUID()) })
+		binding := &request.Spec.Binding
+		if s := request.Status.Session; s != nil {
+			binding = &s.Binding
+		}
+		return slices.ContainsFunc(binding.Policies, func(b v1alpha1.BoundRule) bool { return b.UID == string(object.GetUID()) })
 	})
 }
 

@@ -222,7 +222,13 @@ func compileRule(r *v1alpha1.Rule) policy.Rule {
 		Properties: r.Properties, Message: r.Message,
 	}
 	if r.Approval != nil {
-		rule.Approval = &policy.ApprovalTerms{Minimum: r.Approval.Minimum, TimeoutSeconds: r.Approval.TimeoutSeconds}
+		rule.Approval = &policy.ApprovalTerms{
+			Minimum: r.Approval.Minimum, TimeoutSeconds: r.Approval.TimeoutSeconds, MaxDurationSeconds: r.Approval.MaxDurationSeconds,
+		}
+		// Without a scope it is for one operation, as the word for that says.
+		if r.Approval.Scope != v1alpha1.ApprovalScopeOperation {
+			rule.Approval.Scope = string(r.Approval.Scope)
+		}
 		for _, approver := range r.Approval.Approvers {
 			rule.Approval.Approvers = append(rule.Approval.Approvers, policy.Subject{Kind: string(approver.Kind), Name: approver.Name})
 		}

@@ -4,6 +4,7 @@
 package enforcement
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,11 +31,15 @@ const forgedDigest = "sha256:000000000000000000000000000000000000000000000000000
 // forgedName is the requester and approver of forged objects.
 const forgedName = "doorward-forged"
 
-// probeCreate sends a request that names another requester, as a dry run. It is
-// valid by its schema, so that only the admission policy refuses it.
+// probeCreate sends requests of both scopes that name another requester, as dry runs. They
+// are valid by their schema, so that only the admission policy refuses them.
 func probeCreate(ctx context.Context, c client.Client, namespace string) error {
 	err := c.Create(ctx, forgedRequest(namespace), client.DryRunAll)
-	return refusedBy(err, createPolicy, "a forged ApprovalRequest")
+	if err := refusedBy(err, createPolicy, "a forged ApprovalRequest"); err != nil {
+		return err
+	}
+	err = c.Create(ctx, forgedSession(namespace), client.DryRunAll)
+	return refusedBy(err, createPolicy, "a forged ApprovalRequest of scope Session")
 }
 
 // probeDecision adds a decision in another's name to a request, as a dry run.
@@ -42,7 +47,7 @@ func probeDecision(ctx context.Context, c client.Client, request *v1alpha1.Appro
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": request.UID},
 		{"op": "add", "path": "/spec/decisions/-", "value": v1alpha1.Decision{
-			Verdict: v1alpha1.VerdictApprove, OperationDigest: request.Spec.Operation.Digest,
+			Verdict: v1alpha1.VerdictApprove, OperationDigest: cmp.Or(request.DecidedDigest(), forgedDigest),
 			Approver: &v1alpha1.DecisionApprover{Username: forgedName},
 		}},
 	})
@@ -85,6 +90,22 @@ func forgedRequest(namespace string) *v1alpha1.ApprovalRequest {
 			MinimumApprovals: 1,
 			ExpiresAt:        metav1.NewTime(time.Now().Add(time.Hour)),
 			Decisions:        []v1alpha1.Decision{},
+		},
+	}
+}
+
+func forgedSession(namespace string) *v1alpha1.ApprovalRequest {
+	return &v1alpha1.ApprovalRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: forgedName + "-"},
+		Spec: v1alpha1.ApprovalRequestSpec{
+			ConnectionRef: v1alpha1.ConnectionReference{Name: forgedName},
+			Scope:         v1alpha1.ApprovalScopeSession,
+			Requester:     v1alpha1.Requester{Username: forgedName},
+			Session: v1alpha1.RequestedSession{
+				Reason: "forged", DurationSeconds: 60,
+				Rules: []v1alpha1.RequestedRule{{Kind: v1alpha1.KindAccessPolicy, Policy: forgedName, Rule: "forged"}},
+			},
+			Decisions: []v1alpha1.Decision{},
 		},
 	}
 }

@@ -116,7 +116,7 @@ func newCounts() *counts {
 	n := &counts{objects: map[string]int{}, conditions: map[condition]int{}, requests: map[string]int{}}
 	for _, phase := range []v1alpha1.ApprovalPhase{
 		v1alpha1.ApprovalPending, v1alpha1.ApprovalApproved, v1alpha1.ApprovalDenied, v1alpha1.ApprovalUsed, v1alpha1.ApprovalExpired,
-		v1alpha1.ApprovalStale, v1alpha1.ApprovalVoid,
+		v1alpha1.ApprovalStale, v1alpha1.ApprovalVoid, v1alpha1.ApprovalRevoked,
 	} {
 		n.requests[string(phase)] = 0
 	}

@@ -126,7 +126,7 @@ func (g *Grant) decide(ctx context.Context, asked *Ask) (_ *Permit, err error) {
 	permit.lap(&permit.course.took.Decide)
 	var approval *record.Approval
 	if refusal == nil && decision.Effect == policy.RequireApproval {
-		st, approval, decision, refusal = g.hold(ctx, st, permit, ask, decision)
+		st, approval, decision, refusal = g.approve(ctx, st, permit, ask, decision)
 		permit.lap(&permit.course.took.Hold)
 	}
 	if refusal == nil && !ask.Unmetered {
@@ -189,6 +189,9 @@ func (g *Grant) standing(ctx context.Context, st *view, permit *Permit, decision
 	current, err := g.current(ctx, now)
 	if err != nil {
 		return AsRefusal(err)
+	}
+	if refusal := g.stillRests(permit, current, now); refusal != nil {
+		return refusal
 	}
 	if current == st {
 		return nil

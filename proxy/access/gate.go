@@ -68,6 +68,9 @@ type Gate struct {
 	// targets remembers which targets were of no use.
 	targets targets
 
+	// approved are the approvals of scope Session.
+	approved *sessionApprovals
+
 	// foreign is what is known of logins at the targets.
 	foreign *foreign
 
@@ -129,7 +132,7 @@ func NewGate(config Config) (*Gate, error) {
 	if config.Tag == "" {
 		config.Tag = randomText(TagLength)
 	}
-	return &Gate{config: config, windows: newWindowTable(), foreign: newForeign(), sessions: map[string]*Grant{}}, nil
+	return &Gate{config: config, windows: newWindowTable(), foreign: newForeign(), approved: newSessionApprovals(), sessions: map[string]*Grant{}}, nil
 }
 
 // Apply puts a snapshot in force. On error the former one stays in force. The
@@ -172,6 +175,7 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 	g.state.Store(next)
 	g.arm(next)
 	g.mu.Unlock()
+	g.reboundApprovals()
 	g.judge(ctx, next)
 	return nil
 }
@@ -314,6 +318,7 @@ func (g *Gate) Close(cause error) {
 		g.timer.Stop()
 	}
 	g.mu.Unlock()
+	g.approved.stop()
 	for _, grant := range g.live() {
 		grant.End(cause)
 	}

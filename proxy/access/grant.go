@@ -63,6 +63,9 @@ type Grant struct {
 	// idle is how long nothing may happen; zero means for ever.
 	idle      time.Duration
 	idleTimer *time.Timer
+	// rests are the approvals that the session ends with, each with its timer.
+	rests      []*SessionApproval
+	restTimers []*time.Timer
 	// viewTimer has the session judged anew when the clock changes its policies.
 	viewTimer *time.Timer
 }
@@ -232,6 +235,9 @@ func (g *Grant) unregister() bool {
 	}
 	g.closed = true
 	g.stopTimers()
+	for _, timer := range g.restTimers {
+		timer.Stop()
+	}
 	g.mu.Unlock()
 	g.gate.mu.Lock()
 	delete(g.gate.sessions, g.id)
@@ -270,6 +276,9 @@ func (g *Grant) judge(ctx context.Context, next *state) error {
 		return fmt.Errorf("%w: %s may no longer use connection %q", ErrRevoked, g.principal.UserName, is.Connection.Name)
 	}
 	if err := g.keepsRole(v); err != nil {
+		return err
+	}
+	if err := g.boundStill(next); err != nil {
 		return err
 	}
 	g.view.Store(v)

@@ -16,6 +16,28 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 )
 
+// approve finds the approvals that an operation needs: those for a time must be there, for
+// itself it is held. It returns what hold returns.
+func (g *Grant) approve(ctx context.Context, st *view, permit *Permit, ask *Ask, decision policy.Decision) (*view, *record.Approval, policy.Decision, *Refusal) {
+	if refusal := g.rest(st, permit, &decision, time.Now()); refusal != nil {
+		return st, nil, decision, refusal
+	}
+	var waited *record.Approval
+	if terms, _ := decision.PerOperation(); len(terms) > 0 || len(decision.Approval) == 0 {
+		var refusal *Refusal
+		if st, waited, decision, refusal = g.hold(ctx, st, permit, ask, decision); refusal != nil {
+			return st, waited, decision, refusal
+		}
+		// Meanwhile they may have ended.
+		if decision.Effect == policy.RequireApproval {
+			if refusal := g.rest(st, permit, &decision, time.Now()); refusal != nil {
+				return st, waited, decision, refusal
+			}
+		}
+	}
+	return st, withSessions(waited, permit.rests), decision, nil
+}
+
 // hold asks for approval and waits. It returns the view under which the
 // operation may run, and the decision there: the rules that asked must still
 // stand, unchanged.
@@ -116,16 +138,17 @@ func shown(ask *Ask, decision policy.Decision) (string, *Refusal) {
 
 // ask creates the request. All terms must be met, within the shortest time.
 func (g *Grant) ask(ctx context.Context, st *view, ask *Ask, parameters string, decision policy.Decision) (Pending, *Refusal) {
-	if len(decision.Approval) == 0 {
+	terms, rules := decision.PerOperation()
+	if len(terms) == 0 {
 		return nil, unavailable("this needs approval, but no rule says whose", "Ask an admin to look at the policy.", nil)
 	}
-	timeout := decision.Approval[0].TimeoutSeconds
-	for _, terms := range decision.Approval {
-		timeout = min(timeout, terms.TimeoutSeconds)
+	timeout := terms[0].TimeoutSeconds
+	for _, t := range terms {
+		timeout = min(timeout, t.TimeoutSeconds)
 	}
 	question := Question{
 		Connection: st.snapshot.Connection, Session: g.id, Requester: g.principal, Operation: ask.Operation, Parameters: parameters,
-		Rules: decision.Rules, Terms: decision.Approval,
+		Rules: rules, Terms: terms,
 		ExpiresAt: time.Now().Add(time.Duration(timeout) * time.Second),
 	}
 	// crypto/rand.Read never fails on supported platforms (Go 1.24).

@@ -131,7 +131,7 @@ func endReason(cause error) EndReason {
 		{ErrStale, EndStale},
 		{ErrExpired, EndExpired},
 		{ErrIdle, EndIdle},
-		{ErrTerminated, EndTerminated},
+		{ErrTerminated, EndTerminated}, {ErrApprovalEnded, EndRevoked},
 		{ErrDraining, EndDraining},
 		{ErrRecord, EndRecord},
 	} {

@@ -37,6 +37,8 @@ type Permit struct {
 	voided   Reason
 	// would is what policies in mode Audit would have changed; nil for nothing.
 	would *would
+	// rests are the approvals of scope Session that the operation rests on.
+	rests []*SessionApproval
 	// answering says that the answer has begun.
 	answering bool
 

@@ -25,6 +25,7 @@ const (
 	ReasonDenied             = record.ReasonDenied
 	ReasonProtocol           = record.ReasonProtocol
 	ReasonMasked             = record.ReasonMasked
+	ReasonApprovalRequired   = record.ReasonApprovalRequired
 	ReasonApprovalDenied     = record.ReasonApprovalDenied
 	ReasonApprovalTimeout    = record.ReasonApprovalTimeout
 	ReasonApprovalVoid       = record.ReasonApprovalVoid

@@ -18,6 +18,9 @@ type Review struct {
 	// Effect is what the operation would come to; where none was asked about, Allow or
 	// Deny of a session.
 	Effect policy.Effect
+	// Approvals are the scopes of the approvals that the operation needs and that the
+	// caller does not have; only with RequireApproval.
+	Approvals []string
 	// Reason is why it would be refused; empty where it would not.
 	Reason Reason
 	// Message is the text for the caller of the rule that decides; may be empty.
@@ -31,6 +34,8 @@ type Review struct {
 	Limits policy.Limits
 	// Permitted are what rules permit him; only where no operation was asked about.
 	Permitted Permitted
+	// rests are the approvals by which it would run.
+	rests []*SessionApproval
 }
 
 // Protocol is the word for the Connection's protocol under the snapshot in force;
@@ -65,6 +70,7 @@ func (c *Caller) Review(ctx context.Context, op *policy.Operation) (_ *Review, e
 	event := c.reviewed(st, op)
 	event.ReasonCode = review.Reason
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Message: decision.Message, Cause: decision.Cause}
+	event.Approval = withSessions(nil, review.rests)
 	event.Durability = record.Durability(st.snapshot.Audit.Durability)
 	if _, err := gate.config.Log.Append(ctx, event); err != nil {
 		return nil, gate.unrecorded("the record could not be written, so there is no answer", err)
@@ -170,8 +176,30 @@ func (c *Caller) weigh(ctx context.Context, st *state, op *policy.Operation, now
 		review.Effect, review.Reason = policy.Deny, ReasonRequesterNotMapped
 		review.Message = "it needs an approval, and you have no Kubernetes name that approvers could be told from"
 		decision.Effect, decision.Message = review.Effect, review.Message
+	case decision.Effect == policy.RequireApproval && len(decision.Sessions) > 0 && len(c.principal.Delegation) > 0:
+		review.refuse(&decision)
+		review.Effect, review.Reason = policy.Deny, ReasonApprovalRequired
+		review.Message = "it needs an approval that lasts for a time, which is for a person alone and not for who acts for one"
+		decision.Effect, decision.Message = review.Effect, review.Message
+	case decision.Effect == policy.RequireApproval:
+		if review.Approvals, review.rests = c.lacks(st, &decision, op, now); len(review.Approvals) == 0 {
+			review.Effect = policy.Allow
+		}
 	}
 	return review, decision, nil
+}
+
+// lacks are the scopes of the approvals that the caller does not have, and those that he has.
+func (c *Caller) lacks(st *state, decision *policy.Decision, op *policy.Operation, now time.Time) (scopes []string, has []*SessionApproval) {
+	if terms, _ := decision.PerOperation(); len(terms) > 0 {
+		scopes = append(scopes, "Operation")
+	}
+	gate := c.entry.gate
+	has, all := gate.approvalsFor(&c.principal, st, decision.Sessions, op, now)
+	if !all || len(decision.Sessions) > 0 && gate.unfollowed(now) {
+		return append(scopes, policy.ScopeSession), nil
+	}
+	return scopes, has
 }
 
 // refuse says why, and takes back what holds only where something is allowed.

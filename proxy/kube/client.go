@@ -111,7 +111,7 @@ func snapshotSecret(connection string) string { return "doorward-" + connection 
 func servingSecret(connection string) string  { return "doorward-" + connection + "-serving" }
 
 // labelConnection is on what a proxy creates, so that it watches only its own.
-const labelConnection = "doorward.dev/connection"
+const labelConnection = v1alpha1.LabelConnection
 
 // watchSecret follows one Secret by name; get is called with nil where it is missing.
 func (c *Client) watchSecret(namespace, name string, get func(*corev1.Secret)) *follower[*corev1.Secret] {

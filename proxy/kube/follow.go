@@ -37,6 +37,9 @@ type follower[T runtime.Object] struct {
 	event  func(object T, gone bool)
 	// failed, where not nil, is told why nothing arrives; nil says that it does again.
 	failed func(error)
+	// alive, where not nil, is told that a watch is up, after synced, and that it is not
+	// any more. A connection that fell silent is found out within pingAfter and pingTimeout.
+	alive func(bool)
 }
 
 // lister adapts a typed List.
@@ -144,6 +147,10 @@ func (f *follower[T]) observe(ctx context.Context, version string) (string, erro
 	defer stream.Stop()
 	if !impatient.Stop() {
 		return version, context.DeadlineExceeded
+	}
+	if f.alive != nil {
+		f.alive(true)
+		defer f.alive(false)
 	}
 	for event := range stream.ResultChan() {
 		if event.Type == watch.Error {

@@ -98,7 +98,7 @@ func (p *pending) judge(r *v1alpha1.ApprovalRequest) (outcome access.Outcome, de
 		return access.Outcome{State: access.Stale, Message: "the connection or a policy changed since"}, true
 	case v1alpha1.ApprovalUsed:
 		return void("it is used already")
-	case v1alpha1.ApprovalVoid:
+	case v1alpha1.ApprovalVoid, v1alpha1.ApprovalRevoked:
 		return void(why(r))
 	case v1alpha1.ApprovalPending, "":
 	}
@@ -124,7 +124,7 @@ func counted(r *v1alpha1.ApprovalRequest, verdict v1alpha1.Verdict) []string {
 			continue
 		}
 		decision := r.Spec.Decisions[status.Index]
-		if decision.Verdict != verdict || decision.OperationDigest != r.Spec.Operation.Digest || decision.Approver == nil {
+		if decision.Verdict != verdict || decision.OperationDigest != r.DecidedDigest() || decision.Approver == nil {
 			continue
 		}
 		if name := decision.Approver.Username; name != r.Spec.Requester.Username && !slices.Contains(names, name) {

@@ -145,6 +145,12 @@ func checkRule(r *Rule) error {
 		if r.Approval == nil || len(r.Approval.Approvers) == 0 || r.Approval.Minimum < 1 || r.Approval.TimeoutSeconds < 1 {
 			return fmt.Errorf("effect %s needs approvers, a minimum and a timeout of at least 1", RequireApproval)
 		}
+		if r.Approval.Scope != "" && r.Approval.Scope != ScopeSession {
+			return fmt.Errorf("unknown scope of approval: want %s, or none for one operation: %q", ScopeSession, r.Approval.Scope)
+		}
+		if (r.Approval.Scope == ScopeSession) != (r.Approval.MaxDurationSeconds > 0) {
+			return fmt.Errorf("an approval of scope %s, and no other, has a longest duration", ScopeSession)
+		}
 		for _, s := range r.Approval.Approvers {
 			if (s.Kind != User && s.Kind != Group) || s.Name == "" {
 				return fmt.Errorf("an approver has the kind %s or %s, and a name: %q %q", User, Group, s.Kind, s.Name)

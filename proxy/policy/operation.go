@@ -6,6 +6,8 @@
 // that evaluates them. Everything here is pure: no I/O and no clock.
 package policy
 
+import "slices"
+
 // Access is one thing an operation does: an action on a resource, in the words
 // of the protocol's vocabulary. Resource is empty where the action has none.
 type Access struct {
@@ -73,14 +75,42 @@ type Decision struct {
 	// Approval holds the terms where Effect is RequireApproval: the union of
 	// the approver lists is not enough for anyone, so each entry must be met.
 	Approval []ApprovalTerms
+	// Sessions are those of Rules whose approval is of scope Session: each must have one
+	// before the operation is asked about, which is never held for it.
+	Sessions []RuleRef
 	// Audit is what it would come to if policies in mode Audit were enforced; nil
 	// where that is the same.
 	Audit *Decision
 }
 
-// ApprovalTerms says who may approve, how many must, and how long it may take.
+// ScopeSession is the scope of an approval that is asked for in advance and lasts for a
+// time; without a scope it is for one operation.
+const ScopeSession = "Session"
+
+// ApprovalTerms says what an approval is for, who may give it, how many must, and how long
+// it may take.
 type ApprovalTerms struct {
+	// Scope is ScopeSession, or empty for one operation.
+	Scope string `json:"scope,omitempty"`
+	// MaxDurationSeconds is how long an approval of ScopeSession may last.
+	MaxDurationSeconds int32 `json:"maxDurationSeconds,omitempty"`
+
 	Approvers      []Subject `json:"approvers"`
 	Minimum        int32     `json:"minimum"`
 	TimeoutSeconds int32     `json:"timeoutSeconds"`
+}
+
+// PerOperation are the terms and the rules for which an operation is held.
+func (d *Decision) PerOperation() (terms []ApprovalTerms, rules []RuleRef) {
+	for _, t := range d.Approval {
+		if t.Scope != ScopeSession {
+			terms = append(terms, t)
+		}
+	}
+	for _, rule := range d.Rules {
+		if !slices.Contains(d.Sessions, rule) {
+			rules = append(rules, rule)
+		}
+	}
+	return terms, rules
 }

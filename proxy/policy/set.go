@@ -61,6 +61,33 @@ type Rule struct {
 	Approval   *ApprovalTerms `json:"approval,omitempty"`
 }
 
+// Matches says whether the rule is about an access, whatever properties it asks for.
+func (r *Rule) Matches(access Access) bool {
+	matches := func(glob string) bool { return Match(glob, access.Action) }
+	if access.Action == ActionUnknown {
+		matches = func(glob string) bool { return glob == ActionUnknown }
+	}
+	return slices.ContainsFunc(r.Actions, matches) &&
+		(len(r.Resources) == 0 || slices.ContainsFunc(r.Resources, func(glob string) bool { return Match(glob, access.Resource) }))
+}
+
+// Rule finds a rule that a decision rests on; nil where the Set has it not, or not in that
+// generation.
+func (s *Set) Rule(ref RuleRef) *Rule {
+	for i := range s.Policies {
+		p := &s.Policies[i]
+		if p.UID != ref.UID || p.Generation != ref.Generation {
+			continue
+		}
+		for j := range p.Rules {
+			if p.Rules[j].Name == ref.Rule {
+				return &p.Rules[j]
+			}
+		}
+	}
+	return nil
+}
+
 // Engine evaluates one immutable Set. It is safe for concurrent use.
 type Engine interface {
 	// Standing is what the Set makes of a caller under circumstances. An error means

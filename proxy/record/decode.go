@@ -169,12 +169,14 @@ type RuleDocument struct {
 	Rule       string `json:"rule,omitempty"`
 }
 
-// ApprovalDocument is the approval the operation waited for.
+// ApprovalDocument is the approval the operation waited for, or rests on.
 type ApprovalDocument struct {
-	Request   string   `json:"request,omitempty"`
-	UID       string   `json:"uid,omitempty"`
-	Outcome   string   `json:"outcome,omitempty"`
-	Approvers []string `json:"approvers,omitempty"`
+	Scope     string             `json:"scope,omitempty"`
+	Request   string             `json:"request,omitempty"`
+	UID       string             `json:"uid,omitempty"`
+	Outcome   string             `json:"outcome,omitempty"`
+	Approvers []string           `json:"approvers,omitempty"`
+	Also      []ApprovalDocument `json:"also,omitempty"`
 }
 
 // ResultDocument is what came of a forwarded operation.

@@ -186,12 +186,16 @@ type Would struct {
 	Masks []string
 }
 
-// Approval is the recorded form of the approval an operation waited for.
+// Approval is the recorded form of the approval an operation waited for, or rests on.
 type Approval struct {
+	// Scope is policy.ScopeSession, or empty for one operation.
+	Scope     string
 	Request   string
 	UID       string
 	Outcome   string
 	Approvers []string
+	// Also are further approvals that the operation rests on.
+	Also []Approval
 }
 
 // Result is what came of a forwarded operation.

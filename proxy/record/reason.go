@@ -24,6 +24,9 @@ const (
 	ReasonProtocol Reason = "NeverForwarded"
 	// ReasonMasked: the answer could not be masked soundly.
 	ReasonMasked Reason = "CannotMask"
+	// ReasonApprovalRequired: it needs an approval for a time, which is asked for in
+	// advance, and the caller has none.
+	ReasonApprovalRequired Reason = "ApprovalRequired"
 	// ReasonApprovalDenied: an approver said no.
 	ReasonApprovalDenied Reason = "ApprovalDenied"
 	// ReasonApprovalTimeout: nobody decided in time.
@@ -73,7 +76,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonCredential, ReasonUnavailable, ReasonDraining, ReasonNotAllowed, ReasonDenied, ReasonProtocol, ReasonMasked,
-		ReasonApprovalDenied, ReasonApprovalTimeout, ReasonApprovalVoid, ReasonRequesterNotMapped, ReasonTargetRole, ReasonLimit,
+		ReasonApprovalRequired, ReasonApprovalDenied, ReasonApprovalTimeout, ReasonApprovalVoid, ReasonRequesterNotMapped, ReasonTargetRole, ReasonLimit,
 		ReasonSessionEnded, ReasonHandshake, ReasonInvalid, ReasonCanceled,
 		EndClosed, EndRevoked, EndStale, EndExpired, EndIdle, EndTerminated, EndRecord, EndOther,
 	}

@@ -108,7 +108,7 @@ func (q *question) answer(r *access.Review) (answer any, outcome string) {
 		return wire.SelfRulesReview{TypeMeta: wire.TypeMeta{APIVersion: wire.Version, Kind: wire.RulesKind}, Status: status}, "Rules"
 	}
 	status := &wire.AccessStatus{
-		Connection: q.connection, Effect: string(r.Effect), Reason: string(r.Reason), Message: r.Message, Until: r.Until, Limits: limits(&r.Limits),
+		Connection: q.connection, Effect: string(r.Effect), Approvals: r.Approvals, Reason: string(r.Reason), Message: r.Message, Until: r.Until, Limits: limits(&r.Limits),
 	}
 	spec := wire.AccessSpec{Connection: q.connection, Properties: q.operation.Properties}
 	var resources []string

@@ -159,26 +159,27 @@ func TestManagerGrants(t *testing.T) {
 func TestUserRoles(t *testing.T) {
 	install(t)
 	writes := []string{"update connections.doorward.dev", "update accesspolicies.doorward.dev"}
-	always := []string{"create clusteraccesspolicies.doorward.dev", "update clusteraccesspolicies.doorward.dev", "delete clusteraccesspolicies.doorward.dev", "create auditlogs.doorward.dev", "patch auditlogs/status.doorward.dev", "delete auditlogs.doorward.dev", "serve connections.doorward.dev", "create approvalrequests.doorward.dev", "update approvalrequests/status.doorward.dev", "patch auditsessions/status.doorward.dev", "get secrets"}
+	always := []string{"create clusteraccesspolicies.doorward.dev", "update clusteraccesspolicies.doorward.dev", "delete clusteraccesspolicies.doorward.dev", "create auditlogs.doorward.dev", "patch auditlogs/status.doorward.dev", "delete auditlogs.doorward.dev", "serve connections.doorward.dev", "update approvalrequests/status.doorward.dev", "patch auditsessions/status.doorward.dev", "get secrets"}
 	cases := map[string]struct {
 		allowed []string
 		refused []string
 	}{
 		"doorward-requester": {
-			allowed: []string{"list connections.doorward.dev", "watch approvalrequests.doorward.dev", "get accesspolicies.doorward.dev"}, // hints name them
-			refused: append([]string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
+			allowed: []string{"list connections.doorward.dev", "watch approvalrequests.doorward.dev", "get accesspolicies.doorward.dev", // hints name them
+				"create approvalrequests.doorward.dev", "patch approvalrequests.doorward.dev"}, // of scope Session; admission lets them revoke
+			refused: append([]string{"approve connections.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
 		},
 		"doorward-approver": {
 			allowed: []string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "get approvalrequests.doorward.dev"},
-			refused: append([]string{"update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
+			refused: append([]string{"create approvalrequests.doorward.dev", "update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
 		},
 		"doorward-auditor": {
 			allowed: []string{"list auditsessions.doorward.dev", "list auditlogs.doorward.dev", "list accesspolicies.doorward.dev"},
-			refused: append([]string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev"}, writes...),
+			refused: append([]string{"approve connections.doorward.dev", "create approvalrequests.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev"}, writes...),
 		},
 		"doorward-editor": {
-			allowed: append([]string{"patch auditsessions.doorward.dev"}, writes...),
-			refused: []string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev"},
+			allowed: append([]string{"patch auditsessions.doorward.dev", "patch approvalrequests.doorward.dev"}, writes...), // they end sessions, and revoke
+			refused: []string{"approve connections.doorward.dev", "create approvalrequests.doorward.dev"},
 		},
 	}
 	for role, tc := range cases {

@@ -337,7 +337,7 @@ func TestIdentityProviderKubernetesSchema(t *testing.T) {
 func TestApprovalRequestSchema(t *testing.T) {
 	tryCreate(t, "approvalrequest.yaml", map[string]schemaCase{
 		"Sample":        {reason: "the sample is valid"},
-		"Scope":         {reason: "enum", changes: edits{"spec.scope": "Session"}, want: "Unsupported value"},
+		"Scope":         {reason: "enum", changes: edits{"spec.scope": "Both"}, want: "Unsupported value"},
 		"NoRequester":   {reason: "required", changes: edits{"spec.requester": absent{}}, want: "spec.requester"},
 		"NotMapped":     {reason: "a requester has a Kubernetes user name", changes: edits{"spec.requester.username": absent{}}, want: "username"},
 		"ManyGroups":    {reason: "bounded", changes: edits{"spec.requester.groups": names(257)}, want: "groups"},
@@ -347,7 +347,7 @@ func TestApprovalRequestSchema(t *testing.T) {
 		"Truncation":    {reason: "checklist 37: said in words", changes: edits{"spec.operation.truncation": absent{}}, want: "truncation"},
 		"NoAccesses":    {reason: "at least one", changes: edits{"spec.operation.accesses": []any{}}, want: "accesses"},
 		"Nonce":         {reason: "a SHA-256", changes: edits{"spec.holder.nonce": "x"}, want: "nonce"},
-		"NoBinding":     {reason: "required", changes: edits{"spec.binding": absent{}}, want: "spec.binding"},
+		"NoBinding":     {reason: "required", changes: edits{"spec.binding": absent{}}, want: "are required when scope is Operation"},
 		"NoPolicies":    {reason: "at least one", changes: edits{"spec.binding.policies": []any{}}, want: "policies"},
 		"NoApprovers":   {reason: "at least one", changes: edits{"spec.approvers": []any{}}, want: "spec.approvers"},
 		"SystemGroup":   {reason: "no system group", changes: edits{"spec.approvers": []any{map[string]any{"kind": "Group", "name": "system:masters"}}}, want: "cannot approve"},

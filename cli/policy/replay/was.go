@@ -60,7 +60,7 @@ func was(d *record.Document) (what outcome, word string, known bool) {
 		return denied, "", true
 	case record.ReasonMasked:
 		return unmaskable, "", true
-	case record.ReasonRequesterNotMapped, record.ReasonApprovalDenied, record.ReasonApprovalTimeout, record.ReasonApprovalVoid:
+	case record.ReasonRequesterNotMapped, record.ReasonApprovalRequired, record.ReasonApprovalDenied, record.ReasonApprovalTimeout, record.ReasonApprovalVoid:
 		return held, "", true
 	case "":
 		return otherwise, "", false

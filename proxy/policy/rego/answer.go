@@ -164,6 +164,11 @@ func (c rulebook) decision(answer ast.Object, op policy.Operation) (*policy.Deci
 	decision.Rules = slices.Compact(decision.Rules)
 	if decision.Effect == policy.RequireApproval {
 		decision.Approval, err = c.terms(rules)
+		for _, rule := range rules {
+			if terms := c.rule(rule).terms; terms != nil && terms.Scope == policy.ScopeSession {
+				decision.Sessions = append(decision.Sessions, c.rule(rule).ref)
+			}
+		}
 	}
 	return decision, err
 }

@@ -148,5 +148,7 @@ func compareTerms(a, b policy.ApprovalTerms) int {
 		slices.CompareFunc(a.Approvers, b.Approvers, compareSubjects),
 		cmp.Compare(a.Minimum, b.Minimum),
 		cmp.Compare(a.TimeoutSeconds, b.TimeoutSeconds),
+		cmp.Compare(a.Scope, b.Scope),
+		cmp.Compare(a.MaxDurationSeconds, b.MaxDurationSeconds),
 	)
 }

@@ -73,8 +73,11 @@ type AccessStatus struct {
 	Connection Connection `json:"connection"`
 	// Effect is Allow, RequireApproval or Deny.
 	Effect string `json:"effect"`
+	// Approvals are the scopes of the approvals that it needs and that the caller does not
+	// have: Session, which is asked for in advance, and Operation, for which it is held.
+	Approvals []string `json:"approvals,omitempty"`
 	// Reason is why it is refused, as a stable word: NotAllowed, Denied,
-	// TargetRoleConflict or RequesterNotMapped.
+	// TargetRoleConflict, RequesterNotMapped or ApprovalRequired.
 	Reason string `json:"reason,omitempty"`
 	// Message is the admins' text for callers.
 	Message string `json:"message,omitempty"`
