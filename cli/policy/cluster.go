@@ -10,11 +10,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/cli/cluster"
 )
 
 // loadCluster reads, with the rights of whoever runs the command, what the Connections of
@@ -22,7 +22,7 @@ import (
 func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, namespace string) (*objects, []string, error) {
 	reader, err := newReader(flags)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot ask the cluster: %w", err)
+		return nil, nil, err
 	}
 	all := newObjects()
 	var connections v1alpha1.ConnectionList
@@ -64,34 +64,17 @@ func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, name
 	return all, notes, err
 }
 
+// newReader is a client with the rights of whoever runs the command.
 func newReader(flags *genericclioptions.ConfigFlags) (client.Client, error) {
-	config, err := flags.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), addReview(scheme)); err != nil {
-		return nil, err
-	}
-	return client.New(config, client.Options{Scheme: scheme})
+	return (&cluster.Flags{ConfigFlags: flags}).Client()
 }
 
 // denied says which right is missing, where that is the error.
 func denied(err error, verb, resource, namespace, name string) error {
-	if err == nil {
-		return nil
-	}
-	what := resource
-	if name != "" {
-		what += " " + name
-	}
-	if namespace != "" {
-		what += " in namespace " + namespace
-	}
-	if apierrors.IsForbidden(err) {
-		return &missingRight{fmt.Sprintf("not permitted to %s %s: ask for the verb %q on %s, or give the files that hold the objects with --filename", verb, what, verb, resource)}
-	}
-	return fmt.Errorf("cannot %s %s: %w", verb, what, err)
+	return cluster.Request{
+		Verb: verb, Resource: resource, Namespace: namespace, Name: name,
+		Remedy: fmt.Sprintf("ask for the verb %q on %s, or give the files that hold the objects with --filename", verb, resource),
+	}.Failed(err)
 }
 
 // name notes where the objects come from.
