@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -18,8 +20,11 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/ls"
 	"github.com/doorward/doorward/cli/policy"
 	"github.com/doorward/doorward/cli/policy/replay"
+	"github.com/doorward/doorward/cli/requests"
+	"github.com/doorward/doorward/cli/sessions"
 	"github.com/doorward/doorward/cmd/version"
 )
 
@@ -39,7 +44,9 @@ func run() int {
 	// What client-go logs on its way is in the error that it returns.
 	klog.SetLogger(logr.Discard())
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	err := newCommand(streams).ExecuteContext(ctx)
+	cmd := newCommand(streams)
+	cmd.SetArgs(arguments(os.Args))
+	err := cmd.ExecuteContext(ctx)
 	switch {
 	case err == nil:
 		return 0
@@ -71,11 +78,29 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.AddCommand(audit.NewCommand(streams), policy.NewCommand(streams, policyParts()), &cobra.Command{
+	parts := policyParts()
+	root.AddCommand(audit.NewCommand(streams), policy.NewCommand(streams, parts), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of the plugin",
 		Args:  cobra.NoArgs,
 		Run:   func(*cobra.Command, []string) { fmt.Fprintln(streams.Out, version.String()) },
 	})
+	root.AddCommand(requests.NewCommands(streams)...)
+	root.AddCommand(sessions.NewCommands(streams)...)
+	root.AddCommand(ls.NewCommand(streams, parts))
 	return root
+}
+
+// completer is the name that kubectl looks for to complete the plugin's words; see
+// https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/.
+const completer = "kubectl_complete-doorward"
+
+// arguments are those of the command. Under the completer's name, which a link gives, they
+// are the words to be completed.
+func arguments(called []string) []string {
+	name := strings.TrimSuffix(filepath.Base(called[0]), ".exe")
+	if name == completer {
+		return append([]string{cobra.ShellCompRequestCmd}, called[1:]...)
+	}
+	return called[1:]
 }
