@@ -41,7 +41,7 @@ type Rights struct {
 // Reach says what the asker may do on the Connections of a namespace, by their names, as
 // can-i does.
 func (a Asker) Reach(ctx context.Context, namespace string, deps *Dependencies) (map[string]Rights, error) {
-	all, _, err := loadCluster(ctx, a.Cluster, namespace)
+	all, _, err := loadCluster(ctx, a.Cluster, namespace, false)
 	if err != nil {
 		return nil, err
 	}

@@ -71,8 +71,8 @@ func details(r *v1alpha1.ApprovalRequest) *show.Details {
 		"Approvals", fmt.Sprintf("%d of %d", r.Status.Approvals, s.MinimumApprovals),
 		"Approvers", approvers(r),
 		"Rules", rules(r),
+		"Digest", s.Operation.Digest,
 	)
-	d.Fields("Digest", s.Operation.Digest)
 	d.Block("Operation", s.Operation.Statement)
 	if s.Operation.Truncation != v1alpha1.TruncationNone {
 		d.Fields("TRUNCATED", "the end of the operation is not shown: it does more than you can see here")
