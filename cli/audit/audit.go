@@ -7,14 +7,13 @@ package audit
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/doorward/doorward/cli/show"
 )
 
 // ErrTampered says that something is wrong with a log, which the command has
@@ -56,24 +55,7 @@ func Safe(text string) string { return safe(text) }
 
 // safe makes control and invisible characters of a text visible. Records were
 // made so when they were written; a file that was changed may hold others.
-func safe(text string) string {
-	if strings.IndexFunc(text, unsafeRune) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if unsafeRune(r) {
-			fmt.Fprintf(&b, `\u{%x}`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func unsafeRune(r rune) bool {
-	return r != ' ' && !unicode.IsGraphic(r) || r > 0x7f && unicode.IsSpace(r)
-}
+func safe(text string) string { return show.Safe(text) }
 
 // Progress shows how far a command is that reads records, on a terminal. tell is nil
 // elsewhere; end takes away what is shown.

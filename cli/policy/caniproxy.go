@@ -17,6 +17,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/review/wire"
 )
@@ -215,14 +216,9 @@ func sayMasks(out io.Writer, masks []wire.Mask) error {
 	return err
 }
 
-// missingRight says that objects could not be read for want of a right.
-type missingRight struct{ text string }
-
-func (m *missingRight) Error() string { return m.text }
-
 // orProxy tells whoever may not read policies whom to ask instead.
 func (o *canIOptions) orProxy(err error) error {
-	missing := (*missingRight)(nil)
+	missing := (*cluster.MissingRight)(nil)
 	if !errors.As(err, &missing) || len(o.files) > 0 {
 		return err
 	}

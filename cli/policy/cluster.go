@@ -10,21 +10,22 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/cli/cluster"
 )
 
 // loadCluster reads, with the rights of whoever runs the command, what the Connections of
-// one namespace are compiled from.
-func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, namespace string) (*objects, []string, error) {
+// one namespace are compiled from. files says whether files could be given instead.
+func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, namespace string, files bool) (*objects, []string, error) {
 	reader, err := newReader(flags)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot ask the cluster: %w", err)
+		return nil, nil, err
 	}
 	all := newObjects()
+	all.orFiles = files
 	var connections v1alpha1.ConnectionList
 	var policies v1alpha1.AccessPolicyList
 	var clusterPolicies v1alpha1.ClusterAccessPolicyList
@@ -42,7 +43,7 @@ func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, name
 		{&providers, "identityproviders", ""},
 	} {
 		err := reader.List(ctx, wanted.list, client.InNamespace(wanted.within))
-		if err := denied(err, "list", wanted.resource+"."+v1alpha1.GroupName, wanted.within, ""); err != nil {
+		if err := all.denied(err, "list", wanted.resource+"."+v1alpha1.GroupName, wanted.within, ""); err != nil {
 			missing = append(missing, err)
 		}
 	}
@@ -55,7 +56,7 @@ func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, name
 	var notes []string
 	if len(all.clusterPolicies) > 0 {
 		var own corev1.Namespace
-		if err := denied(reader.Get(ctx, client.ObjectKey{Name: namespace}, &own), "get", "namespaces", "", namespace); err != nil {
+		if err := all.denied(reader.Get(ctx, client.ObjectKey{Name: namespace}, &own), "get", "namespaces", "", namespace); err != nil {
 			return nil, nil, err
 		}
 		all.namespaces[namespace] = labelsOf(&own)
@@ -64,34 +65,18 @@ func loadCluster(ctx context.Context, flags *genericclioptions.ConfigFlags, name
 	return all, notes, err
 }
 
+// newReader is a client with the rights of whoever runs the command.
 func newReader(flags *genericclioptions.ConfigFlags) (client.Client, error) {
-	config, err := flags.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), addReview(scheme)); err != nil {
-		return nil, err
-	}
-	return client.New(config, client.Options{Scheme: scheme})
+	return (&cluster.Flags{ConfigFlags: flags}).Client()
 }
 
 // denied says which right is missing, where that is the error.
-func denied(err error, verb, resource, namespace, name string) error {
-	if err == nil {
-		return nil
+func (o *objects) denied(err error, verb, resource, namespace, name string) error {
+	asked := cluster.Request{Verb: verb, Resource: resource, Namespace: namespace, Name: name}
+	if o.orFiles {
+		asked.Remedy = fmt.Sprintf("ask for the verb %q on %s, or give the files that hold the objects with --filename", verb, resource)
 	}
-	what := resource
-	if name != "" {
-		what += " " + name
-	}
-	if namespace != "" {
-		what += " in namespace " + namespace
-	}
-	if apierrors.IsForbidden(err) {
-		return &missingRight{fmt.Sprintf("not permitted to %s %s: ask for the verb %q on %s, or give the files that hold the objects with --filename", verb, what, verb, resource)}
-	}
-	return fmt.Errorf("cannot %s %s: %w", verb, what, err)
+	return asked.Failed(err)
 }
 
 // name notes where the objects come from.
@@ -124,7 +109,7 @@ func (o *objects) fetchConfigMaps(ctx context.Context, reader client.Reader) ([]
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		if err := denied(err, "get", "configmaps", namespace, name); err != nil {
+		if err := o.denied(err, "get", "configmaps", namespace, name); err != nil {
 			return err
 		}
 		for i := range o.configMaps {

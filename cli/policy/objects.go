@@ -24,6 +24,8 @@ import (
 
 // objects are what decisions are made of, and where each of them is written.
 type objects struct {
+	// orFiles says that files could have been given instead of a cluster's objects.
+	orFiles         bool
 	connections     []v1alpha1.Connection
 	policies        []v1alpha1.AccessPolicy
 	clusterPolicies []v1alpha1.ClusterAccessPolicy

@@ -65,7 +65,7 @@ func (s *source) load(ctx context.Context) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	all, notes, err := loadCluster(ctx, s.cluster, namespace)
+	all, notes, err := loadCluster(ctx, s.cluster, namespace, true)
 	s.notes = append(s.notes, notes...)
 	return all, err
 }

@@ -8,14 +8,10 @@ import (
 	"fmt"
 	"strings"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-
+	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/proxy/identity"
 )
-
-func addReview(scheme *runtime.Scheme) error { return authenticationv1.AddToScheme(scheme) }
 
 // who is whoever runs the command, as a proxy would know him: the API server says his
 // Kubernetes user name, and the IdentityProvider whose kubernetesUsername makes such names
@@ -23,13 +19,12 @@ func addReview(scheme *runtime.Scheme) error { return authenticationv1.AddToSche
 func (o *canIOptions) who(ctx context.Context, all *objects) (*caller, error) {
 	reader, err := newReader(o.cluster)
 	if err != nil {
-		return nil, fmt.Errorf("cannot ask the cluster who you are: %w", err)
+		return nil, err
 	}
-	review := &authenticationv1.SelfSubjectReview{}
-	if err := reader.Create(ctx, review); err != nil {
-		return nil, fmt.Errorf("cannot ask the cluster who you are: %w", err)
+	user, err := cluster.Self(ctx, reader)
+	if err != nil {
+		return nil, err
 	}
-	user := review.Status.UserInfo
 	who := &caller{User: user.Username, Groups: o.groups, Kind: string(identity.Human)}
 	if len(o.groups) == 0 {
 		for _, group := range user.Groups {

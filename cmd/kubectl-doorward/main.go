@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -21,10 +23,13 @@ import (
 	"github.com/doorward/doorward/cli/connect"
 	"github.com/doorward/doorward/cli/doctor"
 	"github.com/doorward/doorward/cli/login"
+	"github.com/doorward/doorward/cli/ls"
 	"github.com/doorward/doorward/cli/policy"
 	policyreplay "github.com/doorward/doorward/cli/policy/replay"
 	"github.com/doorward/doorward/cli/proxy"
 	"github.com/doorward/doorward/cli/replay"
+	"github.com/doorward/doorward/cli/requests"
+	"github.com/doorward/doorward/cli/sessions"
 	"github.com/doorward/doorward/cmd/version"
 )
 
@@ -44,7 +49,9 @@ func run() int {
 	// What client-go logs on its way is in the error that it returns.
 	klog.SetLogger(logr.Discard())
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	err := newCommand(streams).ExecuteContext(ctx)
+	cmd := newCommand(streams)
+	cmd.SetArgs(arguments(os.Args))
+	err := cmd.ExecuteContext(ctx)
 	var client *connect.ExitError
 	switch {
 	case err == nil:
@@ -79,6 +86,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
+	parts := policyParts()
 	root.AddCommand(
 		audit.NewCommand(streams),
 		connect.NewCommand(streams),
@@ -86,7 +94,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		login.NewLogin(streams),
 		login.NewLogout(streams),
 		login.NewToken(streams),
-		policy.NewCommand(streams, policyParts()),
+		policy.NewCommand(streams, parts),
 		proxy.NewCommand(streams),
 		replay.NewCommand(streams),
 	)
@@ -96,5 +104,22 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		Args:  cobra.NoArgs,
 		Run:   func(*cobra.Command, []string) { fmt.Fprintln(streams.Out, version.String()) },
 	})
+	root.AddCommand(requests.NewCommands(streams)...)
+	root.AddCommand(sessions.NewCommands(streams)...)
+	root.AddCommand(ls.NewCommand(streams, parts))
 	return root
+}
+
+// completer is the name that kubectl looks for to complete the plugin's words; see
+// https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/.
+const completer = "kubectl_complete-doorward"
+
+// arguments are those of the command. Under the completer's name, which a link gives, they
+// are the words to be completed.
+func arguments(called []string) []string {
+	name := strings.TrimSuffix(filepath.Base(called[0]), ".exe")
+	if name == completer {
+		return append([]string{cobra.ShellCompRequestCmd}, called[1:]...)
+	}
+	return called[1:]
 }

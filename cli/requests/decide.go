@@ -1,0 +1,203 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package requests
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/cli/cluster"
+	"github.com/doorward/doorward/cli/show"
+)
+
+// maxReason is the number of characters of a decision's comment.
+const maxReason = 1024
+
+// attempts bounds how often a decision is sent again because the manager wrote meanwhile.
+const attempts = 5
+
+// deciding is one decision on one request.
+type deciding struct {
+	*cluster.Flags
+	verb           verb
+	output         *show.Output
+	reason, digest string
+	yes            bool
+	timeout        time.Duration
+	broken         error
+
+	client client.WithWatch
+	// self is whoever decides, as the API server authenticated them; nil where it does
+	// not say.
+	self *authenticationv1.UserInfo
+}
+
+func (o *deciding) run(ctx context.Context, streams genericiooptions.IOStreams, name string) error {
+	if err := errors.Join(o.broken, o.output.Check(), checkReason(o.reason)); err != nil {
+		return err
+	}
+	if !o.yes && !show.Terminal(streams.In) {
+		return fmt.Errorf("cannot %s without being asked: standard input is no terminal to show the operation on: run it in one, or give --yes", o.verb.name)
+	}
+	var err error
+	if o.client, err = o.Client(); err != nil {
+		return err
+	}
+	r, err := read(ctx, o.client, o.Flags, name)
+	if err != nil {
+		return err
+	}
+	if err := o.fits(r); err != nil {
+		return fmt.Errorf("cannot %s ApprovalRequest %q: %w", o.verb.name, name, err)
+	}
+	// Without an answer the API server fills in who decides, if it is new enough.
+	if self, err := cluster.Self(ctx, o.client); err == nil {
+		o.self = &self
+	}
+	if !o.yes {
+		if err := o.confirm(ctx, streams, r); err != nil {
+			return err
+		}
+	}
+	decided, err := o.decide(ctx, r)
+	if err != nil {
+		return err
+	}
+	words := streams.Out
+	if !o.output.People() {
+		words = streams.ErrOut
+		if err := o.output.Object(streams.Out, decided.DeepCopy()); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(words, "approvalrequest.%s/%s %s\n", v1alpha1.GroupName, decided.Name, o.verb.done)
+	return o.await(ctx, words, streams.ErrOut, decided)
+}
+
+// checkReason holds a reason to what the API takes.
+func checkReason(text string) error {
+	switch {
+	case utf8.RuneCountInString(text) > maxReason:
+		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", maxReason)
+	case strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0:
+		return errors.New("the reason has control characters: write it in one line of text: --reason")
+	}
+	return nil
+}
+
+// fits says what keeps a request from being decided on, as far as it says so itself.
+func (o *deciding) fits(r *v1alpha1.ApprovalRequest) error {
+	truncated := r.Spec.Operation.Truncation != v1alpha1.TruncationNone
+	switch {
+	case over(r):
+		return errors.New(overSince(r))
+	case o.digest != "" && o.digest != r.Spec.Operation.Digest:
+		return fmt.Errorf("it is for another operation: its digest is %s, --digest is %s: look at it with \"kubectl doorward requests -n %s %s\"",
+			r.Spec.Operation.Digest, show.Safe(o.digest), r.Namespace, r.Name)
+	case o.verb.verdict == v1alpha1.VerdictApprove && o.yes && o.digest == "" && truncated:
+		return errors.New("the end of the operation is not shown, so --yes needs --digest: get the digest from the caller, who has the whole operation")
+	}
+	return o.verb.fits(r)
+}
+
+// confirm shows what is decided on, once it is known that the API server would take the
+// decision, and asks.
+func (o *deciding) confirm(ctx context.Context, streams genericiooptions.IOStreams, r *v1alpha1.ApprovalRequest) error {
+	if _, err := o.send(ctx, r, client.DryRunAll); err != nil && !moved(err) {
+		return o.refused(ctx, r, err)
+	}
+	if _, err := details(r).WriteTo(streams.ErrOut); err != nil {
+		return err
+	}
+	fmt.Fprintln(streams.ErrOut)
+	return show.Confirm(ctx, streams, o.verb.question)
+}
+
+// decide sends the decision for the request as it was shown. Where only the manager wrote
+// meanwhile, it is sent again.
+func (o *deciding) decide(ctx context.Context, shown *v1alpha1.ApprovalRequest) (*v1alpha1.ApprovalRequest, error) {
+	r := shown
+	for range attempts {
+		decided, err := o.send(ctx, r)
+		if err == nil {
+			return decided, nil
+		}
+		if !moved(err) && !apierrors.IsInvalid(err) {
+			return nil, o.refused(ctx, r, err)
+		}
+		now, failed := read(ctx, o.client, o.Flags, r.Name)
+		if failed != nil {
+			return nil, failed
+		}
+		if now.UID == r.UID && now.ResourceVersion == r.ResourceVersion {
+			return nil, o.refused(ctx, r, err)
+		}
+		if what := o.changed(shown, now); what != "" {
+			return nil, fmt.Errorf("not %s: ApprovalRequest %q changed since it was read: %s: look at it with \"kubectl doorward requests -n %s %s\", and decide again",
+				o.verb.done, r.Name, what, r.Namespace, r.Name)
+		}
+		r = now
+	}
+	return nil, fmt.Errorf("not %s: ApprovalRequest %q changes all the time: try again", o.verb.done, r.Name)
+}
+
+// moved says whether the object is no longer the one that was read.
+func moved(err error) bool { return apierrors.IsConflict(err) }
+
+// changed says what matters of what happened since a request was shown.
+func (o *deciding) changed(shown, now *v1alpha1.ApprovalRequest) string {
+	switch {
+	case now.UID != shown.UID:
+		return "it is another request of the same name"
+	case over(now):
+		return overSince(now)
+	case now.Spec.Operation.Digest != shown.Spec.Operation.Digest:
+		return "it is for another operation"
+	case len(now.Spec.Decisions) == len(shown.Spec.Decisions):
+		return ""
+	}
+	// Whoever was shown nothing asked for the operation, whoever else approves it.
+	for _, d := range now.Spec.Decisions[len(shown.Spec.Decisions):] {
+		if o.yes && d.Verdict == v1alpha1.VerdictApprove {
+			continue
+		}
+		who := "somebody"
+		if d.Approver != nil {
+			who = show.Line(d.Approver.Username)
+		}
+		return fmt.Sprintf("%s decided: %s", who, d.Verdict)
+	}
+	return ""
+}
+
+// send adds the decision at the end, if the request is the one that was read, in the
+// version that was read.
+func (o *deciding) send(ctx context.Context, r *v1alpha1.ApprovalRequest, options ...client.PatchOption) (*v1alpha1.ApprovalRequest, error) {
+	decision := v1alpha1.Decision{Verdict: o.verb.verdict, OperationDigest: r.Spec.Operation.Digest, Comment: o.reason}
+	if o.self != nil {
+		decision.Approver = &v1alpha1.DecisionApprover{Username: o.self.Username, Groups: o.self.Groups, UID: o.self.UID}
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": r.UID},
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": r.ResourceVersion},
+		{"op": "add", "path": "/spec/decisions/-", "value": decision},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the decision: %w", err)
+	}
+	decided := r.DeepCopy()
+	return decided, o.client.Patch(ctx, decided, client.RawPatch(types.JSONPatchType, patch), options...)
+}

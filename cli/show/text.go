@@ -1,0 +1,101 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package show is how the plugin's verbs show what they read: tables, details of one
+// object, and the formats that kubectl has. Texts that others wrote are made harmless to
+// terminals and readers on the way.
+package show
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Safe makes control and invisible characters of a text visible, as \u{hex}; bytes that
+// are not UTF-8 become \x{hex}. Line feeds are such characters, too.
+func Safe(text string) string {
+	if utf8.ValidString(text) && strings.IndexFunc(text, deceives) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x{%x}`, text[0])
+		case deceives(r):
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		default:
+			b.WriteRune(r)
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// Line is a text for one line: white space is one blank, and what could deceive is visible.
+func Line(text string) string { return Safe(strings.Join(strings.Fields(text), " ")) }
+
+// Lines is a text for several lines, each behind a prefix. Line feeds and tabs stay what
+// they are; a carriage return before a line feed belongs to it.
+func Lines(text, prefix string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		b.WriteString(prefix + Safe(strings.ReplaceAll(line, "\t", "    ")) + "\n")
+	}
+	return b.String()
+}
+
+// Bounded is a line of at most limit characters. What is left out is told by an ellipsis.
+func Bounded(text string, limit int) string {
+	text = Line(text)
+	if utf8.RuneCountInString(text) <= limit {
+		return text
+	}
+	runes := []rune(text)
+	return string(runes[:limit-1]) + "…"
+}
+
+// lookAlikesShown bounds how many characters LookAlikes names.
+const lookAlikesShown = 8
+
+// LookAlikes names the letters and marks of a text that are not ASCII, each once, as
+// "а" (U+0430). Such letters can pass for others: a Cyrillic а for a Latin a.
+func LookAlikes(text string) []string {
+	var found []rune
+	for _, r := range text {
+		if r >= utf8.RuneSelf && !deceives(r) && !slices.Contains(found, r) {
+			found = append(found, r)
+		}
+	}
+	var names []string
+	for i, r := range found {
+		if i == lookAlikesShown {
+			names = append(names, fmt.Sprintf("and %d more", len(found)-i))
+			break
+		}
+		names = append(names, fmt.Sprintf("%q (U+%04X)", string(r), r))
+	}
+	return names
+}
+
+// deceives says whether a character shows nothing, or changes how its neighbours show:
+// what is not graphic, every space but the blank, the blank fillers and variation
+// selectors.
+func deceives(r rune) bool {
+	switch {
+	case r == ' ':
+		return false
+	case r < utf8.RuneSelf:
+		return r < ' ' || r == 0x7f
+	case !unicode.IsGraphic(r) || unicode.IsSpace(r):
+		return true
+	case r == 0x34f, r == 0x115f, r == 0x1160, r == 0x17b4, r == 0x17b5, r == 0x2800, r == 0x3164, r == 0xffa0:
+		return true
+	}
+	return r >= 0x180b && r <= 0x180f || r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0000 && r <= 0xe0fff
+}
