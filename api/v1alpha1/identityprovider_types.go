@@ -89,7 +89,7 @@ type OIDCProvider struct {
 	// +kubebuilder:validation:MinItems=0
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:XValidation:rule="self.all(r, !has(r.claim) || self.exists_one(o, has(o.claim) && o.claim == r.claim))",message="two rules must not be about one claim"
-	ClaimValidationRules []ClaimValidationRule `json:"claimValidationRules"`
+	ClaimValidationRules []ClaimValidationRule `json:"claimValidationRules"` //nolint:kubeapilinter // A rule is one of two forms, as upstream.
 
 	// userValidationRules must all hold for the caller that was made of a token. May
 	// be empty, never absent: a misspelt key must not admit more callers.

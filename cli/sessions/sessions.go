@@ -127,7 +127,7 @@ func (o *listing) run(ctx context.Context, streams genericiooptions.IOStreams) e
 		return false, rows([]*v1alpha1.AuditSession{s}, false)
 	})
 	if ctx.Err() != nil {
-		return nil // whoever watches ends it
+		return nil //nolint:nilerr // whoever watches ends it
 	}
 	return err
 }

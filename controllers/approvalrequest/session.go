@@ -76,7 +76,8 @@ func (r *Result) settle(f Facts, rules []v1alpha1.Rule) {
 	still := Result{Phase: v1alpha1.ApprovalPending, Decisions: slices.DeleteFunc(slices.Clone(r.Decisions), func(d v1alpha1.DecisionStatus) bool {
 		return !f.Entitled[int(d.Index)]
 	})}
-	if still.count(f.Request, rules, r.Minimum); still.Phase != v1alpha1.ApprovalApproved {
+	still.count(f.Request, rules, r.Minimum)
+	if still.Phase != v1alpha1.ApprovalApproved {
 		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonNotEntitled, "an approver does not hold the verb approve on the Connection any more")
 		return
 	}

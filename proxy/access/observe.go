@@ -131,7 +131,8 @@ func endReason(cause error) EndReason {
 		{ErrStale, EndStale},
 		{ErrExpired, EndExpired},
 		{ErrIdle, EndIdle},
-		{ErrTerminated, EndTerminated}, {ErrApprovalEnded, EndRevoked},
+		{ErrTerminated, EndTerminated},
+		{ErrApprovalEnded, EndRevoked},
 		{ErrDraining, EndDraining},
 		{ErrRecord, EndRecord},
 	} {

@@ -184,8 +184,7 @@ func (g *Grant) wanted(rules []policy.RuleRef) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false) // It is for a shell.
-	// Strings and numbers can always be encoded.
-	_ = encoder.Encode(struct {
+	_ = encoder.Encode(struct {  //nolint:errchkjson // strings and numbers can always be encoded
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
 		Metadata   meta   `json:"metadata"`

@@ -43,7 +43,7 @@ type ApprovedRule struct {
 	Actions, Resources []string
 }
 
-// ErrApprovalEnded: an approval that the session rests on ended. Its text says how.
+// ErrApprovalEnded says that an approval ended that the session rests on, and how.
 var ErrApprovalEnded = errors.New("an approval that the session rests on ended")
 
 // errApprovalsUnknown is the end of sessions where nobody can tell whether their approvals

@@ -111,7 +111,7 @@ func TestSessionApproval(t *testing.T) {
 				if c.approval != nil {
 					w.gate.Approve(c.approval())
 				}
-				time.Sleep(c.later)
+				<-time.After(c.later)
 				w.gate.Heartbeat(0)
 				grant := w.authorize()
 				permit, err := grant.Decide(context.Background(), statement())
@@ -154,38 +154,38 @@ func TestSessionApprovalEnds(t *testing.T) {
 		"Revoked": {reason: "revoked", then: func(w *world) { w.gate.Disapprove("a-1", "was revoked by oidc:bob: done") }, want: ErrApprovalEnded},
 		"Another": {reason: "another approval was revoked", then: func(w *world) { w.gate.Disapprove("a-2", "was revoked") }, runs: true},
 		"Over": {reason: "its time is over", then: func(w *world) {
-			time.Sleep(4 * time.Minute)
+			<-time.After(4 * time.Minute)
 			w.gate.Heartbeat(0)
-			time.Sleep(4 * time.Minute)
+			<-time.After(4 * time.Minute)
 			w.gate.Heartbeat(0)
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 		}, want: ErrExpired},
 		"Connection": {reason: "checklist 33: the Connection was edited", then: func(w *world) {
 			w.apply(forATime(), withRule, func(s *snapshot.Snapshot) { s.Connection.Generation++ })
 		}, want: ErrApprovalEnded},
 		"Policy":      {reason: "checklist 33: the rule is another one", then: func(w *world) { w.apply(forATime()) }, want: ErrApprovalEnded},
 		"Republished": {reason: "another revision with the same rule", then: func(w *world) { w.apply(forATime(), withRule) }, runs: true},
-		"WatchLost":   {reason: "the watch is away for a moment", then: func(w *world) { w.gate.FollowsApprovals(false); time.Sleep(time.Minute) }, runs: true},
+		"WatchLost":   {reason: "the watch is away for a moment", then: func(w *world) { w.gate.FollowsApprovals(false); <-time.After(time.Minute) }, runs: true},
 		"WatchBack": {reason: "the watch is back in time", then: func(w *world) {
 			w.gate.FollowsApprovals(false)
-			time.Sleep(4 * time.Minute)
+			<-time.After(4 * time.Minute)
 			w.gate.FollowsApprovals(true)
 			w.gate.Heartbeat(0)
-			time.Sleep(2 * time.Minute)
+			<-time.After(2 * time.Minute)
 		}, runs: true},
 		"WatchGone": {reason: "the watch is away for longer than the bound, and nothing else is", then: func(w *world) {
 			w.gate.FollowsApprovals(false)
-			time.Sleep(4 * time.Minute)
+			<-time.After(4 * time.Minute)
 			w.gate.FollowsApprovals(false)
 			w.gate.Heartbeat(0)
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 		}, want: ErrApprovalEnded},
 		"BoundShortened": {reason: "the bound is shortened while the watch is away", then: func(w *world) {
 			w.gate.FollowsApprovals(false)
 			w.apply(forATime(), withRule, func(s *snapshot.Snapshot) { s.MaxStalenessSeconds = 60 })
-			time.Sleep(30 * time.Second)
+			<-time.After(30 * time.Second)
 			w.gate.Heartbeat(0)
-			time.Sleep(30 * time.Second)
+			<-time.After(30 * time.Second)
 		}, want: ErrApprovalEnded},
 	}
 	for name, c := range cases {

@@ -154,12 +154,18 @@ func TestSessionRequestRevoke(t *testing.T) {
 		"Proxy":      {reason: "no proxy", user: as(proxyUser), ops: revoke(), phase: "Approved", want: "is not the requester and holds neither"},
 		"Forged":     {reason: "checklist 31: in one's own name", user: as(requesterUser), ops: revoke("company:bob"), phase: "Approved", want: "must be the user who revokes"},
 		"Over":       {reason: "what is over stays as it is", user: as(requesterUser), ops: revoke(), phase: "Expired", want: "its phase is Expired"},
-		"WithDecision": {reason: "not together with a decision", user: as("company:bob", "shop-leads"), phase: "Pending", want: "spec.revoke",
-			ops: append(revoke(), map[string]any{"op": "add", "path": "/spec/decisions/-", "value": decision("Approve")})},
-		"WithLabel": {reason: "nor with anything else", user: as(requesterUser), phase: "Approved", want: "labels, annotations",
-			ops: append(revoke(), map[string]any{"op": "add", "path": "/metadata/labels/a", "value": "b"})},
-		"Bidi": {reason: "checklist 37: the reason deceives nobody", user: as(requesterUser), phase: "Approved", want: "should match",
-			ops: []map[string]any{{"op": "add", "path": "/spec/revoke", "value": map[string]any{"reason": "\u202edone"}}}},
+		"WithDecision": {
+			reason: "not together with a decision", user: as("company:bob", "shop-leads"), phase: "Pending", want: "spec.revoke",
+			ops: append(revoke(), map[string]any{"op": "add", "path": "/spec/decisions/-", "value": decision("Approve")}),
+		},
+		"WithLabel": {
+			reason: "nor with anything else", user: as(requesterUser), phase: "Approved", want: "labels, annotations",
+			ops: append(revoke(), map[string]any{"op": "add", "path": "/metadata/labels/a", "value": "b"}),
+		},
+		"Bidi": {
+			reason: "checklist 37: the reason deceives nobody", user: as(requesterUser), phase: "Approved", want: "should match",
+			ops: []map[string]any{{"op": "add", "path": "/spec/revoke", "value": map[string]any{"reason": "\u202edone"}}},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

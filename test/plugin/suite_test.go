@@ -111,9 +111,9 @@ func build(ctx context.Context) error {
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		return err
 	}
-	compile := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(bin, command), "./cmd/kubectl-doorward")
-	compile.Dir = testenv.Root()
-	if output, err := compile.CombinedOutput(); err != nil {
+	building := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(bin, command), "./cmd/kubectl-doorward")
+	building.Dir = testenv.Root()
+	if output, err := building.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build the plugin: %w: %s", err, output)
 	}
 	return os.Symlink(command, filepath.Join(bin, "kubectl_complete-doorward"))

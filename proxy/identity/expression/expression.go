@@ -89,7 +89,7 @@ func (e *Expression) Reads(claim string) bool {
 
 func reads(at ast.Expr, claim string) bool {
 	ofClaims := func(operand ast.Expr) bool { return operand.Kind() == ast.IdentKind && operand.AsIdent() == "claims" }
-	switch at.Kind() {
+	switch at.Kind() { //nolint:exhaustive // no other reads a field by its name
 	case ast.SelectKind:
 		return at.AsSelect().FieldName() == claim && ofClaims(at.AsSelect().Operand())
 	case ast.CallKind:
