@@ -88,7 +88,7 @@ func TestAnswers(t *testing.T) {
 		"Approval": {
 			"nobody is named who could approve", h.token("bob"),
 			[]wire.Access{{Action: "update", Resource: "public.orders"}},
-			wire.AccessStatus{Effect: "RequireApproval", Message: "changes to orders are looked at", Masks: masks, Limits: limits},
+			wire.AccessStatus{Effect: "RequireApproval", Approvals: []string{"Operation"}, Message: "changes to orders are looked at", Masks: masks, Limits: limits},
 			"canary-write",
 		},
 		"Denied": {
