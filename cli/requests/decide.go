@@ -115,7 +115,7 @@ func checkRevocation(text string) error {
 // checkShown refuses a text with characters that could deceive its readers.
 func checkShown(text string) error {
 	if safe := show.Safe(text); safe != text {
-		return fmt.Errorf("the reason has characters that could deceive its readers: write it in one line without them: --reason %q", safe)
+		return fmt.Errorf("the reason has characters that could deceive its readers: write it in one line, without them: --reason %s", safe)
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func (o *requesting) build(connection string, now time.Time) (*v1alpha1.Approval
 	if err != nil {
 		return nil, err
 	}
-	asked := v1alpha1.RequestedSession{Reason: o.reason, DurationSeconds: int32(o.duration / time.Second)}
+	asked := v1alpha1.RequestedSession{Reason: o.reason, DurationSeconds: int32(o.duration.Seconds())}
 	seen := map[string]bool{}
 	for _, text := range o.rules {
 		rule, err := parseRule(text)
@@ -236,7 +236,7 @@ func (o *requesting) prepare(ctx context.Context, r *v1alpha1.ApprovalRequest) e
 		return howToName(key.Name, rules, unread)
 	}
 	if o.duration == 0 {
-		r.Spec.Session.DurationSeconds = int32(usual(rules, r.Spec.Session.Rules) / time.Second)
+		r.Spec.Session.DurationSeconds = int32(usual(rules, r.Spec.Session.Rules).Seconds())
 	}
 	// Without an answer the API server fills in who asks, if it is new enough.
 	if self, err := cluster.Self(ctx, o.client); err == nil {

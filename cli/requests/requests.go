@@ -32,9 +32,9 @@ func NewCommands(streams genericiooptions.IOStreams) []*cobra.Command {
 // listing are the flags of requests.
 type listing struct {
 	*cluster.Flags
-	output                        *show.Output
-	pending, mine, watch          bool
-	connection, requester, myself string
+	output                *show.Output
+	pending, mine, watch  bool
+	connection, requester string
 }
 
 func newRequests(streams genericiooptions.IOStreams) *cobra.Command {

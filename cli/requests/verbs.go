@@ -76,7 +76,7 @@ func newDeny(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newDeciding(verb{
 		name: "deny", done: "denied", verdict: v1alpha1.VerdictDeny, question: "Deny this operation?",
 		sessionQuestion: "Deny this request?",
-		fits: func(*v1alpha1.ApprovalRequest) error { return nil },
+		fits:            func(*v1alpha1.ApprovalRequest) error { return nil },
 	})
 	cmd := o.command(streams, &cobra.Command{
 		Use:   "deny NAME --reason TEXT",
