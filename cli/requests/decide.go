@@ -98,16 +98,41 @@ func checkReason(text string) error {
 	return nil
 }
 
+// maxRevocation is the number of characters of a revocation's reason.
+const maxRevocation = 512
+
+// checkRevocation holds a revocation's reason to what the API takes.
+func checkRevocation(text string) error {
+	switch {
+	case text == "":
+		return errors.New("a revocation has a reason: --reason TEXT")
+	case utf8.RuneCountInString(text) > maxRevocation:
+		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", maxRevocation)
+	}
+	return checkShown(text)
+}
+
+// checkShown refuses a text with characters that could deceive its readers.
+func checkShown(text string) error {
+	if safe := show.Safe(text); safe != text {
+		return fmt.Errorf("the reason has characters that could deceive its readers: write it in one line, without them: --reason %s", safe)
+	}
+	return nil
+}
+
 // fits says what keeps a request from being decided on, as far as it says so itself.
 func (o *deciding) fits(r *v1alpha1.ApprovalRequest) error {
-	truncated := r.Spec.Operation.Truncation != v1alpha1.TruncationNone
 	switch {
 	case over(r):
 		return errors.New(overSince(r))
-	case o.digest != "" && o.digest != r.Spec.Operation.Digest:
-		return fmt.Errorf("it is for another operation: its digest is %s, --digest is %s: look at it with \"kubectl doorward requests -n %s %s\"",
-			r.Spec.Operation.Digest, show.Safe(o.digest), r.Namespace, r.Name)
-	case o.verb.verdict == v1alpha1.VerdictApprove && o.yes && o.digest == "" && truncated:
+	case o.revokes(r):
+		return checkRevocation(o.reason)
+	case r.DecidedDigest() == "":
+		return fmt.Errorf("the manager has not said yet what it asks for: look at it with \"kubectl doorward requests -n %s %s\", and try again", r.Namespace, r.Name)
+	case o.digest != "" && o.digest != r.DecidedDigest():
+		return fmt.Errorf("it is for %s: its digest is %s, --digest is %s: look at it with \"kubectl doorward requests -n %s %s\"",
+			other(r), r.DecidedDigest(), show.Safe(o.digest), r.Namespace, r.Name)
+	case o.verb.verdict == v1alpha1.VerdictApprove && o.yes && o.digest == "" && truncated(r):
 		return errors.New("the end of the operation is not shown, so --yes needs --digest: get the digest from the caller, who has the whole operation")
 	}
 	return o.verb.fits(r)
@@ -123,6 +148,9 @@ func (o *deciding) confirm(ctx context.Context, streams genericiooptions.IOStrea
 		return err
 	}
 	fmt.Fprintln(streams.ErrOut)
+	if lasts(r) {
+		return show.Confirm(ctx, streams, o.verb.sessionQuestion)
+	}
 	return show.Confirm(ctx, streams, o.verb.question)
 }
 
@@ -164,10 +192,13 @@ func (o *deciding) changed(shown, now *v1alpha1.ApprovalRequest) string {
 		return "it is another request of the same name"
 	case over(now):
 		return overSince(now)
-	case now.Spec.Operation.Digest != shown.Spec.Operation.Digest:
-		return "it is for another operation"
+	case now.DecidedDigest() != shown.DecidedDigest() && !o.revokes(now):
+		return "it is for " + other(now)
 	case len(now.Spec.Decisions) == len(shown.Spec.Decisions):
 		return ""
+	}
+	if o.revokes(now) {
+		return "" // It ends, whatever others decided.
 	}
 	// Whoever was shown nothing asked for the operation, whoever else approves it.
 	for _, d := range now.Spec.Decisions[len(shown.Spec.Decisions):] {
@@ -183,17 +214,45 @@ func (o *deciding) changed(shown, now *v1alpha1.ApprovalRequest) string {
 	return ""
 }
 
-// send adds the decision at the end, if the request is the one that was read, in the
-// version that was read.
-func (o *deciding) send(ctx context.Context, r *v1alpha1.ApprovalRequest, options ...client.PatchOption) (*v1alpha1.ApprovalRequest, error) {
-	decision := v1alpha1.Decision{Verdict: o.verb.verdict, OperationDigest: r.Spec.Operation.Digest, Comment: o.reason}
+// revokes says whether what is sent is a revocation, which requests of scope Session have;
+// what is held for an approval is denied.
+func (o *deciding) revokes(r *v1alpha1.ApprovalRequest) bool { return o.verb.revokes && lasts(r) }
+
+// other is what a request is for whose digest is not the expected one.
+func other(r *v1alpha1.ApprovalRequest) string {
+	if lasts(r) {
+		return "something else"
+	}
+	return "another operation"
+}
+
+func (o *deciding) decision(r *v1alpha1.ApprovalRequest) v1alpha1.Decision {
+	decision := v1alpha1.Decision{Verdict: o.verb.verdict, OperationDigest: r.DecidedDigest(), Comment: o.reason}
 	if o.self != nil {
 		decision.Approver = &v1alpha1.DecisionApprover{Username: o.self.Username, Groups: o.self.Groups, UID: o.self.UID}
+	}
+	return decision
+}
+
+func (o *deciding) revocation() v1alpha1.Revocation {
+	revocation := v1alpha1.Revocation{Reason: o.reason}
+	if o.self != nil {
+		revocation.Username = o.self.Username
+	}
+	return revocation
+}
+
+// send adds the decision at the end, or the revocation, if the request is the one that was read, in the
+// version that was read.
+func (o *deciding) send(ctx context.Context, r *v1alpha1.ApprovalRequest, options ...client.PatchOption) (*v1alpha1.ApprovalRequest, error) {
+	path, value := "/spec/decisions/-", any(o.decision(r))
+	if o.revokes(r) {
+		path, value = "/spec/revoke", o.revocation()
 	}
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": r.UID},
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": r.ResourceVersion},
-		{"op": "add", "path": "/spec/decisions/-", "value": decision},
+		{"op": "add", "path": path, "value": value},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the decision: %w", err)

@@ -52,15 +52,15 @@ func read(ctx context.Context, c client.Client, f *cluster.Flags, name string) (
 
 // details are everything about a request that a person decides by.
 func details(r *v1alpha1.ApprovalRequest) *show.Details {
-	d, s := &show.Details{}, &r.Spec
-	state := string(phase(r))
-	if why := reason(r); why != "" {
-		state += " - " + why
+	if lasts(r) {
+		return sessionDetails(r)
 	}
+	d, s := &show.Details{}, &r.Spec
 	d.Fields(
 		"Name", r.Name,
 		"Namespace", r.Namespace,
-		"State", state,
+		"Scope", "Operation: this one",
+		"State", state(r),
 		"Requester", s.Requester.Username,
 		"Proven as", s.Requester.Subject+" by "+s.Requester.Issuer,
 		"Groups", strings.Join(s.Requester.Groups, ", "),
@@ -68,13 +68,13 @@ func details(r *v1alpha1.ApprovalRequest) *show.Details {
 		"Session", s.Holder.Session+" at "+s.Holder.ProxyInstance,
 		"Asked", show.Time(r.CreationTimestamp),
 		"Expires", show.Time(s.ExpiresAt),
-		"Approvals", fmt.Sprintf("%d of %d", r.Status.Approvals, s.MinimumApprovals),
+		"Approvals", approvalCount(r, " of "),
 		"Approvers", approvers(r),
-		"Rules", rules(r),
+		"Rules", strings.Join(ruleNames(r), ", "),
 		"Digest", s.Operation.Digest,
 	)
 	d.Block("Operation", s.Operation.Statement)
-	if s.Operation.Truncation != v1alpha1.TruncationNone {
+	if truncated(r) {
 		d.Fields("TRUNCATED", "the end of the operation is not shown: it does more than you can see here")
 	}
 	d.Fields("Characters beyond ASCII", strings.Join(show.LookAlikes(s.Operation.Statement), ", "))
@@ -86,6 +86,15 @@ func details(r *v1alpha1.ApprovalRequest) *show.Details {
 	d.Fields("Properties", strings.Join(s.Operation.Properties, ", "))
 	d.Rows("Decisions", decisions(r))
 	return d
+}
+
+// state is what came of a request, and why.
+func state(r *v1alpha1.ApprovalRequest) string {
+	text := string(phase(r))
+	if why := reason(r); why != "" {
+		text += " - " + why
+	}
+	return text
 }
 
 // reason says why a request is in its phase, where the manager says so.
@@ -102,16 +111,8 @@ func reason(r *v1alpha1.ApprovalRequest) string {
 
 func approvers(r *v1alpha1.ApprovalRequest) string {
 	var names []string
-	for _, a := range r.Spec.Approvers {
+	for _, a := range approverList(r) {
 		names = append(names, strings.ToLower(string(a.Kind))+" "+a.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
-func rules(r *v1alpha1.ApprovalRequest) string {
-	var names []string
-	for _, b := range r.Spec.Binding.Policies {
-		names = append(names, b.Name+"/"+b.Rule)
 	}
 	return strings.Join(names, ", ")
 }
@@ -152,12 +153,22 @@ func judged(r *v1alpha1.ApprovalRequest, index int) string {
 // next says what can be done about a request.
 func next(r *v1alpha1.ApprovalRequest) string {
 	command := fmt.Sprintf("-n %s %s", r.Namespace, r.Name)
+	switch {
+	case over(r):
+		return ""
+	case r.DecidedDigest() == "":
+		return fmt.Sprintf("\nThe manager has not looked at it yet, so nobody can decide: see again with\n  kubectl doorward requests %s\n", command)
+	}
 	switch phase(r) {
 	case v1alpha1.ApprovalPending:
-		return fmt.Sprintf("\nAn approver runs:\n  kubectl doorward approve %s --digest %s\n  kubectl doorward deny %s --reason TEXT\n", command, r.Spec.Operation.Digest, command)
+		return fmt.Sprintf("\nAn approver runs:\n  kubectl doorward approve %s --digest %s\n  kubectl doorward deny %s --reason TEXT\n", command, r.DecidedDigest(), command)
 	case v1alpha1.ApprovalApproved:
+		if lasts(r) {
+			return fmt.Sprintf("\nThe requester, and whoever holds approve or terminate on the Connection, can end it:\n  kubectl doorward revoke %s --reason TEXT\n", command)
+		}
 		return fmt.Sprintf("\nAs long as it is not used, an approver can take it back:\n  kubectl doorward revoke %s --reason TEXT\n", command)
-	case v1alpha1.ApprovalDenied, v1alpha1.ApprovalExpired, v1alpha1.ApprovalStale, v1alpha1.ApprovalUsed, v1alpha1.ApprovalVoid:
+	case v1alpha1.ApprovalDenied, v1alpha1.ApprovalExpired, v1alpha1.ApprovalStale, v1alpha1.ApprovalUsed, v1alpha1.ApprovalVoid,
+		v1alpha1.ApprovalRevoked:
 	}
 	return ""
 }

@@ -1,15 +1,14 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package requests is the plugin's verbs about ApprovalRequests: seeing them, and deciding
-// on them. The API server is the judge of who may decide; the verbs show exactly what is
+// Package requests is the plugin's verbs about ApprovalRequests: making those that last for a
+// time, seeing all, and deciding on them. The API server is the judge of who may decide; the verbs show exactly what is
 // decided on, and say what a refusal means.
 package requests
 
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,17 +24,17 @@ import (
 // resource is that of ApprovalRequests.
 const resource = "approvalrequests"
 
-// NewCommands returns the commands requests, approve, deny and revoke.
+// NewCommands returns the commands request, requests, approve, deny and revoke.
 func NewCommands(streams genericiooptions.IOStreams) []*cobra.Command {
-	return []*cobra.Command{newRequests(streams), newApprove(streams), newDeny(streams), newRevoke(streams)}
+	return []*cobra.Command{newRequest(streams), newRequests(streams), newApprove(streams), newDeny(streams), newRevoke(streams)}
 }
 
 // listing are the flags of requests.
 type listing struct {
 	*cluster.Flags
-	output                        *show.Output
-	pending, mine, watch          bool
-	connection, requester, myself string
+	output                *show.Output
+	pending, mine, watch  bool
+	connection, requester string
 }
 
 func newRequests(streams genericiooptions.IOStreams) *cobra.Command {
@@ -45,11 +44,12 @@ func newRequests(streams genericiooptions.IOStreams) *cobra.Command {
 		Use:   "requests [NAME]",
 		Short: "Show requests for approval",
 		Long: `Show the ApprovalRequests of a namespace: who asks for what, and how many approvals
-there are of those that are needed. With a name, everything about one of them, and the
-operation as its approvers see it.
+there are of those that are needed. With a name, everything about one of them, as its
+approvers see it: the operation, or of scope Session the rules, how long and why.
 
 Characters that draw on a terminal, turn text round or show nothing are written as
-\u{hex}. The digest is that of the whole operation, also where its end is not shown.`,
+\u{hex}. The digest is that of the whole operation, also where its end is not shown;
+of scope Session it is over all that is asked for.`,
 		Example: `  # What waits for approval in this namespace, and what comes in
   kubectl doorward requests --pending --watch
 
@@ -89,7 +89,7 @@ Characters that draw on a terminal, turn text round or show nothing are written 
 // complete offers the names of requests.
 func complete(f *cluster.Flags, offered func(*v1alpha1.ApprovalRequest) bool) cobra.CompletionFunc {
 	return cluster.Complete(f, &v1alpha1.ApprovalRequestList{}, 1, func(r *v1alpha1.ApprovalRequest) (string, string, bool) {
-		return r.Name, fmt.Sprintf("%s, %s: %s", phase(r), show.Bounded(r.Spec.Requester.Username, 40), show.Bounded(r.Spec.Operation.Statement, 40)), offered(r)
+		return r.Name, fmt.Sprintf("%s, %s: %s", phase(r), show.Bounded(r.Spec.Requester.Username, 40), show.Bounded(asksFor(r), 40)), offered(r)
 	})
 }
 
@@ -137,7 +137,7 @@ func (o *listing) run(ctx context.Context, streams genericiooptions.IOStreams) e
 		return false, rows([]*v1alpha1.ApprovalRequest{r}, false)
 	})
 	if ctx.Err() != nil {
-		return nil // whoever watches ends it
+		return nil //nolint:nilerr // whoever watches ends it
 	}
 	return err
 }
@@ -181,24 +181,16 @@ var columns = []show.Column[*v1alpha1.ApprovalRequest]{
 		return show.Bounded(r.Spec.Requester.Username, statementShown)
 	}},
 	{Name: "Connection", Value: func(r *v1alpha1.ApprovalRequest) string { return r.Spec.ConnectionRef.Name }},
-	{Name: "Operation", Value: operation},
+	{Name: "Scope", Value: func(r *v1alpha1.ApprovalRequest) string { return string(r.Spec.Scope) }},
+	{Name: "Asks-For", Value: asksFor},
 	{Name: "State", Value: func(r *v1alpha1.ApprovalRequest) string { return string(phase(r)) }},
 	{Name: "Approvals", Value: func(r *v1alpha1.ApprovalRequest) string {
-		return fmt.Sprintf("%d/%d", r.Status.Approvals, r.Spec.MinimumApprovals)
+		return approvalCount(r, "/")
 	}},
-	{Name: "Expires", Value: func(r *v1alpha1.ApprovalRequest) string { return show.When(r.Spec.ExpiresAt) }},
+	{Name: "Expires", Value: func(r *v1alpha1.ApprovalRequest) string { return show.When(expires(r)) }},
 	{Name: "Age", Value: func(r *v1alpha1.ApprovalRequest) string { return show.Age(r.CreationTimestamp) }},
 	{Name: "Session", Wide: true, Value: func(r *v1alpha1.ApprovalRequest) string { return r.Spec.Holder.Session }},
-	{Name: "Digest", Wide: true, Value: func(r *v1alpha1.ApprovalRequest) string { return r.Spec.Operation.Digest }},
-}
-
-// operation is a request's operation for a column; one that is not shown whole says so.
-func operation(r *v1alpha1.ApprovalRequest) string {
-	text := show.Bounded(r.Spec.Operation.Statement, statementShown)
-	if r.Spec.Operation.Truncation != v1alpha1.TruncationNone && !strings.HasSuffix(text, "…") {
-		text += "…"
-	}
-	return text
+	{Name: "Digest", Wide: true, Value: func(r *v1alpha1.ApprovalRequest) string { return r.DecidedDigest() }},
 }
 
 // phase is what came of a request; one that was not judged yet waits.
@@ -210,4 +202,7 @@ func phase(r *v1alpha1.ApprovalRequest) v1alpha1.ApprovalPhase {
 }
 
 // late says whether the time of a request is over, by the clock here.
-func late(r *v1alpha1.ApprovalRequest) bool { return !time.Now().Before(r.Spec.ExpiresAt.Time) }
+func late(r *v1alpha1.ApprovalRequest) bool {
+	end := expires(r)
+	return !end.IsZero() && !time.Now().Before(end.Time)
+}

@@ -24,8 +24,10 @@ type verb struct {
 	// name is the word of the command, done that of its success.
 	name, done string
 	verdict    v1alpha1.Verdict
-	// question is asked on a terminal.
-	question string
+	// revokes ends a request of scope Session.
+	revokes bool
+	// question is asked on a terminal, sessionQuestion where the scope is Session.
+	question, sessionQuestion string
 	// fits says why a request that is not over cannot be decided on in this way.
 	fits func(*v1alpha1.ApprovalRequest) error
 }
@@ -33,32 +35,39 @@ type verb struct {
 func newApprove(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newDeciding(verb{
 		name: "approve", done: "approved", verdict: v1alpha1.VerdictApprove, question: "Approve this operation?",
+		sessionQuestion: "Approve all this, for its time?",
 		fits: func(r *v1alpha1.ApprovalRequest) error {
 			if late(r) {
-				return fmt.Errorf("it expired at %s: the caller has to try the operation again", show.Time(r.Spec.ExpiresAt))
+				again := "the caller has to try the operation again"
+				if lasts(r) {
+					again = "it has to be asked for again"
+				}
+				return fmt.Errorf("it expired at %s: %s", show.Time(expires(r)), again)
 			}
 			return nil
 		},
 	})
 	cmd := o.command(streams, &cobra.Command{
 		Use:   "approve NAME",
-		Short: "Approve one operation",
-		Long: `Approve the one operation that an ApprovalRequest asks for. It is shown before, and is
-approved only if you type yes and the request is still what was shown.
+		Short: "Approve what a request asks for",
+		Long: `Approve what an ApprovalRequest asks for. It is shown before, and is approved only if you
+type yes and the request is still what was shown.
 
-The approval is for exactly this operation, by its digest, in the session that holds it,
-until the request expires. The API server decides whether you may: the policy's rule has
-to name you, you need the verb approve on the Connection, and you cannot be the requester.
+Of scope Operation that is exactly one operation, by its digest, in the session that holds
+it, until the request expires. Of scope Session it is everything that the shown rules
+match, for the shown time, for the requester alone. The API server decides whether you
+may: the policy's rule has to name you, you need the verb approve on the Connection, and
+you cannot be the requester.
 
-With --yes nothing is shown. --digest approves that operation and no other; without it,
---yes approves nothing whose end is not shown.`,
+With --yes nothing is shown. --digest approves that and no other; without it, --yes
+approves no operation whose end is not shown.`,
 		Example: `  # See it, and say yes
   kubectl doorward approve orders-db-x7k2p
 
   # From a script that has looked at the operation
   kubectl doorward approve orders-db-x7k2p --yes --digest sha256:3b7f...`,
 	})
-	cmd.Flags().StringVar(&o.digest, "digest", "", "Digest of the operation that you approve, as sha256:HEX; any other is refused.")
+	cmd.Flags().StringVar(&o.digest, "digest", "", "Digest of what you approve, as sha256:HEX; any other is refused.")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "Why, for the requester and the record.")
 	return cmd
 }
@@ -66,13 +75,14 @@ With --yes nothing is shown. --digest approves that operation and no other; with
 func newDeny(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newDeciding(verb{
 		name: "deny", done: "denied", verdict: v1alpha1.VerdictDeny, question: "Deny this operation?",
-		fits: func(*v1alpha1.ApprovalRequest) error { return nil },
+		sessionQuestion: "Deny this request?",
+		fits:            func(*v1alpha1.ApprovalRequest) error { return nil },
 	})
 	cmd := o.command(streams, &cobra.Command{
 		Use:   "deny NAME --reason TEXT",
-		Short: "Deny one operation",
-		Long: `Deny the one operation that an ApprovalRequest asks for. One denial is enough, whatever
-others decided; the caller is told the reason.`,
+		Short: "Deny what a request asks for",
+		Long: `Deny what an ApprovalRequest asks for. One denial is enough, whatever others decided; the
+requester is told the reason.`,
 		Example: `  # Say no, and why
   kubectl doorward deny orders-db-x7k2p --reason 'not before the backup'`,
 	})
@@ -83,8 +93,12 @@ others decided; the caller is told the reason.`,
 
 func newRevoke(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newDeciding(verb{
-		name: "revoke", done: "revoked", verdict: v1alpha1.VerdictDeny, question: "Take back what was approved?",
+		name: "revoke", done: "revoked", verdict: v1alpha1.VerdictDeny, revokes: true, question: "Take back what was approved?",
+		sessionQuestion: "End this request, its approval, and the sessions that rest on it?",
 		fits: func(r *v1alpha1.ApprovalRequest) error {
+			if lasts(r) {
+				return nil
+			}
 			for _, d := range r.Spec.Decisions {
 				if d.Verdict == v1alpha1.VerdictApprove {
 					return nil
@@ -95,10 +109,13 @@ func newRevoke(streams genericiooptions.IOStreams) *cobra.Command {
 	})
 	cmd := o.command(streams, &cobra.Command{
 		Use:   "revoke NAME --reason TEXT",
-		Short: "Take an approval back before it is used",
-		Long: `Take back what was approved of an ApprovalRequest, as long as the operation has not run.
-Any approver of the request can; it is then denied. What has run already cannot be taken
-back: "kubectl doorward kill" ends the session.`,
+		Short: "Take back an approval, or what one asked for",
+		Long: `Of scope Operation, take back what was approved, as long as the operation has not run. Any
+approver of the request can; it is then denied. What has run already cannot be taken back:
+"kubectl doorward kill" ends the session.
+
+Of scope Session, end the request, its approval, and the sessions that rest on it, for
+good. The requester can, and whoever holds the verb approve or terminate on the Connection.`,
 		Example: `  # Take it back
   kubectl doorward revoke orders-db-x7k2p --reason 'wrong table'`,
 	})
@@ -125,7 +142,7 @@ func (o *deciding) command(streams genericiooptions.IOStreams, cmd *cobra.Comman
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), streams, args[0]) }
 	o.output.Add(cmd)
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "Do not show the operation, and do not ask.")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "Do not show what it is about, and do not ask.")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", judgeTimeout, "How long to wait for the manager to say what the decision comes to; 0 does not wait.")
 	o.Add(cmd)
 	cmd.ValidArgsFunction = complete(o.Flags, func(r *v1alpha1.ApprovalRequest) bool { return !over(r) && o.verb.fits(r) == nil })

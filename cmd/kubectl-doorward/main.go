@@ -62,6 +62,9 @@ func run() int {
 		return exitTampered
 	case errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrTestsFailed), errors.Is(err, policyreplay.ErrChanged), errors.Is(err, doctor.ErrFailed):
 		return exitNo
+	case errors.Is(err, requests.ErrNotApproved):
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return exitNo
 	case errors.Is(err, policy.ErrApprovalRequired):
 		return exitApproval
 	case errors.Is(err, audit.ErrUnreadable):

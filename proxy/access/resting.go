@@ -134,15 +134,19 @@ func (g *Grant) unapproved(decision *policy.Decision) *Refusal {
 	}
 	return &Refusal{
 		Reason: ReasonApprovalRequired, Message: message, Rules: decision.Sessions,
-		Hint: fmt.Sprintf("Ask for one: kubectl doorward request %s -n %s --rule %s --reason '<why>'\nWithout the plugin: kubectl create -f - <<'EOF'\n%s\nEOF",
-			connection.Name, connection.Namespace, strings.Join(ruleArguments(decision.Sessions), " --rule "), g.wanted(decision.Sessions)),
+		Hint: fmt.Sprintf("Ask for one: kubectl doorward request %s -n %s --rule %s --reason '<why>' --for %ds\nWithout the plugin: kubectl create -f - <<'EOF'\n%s\nEOF",
+			connection.Name, connection.Namespace, strings.Join(ruleArguments(decision.Sessions), " --rule "), g.longest(decision.Sessions), g.wanted(decision.Sessions)),
 	}
 }
 
+// ruleArguments are rules as the plugin's --rule takes them.
 func ruleArguments(rules []policy.RuleRef) []string {
 	names := make([]string, len(rules))
 	for i, r := range rules {
 		names[i] = r.Policy + "/" + r.Rule
+		if r.Cluster {
+			names[i] = "ClusterAccessPolicy/" + names[i]
+		}
 	}
 	return names
 }

@@ -317,7 +317,7 @@ func TestSessionApprovalHint(t *testing.T) {
 		_, err := w.authorize().Decide(context.Background(), statement())
 		refusal := AsRefusal(err)
 		for _, part := range []string{
-			"kubectl doorward request shop -n data --rule shop/all --reason", "kubectl create -f -",
+			"kubectl doorward request shop -n data --rule shop/all --reason '<why>' --for 1800s\n", "kubectl create -f -",
 			`{"apiVersion":"doorward.dev/v1alpha1","kind":"ApprovalRequest","metadata":{"namespace":"data","generateName":"shop-"},"spec":{"connectionRef":{"name":"shop"},"scope":"Session",` +
 				`"session":{"reason":"<why>","durationSeconds":1800,"rules":[{"kind":"AccessPolicy","policy":"shop","rule":"all"}]}}}`,
 		} {

@@ -194,6 +194,23 @@ func hold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(until(ctx, s.phase(r.Name, v1alpha1.ApprovalPending, v1alpha1.ApprovalExpired)))
 }
 
+// asked NAME FILE: the request of scope Session whose name a file holds, as -o name prints
+// it, is accepted by the manager; $NAME and $NAME_DIGEST are the request's.
+func asked(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, s := begin(ts, neg, args, 2, "asked NAME FILE")
+	_, name, _ := strings.Cut(strings.TrimSpace(ts.ReadFile(args[1])), "/")
+	var r v1alpha1.ApprovalRequest
+	ts.Check(until(ctx, func(ctx context.Context) error {
+		err := admin.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &r)
+		if err == nil && r.DecidedDigest() == "" {
+			err = fmt.Errorf("ApprovalRequest %q is not accepted: %+v", name, r.Status.Conditions)
+		}
+		return err
+	}))
+	ts.Setenv(args[0], name)
+	ts.Setenv(args[0]+"_DIGEST", r.DecidedDigest())
+}
+
 // escaped are characters of a statement that a script does not hold as they are.
 var escaped = regexp.MustCompile(`\\u\{[0-9a-f]+\}`)
 

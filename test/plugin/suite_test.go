@@ -216,7 +216,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/scripts", RequireExplicitExec: true, RequireUniqueNames: true, Setup: arrange,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"as": as, "hold": hold, "use": use, "await": await, "session": session, "edit": edit, "seen": seen,
+			"as": as, "asked": asked, "hold": hold, "use": use, "await": await, "session": session, "edit": edit, "seen": seen,
 		},
 	})
 }
