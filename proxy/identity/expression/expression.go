@@ -20,6 +20,7 @@ import (
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -127,7 +128,7 @@ func (e *Expression) List(ctx context.Context, input *Input) ([]string, error) {
 	switch list := value.(type) {
 	case types.Null:
 		return nil, nil
-	case lister:
+	case traits.Lister: // as a map is not, whose keys are nobody's groups
 		elements = nil
 		for it := list.Iterator(); it.HasNext() == types.True; {
 			elements = append(elements, it.Next())

@@ -78,7 +78,7 @@ func TestText(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	const token = `{"one":"a","many":["b","","a"],"none":null,"bad":["a",1],"n":1}`
+	const token = `{"one":"a","many":["b","","a"],"none":null,"bad":["a",1],"n":1,"map":{"admins":"x"}}`
 	cases := map[string]struct {
 		reason, text string
 		want         []string
@@ -90,6 +90,8 @@ func TestList(t *testing.T) {
 		"Null":     {reason: "null is none", text: "claims.none"},
 		"Empty":    {reason: "so is an empty string", text: "''"},
 		"BadOne":   {reason: "a number is no name", text: "claims.bad", fault: "it holds double"},
+		"Map":      {reason: "a map's keys are no names", text: "claims.map", fault: "it holds map"},
+		"MadeMap":  {reason: "nor are those of one that is made", text: "dyn({'admins': 'x'})", fault: "it holds map"},
 		"NotAList": {reason: "a number is no list", text: "claims.n", fault: "it holds double"},
 	}
 	for name, tc := range cases {

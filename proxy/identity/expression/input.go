@@ -9,22 +9,12 @@ import (
 	"fmt"
 
 	celgo "github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/types/ref"
-	"github.com/google/cel-go/common/types/traits"
 )
 
 // Budget bounds what all expressions of one token may cost together, in CEL's units.
 // One by itself is bounded by the API server's own limit, half of it, which is some
 // 0.1 s.
 const Budget = 2_000_000
-
-// lister is a list of CEL.
-type lister interface {
-	ref.Val
-	traits.Iterable
-	traits.Sizer
-	traits.Indexer
-}
 
 // Input is what expressions are evaluated over. It counts what they cost, and is for
 // one goroutine.

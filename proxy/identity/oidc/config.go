@@ -173,7 +173,11 @@ func (c *Config) algorithms() []string {
 
 // fingerprint tells equal configurations.
 func (c *Config) fingerprint() (string, error) {
-	encoded, err := json.Marshal(c)
+	// Who asks the cluster has nothing to do with who has the issuer's keys.
+	encoded, err := json.Marshal(struct {
+		*Config
+		Reviewed bool
+	}{c, c.Review != nil})
 	if err != nil {
 		return "", fmt.Errorf("invalid identity provider: %q: %w", c.Name, err)
 	}

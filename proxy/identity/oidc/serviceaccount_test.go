@@ -182,3 +182,28 @@ func TestTokenReview(t *testing.T) {
 		t.Errorf("%d requests for keys, want none: the API server has them", n)
 	}
 }
+
+// TestReviewIsSwitched: a provider that is changed from the issuer's keys to reviews, or
+// back, is verified the new way at once, though nothing else of it changed.
+func TestReviewIsSwitched(t *testing.T) {
+	server := startIssuer(t)
+	pool := NewPool(t.Context())
+	defer pool.Close()
+	var gone reviewer = func(string) (*authenticationv1.TokenReviewStatus, error) {
+		return &authenticationv1.TokenReviewStatus{Error: "pod has been deleted"}, nil
+	}
+	token := tokenOf(t, server, web())
+	for _, reviewed := range []bool{false, true, false} {
+		config := accountsOf(server)
+		if reviewed {
+			config.Review = gone
+		}
+		chain, err := pool.Chain([]Config{config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify(t, chain, token); errors.Is(err, identity.ErrRejected) != reviewed {
+			t.Errorf("reviewed %t: got %v", reviewed, err)
+		}
+	}
+}
