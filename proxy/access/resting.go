@@ -29,10 +29,10 @@ func (g *Grant) rest(st *view, permit *Permit, decision *policy.Decision, now ti
 			Hint:    "Ask an admin to set spec.kubernetesUsername on it.",
 		}
 	}
-	if len(g.principal.Delegation) > 0 {
+	if !inPerson(&g.principal) {
 		return &Refusal{
 			Reason: ReasonApprovalRequired, Rules: decision.Sessions,
-			Message: "this needs an approval that lasts for a time, which is for a person alone and not for who acts for one",
+			Message: "this needs an approval that lasts for a time, which is for a person alone, and not for agents and workloads",
 			Hint:    "Let the person do it, or ask an admin for a rule that asks for an approval of each operation.",
 		}
 	}

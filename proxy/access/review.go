@@ -176,10 +176,10 @@ func (c *Caller) weigh(ctx context.Context, st *state, op *policy.Operation, now
 		review.Effect, review.Reason = policy.Deny, ReasonRequesterNotMapped
 		review.Message = "it needs an approval, and you have no Kubernetes name that approvers could be told from"
 		decision.Effect, decision.Message = review.Effect, review.Message
-	case decision.Effect == policy.RequireApproval && len(decision.Sessions) > 0 && len(c.principal.Delegation) > 0:
+	case decision.Effect == policy.RequireApproval && len(decision.Sessions) > 0 && !inPerson(&c.principal):
 		review.refuse(&decision)
 		review.Effect, review.Reason = policy.Deny, ReasonApprovalRequired
-		review.Message = "it needs an approval that lasts for a time, which is for a person alone and not for who acts for one"
+		review.Message = "it needs an approval that lasts for a time, which is for a person alone, and not for agents and workloads"
 		decision.Effect, decision.Message = review.Effect, review.Message
 	case decision.Effect == policy.RequireApproval:
 		if review.Approvals, review.rests = c.lacks(st, &decision, op, now); len(review.Approvals) == 0 {

@@ -208,8 +208,14 @@ func (a *SessionApproval) runs(now time.Time) bool {
 // belongsTo says whether the caller is the requester. The name is the API server's for
 // both. Whoever acts for a person is not that person, who asked for herself.
 func (a *SessionApproval) belongsTo(who *identity.Principal) bool {
-	return who.KubernetesUser != "" && a.Requester == who.KubernetesUser && len(who.Delegation) == 0 &&
+	return who.KubernetesUser != "" && a.Requester == who.KubernetesUser && inPerson(who) &&
 		(a.Issuer == "" || a.Issuer == who.Issuer) && (a.Subject == "" || a.Subject == who.Subject)
+}
+
+// inPerson says that a caller is a person and acts for nobody else: an agent has its
+// person's name where its issuer says no more than which kind it is of.
+func inPerson(who *identity.Principal) bool {
+	return who.Kind == identity.Human && len(who.Delegation) == 0
 }
 
 // bound says whether the approval is for the Connection and the policies of a snapshot.

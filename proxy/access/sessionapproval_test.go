@@ -81,6 +81,7 @@ func TestSessionApproval(t *testing.T) {
 		"Subject":    {reason: "it is for another subject", approval: func() *SessionApproval { return change(func(a *SessionApproval) { a.Subject = "2" }) }, want: ReasonApprovalRequired},
 		"NotMapped":  {reason: "nobody could tell whose it is", approval: func() *SessionApproval { return change(func(a *SessionApproval) { a.Requester = "" }) }, caller: func(p *identity.Principal) { p.KubernetesUser = "" }, want: ReasonRequesterNotMapped},
 		"Delegated":  {reason: "checklist 32: who acts for a person is not that person", approval: func() *SessionApproval { return given() }, caller: func(p *identity.Principal) { p.Delegation = []identity.Actor{{Subject: "agent"}} }, want: ReasonApprovalRequired},
+		"Agent":      {reason: "checklist 32: nor is an agent with her name", approval: func() *SessionApproval { return given() }, caller: func(p *identity.Principal) { p.Kind = identity.Agent }, want: ReasonApprovalRequired},
 		"TooEarly":   {reason: "it has not begun", approval: func() *SessionApproval { return change(func(a *SessionApproval) { a.From = a.From.Add(time.Minute) }) }, want: ReasonApprovalRequired},
 		"Begun":      {reason: "it has begun meanwhile", approval: func() *SessionApproval { return change(func(a *SessionApproval) { a.From = a.From.Add(time.Minute) }) }, later: time.Minute},
 		"Over":       {reason: "checklist 36: its time is over", approval: func() *SessionApproval { return given() }, later: 10 * time.Minute, want: ReasonApprovalRequired},

@@ -32,6 +32,8 @@ type SessionApprovals struct {
 
 // Run follows until ctx ends.
 func (s *SessionApprovals) Run(ctx context.Context) {
+	// Until the first watch is up nobody hears of what ends.
+	s.Gate.FollowsApprovals(false)
 	client := s.Client.approvalRequests(s.Namespace)
 	f := &follower[*v1alpha1.ApprovalRequest]{
 		selector: metav1.ListOptions{LabelSelector: v1alpha1.LabelConnection + "=" + s.Name + "," + v1alpha1.LabelScope + "=" + string(v1alpha1.ApprovalScopeSession)},
