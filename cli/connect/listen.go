@@ -92,7 +92,7 @@ func (o *options) serveLocal(ctx context.Context, streams genericiooptions.IOStr
 	}
 	fmt.Fprintf(streams.Out, "Connection %s/%s is at:\n\n", s.namespace, s.name)
 	for _, line := range lines {
-		fmt.Fprintf(streams.Out, "  %s\n", line)
+		fmt.Fprintf(streams.Out, "  %s\n", audit.Safe(line))
 	}
 	fmt.Fprintln(streams.Out, "\nThe password is good until this command ends. Press Ctrl-C to end it.")
 	return accept(ctx, streams, listener, local)

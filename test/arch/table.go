@@ -188,6 +188,11 @@ var Table = []Rule{
 		Reason:   "policies are tried with the manager's own compiler; the engine comes from cmd/",
 	},
 	{
+		Packages: []string{"cli/requests"},
+		May:      append([]string{"api/...", "cli/...", "controllers/compile"}, leaves...),
+		Reason:   "which rules are about a Connection is the manager's own code to say",
+	},
+	{
 		Packages: []string{"cli/connect", "cli/connect/..."},
 		May:      append([]string{"api/...", "cli/...", "proxy/relay"}, leaves...),
 		Reason:   "a local port passes bytes on, as a proxy does",
