@@ -12,8 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
@@ -78,8 +82,51 @@ func (e *Env) installCRDs(context.Context, Options) error {
 	return e.InstallCRDs(filepath.Join(Root(), "config", "crd", "bases"))
 }
 
-func (e *Env) installAdmission(ctx context.Context, _ Options) error {
-	return e.Apply(ctx, filepath.Join(Root(), "config", "admission"))
+func (e *Env) installAdmission(ctx context.Context, options Options) error {
+	if err := e.Apply(ctx, filepath.Join(Root(), "config", "admission")); err != nil || !options.CRDs {
+		return err
+	}
+	return e.awaitAdmission(ctx)
+}
+
+// enforceTimeout bounds how long the API server may take to enforce what was applied.
+const enforceTimeout = time.Minute
+
+// awaitAdmission waits until a request in another's name is refused by the policy of its
+// creation, which is asked after the policies that mutate, for whose sake the API server
+// must know the schema.
+func (e *Env) awaitAdmission(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, enforceTimeout)
+	defer cancel()
+	c, err := client.New(e.Direct, client.Options{})
+	if err != nil {
+		return fmt.Errorf("cannot make a client: %w", err)
+	}
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		forged := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "doorward.dev/v1alpha1", "kind": "ApprovalRequest",
+			"metadata": map[string]any{"namespace": "default", "generateName": "forged-"},
+			"spec": map[string]any{
+				"connectionRef": map[string]any{"name": "forged"}, "scope": "Session", "requester": map[string]any{"username": "forged"},
+				"session": map[string]any{
+					"reason": "forged", "durationSeconds": 60,
+					"rules": []any{map[string]any{"kind": "AccessPolicy", "policy": "forged", "rule": "forged"}},
+				},
+				"decisions": []any{},
+			},
+		}}
+		err := c.Create(ctx, forged, client.DryRunAll)
+		if err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'doorward-approvalrequest-create'") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the admission policies are not in force: a forged request came to: %w", err)
+		case <-ticker.C:
+		}
+	}
 }
 
 func isFile(path string) bool {

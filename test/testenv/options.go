@@ -14,8 +14,8 @@ type Options struct {
 	Assets string
 	// CRDs installs config/crd/bases and waits until they are served.
 	CRDs bool
-	// Admission applies config/admission. The API server enforces a new policy a moment
-	// after it has been applied: await that where a test depends on it.
+	// Admission applies config/admission and waits, where there are the CRDs too, until the
+	// API server enforces it, which is a moment later.
 	Admission bool
 	// ControllerManager runs kube-controller-manager, without which namespaces are not
 	// emptied, garbage is not collected and aggregated ClusterRoles (edit, view) stay empty.
