@@ -119,7 +119,7 @@ func (o *listing) run(ctx context.Context, streams genericiooptions.IOStreams) e
 			chosen = append(chosen, &list.Items[i])
 		}
 	}
-	rows := o.printer(streams, query.Namespace)
+	rows := show.Rows(streams, o.output, "requests", query.Namespace, columns)
 	if err := rows(chosen, !o.watch); err != nil || !o.watch {
 		return err
 	}
@@ -146,30 +146,6 @@ func (o *listing) keep(r *v1alpha1.ApprovalRequest) bool {
 	return (!o.pending || phase(r) == v1alpha1.ApprovalPending) &&
 		(o.connection == "" || r.Spec.ConnectionRef.Name == o.connection) &&
 		(o.requester == "" || r.Spec.Requester.Username == o.requester)
-}
-
-// printer prints requests, in the format that is asked for; all says that there are no
-// more.
-func (o *listing) printer(streams genericiooptions.IOStreams, namespace string) func([]*v1alpha1.ApprovalRequest, bool) error {
-	if !o.output.People() {
-		return func(requests []*v1alpha1.ApprovalRequest, all bool) error {
-			objects := make([]client.Object, len(requests))
-			for i, r := range requests {
-				objects[i] = r
-			}
-			return o.output.Stream(streams.Out, objects, all)
-		}
-	}
-	table := show.NewTable(streams.Out, o.output, namespace == "", columns)
-	return func(requests []*v1alpha1.ApprovalRequest, all bool) error {
-		if len(requests) == 0 && all {
-			show.None(streams.ErrOut, "requests", namespace)
-		}
-		if len(requests) == 0 {
-			return nil
-		}
-		return table.Add(requests...)
-	}
 }
 
 // statementShown is the width of a statement in a table.

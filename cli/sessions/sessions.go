@@ -113,7 +113,7 @@ func (o *listing) run(ctx context.Context, streams genericiooptions.IOStreams) e
 		}
 	}
 	slices.SortStableFunc(chosen, liveFirst)
-	rows := o.printer(streams, query.Namespace)
+	rows := show.Rows(streams, o.output, "sessions", query.Namespace, columns)
 	if err := rows(chosen, !o.watch); err != nil || !o.watch {
 		return err
 	}
@@ -163,30 +163,6 @@ func liveFirst(a, b *v1alpha1.AuditSession) int {
 		return 1
 	}
 	return b.Spec.StartedAt.Compare(a.Spec.StartedAt.Time)
-}
-
-// printer prints sessions, in the format that is asked for; all says that there are no
-// more.
-func (o *listing) printer(streams genericiooptions.IOStreams, namespace string) func([]*v1alpha1.AuditSession, bool) error {
-	if !o.output.People() {
-		return func(sessions []*v1alpha1.AuditSession, all bool) error {
-			objects := make([]client.Object, len(sessions))
-			for i, s := range sessions {
-				objects[i] = s
-			}
-			return o.output.Stream(streams.Out, objects, all)
-		}
-	}
-	table := show.NewTable(streams.Out, o.output, namespace == "", columns)
-	return func(sessions []*v1alpha1.AuditSession, all bool) error {
-		if len(sessions) == 0 && all {
-			show.None(streams.ErrOut, "sessions", namespace)
-		}
-		if len(sessions) == 0 {
-			return nil
-		}
-		return table.Add(sessions...)
-	}
 }
 
 const nameShown = 60

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -95,4 +96,28 @@ func Time(at metav1.Time) string {
 		return ""
 	}
 	return at.UTC().Format(time.RFC3339) + " (" + When(at) + ")"
+}
+
+// Rows returns what prints objects of a kind, called what, in the format that is asked for;
+// all says that there are no more.
+func Rows[T client.Object](streams genericiooptions.IOStreams, o *Output, what, namespace string, columns []Column[T]) func(objects []T, all bool) error {
+	if !o.People() {
+		return func(objects []T, all bool) error {
+			plain := make([]client.Object, len(objects))
+			for i, object := range objects {
+				plain[i] = object
+			}
+			return o.Stream(streams.Out, plain, all)
+		}
+	}
+	table := NewTable(streams.Out, o, namespace == "", columns)
+	return func(objects []T, all bool) error {
+		if len(objects) == 0 && all {
+			None(streams.ErrOut, what, namespace)
+		}
+		if len(objects) == 0 {
+			return nil
+		}
+		return table.Add(objects...)
+	}
 }
