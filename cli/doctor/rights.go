@@ -107,7 +107,7 @@ func lookAtRights(ctx context.Context, e *examiner) {
 		}
 	}
 	if quiet {
-		e.ok("nobody but the cluster's own parts and admins holds rights that undo approvals or show credentials")
+		e.ok("of the rights that are looked at, none that undoes approvals or shows credentials is anybody's but the cluster's own parts' and admins' (not looked at: rules with resourceNames, and who may make Deployments, Jobs and the like)")
 	}
 }
 

@@ -4,14 +4,18 @@
 package doctor_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/cli/doctor"
 	"github.com/doorward/doorward/test/script"
 	"github.com/doorward/doorward/test/stack"
@@ -38,6 +42,19 @@ func TestScripts(t *testing.T) {
 	stacktest.Must(t, err)
 	reader, err := world.Control.WriteKubeconfig("alice", alice)
 	stacktest.Must(t, err)
+	// Proxies report on sinks a moment after they have become ready.
+	stacktest.Await(t, "the sinks", func(ctx context.Context) error {
+		var all v1alpha1.LogSinkList
+		if err := world.Admin.List(ctx, &all); err != nil {
+			return err
+		}
+		for i := range all.Items {
+			if s := &all.Items[i]; !meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady) {
+				return fmt.Errorf("LogSink %q is not ready: %+v", s.Name, s.Status.Conditions)
+			}
+		}
+		return nil
+	})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
