@@ -42,6 +42,7 @@ func (s *site) story(t *testing.T) {
 	t.Run("Shadow", s.shadow)
 	t.Run("AuditSessions", s.auditSessions)
 	t.Run("Isolation", s.isolation)
+	t.Run("Tour", s.tour)
 	t.Run("Canary", s.canary)
 }
 
