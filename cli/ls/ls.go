@@ -122,7 +122,7 @@ func (o *options) rights(ctx context.Context, connections []*v1alpha1.Connection
 			if err := failed[c.Namespace]; err != nil {
 				known.notes = append(known.notes, fmt.Sprintf("Your rights in namespace %s are unknown: %s\n"+
 					"Ask the proxy of a Connection instead: kubectl doorward policy can-i -n %s -c NAME --proxy doorward-NAME.%s.svc:8444 --token-file TOKEN_FILE",
-					c.Namespace, show.Line(err.Error()), c.Namespace, c.Namespace))
+					c.Namespace, oneLine(err), c.Namespace, c.Namespace))
 			}
 		}
 		r, found := reach[c.Namespace][c.Name]
@@ -133,12 +133,15 @@ func (o *options) rights(ctx context.Context, connections []*v1alpha1.Connection
 			r = clipolicy.Rights{Err: fmt.Errorf("it was made just now: run the command again")}
 		}
 		if r.Err != nil && failed[c.Namespace] == nil {
-			known.notes = append(known.notes, fmt.Sprintf("Your rights on %s/%s are unknown: %s", c.Namespace, c.Name, show.Line(r.Err.Error())))
+			known.notes = append(known.notes, fmt.Sprintf("Your rights on %s/%s are unknown: %s", c.Namespace, c.Name, oneLine(r.Err)))
 		}
 		known.of[client.ObjectKeyFromObject(c)] = r
 	}
 	return known
 }
+
+// oneLine is an error, or several that were joined.
+func oneLine(err error) string { return show.Line(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
 func columns(known rights) []show.Column[*v1alpha1.Connection] {
 	words := func(c *v1alpha1.Connection) string { return say(known.of[client.ObjectKeyFromObject(c)]) }
