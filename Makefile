@@ -24,7 +24,7 @@ TOOLS := $(BIN)/tools
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 CHART_TOOLS := $(addprefix $(TOOLS)/,helm kubeconform kube-score kustomize)
 DIST_TOOLS := $(addprefix $(TOOLS)/,crane cyclonedx-gomod helm krew validate-krew-manifest)
-SINK_SERVERS := $(patsubst test/sinks/%/go.mod,$(BIN)/sinks/%,$(wildcard test/sinks/*/go.mod))
+TEST_SERVERS := $(patsubst test/%/go.mod,$(BIN)/%,$(wildcard test/sinks/*/go.mod test/idp/*/go.mod))
 # The product's binaries are static, so that they run from an image made from scratch.
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/doorward/doorward/cmd/version.linked=$(VERSION)"
 
@@ -103,7 +103,7 @@ clean: ## Remove what was built here; the control plane shared by all clones sta
 ##@ Test
 
 .PHONY: test
-test: install-deps $(if $(filter ./... ./test/cluster%,$(PACKAGES)),node-needs) $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./test/release%,$(PACKAGES)),$(DIST_TOOLS)) $(if $(filter ./... ./proxy/%,$(PACKAGES)),sink-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
+test: install-deps $(if $(filter ./... ./test/cluster%,$(PACKAGES)),node-needs) $(if $(filter ./... ./test/charts%,$(PACKAGES)),$(CHART_TOOLS)) $(if $(filter ./... ./test/release%,$(PACKAGES)),$(DIST_TOOLS)) $(if $(filter ./... ./proxy/% ./test/idp%,$(PACKAGES)),test-servers) $(if $(filter ./... ./proxy/%,$(PACKAGES)),$(BIN)/pgquery) ## Run all tests with the race detector; installs what they need.
 	@$(WITH_CONTROLPLANE); \
 		$(GO) test -race -timeout $(TEST_TIMEOUT) -p 2 $(TESTFLAGS) $(PACKAGES)
 	@# Allocations cannot be counted under the race detector: pools forget there.
@@ -233,18 +233,21 @@ controlplane: ## Obtain etcd, its tools, kube-apiserver, kube-controller-manager
 .PHONY: tools
 tools: $(addprefix $(TOOLS)/,actionlint controller-gen golangci-lint helm kustomize) ## Build the pinned development tools into bin/tools/.
 
-.PHONY: sink-servers
-sink-servers: $(SINK_SERVERS) ## Build the servers that the tests of the sinks write to, once, into bin/sinks/.
+.PHONY: test-servers
+test-servers: $(TEST_SERVERS) $(BIN)/sinks/webhookreceiver ## Build the servers that tests talk to, once, into bin/sinks/ and bin/idp/.
 
-# The flags are those of test/sinks/build.go. The folder either pins a tool or is a main package;
+# The flags are those of test/servers/build.go. The folder either pins a tool or is a main package;
 # this one is of the product's own module.
 $(BIN)/sinks/webhookreceiver: $(wildcard test/sinks/webhookreceiver/*.go)
-	@source hack/lib/progress.sh; mkdir -p $(BIN)/sinks; \
+	@source hack/lib/progress.sh; mkdir -p $(@D); \
 		progress "build webhookreceiver" $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $@ ./test/sinks/webhookreceiver
 
-$(BIN)/sinks/%: test/sinks/%/go.mod test/sinks/%/go.sum $(wildcard test/sinks/*/main.go)
-	@source hack/lib/progress.sh; mkdir -p $(BIN)/sinks; what=tool; [[ ! -e test/sinks/$*/main.go ]] || what=.; \
-		progress "build $*" $(GO) -C test/sinks/$* build -trimpath -buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ $$what
+define test_server
+$(BIN)/$(1): test/$(1)/go.mod test/$(1)/go.sum $$(wildcard test/$(1)/*.go)
+	@source hack/lib/progress.sh; mkdir -p $$(@D); what=tool; [[ ! -e test/$(1)/main.go ]] || what=.; \
+		progress "build $(notdir $(1))" $$(GO) -C test/$(1) build -trimpath -buildvcs=false -ldflags='-s -w' -o $$(CURDIR)/$$@ $$$$what
+endef
+$(foreach server,$(TEST_SERVERS:$(BIN)/%=%),$(eval $(call test_server,$(server))))
 
 # PostgreSQL's own parser, with the flags of test/pgquery/build.go: a minute of the compiler, once.
 $(BIN)/pgquery: $(wildcard test/pgquery/server/*)

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/test/proc"
-	"github.com/doorward/doorward/test/sinks"
+	"github.com/doorward/doorward/test/servers"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testcert"
 )
@@ -33,7 +33,7 @@ type sink struct {
 
 func startSink(t *testing.T, s *site) *sink {
 	t.Helper()
-	program, err := sinks.Build(t.Context(), "webhookreceiver")
+	program, err := servers.Build(t.Context(), "sinks/webhookreceiver")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/proc"
-	"github.com/doorward/doorward/test/sinks"
+	"github.com/doorward/doorward/test/servers"
 	"github.com/doorward/doorward/test/testcert"
 )
 
@@ -48,7 +48,7 @@ func (s *Stack) StartReceiver(ctx context.Context, name string) (*Receiver, erro
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the receiver's folder: %w", err)
 	}
-	program, err := sinks.Build(ctx, "webhookreceiver")
+	program, err := servers.Build(ctx, "sinks/webhookreceiver")
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/doorward/doorward/proxy/record/sink"
 	"github.com/doorward/doorward/proxy/record/sink/blob"
 	"github.com/doorward/doorward/test/proc"
-	"github.com/doorward/doorward/test/sinks"
+	"github.com/doorward/doorward/test/servers"
 	"github.com/doorward/doorward/test/testcert"
 )
 
@@ -50,7 +50,7 @@ func startServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), access: "admin", secret: rand.Text()}
 	var err error
-	if s.path, err = sinks.Build(t.Context(), "s3server"); err != nil {
+	if s.path, err = servers.Build(t.Context(), "sinks/s3server"); err != nil {
 		t.Fatal(err)
 	}
 	authority, err := testcert.NewCA("doorward-s3")

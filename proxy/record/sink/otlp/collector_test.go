@@ -21,7 +21,7 @@ import (
 	"github.com/doorward/doorward/proxy/record/sink"
 	"github.com/doorward/doorward/proxy/record/sink/otlp"
 	"github.com/doorward/doorward/test/proc"
-	"github.com/doorward/doorward/test/sinks"
+	"github.com/doorward/doorward/test/servers"
 	"github.com/doorward/doorward/test/testcert"
 )
 
@@ -61,7 +61,7 @@ func startCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{dir: t.TempDir(), ports: map[otlp.Protocol]int{}}
 	var err error
-	if c.path, err = sinks.Build(t.Context(), "otelcol"); err != nil {
+	if c.path, err = servers.Build(t.Context(), "sinks/otelcol"); err != nil {
 		t.Fatal(err)
 	}
 	if c.authority, err = testcert.NewCA("doorward-otelcol"); err != nil {

@@ -1,11 +1,10 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sinks builds the real servers that the tests of the sinks write to.
-// Each is a folder here: a module of its own, which either pins the server as
-// its one tool or has a main package, so that what it needs never reaches the
-// product's go.mod.
-package sinks
+// Package servers builds real servers that tests talk to. Each is a folder below test: a
+// module of its own, which either pins the server as its one tool or has a main
+// package, so that what it needs never reaches the product's go.mod.
+package servers
 
 import (
 	"context"
@@ -18,22 +17,22 @@ import (
 	"strings"
 )
 
-// Build returns the path of the server's executable, bin/sinks/<name> of the
-// work tree. It is built where it is missing or older than its module, which
+// Build returns the path of the executable of a server, such as sinks/s3server: in bin
+// of the work tree. It is built where it is missing or older than its module, which
 // `make test` does beforehand.
 func Build(ctx context.Context, name string) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", err
 	}
-	folder := filepath.Join(root, "test", "sinks", name)
+	folder := filepath.Join(root, "test", filepath.FromSlash(name))
 	what := "tool"
 	if _, err := os.Stat(filepath.Join(folder, "main.go")); err == nil {
 		what = "."
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("cannot look for server %q: %w", name, err)
 	}
-	target := filepath.Join(root, "bin", "sinks", name)
+	target := filepath.Join(root, "bin", filepath.FromSlash(name))
 	// The same flags as the Makefile's, so that what that built is not built again.
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", target, what)
 	build.Dir = folder
