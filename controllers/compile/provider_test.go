@@ -103,7 +103,7 @@ func TestProviders(t *testing.T) {
 func TestKeptClaims(t *testing.T) {
 	t.Parallel()
 	providers := []snapshot.IdentityProvider{
-		{Name: "corp", OIDC: &snapshot.OIDC{Extra: []snapshot.ExtraMapping{{Key: "shop.example/tenant"}}}},
+		{Name: "corp", OIDC: &snapshot.OIDC{Mapped: snapshot.Mapped{Extra: []snapshot.ExtraMapping{{Key: "shop.example/tenant"}}}}},
 		{Name: "cluster", Kubernetes: &snapshot.Kubernetes{}},
 	}
 	names := []string{"shop.example/tenant", "authentication.kubernetes.io/pod-name", "department"}
