@@ -5,6 +5,7 @@ package saml_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,15 @@ func attributeOf(names ...string) func(*etree.Element) {
 	}
 }
 
+// distinct are n names.
+func distinct(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = "n" + strconv.Itoa(i)
+	}
+	return names
+}
+
 // TestAssertionRefused: an assertion by the right identity provider, rightly signed, that
 // is not for this login. The response is good but for it.
 func TestAssertionRefused(t *testing.T) {
@@ -142,12 +152,16 @@ func TestAssertionRefused(t *testing.T) {
 			set(data, "NotOnOrAfter", later)(a)
 			set("Conditions", "NotOnOrAfter", later)(a)
 		}, "for minutes"},
-		"UnknownCondition":  {"what is not understood does not hold", func(a *etree.Element) { at(a, "Conditions").CreateElement("saml:Condition") }, "does not belong into <Conditions>"},
-		"NoAuthnStatement":  {"nobody has logged in", func(a *etree.Element) { a.RemoveChild(at(a, "AuthnStatement")) }, "<AuthnStatement> is 0 times"},
-		"SessionOver":       {"the session has ended", set("AuthnStatement", "SessionNotOnOrAfter", login().Now.Add(-time.Hour).UTC().Format(time.RFC3339)), "session has ended"},
-		"FutureLogin":       {"a login that has not been", set("AuthnStatement", "AuthnInstant", later), "not in force yet"},
-		"FutureIssue":       {"an assertion that has not been made", set(".", "IssueInstant", later), "not in force yet"},
-		"Advice":            {"a place for another assertion", func(a *etree.Element) { a.CreateElement("saml:Advice").AddChild(a.Copy()) }, "does not belong"},
+		"UnknownCondition": {"what is not understood does not hold", func(a *etree.Element) { at(a, "Conditions").CreateElement("saml:Condition") }, "does not belong into <Conditions>"},
+		"NoAuthnStatement": {"nobody has logged in", func(a *etree.Element) { a.RemoveChild(at(a, "AuthnStatement")) }, "<AuthnStatement> is 0 times"},
+		"SessionOver":      {"the session has ended", set("AuthnStatement", "SessionNotOnOrAfter", login().Now.Add(-time.Hour).UTC().Format(time.RFC3339)), "session has ended"},
+		"FutureLogin":      {"a login that has not been", set("AuthnStatement", "AuthnInstant", later), "not in force yet"},
+		"FutureIssue":      {"an assertion that has not been made", set(".", "IssueInstant", later), "not in force yet"},
+		"Advice": {"a place for another assertion", func(a *etree.Element) {
+			other := a.Copy()
+			other.CreateAttr("ID", "_other")
+			a.CreateElement("saml:Advice").AddChild(other)
+		}, "does not belong"},
 		"Transient":         {"another at every login", set("Subject/NameID", "Format", transient), "another at every login"},
 		"EncryptedID":       {"a name that cannot be read", func(a *etree.Element) { at(a, "Subject").CreateElement("saml:EncryptedID") }, "EncryptedID"},
 		"NameQualifier":     {"a user of somebody else", set("Subject/NameID", "NameQualifier", "https://other.example"), "NameQualifier"},
@@ -163,11 +177,13 @@ func TestAssertionRefused(t *testing.T) {
 		"ReservedAudience":  {"an attribute that would set for whom", attributeOf("aud"), "registered claim"},
 		"ReservedEnd":       {"an attribute that would set for how long", attributeOf("exp"), "registered claim"},
 		"TwoFormats":        {"two attributes of one name", attributeOf("x|a", "x|b"), "different formats"},
-		"ManyAttributes":    {"bounded", attributeOf(strings.Split(strings.Repeat("y,", 64), ",")...), "no name"},
+		"ManyAttributes":    {"bounded", attributeOf(strings.Split("a,"+strings.Join(distinct(63), ","), ",")...), "there are 66 attributes"},
 		"NestedValue": {"a value that cannot be read whole", func(a *etree.Element) {
 			at(a, "AttributeStatement/Attribute/AttributeValue").CreateElement("saml:NameID")
 		}, "does not belong into <AttributeValue>"},
 		"EncryptedAttribute": {"a group that cannot be read might be denied", func(a *etree.Element) { at(a, "AttributeStatement").CreateElement("saml:EncryptedAttribute") }, "EncryptedAttribute"},
+		"ManyValues":         {"bounded", attributeOf(strings.Split(strings.Repeat("y,", 512)+"y", ",")...), "too large"},
+		"NoName":             {"an attribute without a name", attributeOf(""), "no name"},
 		"LongValue": {"bounded", func(a *etree.Element) {
 			at(a, "AttributeStatement/Attribute/AttributeValue").SetText(strings.Repeat("x", 2049))
 		}, "too large"},
