@@ -218,7 +218,7 @@ type IdentityProviderSpec struct {
 // IdentityProviderStatus is what the manager observed of an IdentityProvider.
 type IdentityProviderStatus struct {
 	// conditions are the observations of the provider's state. Known types are
-	// Ready, Accepted and IssuerReachable.
+	// Ready, Accepted, IssuerReachable, and MetadataCurrent of type SAML.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

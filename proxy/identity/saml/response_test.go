@@ -134,12 +134,12 @@ func TestAssertionRefused(t *testing.T) {
 		"Issuer":       {"of another identity provider", func(a *etree.Element) { at(a, "Issuer").SetText("https://evil.example") }, "another issuer"},
 		"IssuerFormat": {"an issuer is an entity", set("Issuer", "Format", persistent), "no entity"},
 		"Version":      {"of another version", set(".", "Version", "1.1"), "version"},
-		"Audience":     {"for another service provider", func(a *etree.Element) { at(a, "Conditions/AudienceRestriction/Audience").SetText(entityID + "2") }, "another audience"},
+		"Audience":     {"for another service provider", func(a *etree.Element) { at(a, "Conditions/AudienceRestriction/Audience").SetText(entityID + "2") }, `for another audience: "`},
 		"NoAudience":   {"for everybody", func(a *etree.Element) { at(a, "Conditions").RemoveChild(at(a, "Conditions/AudienceRestriction")) }, "<AudienceRestriction> is 0 times"},
 		"TwoAudiences": {"for somebody else too", func(a *etree.Element) {
 			at(a, "Conditions/AudienceRestriction").CreateElement("saml:Audience").SetText("x")
 		}, "<Audience> is 2 times"},
-		"Recipient":        {"sent to another place", set(data, "Recipient", acsURL+"/"), "Recipient"},
+		"Recipient":        {"sent to another place", set(data, "Recipient", acsURL+"/"), "Recipient is"},
 		"InResponseTo":     {"the answer to another request", set(data, "InResponseTo", requestID+"0"), "answers another request"},
 		"Unsolicited":      {"nobody has asked", func(a *etree.Element) { at(a, data).RemoveAttr("InResponseTo") }, "answers another request"},
 		"Method":           {"held by a key that nobody asked for", set(bearer, "Method", "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key"), "confirmed in another way"},
@@ -156,6 +156,7 @@ func TestAssertionRefused(t *testing.T) {
 		"NoAuthnStatement": {"nobody has logged in", func(a *etree.Element) { a.RemoveChild(at(a, "AuthnStatement")) }, "<AuthnStatement> is 0 times"},
 		"SessionOver":      {"the session has ended", set("AuthnStatement", "SessionNotOnOrAfter", login().Now.Add(-time.Hour).UTC().Format(time.RFC3339)), "session has ended"},
 		"FutureLogin":      {"a login that has not been", set("AuthnStatement", "AuthnInstant", later), "not in force yet"},
+		"NotBefore":        {"an assertion for later", set("Conditions", "NotBefore", later), "not in force yet"},
 		"FutureIssue":      {"an assertion that has not been made", set(".", "IssueInstant", later), "not in force yet"},
 		"Advice": {"a place for another assertion", func(a *etree.Element) {
 			other := a.Copy()
@@ -211,8 +212,8 @@ func TestResponseRefused(t *testing.T) {
 	}{
 		"Issuer":        {"of another identity provider", func(r *etree.Element) { at(r, "Issuer").SetText("https://evil.example") }, "another issuer"},
 		"NoIssuer":      {"of nobody", func(r *etree.Element) { r.RemoveChild(at(r, "Issuer")) }, "<Issuer> is 0 times"},
-		"Destination":   {"for another place", set(".", "Destination", acsURL+"2"), "Destination"},
-		"NoDestination": {"for any place", func(r *etree.Element) { r.RemoveAttr("Destination") }, "Destination"},
+		"Destination":   {"for another place", set(".", "Destination", acsURL+"2"), "Destination is"},
+		"NoDestination": {"for any place", func(r *etree.Element) { r.RemoveAttr("Destination") }, "Destination is"},
 		"InResponseTo":  {"the answer to another request", set(".", "InResponseTo", "_other"), "answers another request"},
 		"Unsolicited":   {"nobody has asked", func(r *etree.Element) { r.RemoveAttr("InResponseTo") }, "answers another request"},
 		"Version":       {"of another version", set(".", "Version", "1.1"), "version"},

@@ -35,7 +35,7 @@ func decode(encoded string) ([]byte, error) {
 		return nil, fmt.Errorf("it is too large: more than %d bytes: let the identity provider send fewer attributes or groups", maxResponse)
 	}
 	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(raw) > maxResponse {
+	if err != nil {
 		return nil, errors.New("it is not base64")
 	}
 	return raw, nil
