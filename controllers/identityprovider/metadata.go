@@ -28,7 +28,7 @@ func (r *Reconciler) lookAhead(_ context.Context, s *scope) error {
 	if err != nil {
 		// Accepted says why.
 		s.current = kit.Unknown(v1alpha1.ConditionMetadataCurrent, v1alpha1.ReasonProgressing, "not looked at, since the provider is not accepted")
-		return nil
+		return nil //nolint:nilerr // see above
 	}
 	now := time.Now
 	if r.Now != nil {

@@ -27,7 +27,7 @@ const (
 )
 
 // IdP is an identity provider with one key.
-type IdP struct {
+type IdP struct { //nolint:staticcheck // SAML spells it so.
 	EntityID    string
 	SSOURL      string
 	Key         *rsa.PrivateKey
@@ -191,7 +191,7 @@ func write(element *etree.Element) []byte {
 	document.SetRoot(element.Copy())
 	raw, err := document.WriteToBytes()
 	if err != nil {
-		panic(err) // a bytes.Buffer takes everything
+		panic(err) //nolint:forbidigo // A bytes.Buffer takes everything.
 	}
 	return raw
 }

@@ -9,7 +9,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // The digest of RSA-OAEP, where SHA-1 is the default and safe.
+	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -59,7 +59,7 @@ func Encrypt(element *etree.Element, to *rsa.PublicKey, transport, algorithm str
 	if transport == PKCS1 {
 		wrapped, err = rsa.EncryptPKCS1v15(rand.Reader, to, key) //nolint:staticcheck // What is to be refused.
 	} else {
-		wrapped, err = rsa.EncryptOAEP(sha1.New(), rand.Reader, to, key, nil) //nolint:gosec // See above.
+		wrapped, err = rsa.EncryptOAEP(sha1.New(), rand.Reader, to, key, nil)
 	}
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ type Config struct {
 	// Metadata is the identity provider's document; IdPEntityID must be the entityID
 	// in it.
 	Metadata    []byte
-	IdPEntityID string
+	IdPEntityID string //nolint:staticcheck // SAML spells it so.
 	// NameIDFormat is asked for, and must be that of the NameID. Empty means that any
 	// but transient is taken.
 	NameIDFormat string

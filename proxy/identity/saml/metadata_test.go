@@ -52,6 +52,7 @@ func TestMetadataRefused(t *testing.T) {
 		"TwoRoots":       {"which counts?", good + good, "one root"},
 		"OtherNamespace": {"no metadata", replace("urn:oasis:names:tc:SAML:2.0:metadata", "urn:x"), "one EntityDescriptor"},
 		"NoRole":         {"no identity provider", replace("IDPSSODescriptor", "SPSSODescriptor"), "one IDPSSODescriptor"},
+		"TwoRoles":       {"which counts?", strings.Replace(good, "</md:EntityDescriptor>", between(good, "entityID=\""+idpID+"\">", "</md:EntityDescriptor>")+"</md:EntityDescriptor>", 1), "2 IDPSSODescriptors"},
 		"OtherProtocol":  {"SAML 1.1", replace(samltest.Protocol, "urn:oasis:names:tc:SAML:1.1:protocol"), "supports"},
 		"NoKey":          {"nothing could be verified", replace(`use="signing"`, `use="encryption"`), "signing certificates"},
 		"NoCertificate":  {"as above", replace(certificate, "AAAA"), "no X.509 certificate"},

@@ -32,7 +32,7 @@ const (
 )
 
 // bearer is the method by which whoever has the assertion is its subject.
-const bearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+const bearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer" //nolint:gosec // The name of a method, no credential.
 
 // read makes an Assertion of a verified element of the right shape, and holds it against
 // the request and the time (saml-profiles-2.0-os section 4.1.4.3). The instant is one
@@ -61,7 +61,8 @@ func (sp *ServiceProvider) read(element *etree.Element, requestID string, now ti
 	if err != nil {
 		return a, now, err
 	}
-	return a, at, readAttributes(find(element, assertion("AttributeStatement")), &a)
+	err = readAttributes(find(element, assertion("AttributeStatement")), &a)
+	return a, at, err
 }
 
 // readName reads who the user is. A name of another's qualifier could be that of two
@@ -111,8 +112,11 @@ func (sp *ServiceProvider) readTimes(element, data, limits *etree.Element, now t
 		key     string
 		into    *time.Time
 	}{
-		{element, "IssueInstant", &issued}, {limits, "NotBefore", &begin}, {limits, "NotOnOrAfter", &end},
-		{data, "NotOnOrAfter", &confirmed}, {statement, "AuthnInstant", &a.AuthnInstant},
+		{element, "IssueInstant", &issued},
+		{limits, "NotBefore", &begin},
+		{limits, "NotOnOrAfter", &end},
+		{data, "NotOnOrAfter", &confirmed},
+		{statement, "AuthnInstant", &a.AuthnInstant},
 	} {
 		var err error
 		if *one.into, err = instant(one.element, one.key); err != nil {
@@ -191,7 +195,8 @@ func readAttributes(statement *etree.Element, a *Assertion) error {
 		}
 		for _, value := range all(element, assertion("AttributeValue")) {
 			into.Values = append(into.Values, text(value))
-			if values++; values > maxValues || len(text(value)) > maxValue {
+			values++
+			if values > maxValues || len(text(value)) > maxValue {
 				return fmt.Errorf("attribute %q is too large: at most %d values in all, and %d bytes each, are allowed: let the identity provider send fewer groups",
 					identity.Shorten(key), maxValues, maxValue)
 			}

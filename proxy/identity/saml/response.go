@@ -69,7 +69,8 @@ func (sp *ServiceProvider) response(encoded, requestID string, now time.Time) (A
 	if err != nil {
 		return Assertion{}, err
 	}
-	return a, sp.agree(encoded, &a, at)
+	err = sp.agree(encoded, &a, at)
+	return a, err
 }
 
 // signed is an element of a shape as it was signed, and true, where there is a signature

@@ -216,7 +216,7 @@ func TestResponseRefused(t *testing.T) {
 		"NoDestination": {"for any place", func(r *etree.Element) { r.RemoveAttr("Destination") }, "Destination is"},
 		"InResponseTo":  {"the answer to another request", set(".", "InResponseTo", "_other"), "answers another request"},
 		"Unsolicited":   {"nobody has asked", func(r *etree.Element) { r.RemoveAttr("InResponseTo") }, "answers another request"},
-		"Version":       {"of another version", set(".", "Version", "1.1"), "version"},
+		"Version":       {"of another version", set(".", "Version", "1.1"), "its version"},
 		"Status":        {"a failure is none, whatever is in it", set("Status/StatusCode", "Value", "urn:oasis:names:tc:SAML:2.0:status:Responder"), "status:Responder"},
 		"NoStatus":      {"nor is silence a success", func(r *etree.Element) { r.RemoveChild(at(r, "Status")) }, "no Status"},
 		"Extensions":    {"a place for another assertion", func(r *etree.Element) { r.CreateElement("samlp:Extensions") }, "does not belong"},
@@ -247,6 +247,13 @@ func TestResponseRefused(t *testing.T) {
 	}
 	if _, err := newProvider(t).Response(good, "_other", l.Now); err == nil {
 		t.Error("an answer to another request was taken")
+	}
+	a := idp.Assertion(l)
+	at(a, "Subject/SubjectConfirmation/SubjectConfirmationData").RemoveAttr("InResponseTo")
+	r := idp.Response(l, sign(t, idp, a))
+	r.RemoveAttr("InResponseTo")
+	if _, err := newProvider(t).Response(samltest.Encode(r), "", l.Now); err == nil {
+		t.Error("an answer to nothing was taken where nothing was asked")
 	}
 }
 

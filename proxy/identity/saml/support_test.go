@@ -33,7 +33,8 @@ var keys = sync.OnceValue(func() (k struct {
 	idp, foreign   *samltest.IdP
 	key, otherKey  *rsa.PrivateKey
 	own, otherCert *x509.Certificate
-}) {
+},
+) {
 	var errs [4]error
 	k.idp, errs[0] = samltest.New(idpID, "https://idp.example/sso")
 	k.foreign, errs[1] = samltest.New(idpID, "https://idp.example/sso")
@@ -75,20 +76,20 @@ func login() *samltest.Login {
 	}
 }
 
-func sign(t testing.TB, by *samltest.IdP, element *etree.Element) *etree.Element {
-	t.Helper()
+func sign(tb testing.TB, by *samltest.IdP, element *etree.Element) *etree.Element {
+	tb.Helper()
 	signed, err := by.Sign(element)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return signed
 }
 
-func encrypt(t testing.TB, element *etree.Element, transport, algorithm string) *etree.Element {
-	t.Helper()
+func encrypt(tb testing.TB, element *etree.Element, transport, algorithm string) *etree.Element {
+	tb.Helper()
 	sealed, err := samltest.Encrypt(element, &keys().key.PublicKey, transport, algorithm)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return sealed
 }
@@ -112,11 +113,11 @@ func refused(t *testing.T, sp *saml.ServiceProvider, encoded string, now time.Ti
 
 func encodeText(document string) string { return base64.StdEncoding.EncodeToString([]byte(document)) }
 
-func decodeText(t testing.TB, encoded string) string {
-	t.Helper()
+func decodeText(tb testing.TB, encoded string) string {
+	tb.Helper()
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(raw)
 }
