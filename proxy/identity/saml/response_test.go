@@ -40,6 +40,9 @@ func TestAccepted(t *testing.T) {
 		"EncryptedThenSigned": {"encrypted, then signed with the response", func(l *samltest.Login) *etree.Element {
 			return sign(t, idp, idp.Response(l, encrypt(t, idp.Assertion(l), samltest.OAEP, samltest.AESGCM)))
 		}},
+		"DefaultNamespace": {"without prefixes, as Microsoft Entra ID writes it", func(l *samltest.Login) *etree.Element {
+			return idp.Response(l, sign(t, idp, withoutPrefix(idp.Assertion(l))))
+		}},
 		"CBC": {"Microsoft Entra ID has nothing better; the response's signature keeps it whole", func(l *samltest.Login) *etree.Element {
 			return sign(t, idp, idp.Response(l, encrypt(t, sign(t, idp, idp.Assertion(l)), samltest.OAEP, samltest.AESCBC)))
 		}},
@@ -74,6 +77,16 @@ func TestAccepted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutPrefix has the assertion's namespace as the default one.
+func withoutPrefix(a *etree.Element) *etree.Element {
+	a.RemoveAttr("xmlns:saml")
+	a.CreateAttr("xmlns", samltest.Assertion)
+	for _, element := range append(a.FindElements(".//*"), a) {
+		element.Space = ""
+	}
+	return a
 }
 
 // at finds what is below an element, such as "Subject/NameID".
