@@ -196,8 +196,13 @@ func TestAssertionRefused(t *testing.T) {
 			at(a, "AttributeStatement/Attribute/AttributeValue").CreateElement("saml:NameID")
 		}, "does not belong into <AttributeValue>"},
 		"EncryptedAttribute": {"a group that cannot be read might be denied", func(a *etree.Element) { at(a, "AttributeStatement").CreateElement("saml:EncryptedAttribute") }, "EncryptedAttribute"},
-		"ManyValues":         {"bounded", attributeOf(strings.Split(strings.Repeat("y,", 512)+"y", ",")...), "too large"},
-		"NoName":             {"an attribute without a name", attributeOf(""), "no name"},
+		"ManyValues": {"bounded", func(a *etree.Element) {
+			groups := at(a, "AttributeStatement/Attribute")
+			for _, name := range distinct(513) {
+				groups.CreateElement("saml:AttributeValue").SetText(name)
+			}
+		}, "at most 512 values"},
+		"NoName": {"an attribute without a name", attributeOf(""), "no name"},
 		"LongValue": {"bounded", func(a *etree.Element) {
 			at(a, "AttributeStatement/Attribute/AttributeValue").SetText(strings.Repeat("x", 2049))
 		}, "too large"},
@@ -398,5 +403,20 @@ func TestAttributesMerged(t *testing.T) {
 	raw, err := got.Claims()
 	if err != nil || !strings.Contains(string(raw), `"Role":["x","x"]`) || !strings.Contains(string(raw), `"empty":[]`) {
 		t.Errorf("%s, %v", raw, err)
+	}
+}
+
+// TestManyGroups: as many groups as a caller may have are read, and all of them.
+func TestManyGroups(t *testing.T) {
+	idp, l := keys().idp, login()
+	l.Attributes["groups"] = distinct(256)
+	for name, r := range map[string]*etree.Element{
+		"Assertion": idp.Response(l, sign(t, idp, idp.Assertion(l))),
+		"Both":      sign(t, idp, idp.Response(l, sign(t, idp, idp.Assertion(l)))),
+	} {
+		a, err := newProvider(t).Response(samltest.Encode(r), requestID, l.Now)
+		if err != nil || len(a.Attributes) != 2 || len(a.Attributes[1].Values) != 256 {
+			t.Errorf("%s: %d attributes, %v", name, len(a.Attributes), err)
+		}
 	}
 }

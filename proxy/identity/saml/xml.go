@@ -54,7 +54,7 @@ func parse(raw []byte, ids map[string]bool) (*etree.Element, error) {
 	}
 	switch {
 	case !utf8.Valid(raw):
-		return nil, errors.New("it is no XML in UTF-8")
+		return nil, errors.New("it is not UTF-8")
 	// In XML these bytes are nothing else: "<" is escaped in text and attributes.
 	case bytes.Contains(raw, []byte("<!")), bytes.Contains(body, []byte("<?")):
 		return nil, errors.New("a DOCTYPE, comment, CDATA section or processing instruction does not belong there")

@@ -40,8 +40,8 @@ func TestXMLRefused(t *testing.T) {
 		}, odd},
 		"Entity":         {"undeclared", replace(name, "&a;"), "no XML"},
 		"Charset":        {"bytes that another reader reads otherwise", func(d string) string { return `<?xml version="1.0" encoding="UTF-7"?>` + d }, "UTF-8"},
-		"NotUTF8":        {"as above", replace(name, "ann\xff"), "UTF-8"},
-		"UTF16":          {"as above", func(d string) string { return "\xff\xfe" + d }, "UTF-8"},
+		"NotUTF8":        {"as above", replace(name, "ann\xff"), "it is not UTF-8"},
+		"UTF16":          {"as above", func(d string) string { return "\xff\xfe" + d }, "it is not UTF-8"},
 		"TwoRoots":       {"which counts?", func(d string) string { return d + d }, "one root"},
 		"TrailingText":   {"what follows is read by some", func(d string) string { return d + "x" }, "beside the root"},
 		"Unclosed":       {"cut off", func(d string) string { return d[:len(d)-10] }, "no XML"},
@@ -63,7 +63,7 @@ func TestXMLRefused(t *testing.T) {
 		"Empty":    {"nothing", func(string) string { return "" }, ""},
 		"Text":     {"no XML", func(string) string { return "hello" }, ""},
 		"HTML":     {"something else", func(string) string { return "<html></html>" }, "not a Response"},
-		"Deflated": {"that is the other binding", deflate, "UTF-8"},
+		"Deflated": {"that is the other binding", deflate, "it is not UTF-8"},
 		"Bomb":     {"a little that becomes very much", func(string) string { return deflate(strings.Repeat("<a/>", 64<<20/4)) }, ""},
 	}
 	for name, test := range cases {
