@@ -85,7 +85,7 @@ const (
 	ReasonUsernameOverlap = "UsernameOverlap"
 
 	// ReasonDuplicateIssuer surfaces on the younger of two IdentityProviders with
-	// the same issuer URL and a common audience.
+	// the same issuer URL and a common audience, or with the same SAML entity ID.
 	ReasonDuplicateIssuer = "DuplicateIssuer"
 )
 
@@ -340,6 +340,22 @@ const (
 
 	// ReasonIssuerMismatch surfaces when the discovery document names another issuer.
 	ReasonIssuerMismatch = "IssuerMismatch"
+)
+
+// ConditionMetadataCurrent of an IdentityProvider of type SAML says whether its metadata,
+// and with it the certificates that assertions are verified by, are good for a while yet.
+const ConditionMetadataCurrent = "MetadataCurrent"
+
+// Reasons of MetadataCurrent.
+const (
+	// ReasonCurrent surfaces when they are good for more than 30 days.
+	ReasonCurrent = "Current"
+
+	// ReasonExpiresSoon surfaces when they are not. Ready is True all the same.
+	ReasonExpiresSoon = "ExpiresSoon"
+
+	// ReasonMetadataExpired surfaces when nobody can log in any more.
+	ReasonMetadataExpired = "MetadataExpired"
 )
 
 // Reasons of Complete of an AuditSession.

@@ -39,6 +39,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&AccessPolicy{}, &AccessPolicyList{},
 		&ApprovalRequest{}, &ApprovalRequestList{},
 		&AuditLog{}, &AuditLogList{},
+		&GatewayCredential{}, &GatewayCredentialList{},
 		&AuditSession{}, &AuditSessionList{},
 		&ClusterAccessPolicy{}, &ClusterAccessPolicyList{},
 		&Connection{}, &ConnectionList{},

@@ -8,7 +8,7 @@ import (
 )
 
 // IdentityProviderType says how callers of a provider prove who they are.
-// +kubebuilder:validation:Enum=OIDC;Kubernetes
+// +kubebuilder:validation:Enum=OIDC;Kubernetes;SAML
 type IdentityProviderType string
 
 const (
@@ -17,6 +17,10 @@ const (
 
 	// IdentityProviderKubernetes accepts ServiceAccount tokens of a cluster.
 	IdentityProviderKubernetes IdentityProviderType = "Kubernetes"
+
+	// IdentityProviderSAML accepts callers who logged in at the manager's login portal
+	// by SAML 2.0.
+	IdentityProviderSAML IdentityProviderType = "SAML"
 )
 
 // SigningAlgorithm is a JWS algorithm (RFC 7518 section 3.1, RFC 8037).
@@ -170,9 +174,13 @@ type KubernetesUsernameMapping struct {
 // +union
 // +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' ? has(self.oidc) : !has(self.oidc)",message="oidc is required when type is OIDC, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Kubernetes' ? has(self.kubernetes) : !has(self.kubernetes)",message="kubernetes is required when type is Kubernetes, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' || !has(self.kubernetesUsername)",message="kubernetesUsername is for type OIDC: a ServiceAccount obtains no approvals"
+// +kubebuilder:validation:XValidation:rule="self.type == 'SAML' ? has(self.saml) : !has(self.saml)",message="saml is required when type is SAML, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type != 'SAML' || has(self.login)",message="login is required when type is SAML: nobody can show an assertion to a proxy"
+// +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' || !has(self.login) || (!has(self.login.clientID) && !has(self.login.clientSecretRef) && !has(self.login.scopes))",message="login.clientID, clientSecretRef and scopes are for type OIDC"
+// +kubebuilder:validation:XValidation:rule="!has(self.login) || !has(self.oidc) || !has(self.login.clientID) || self.login.clientID in self.oidc.issuer.audiences",message="login.clientID must be one of oidc.issuer.audiences"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Kubernetes' || !has(self.kubernetesUsername)",message="kubernetesUsername is not for type Kubernetes: a ServiceAccount obtains no approvals"
 type IdentityProviderSpec struct {
-	// type is OIDC or Kubernetes.
+	// type is OIDC, Kubernetes or SAML.
 	// +unionDiscriminator
 	// +required
 	Type IdentityProviderType `json:"type,omitempty"`
@@ -188,6 +196,16 @@ type IdentityProviderSpec struct {
 	// +optional
 	Kubernetes *KubernetesProvider `json:"kubernetes,omitempty"`
 
+	// saml accepts callers who log in by a SAML 2.0 identity provider.
+	// +unionMember
+	// +optional
+	SAML *SAMLProvider `json:"saml,omitempty"`
+
+	// login lets the manager's login portal issue GatewayCredentials to callers of this
+	// provider. Required when type is SAML. Unset means that it issues none.
+	// +optional
+	Login *LoginSettings `json:"login,omitempty"`
+
 	// kubernetesUsername maps callers to Kubernetes user names, so that requester
 	// and approver can be compared. Two providers must not map to the same name:
 	// equal prefixes, or one the beginning of the other, are reported as
@@ -200,7 +218,7 @@ type IdentityProviderSpec struct {
 // IdentityProviderStatus is what the manager observed of an IdentityProvider.
 type IdentityProviderStatus struct {
 	// conditions are the observations of the provider's state. Known types are
-	// Ready, Accepted and IssuerReachable.
+	// Ready, Accepted, IssuerReachable, and MetadataCurrent of type SAML.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -55,6 +55,9 @@ func lookAtProviders(ctx context.Context, e *examiner) {
 		if e.condition("IdentityProvider", "", p.Name, v1alpha1.ConditionReady, p.Status.Conditions, p.Generation) {
 			bad++
 		}
+		if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionMetadataCurrent); c != nil && c.Reason == v1alpha1.ReasonExpiresSoon {
+			e.warn("write the identity provider's present metadata into spec.saml.metadata", "IdentityProvider %s: %s", p.Name, c.Message)
+		}
 	}
 	if bad == 0 {
 		e.ok("%d identity providers are ready", len(all.Items))

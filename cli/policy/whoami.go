@@ -36,7 +36,7 @@ func (o *canIOptions) who(ctx context.Context, all *objects) (*caller, error) {
 	accepted, _ := compile.Providers(all.providers)
 	for i := range accepted {
 		idp := &accepted[i]
-		if o.provider != "" && idp.Name != o.provider || idp.KubernetesUsernamePrefix == nil || idp.OIDC == nil {
+		if o.provider != "" && idp.Name != o.provider || idp.KubernetesUsernamePrefix == nil || idp.Mappings() == nil {
 			continue
 		}
 		// What an expression makes of claims cannot be undone.
@@ -44,7 +44,7 @@ func (o *canIOptions) who(ctx context.Context, all *objects) (*caller, error) {
 			continue
 		}
 		if name, mine := strings.CutPrefix(user.Username, *idp.KubernetesUsernamePrefix); mine && name != "" {
-			who.Provider, who.User = idp.Name, idp.OIDC.Username.Prefix+name
+			who.Provider, who.User = idp.Name, idp.Mappings().Username.Prefix+name
 			return who, nil
 		}
 	}

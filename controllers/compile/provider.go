@@ -15,6 +15,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/kit"
 	verifiers "github.com/doorward/doorward/proxy/identity/provider"
+	"github.com/doorward/doorward/proxy/identity/saml"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
@@ -58,18 +59,8 @@ func bySeniority(all []v1alpha1.IdentityProvider) []*v1alpha1.IdentityProvider {
 func compareTime(a, b metav1.Time) int { return a.Time.Compare(b.Time) }
 
 func checkProvider(provider *v1alpha1.IdentityProvider, elders []*v1alpha1.IdentityProvider) (string, error) {
-	issuer := provider.Spec.Issuer()
-	if issuer == nil {
-		return v1alpha1.ReasonInvalid, fmt.Errorf("type %q with its settings is needed; this manager knows OIDC and Kubernetes", provider.Spec.Type)
-	}
-	settings := "spec." + strings.ToLower(string(provider.Spec.Type))
-	if !strings.HasPrefix(issuer.URL, "https://") {
-		return v1alpha1.ReasonInvalid, fmt.Errorf("%s.issuer.url must begin with https://: %q", settings, issuer.URL)
-	}
-	if pem := issuer.CertificateAuthority; pem != "" {
-		if err := checkPEM(pem); err != nil {
-			return v1alpha1.ReasonInvalidCertificateAuthority, fmt.Errorf("%s.issuer.certificateAuthority: %w", settings, err)
-		}
+	if reason, err := checkSettings(&provider.Spec); err != nil {
+		return reason, err
 	}
 	compiled := compileProvider(provider)
 	if err := verifiers.Check(&compiled); err != nil {
@@ -83,12 +74,53 @@ func checkProvider(provider *v1alpha1.IdentityProvider, elders []*v1alpha1.Ident
 	return "", nil
 }
 
+// checkSettings is about who makes the proofs.
+func checkSettings(spec *v1alpha1.IdentityProviderSpec) (string, error) {
+	if spec.Type == v1alpha1.IdentityProviderSAML && spec.SAML != nil {
+		if _, err := saml.ParseMetadata([]byte(spec.SAML.Metadata), spec.SAML.EntityID); err != nil {
+			return v1alpha1.ReasonInvalid, fmt.Errorf("spec.saml.metadata: %w", err)
+		}
+		if spec.Login == nil {
+			return v1alpha1.ReasonInvalid, errors.New("spec.login is needed: nobody can show an assertion to a proxy")
+		}
+		return "", nil
+	}
+	issuer := spec.Issuer()
+	if issuer == nil {
+		return v1alpha1.ReasonInvalid, fmt.Errorf("type %q with its settings is needed; this manager knows OIDC, Kubernetes and SAML", spec.Type)
+	}
+	settings := "spec." + strings.ToLower(string(spec.Type))
+	if !strings.HasPrefix(issuer.URL, "https://") {
+		return v1alpha1.ReasonInvalid, fmt.Errorf("%s.issuer.url must begin with https://: %q", settings, issuer.URL)
+	}
+	if pem := issuer.CertificateAuthority; pem != "" {
+		if err := checkPEM(pem); err != nil {
+			return v1alpha1.ReasonInvalidCertificateAuthority, fmt.Errorf("%s.issuer.certificateAuthority: %w", settings, err)
+		}
+	}
+	return "", nil
+}
+
+// proofs are those that a provider takes: by whom they are made, and for whom.
+func proofs(provider *v1alpha1.IdentityProvider) (issuer string, audiences []string) {
+	if provider.Spec.SAML != nil {
+		return provider.Spec.SAML.EntityID, []string{provider.SAMLEntityID()}
+	}
+	made := provider.Spec.Issuer()
+	return made.URL, made.Audiences
+}
+
 // contradicts says why a provider cannot be beside an elder one, or nil.
 func contradicts(provider, elder *v1alpha1.IdentityProvider) (string, error) {
-	issuer, other := provider.Spec.Issuer(), elder.Spec.Issuer()
-	if other.URL == issuer.URL && common(other.Audiences, issuer.Audiences) {
+	issuer, audiences := proofs(provider)
+	other, others := proofs(elder)
+	if other == issuer && common(others, audiences) {
 		return v1alpha1.ReasonDuplicateIssuer, fmt.Errorf(
-			"IdentityProvider %q accepts tokens of %s for the same audience: remove the audience from one of the two", elder.Name, issuer.URL)
+			"IdentityProvider %q accepts tokens of %s for the same audience: remove the audience from one of the two", elder.Name, issuer)
+	}
+	if provider.Spec.SAML != nil && elder.Spec.SAML != nil && other == issuer {
+		return v1alpha1.ReasonDuplicateIssuer, fmt.Errorf(
+			"IdentityProvider %q is for the same SAML identity provider, %q: use that, or another entityID", elder.Name, issuer)
 	}
 	if a, b := elder.Spec.KubernetesUsername, provider.Spec.KubernetesUsername; a != nil && b != nil && overlap(a.Prefix, b.Prefix) {
 		return v1alpha1.ReasonUsernameOverlap, fmt.Errorf(
@@ -139,32 +171,43 @@ func compileProvider(provider *v1alpha1.IdentityProvider) snapshot.IdentityProvi
 	if oidc := provider.Spec.OIDC; oidc != nil {
 		compiled.OIDC = compileOIDC(oidc)
 	}
+	if from := provider.Spec.SAML; from != nil {
+		compiled.SAML = &snapshot.SAML{
+			EntityID: from.EntityID, Audience: provider.SAMLEntityID(),
+			Mapped: compileMapped(&from.ClaimMappings, from.ClaimValidationRules, from.UserValidationRules, from.ClockSkewSeconds),
+		}
+	}
 	return compiled
 }
 
 func compileOIDC(oidc *v1alpha1.OIDCProvider) *snapshot.OIDC {
-	mappings := &oidc.ClaimMappings
 	out := &snapshot.OIDC{
 		IssuerURL: oidc.Issuer.URL, DiscoveryURL: oidc.Issuer.DiscoveryURL, Audiences: oidc.Issuer.Audiences,
 		CertificateAuthority: oidc.Issuer.CertificateAuthority,
-		Username:             *prefixed(&mappings.Username), Groups: prefixed(mappings.Groups),
-		UID: plain(mappings.UID), Kind: plain(mappings.Kind),
-		ClockSkewSeconds: oidc.ClockSkewSeconds,
+		Mapped:               compileMapped(&oidc.ClaimMappings, oidc.ClaimValidationRules, oidc.UserValidationRules, oidc.ClockSkewSeconds),
 	}
 	for _, algorithm := range oidc.SigningAlgorithms {
 		out.Algorithms = append(out.Algorithms, string(algorithm))
 	}
+	return out
+}
+
+func compileMapped(mappings *v1alpha1.ClaimMappings, claimRules []v1alpha1.ClaimValidationRule, userRules []v1alpha1.UserValidationRule, skew int32) snapshot.Mapped {
+	out := snapshot.Mapped{
+		Username: *prefixed(&mappings.Username), Groups: prefixed(mappings.Groups),
+		UID: plain(mappings.UID), Kind: plain(mappings.Kind), ClockSkewSeconds: skew,
+	}
 	for _, extra := range mappings.Extra {
 		out.Extra = append(out.Extra, snapshot.ExtraMapping{Key: extra.Key, Expression: extra.ValueExpression})
 	}
-	for i, rule := range oidc.ClaimValidationRules {
+	for i, rule := range claimRules {
 		if rule.Expression != "" {
 			out.ClaimRules = append(out.ClaimRules, snapshot.Rule{Index: i, Expression: rule.Expression, Message: rule.Message})
 			continue
 		}
 		out.RequiredClaims = append(out.RequiredClaims, snapshot.RequiredClaim{Claim: rule.Claim, Value: rule.RequiredValue})
 	}
-	for i, rule := range oidc.UserValidationRules {
+	for i, rule := range userRules {
 		out.UserRules = append(out.UserRules, snapshot.Rule{Index: i, Expression: rule.Expression, Message: rule.Message})
 	}
 	return out

@@ -4,11 +4,13 @@
 package compile
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/policy"
@@ -28,6 +30,21 @@ func cluster(url, prefix string) v1alpha1.IdentityProviderSpec {
 	return v1alpha1.IdentityProviderSpec{Type: v1alpha1.IdentityProviderKubernetes, Kubernetes: &v1alpha1.KubernetesProvider{
 		Issuer: v1alpha1.OIDCIssuer{URL: url, Audiences: []string{"doorward"}}, Verification: v1alpha1.TokenVerificationIssuerKeys, Prefix: &prefix,
 	}}
+}
+
+// samlProvider is the sample's.
+func samlProvider(t *testing.T, change func(*v1alpha1.IdentityProviderSpec)) v1alpha1.IdentityProviderSpec {
+	t.Helper()
+	text, err := os.ReadFile("../../config/samples/identityprovider_saml.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var provider v1alpha1.IdentityProvider
+	if err := yaml.UnmarshalStrict(text, &provider); err != nil {
+		t.Fatal(err)
+	}
+	change(&provider.Spec)
+	return provider.Spec
 }
 
 // TestProviders: what a proxy would refuse is not accepted, and the admin is told the field and
@@ -70,6 +87,66 @@ func TestProviders(t *testing.T) {
 			reason: "or the younger is not accepted", specs: []v1alpha1.IdentityProviderSpec{cluster("https://a.example", ""), cluster("https://b.example", "b:")},
 			because: v1alpha1.ReasonUsernameOverlap, says: []string{"one user name of two ServiceAccounts"},
 		},
+		"SAML": {reason: "the sample is accepted", specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(*v1alpha1.IdentityProviderSpec) {})}, because: v1alpha1.ReasonAccepted},
+		"NoMetadata": {
+			reason: "nobody could log in, and nobody would know why", because: v1alpha1.ReasonInvalid, says: []string{"spec.saml.metadata: ", "another identity provider"},
+			specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) { s.SAML.EntityID = "urn:other" })},
+		},
+		"NoLogin": {
+			reason: "stored round admission, nobody could log in", because: v1alpha1.ReasonInvalid, says: []string{"spec.login"},
+			specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) { s.Login = nil })},
+		},
+		"SAMLExpression": {
+			reason: "each fault with its place", because: v1alpha1.ReasonInvalid, says: []string{"spec.saml.claimMappings.username.expression: compilation failed", "spec.saml.userValidationRules[0].expression"},
+			specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) {
+				s.SAML.ClaimMappings.Username = v1alpha1.PrefixedClaimMapping{Expression: "claim.uid"}
+				s.SAML.UserValidationRules = []v1alpha1.UserValidationRule{{Expression: "user"}}
+			})},
+		},
+		"SAMLEmail": {
+			reason: "checklist 28: nor is an address of an assertion verified", because: v1alpha1.ReasonInvalid, says: []string{"email_verified"},
+			specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) { s.SAML.ClaimMappings.Username.Claim = "email" })},
+		},
+		"SAMLEmailByCEL": {
+			reason: "by an expression either, but for who says so", because: v1alpha1.ReasonInvalid, says: []string{"add a rule to spec.saml.claimValidationRules, such as claims.?email_verified.orValue('') == 'true'"},
+			specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) {
+				s.SAML.ClaimMappings.Username = v1alpha1.PrefixedClaimMapping{Expression: "claims.email"}
+			})},
+		},
+		"SameEntity": {
+			reason: "an entity is one provider's", because: v1alpha1.ReasonDuplicateIssuer, says: []string{"same SAML identity provider"},
+			specs: []v1alpha1.IdentityProviderSpec{
+				samlProvider(t, func(*v1alpha1.IdentityProviderSpec) {}),
+				samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) { s.KubernetesUsername = nil }),
+			},
+		},
+		"SameUsers": {
+			reason: "checklist 32: nobody has two names at the API server by two providers", because: v1alpha1.ReasonUsernameOverlap,
+			specs: []v1alpha1.IdentityProviderSpec{
+				samlProvider(t, func(*v1alpha1.IdentityProviderSpec) {}),
+				func() v1alpha1.IdentityProviderSpec {
+					spec := oidcProvider(func(*v1alpha1.OIDCProvider) {})
+					spec.KubernetesUsername = &v1alpha1.KubernetesUsernameMapping{Prefix: "staff:"}
+					return spec
+				}(),
+			},
+		},
+		"SameRealm": {
+			reason: "Keycloak calls a realm by one name in both protocols; what is for whom tells them apart", because: v1alpha1.ReasonAccepted,
+			specs: []v1alpha1.IdentityProviderSpec{
+				samlProvider(t, func(*v1alpha1.IdentityProviderSpec) {}),
+				oidcProvider(func(o *v1alpha1.OIDCProvider) { o.Issuer.URL = "https://idp.shop.example/metadata" }),
+			},
+		},
+		"SameRealmAndAudience": {
+			reason: "or does not", because: v1alpha1.ReasonDuplicateIssuer,
+			specs: []v1alpha1.IdentityProviderSpec{
+				samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) { s.SAML.ServiceProviderEntityID = "urn:x:y" }),
+				oidcProvider(func(o *v1alpha1.OIDCProvider) {
+					o.Issuer.URL, o.Issuer.Audiences = "https://idp.shop.example/metadata", []string{"urn:x:y"}
+				}),
+			},
+		},
 		"SameIssuer": {
 			reason:  "a token is one provider's, whatever their types",
 			specs:   []v1alpha1.IdentityProviderSpec{cluster("https://company.example", ""), oidcProvider(func(*v1alpha1.OIDCProvider) {})},
@@ -103,7 +180,7 @@ func TestProviders(t *testing.T) {
 func TestKeptClaims(t *testing.T) {
 	t.Parallel()
 	providers := []snapshot.IdentityProvider{
-		{Name: "corp", OIDC: &snapshot.OIDC{Extra: []snapshot.ExtraMapping{{Key: "shop.example/tenant"}}}},
+		{Name: "corp", OIDC: &snapshot.OIDC{Mapped: snapshot.Mapped{Extra: []snapshot.ExtraMapping{{Key: "shop.example/tenant"}}}}},
 		{Name: "cluster", Kubernetes: &snapshot.Kubernetes{}},
 	}
 	names := []string{"shop.example/tenant", "authentication.kubernetes.io/pod-name", "department"}

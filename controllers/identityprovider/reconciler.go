@@ -39,6 +39,8 @@ type Reconciler struct {
 	Client client.Client
 	// Discover asks an issuer; Discover of this package where nil.
 	Discover func(ctx context.Context, issuer v1alpha1.OIDCIssuer) error
+	// Now is the time; time.Now where nil.
+	Now func() time.Time
 }
 
 // scope is what one reconciliation observed. Each field names the step that sets it.
@@ -48,6 +50,7 @@ type scope struct {
 	reviewed bool        // ask
 	asked    bool        // ask
 	answer   error       // ask
+	current  kit.Verdict // lookAhead; of type SAML alone
 }
 
 // Reconcile judges one provider and asks its issuer.
@@ -60,10 +63,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, fmt.Errorf("cannot read IdentityProvider: %w", err)
 	}
 	patcher := kit.NewPatcher(r.Client, provider)
-	s := &scope{provider: provider, accepted: kit.Unknown(v1alpha1.ConditionAccepted, v1alpha1.ReasonProgressing, "")}
+	s := &scope{
+		provider: provider, accepted: kit.Unknown(v1alpha1.ConditionAccepted, v1alpha1.ReasonProgressing, ""),
+		current: kit.Unknown(v1alpha1.ConditionMetadataCurrent, v1alpha1.ReasonProgressing, ""),
+	}
 	err := kit.Run(ctx, s,
 		kit.Step[scope]{Name: "compile", Run: r.compile},
 		kit.Step[scope]{Name: "ask the issuer", Run: r.ask},
+		kit.Step[scope]{Name: "look ahead", Run: r.lookAhead},
 	)
 	writeStatus(s)
 	err = errors.Join(err, patcher.PatchStatus(ctx, provider))
@@ -94,6 +101,10 @@ func (r *Reconciler) ask(ctx context.Context, s *scope) error {
 	if !s.accepted.OK() {
 		return nil
 	}
+	issuer := s.provider.Spec.Issuer()
+	if issuer == nil {
+		return nil // of type SAML, which has none to ask
+	}
 	discover := r.Discover
 	if discover == nil {
 		discover = Discover
@@ -102,7 +113,7 @@ func (r *Reconciler) ask(ctx context.Context, s *scope) error {
 		s.reviewed = true
 		return nil
 	}
-	s.asked, s.answer = true, discover(ctx, *s.provider.Spec.Issuer())
+	s.asked, s.answer = true, discover(ctx, *issuer)
 	return nil
 }
 

@@ -14,6 +14,11 @@ import (
 func writeStatus(s *scope) {
 	status := &s.provider.Status
 	status.ObservedGeneration = s.provider.Generation
+	if s.provider.Spec.SAML != nil {
+		writeSAML(s)
+		return
+	}
+	kit.Remove(&status.Conditions, v1alpha1.ConditionMetadataCurrent)
 	reachable := kit.True(v1alpha1.ConditionIssuerReachable, v1alpha1.ReasonDiscovered, "")
 	switch {
 	case s.reviewed:
@@ -28,4 +33,17 @@ func writeStatus(s *scope) {
 	}
 	ready := kit.Summarise(v1alpha1.ConditionReady, v1alpha1.ReasonReady, s.accepted, reachable)
 	kit.Write(&status.Conditions, s.provider.Generation, s.accepted, reachable, ready)
+}
+
+// writeSAML writes the conditions of a provider that nobody is asked about. That its
+// metadata ends soon keeps nobody out yet.
+func writeSAML(s *scope) {
+	status := &s.provider.Status
+	kit.Remove(&status.Conditions, v1alpha1.ConditionIssuerReachable)
+	verdicts := []kit.Verdict{s.accepted}
+	if s.current.Reason != v1alpha1.ReasonExpiresSoon {
+		verdicts = append(verdicts, s.current)
+	}
+	ready := kit.Summarise(v1alpha1.ConditionReady, v1alpha1.ReasonReady, verdicts...)
+	kit.Write(&status.Conditions, s.provider.Generation, s.accepted, s.current, ready)
 }

@@ -42,7 +42,7 @@ func TestApplyEndsSessions(t *testing.T) {
 			reason: "the caller would have another name now", rules: allowing, ends: true,
 			change: func(s *snapshot.Snapshot) {
 				s.IdentityProviders = []snapshot.IdentityProvider{{Name: "corp", Type: "OIDC", OIDC: &snapshot.OIDC{
-					IssuerURL: "https://issuer.example", Username: snapshot.ClaimMapping{Prefix: "x:"},
+					IssuerURL: "https://issuer.example", Mapped: snapshot.Mapped{Username: snapshot.ClaimMapping{Prefix: "x:"}},
 				}}}
 			},
 		},

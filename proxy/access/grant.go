@@ -327,6 +327,11 @@ func proof(s *snapshot.Snapshot, provider string) *snapshot.IdentityProvider {
 			settings.DiscoveryURL, settings.CertificateAuthority, settings.ClockSkewSeconds = "", "", 0
 			p.OIDC = &settings
 		}
+		if p.SAML != nil {
+			settings := *p.SAML
+			settings.ClockSkewSeconds = 0
+			p.SAML = &settings
+		}
 		if p.Kubernetes != nil {
 			settings := *p.Kubernetes
 			settings.DiscoveryURL, settings.CertificateAuthority = "", ""

@@ -93,12 +93,14 @@ type Session struct {
 	MaxConcurrent      int32 `json:"maxConcurrent,omitempty"`
 }
 
-// IdentityProvider is one accepted IdentityProvider object. Type is OIDC or Kubernetes.
+// IdentityProvider is one accepted IdentityProvider object. Type is OIDC, Kubernetes or
+// SAML.
 type IdentityProvider struct {
 	Name       string      `json:"name"`
 	Type       string      `json:"type"`
 	OIDC       *OIDC       `json:"oidc,omitempty"`
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
+	SAML       *SAML       `json:"saml,omitempty"`
 	// KubernetesUsernamePrefix makes the API server's name of a caller: prefix
 	// plus KubernetesUsernameExpression, or, where that is empty, what the user name
 	// is made of. Nil means that callers do not map.
@@ -109,35 +111,62 @@ type IdentityProvider struct {
 	Claims []string `json:"claims,omitempty"`
 }
 
-// IssuerURL is that of who makes the tokens of the provider; empty where there are no
-// settings.
+// IssuerURL is that of who makes the tokens of the provider, of SAML its entity ID, which
+// need not be a URL; empty where there are no settings.
 func (p *IdentityProvider) IssuerURL() string {
 	switch {
 	case p.OIDC != nil:
 		return p.OIDC.IssuerURL
 	case p.Kubernetes != nil:
 		return p.Kubernetes.IssuerURL
+	case p.SAML != nil:
+		return p.SAML.EntityID
 	}
 	return ""
+}
+
+// Mappings say what callers are made of claims; nil where nothing is mapped.
+func (p *IdentityProvider) Mappings() *Mapped {
+	switch {
+	case p.OIDC != nil:
+		return &p.OIDC.Mapped
+	case p.SAML != nil:
+		return &p.SAML.Mapped
+	}
+	return nil
 }
 
 // OIDC are the settings of an OpenID Connect issuer. Empty DiscoveryURL means the
 // address below IssuerURL.
 type OIDC struct {
-	IssuerURL            string          `json:"issuerURL"`
-	DiscoveryURL         string          `json:"discoveryURL,omitempty"`
-	Audiences            []string        `json:"audiences"`
-	CertificateAuthority string          `json:"certificateAuthority,omitempty"`
-	Algorithms           []string        `json:"algorithms,omitempty"`
-	Username             ClaimMapping    `json:"username"`
-	Groups               *ClaimMapping   `json:"groups,omitempty"`
-	UID                  *ClaimMapping   `json:"uid,omitempty"`
-	Kind                 *ClaimMapping   `json:"kind,omitempty"`
-	Extra                []ExtraMapping  `json:"extra,omitempty"`
-	RequiredClaims       []RequiredClaim `json:"requiredClaims,omitempty"`
-	ClaimRules           []Rule          `json:"claimRules,omitempty"`
-	UserRules            []Rule          `json:"userRules,omitempty"`
-	ClockSkewSeconds     int32           `json:"clockSkewSeconds,omitempty"`
+	IssuerURL            string   `json:"issuerURL"`
+	DiscoveryURL         string   `json:"discoveryURL,omitempty"`
+	Audiences            []string `json:"audiences"`
+	CertificateAuthority string   `json:"certificateAuthority,omitempty"`
+	Algorithms           []string `json:"algorithms,omitempty"`
+	Mapped
+}
+
+// SAML are the settings of a SAML 2.0 identity provider. Its assertions are verified by
+// the manager, so that a proxy needs nothing of the metadata. Audience is the login
+// portal's entity ID.
+type SAML struct {
+	EntityID string `json:"entityID"`
+	Audience string `json:"audience"`
+	Mapped
+}
+
+// Mapped says what callers are made of claims, and which are refused.
+type Mapped struct {
+	Username         ClaimMapping    `json:"username"`
+	Groups           *ClaimMapping   `json:"groups,omitempty"`
+	UID              *ClaimMapping   `json:"uid,omitempty"`
+	Kind             *ClaimMapping   `json:"kind,omitempty"`
+	Extra            []ExtraMapping  `json:"extra,omitempty"`
+	RequiredClaims   []RequiredClaim `json:"requiredClaims,omitempty"`
+	ClaimRules       []Rule          `json:"claimRules,omitempty"`
+	UserRules        []Rule          `json:"userRules,omitempty"`
+	ClockSkewSeconds int32           `json:"clockSkewSeconds,omitempty"`
 }
 
 // The values of Kubernetes.Verification.

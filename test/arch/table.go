@@ -168,13 +168,13 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/compile", "controllers/compile/..."},
-		May:      append([]string{"api/...", "controllers/kit", "proxy/identity/provider", "proxy/protocol"}, leaves...),
+		May:      append([]string{"api/...", "controllers/kit", "proxy/identity/provider", "proxy/identity/saml", "proxy/protocol"}, leaves...),
 		Third:    []string{"k8s.io/api/...", "k8s.io/apimachinery/...", "sigs.k8s.io/yaml"},
 		Reason:   "the compiler is pure: API objects in, snapshot and verdicts out",
 	},
 	{
 		Packages: []string{"controllers/..."},
-		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{

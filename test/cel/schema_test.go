@@ -4,6 +4,7 @@
 package cel_test
 
 import (
+	"maps"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -256,7 +257,7 @@ func TestIdentityProviderSchema(t *testing.T) {
 		"NoMapping":     {reason: "callers then obtain no approvals", changes: edits{"spec.kubernetesUsername": absent{}}},
 		"NoRules":       {reason: "no further rules, in words", changes: edits{"spec.oidc.claimValidationRules": []any{}}},
 		"Path":          {reason: "an issuer with a path", changes: issuer("https://login.example/realms/shop")},
-		"Type":          {reason: "enum", changes: edits{"spec.type": "SAML"}, want: "Unsupported value"},
+		"Type":          {reason: "enum", changes: edits{"spec.type": "LDAP"}, want: "Unsupported value"},
 		"NoOIDC":        {reason: "union", changes: edits{"spec.oidc": absent{}}, want: "oidc is required"},
 		"HTTP":          {reason: "https only", changes: issuer("http://login.shop.example"), want: "must be an https URL"},
 		"NotURL":        {reason: "a URL", changes: issuer("login.shop.example"), want: "must be an https URL"},
@@ -328,9 +329,62 @@ func TestIdentityProviderKubernetesSchema(t *testing.T) {
 		"Prefix":       {reason: "another cluster's names", changes: edits{"spec.kubernetes.prefix": "edge:"}},
 		"SystemPrefix": {reason: "reserved names", changes: edits{"spec.kubernetes.prefix": "system:"}, want: "must not begin with 'system:'"},
 		"NoAudience":   {reason: "checklist 29: a token for the API server is none for us", changes: edits{"spec.kubernetes.issuer.audiences": absent{}}, want: "audiences"},
-		"Mapped":       {reason: "a ServiceAccount obtains no approvals", changes: edits{"spec.kubernetesUsername": map[string]any{"prefix": ""}}, want: "kubernetesUsername is for type OIDC"},
+		"Mapped":       {reason: "a ServiceAccount obtains no approvals", changes: edits{"spec.kubernetesUsername": map[string]any{"prefix": ""}}, want: "kubernetesUsername is not for type Kubernetes"},
 		"Missing":      {reason: "union", changes: edits{"spec.kubernetes": absent{}}, want: "kubernetes is required"},
 		"Both":         {reason: "union", changes: edits{"spec.type": "OIDC"}, want: "kubernetes is required when type is Kubernetes, and forbidden otherwise"},
+	})
+}
+
+// TestIdentityProviderSAMLSchema: what SAML needs, and what login may be.
+func TestIdentityProviderSAMLSchema(t *testing.T) {
+	login := func(more map[string]any) edits {
+		settings := map[string]any{"lifetimeSeconds": int64(3600)}
+		maps.Copy(settings, more)
+		return edits{"spec.login": settings}
+	}
+	tryCreate(t, "identityprovider_saml.yaml", map[string]schemaCase{
+		"Sample":          {reason: "the sample is valid"},
+		"NoMetadata":      {reason: "required", changes: edits{"spec.saml.metadata": absent{}}, want: "metadata"},
+		"LongMetadata":    {reason: "bounded", changes: edits{"spec.saml.metadata": longText(65537)}, want: "metadata"},
+		"NoEntity":        {reason: "required", changes: edits{"spec.saml.entityID": absent{}}, want: "entityID"},
+		"OwnEntity":       {reason: "for several clusters", changes: edits{"spec.saml.serviceProviderEntityID": "urn:shop:doorward"}},
+		"OwnEntityNoURI":  {reason: "a URI", changes: edits{"spec.saml.serviceProviderEntityID": "doorward"}, want: "serviceProviderEntityID"},
+		"OwnEntitySpaces": {reason: "a URI", changes: edits{"spec.saml.serviceProviderEntityID": "urn:a b"}, want: "serviceProviderEntityID"},
+		"OwnEntityTheirs": {reason: "who is who?", changes: edits{"spec.saml.serviceProviderEntityID": "https://idp.shop.example/metadata"}, want: "they must differ"},
+		"NoEncryption":    {reason: "said in words", changes: edits{"spec.saml.assertionEncryption": absent{}}, want: "assertionEncryption"},
+		"OtherEncryption": {reason: "enum", changes: edits{"spec.saml.assertionEncryption": "None"}, want: "Unsupported value"},
+		"Plain":           {reason: "protected by TLS alone", changes: edits{"spec.saml.assertionEncryption": "Optional"}},
+		"NoUsername":      {reason: "required", changes: edits{"spec.saml.claimMappings.username": absent{}}, want: "username"},
+		"Email":           {reason: "checklist 28: nobody says that it is verified", changes: edits{"spec.saml.claimMappings.username.claim": "email"}, want: "email_verified"},
+		"RulesAbsent":     {reason: "checklist 40: absent would admit more", changes: edits{"spec.saml.claimValidationRules": absent{}}, want: "claimValidationRules"},
+		"RuleTwice":       {reason: "one value per claim", changes: edits{"spec.saml.claimValidationRules": []any{map[string]any{"claim": "a", "requiredValue": "1"}, map[string]any{"claim": "a", "requiredValue": "2"}}}, want: "two rules must not be about one claim"},
+		"UserRulesAbsent": {reason: "checklist 40: absent would admit more", changes: edits{"spec.saml.userValidationRules": absent{}}, want: "userValidationRules"},
+		"SkewHigh":        {reason: "at most 300 s", changes: edits{"spec.saml.clockSkewSeconds": int64(301)}, want: "clockSkewSeconds"},
+		"NoSAML":          {reason: "union", changes: edits{"spec.saml": absent{}}, want: "saml is required when type is SAML"},
+		"OtherType":       {reason: "union", changes: edits{"spec.type": "OIDC"}, want: "forbidden otherwise"},
+		"NoLogin":         {reason: "nobody can show an assertion to a proxy", changes: edits{"spec.login": absent{}}, want: "login is required when type is SAML"},
+		"NoLifetime":      {reason: "required", changes: edits{"spec.login": map[string]any{}}, want: "lifetimeSeconds"},
+		"ShortLifetime":   {reason: "a login is for a while", changes: login(map[string]any{"lifetimeSeconds": int64(299)}), want: "lifetimeSeconds"},
+		"LongLifetime":    {reason: "and for no more than half a day", changes: login(map[string]any{"lifetimeSeconds": int64(43201)}), want: "lifetimeSeconds"},
+		"ClientOfSAML":    {reason: "SAML has no clients", changes: login(map[string]any{"clientID": "doorward"}), want: "are for type OIDC"},
+		"NotMapped":       {reason: "callers then obtain no approvals", changes: edits{"spec.kubernetesUsername": absent{}}},
+	})
+	tryCreate(t, "identityprovider.yaml", map[string]schemaCase{
+		"Exchange":      {reason: "tokens can be exchanged", changes: login(nil)},
+		"Client":        {reason: "the portal is one of the audiences", changes: login(map[string]any{"clientID": "doorward"})},
+		"OtherClient":   {reason: "its tokens would be refused", changes: login(map[string]any{"clientID": "portal"}), want: "must be one of oidc.issuer.audiences"},
+		"Secret":        {reason: "a client with a secret", changes: login(map[string]any{"clientID": "doorward", "clientSecretRef": map[string]any{"name": "portal"}, "scopes": []any{"groups"}})},
+		"SecretAlone":   {reason: "of no client", changes: login(map[string]any{"clientSecretRef": map[string]any{"name": "portal"}}), want: "need a clientID"},
+		"ScopesAlone":   {reason: "of no client", changes: login(map[string]any{"scopes": []any{"groups"}}), want: "need a clientID"},
+		"ScopeSpaces":   {reason: "one scope each", changes: login(map[string]any{"clientID": "doorward", "scopes": []any{"a b"}}), want: "scopes"},
+		"ScopeTwice":    {reason: "a set", changes: login(map[string]any{"clientID": "doorward", "scopes": []any{"a", "a"}}), want: "Duplicate value"},
+		"ManyScopes":    {reason: "bounded", changes: login(map[string]any{"clientID": "doorward", "scopes": names(17)}), want: "scopes"},
+		"SecretNoName":  {reason: "required", changes: login(map[string]any{"clientID": "doorward", "clientSecretRef": map[string]any{}}), want: "name"},
+		"SAMLAlongside": {reason: "union", changes: edits{"spec.saml": map[string]any{}}, want: "saml"},
+	})
+	tryCreate(t, "identityprovider_kubernetes.yaml", map[string]schemaCase{
+		"Login":  {reason: "a workload exchanges its token", changes: login(nil)},
+		"Client": {reason: "a cluster has no clients", changes: login(map[string]any{"clientID": "doorward"}), want: "are for type OIDC"},
 	})
 }
 

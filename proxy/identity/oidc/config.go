@@ -26,7 +26,8 @@ import (
 type Config struct {
 	// Name is that of the IdentityProvider.
 	Name string
-	// IssuerURL is the https URL that the iss claim must equal.
+	// IssuerURL is the https URL that the iss claim must equal. With VouchedOnly it is any
+	// name, such as the entity ID of a SAML identity provider.
 	IssuerURL string
 	// DiscoveryURL is where the discovery document is; below IssuerURL where empty.
 	DiscoveryURL string
@@ -65,6 +66,10 @@ type Config struct {
 	KubernetesUsernamePrefix     *string
 	KubernetesUsernameExpression string
 
+	// VouchedOnly says that the issuer makes no tokens that could be verified here: the
+	// manager vouches for the claims of its callers. Every token is refused.
+	VouchedOnly bool
+
 	// ServiceAccounts says that the issuer is a cluster. Then nothing is mapped.
 	ServiceAccounts *ServiceAccounts
 	// Review, where not nil, verifies tokens instead of the issuer's keys.
@@ -101,8 +106,8 @@ func (c *Config) validate() error {
 	if c.Name == "" {
 		return errors.New("the provider has no name")
 	}
-	if err := checkURL(c.IssuerURL); err != nil {
-		return fmt.Errorf("invalid issuer URL: %w", err)
+	if err := c.validateIssuer(); err != nil {
+		return err
 	}
 	if len(c.Audiences) == 0 || slices.Contains(c.Audiences, "") {
 		return errors.New("invalid audiences: want at least one, none of them empty")
@@ -137,6 +142,23 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// validateIssuer is about who makes the tokens.
+func (c *Config) validateIssuer() error {
+	if !c.VouchedOnly {
+		if err := checkURL(c.IssuerURL); err != nil {
+			return fmt.Errorf("invalid issuer URL: %w", err)
+		}
+		return nil
+	}
+	if c.IssuerURL == "" || len(c.IssuerURL) > 2048 || checkPrintable(c.IssuerURL) != nil {
+		return errors.New("invalid issuer: want a name of at most 2048 bytes that prints")
+	}
+	if c.DiscoveryURL != "" || len(c.CertificateAuthorityPEM) > 0 || len(c.Algorithms) > 0 || c.ServiceAccounts != nil || c.Review != nil {
+		return errors.New("invalid issuer: what its tokens are verified by is of no use where it makes none")
+	}
+	return nil
+}
+
 // validateMappings is about what makes the caller, but for the expressions.
 func (c *Config) validateMappings() error {
 	if c.ServiceAccounts != nil {
@@ -147,6 +169,9 @@ func (c *Config) validateMappings() error {
 	}
 	if c.Review != nil {
 		return errors.New("invalid verification: a TokenReview is for ServiceAccounts")
+	}
+	if c.VouchedOnly && c.UsernameClaim == emailClaim {
+		return errors.New("invalid username mapping: no claim says that an address of SAML is verified: use another claim than email, or an expression that also uses claims.email_verified")
 	}
 	if (c.UsernameClaim == "") == (c.UsernameExpression == "") {
 		return errors.New("invalid username mapping: want a claim or an expression")

@@ -44,7 +44,7 @@ func (v *Verifier) principal(ctx context.Context, c claims) (identity.Principal,
 			return none, fmt.Errorf("token lacks a required claim: want %q to be %q", required.Claim, required.Value)
 		}
 	}
-	p := identity.Principal{Provider: v.config.Name, Issuer: v.config.IssuerURL, Method: Method, ExpiresAt: expiry}
+	p := identity.Principal{Provider: v.config.Name, Issuer: v.config.IssuerURL, Method: v.method(), ExpiresAt: expiry}
 	if p.Subject, err = c.text("sub"); err != nil {
 		return none, err
 	}
@@ -111,7 +111,7 @@ func (v *Verifier) names(ctx context.Context, c claims, input *expression.Input,
 	if err := checkUserName(raw); err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	if v.config.UsernameClaim == "email" && string(c["email_verified"]) != "true" {
+	if v.config.UsernameClaim == emailClaim && string(c["email_verified"]) != "true" {
 		return errors.New("the e-mail address is not verified: want claim \"email_verified\" to be true")
 	}
 	p.UserName = v.config.UsernamePrefix + raw

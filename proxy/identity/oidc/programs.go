@@ -40,10 +40,26 @@ func Check(config Config) error {
 	return err
 }
 
+// emailClaim is the claim that names nobody unless it is verified.
+const emailClaim = "email"
+
+// The fields that a Config is written in begin with these.
+const (
+	oidcSettings = "spec.oidc."
+	samlSettings = "spec.saml."
+)
+
+func (c *Config) settings() string {
+	if c.VouchedOnly {
+		return samlSettings
+	}
+	return oidcSettings
+}
+
 // compile compiles all expressions and returns every fault, by the field of the
 // IdentityProvider.
 func (c *Config) compile() (*programs, error) {
-	const mappings = "spec.oidc.claimMappings."
+	mappings := c.settings() + "claimMappings."
 	p := &programs{}
 	var faults []error
 	compile := func(by func(field, text string) (*expression.Expression, error), field, text string) *expression.Expression {
@@ -68,23 +84,23 @@ func (c *Config) compile() (*programs, error) {
 		p.extra = append(p.extra, extraProgram{extra.Key, compile(expression.Mapping, fmt.Sprintf("%sextra[%d].valueExpression", mappings, i), extra.Expression)})
 	}
 	for _, rule := range c.ClaimRules {
-		field := fmt.Sprintf("spec.oidc.claimValidationRules[%d].expression", rule.Index)
+		field := fmt.Sprintf("%sclaimValidationRules[%d].expression", c.settings(), rule.Index)
 		p.claimRules = append(p.claimRules, ruleProgram{rule.Message, compile(expression.ClaimRule, field, rule.Expression)})
 	}
 	for _, rule := range c.UserRules {
-		field := fmt.Sprintf("spec.oidc.userValidationRules[%d].expression", rule.Index)
+		field := fmt.Sprintf("%suserValidationRules[%d].expression", c.settings(), rule.Index)
 		p.userRules = append(p.userRules, ruleProgram{rule.Message, compile(expression.UserRule, field, rule.Expression)})
 	}
 	if len(faults) == 0 {
-		faults = append(faults, p.emailIsVerified())
+		faults = append(faults, p.emailIsVerified(c.settings()))
 	}
 	return p, errors.Join(faults...)
 }
 
 // emailIsVerified refuses user names made of e-mail addresses that nobody has asked
 // about, as the API server does: who sets an address that is not his would be its owner.
-func (p *programs) emailIsVerified() error {
-	const email, verified = "email", "email_verified"
+func (p *programs) emailIsVerified(settings string) error {
+	const verified = "email_verified"
 	var asks []*expression.Expression
 	if p.username != nil {
 		asks = append(asks, p.username)
@@ -92,7 +108,7 @@ func (p *programs) emailIsVerified() error {
 	if p.kubernetes != nil {
 		asks = append(asks, p.kubernetes)
 	}
-	if !slices.ContainsFunc(asks, func(e *expression.Expression) bool { return e.Reads(email) }) {
+	if !slices.ContainsFunc(asks, func(e *expression.Expression) bool { return e.Reads(emailClaim) }) {
 		return nil
 	}
 	for _, extra := range p.extra {
@@ -104,8 +120,13 @@ func (p *programs) emailIsVerified() error {
 	if slices.ContainsFunc(asks, func(e *expression.Expression) bool { return e.Reads(verified) }) {
 		return nil
 	}
-	return errors.New("spec.oidc.claimMappings.username.expression: claims.email is used and claims.email_verified is not: " +
-		"add a rule to spec.oidc.claimValidationRules, such as claims.?email_verified.orValue(false) == true")
+	example := "claims.?email_verified.orValue(false) == true"
+	if settings == samlSettings {
+		// Attributes are strings.
+		example = "claims.?email_verified.orValue('') == 'true'"
+	}
+	return fmt.Errorf("%[1]sclaimMappings.username.expression: claims.email is used and claims.email_verified is not: "+
+		"add a rule to %[1]sclaimValidationRules, such as %[2]s", settings, example)
 }
 
 // hold checks rules; the first that does not hold is an error.

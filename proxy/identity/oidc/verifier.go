@@ -17,8 +17,12 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 )
 
-// Method is the Principal's method of callers proven here.
-const Method = "oidc"
+// The methods of Principals proven here. By SAML nobody is who has not logged in at the
+// manager's login portal.
+const (
+	Method     = "oidc"
+	MethodSAML = "saml"
+)
 
 // Verifier proves callers by the tokens of one issuer. It is safe for
 // concurrent use.
@@ -59,6 +63,14 @@ func newVerifier(fetches *group, config Config, now func() time.Time) (*Verifier
 	return v, nil
 }
 
+// method is how callers of the provider authenticate.
+func (v *Verifier) method() string {
+	if v.config.VouchedOnly {
+		return MethodSAML
+	}
+	return Method
+}
+
 // Close ends the fetches under way and waits for them. The Verifier goes on with
 // the keys it has.
 func (v *Verifier) Close() { v.fetches.close() }
@@ -66,6 +78,9 @@ func (v *Verifier) Close() { v.fetches.close() }
 // Verify proves the caller who presented a token. Errors wrap
 // identity.ErrRejected unless the issuer's keys could not be had.
 func (v *Verifier) Verify(ctx context.Context, credential identity.Credential) (identity.Principal, error) {
+	if v.config.VouchedOnly {
+		return identity.Principal{}, rejected(fmt.Errorf("callers of IdentityProvider %q show what the login portal issued them, and no token of its own: run `kubectl doorward login`", v.config.Name))
+	}
 	token := credential.Token()
 	if err := v.checkShape(token); err != nil {
 		return identity.Principal{}, rejected(err)

@@ -20,6 +20,7 @@ import (
 const (
 	OIDC       = "OIDC"
 	Kubernetes = "Kubernetes"
+	SAML       = "SAML"
 )
 
 // Verifiers makes the Verifier of a snapshot's providers. The pool lets a new snapshot
@@ -58,6 +59,8 @@ func configOf(p *snapshot.IdentityProvider, reviewer oidc.TokenReviewer) (oidc.C
 		return ofOIDC(p), nil
 	case p.Type == Kubernetes && p.Kubernetes != nil:
 		return ofKubernetes(p, reviewer)
+	case p.Type == SAML && p.SAML != nil:
+		return ofSAML(p), nil
 	}
 	return oidc.Config{}, fmt.Errorf("type of IdentityProvider %q unknown to this proxy: %q: upgrade the proxy to the manager's version", p.Name, p.Type)
 }
@@ -75,6 +78,21 @@ func ofOIDC(p *snapshot.IdentityProvider) oidc.Config {
 	from := p.OIDC
 	config := common(p, from.DiscoveryURL, from.CertificateAuthority, from.Audiences)
 	config.Algorithms = from.Algorithms
+	mapped(p, &from.Mapped, &config)
+	return config
+}
+
+// ofSAML takes nothing that a caller shows: the manager verifies assertions, and vouches
+// for their claims.
+func ofSAML(p *snapshot.IdentityProvider) oidc.Config {
+	config := common(p, "", "", []string{p.SAML.Audience})
+	config.VouchedOnly = true
+	mapped(p, &p.SAML.Mapped, &config)
+	return config
+}
+
+// mapped is what both have that make callers of claims.
+func mapped(p *snapshot.IdentityProvider, from *snapshot.Mapped, config *oidc.Config) {
 	config.ClockSkew = time.Duration(from.ClockSkewSeconds) * time.Second
 	config.KubernetesUsernamePrefix, config.KubernetesUsernameExpression = p.KubernetesUsernamePrefix, p.KubernetesUsernameExpression
 	config.UsernameClaim, config.UsernamePrefix, config.UsernameExpression = from.Username.Claim, from.Username.Prefix, from.Username.Expression
@@ -94,7 +112,6 @@ func ofOIDC(p *snapshot.IdentityProvider) oidc.Config {
 		config.RequiredClaims = append(config.RequiredClaims, oidc.RequiredClaim{Claim: required.Claim, Value: required.Value})
 	}
 	config.ClaimRules, config.UserRules = rules(from.ClaimRules), rules(from.UserRules)
-	return config
 }
 
 func rules(all []snapshot.Rule) []oidc.Rule {
@@ -133,9 +150,9 @@ func Kept(p *snapshot.IdentityProvider) []string {
 	switch {
 	case p.Kubernetes != nil:
 		return oidc.ServiceAccountClaims()
-	case p.OIDC != nil:
-		names := make([]string, 0, len(p.OIDC.Extra))
-		for _, extra := range p.OIDC.Extra {
+	case p.Mappings() != nil:
+		names := make([]string, 0, len(p.Mappings().Extra))
+		for _, extra := range p.Mappings().Extra {
 			names = append(names, extra.Key)
 		}
 		return names

@@ -1,0 +1,51 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway is what the manager issues to callers whom an IdentityProvider has
+// proven: tokens, for whom no proxy could check the proof, and client certificates, for
+// clients that cannot carry a token. Both hold a Statement: the claims that proved the
+// caller, which every proxy maps and judges by the provider that is in force now, as if
+// it had been shown the proof itself.
+package gateway
+
+import (
+	"encoding/asn1"
+	"encoding/json"
+	"time"
+)
+
+// Statement is what the manager states of a caller.
+type Statement struct {
+	// ID is the name of the GatewayCredential: 32 lower-case hexadecimal digits.
+	ID string `json:"id"`
+	// Provider is the name of the IdentityProvider that proved the caller.
+	Provider string `json:"provider"`
+	// Claims are those of the token, or of the SAML assertion, but for iat, nbf and
+	// exp, which are the credential's own: a JSON object.
+	Claims json.RawMessage `json:"claims"`
+	// IssuedAt and ExpiresAt bound the credential, in whole seconds.
+	IssuedAt  time.Time `json:"-"`
+	ExpiresAt time.Time `json:"-"`
+}
+
+// What tells the manager's tokens from those of others.
+const (
+	// Issuer is their iss claim.
+	Issuer = "https://doorward.dev/gateway"
+	// Audience is their aud claim.
+	Audience = "https://doorward.dev/proxy"
+	// TokenType is their header parameter typ (RFC 8725 section 3.11).
+	TokenType = "gateway+jwt"
+)
+
+// MaxLifetime is the longest that a credential is good for.
+const MaxLifetime = 12 * time.Hour
+
+// MaxClaimsBytes bounds the claims of a Statement: a token must fit where tokens are
+// taken (identity.MaxTokenBytes), in base64 and with its signature.
+const MaxClaimsBytes = 8 << 10
+
+// StatementExtension is the X.509 extension that holds the Statement as JSON: random
+// arcs below that of UUIDs (ITU-T X.667), for which nobody has to be asked. A whole UUID
+// is more than crypto/x509 reads.
+var StatementExtension = asn1.ObjectIdentifier{2, 25, 621532333, 582642752}
