@@ -63,6 +63,8 @@ type Options struct {
 	// whom an assertion's claims prove by it. Without both, nobody logs in by SAML.
 	SAML  func(object *v1alpha1.IdentityProvider, settings ServiceProviderSettings) (ServiceProvider, error)
 	Judge func(ctx context.Context, object *v1alpha1.IdentityProvider, claims json.RawMessage) (identity.Principal, error)
+	// Compile says which IdentityProviders are accepted; compile.Providers where nil.
+	Compile Compiler
 	// Log is where issues and refusals are logged.
 	Log logr.Logger
 	// Metrics is where figures are registered; nowhere where nil.
@@ -109,7 +111,7 @@ func New(o Options) (*Portal, error) {
 	}
 	p := &Portal{
 		options: o, url: parsed, live: o.Live, keys: o.Keys, log: o.Log, now: o.Now,
-		providers: newProviders(o.Cached, o.Pool, reviewer{o.Live}),
+		providers: newProviders(o.Cached, o.Compile, o.Pool, reviewer{o.Live}),
 		hosts:     pace.New[netip.Addr](requestsPerSecond, requestBurst, maxHosts),
 		codes:     pace.New[netip.Addr](codesPerSecond, codeBurst, maxHosts),
 	}

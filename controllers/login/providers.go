@@ -15,6 +15,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/identity/provider"
@@ -24,8 +25,9 @@ import (
 // providers are the accepted IdentityProviders that have spec.login, with the verifier
 // that proxies have of them.
 type providers struct {
-	reader client.Reader
-	verify func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error)
+	reader  client.Reader
+	compile Compiler
+	verify  func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error)
 
 	mu   sync.Mutex // guards the rest
 	key  string     // tells which objects made is made of
@@ -38,8 +40,14 @@ type inForce struct {
 	verifier identity.Verifier
 }
 
-func newProviders(reader client.Reader, pool *oidc.Pool, reviewer oidc.TokenReviewer) *providers {
-	return &providers{reader: reader, verify: provider.Verifiers(pool, reviewer)}
+// Compiler says which IdentityProviders are accepted, and why others are not.
+type Compiler func(all []v1alpha1.IdentityProvider) ([]snapshot.IdentityProvider, map[string]kit.Verdict)
+
+func newProviders(reader client.Reader, compiler Compiler, pool *oidc.Pool, reviewer oidc.TokenReviewer) *providers {
+	if compiler == nil {
+		compiler = compile.Providers
+	}
+	return &providers{reader: reader, compile: compiler, verify: provider.Verifiers(pool, reviewer)}
 }
 
 // now are those in force. Expressions are compiled once for each change.
@@ -64,7 +72,7 @@ func (p *providers) now(ctx context.Context) (*inForce, error) {
 	for i := range list.Items {
 		objects[list.Items[i].Name] = &list.Items[i]
 	}
-	accepted, _ := compile.Providers(list.Items)
+	accepted, _ := p.compile(list.Items)
 	var tokens []snapshot.IdentityProvider
 	for i := range accepted {
 		object := objects[accepted[i].Name]

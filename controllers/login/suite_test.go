@@ -14,7 +14,6 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -157,7 +156,7 @@ func serve(t *testing.T, of *replica, change ...func(*login.Options)) *replica {
 	if of != nil {
 		r.url = of.url
 	}
-	pair, err := portalCA.Issue(testcert.Request{CommonName: "portal", Hosts: []string{"127.0.0.1"}})
+	pair, err := portalCA.Issue(testcert.Request{CommonName: "portal", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,4 +336,3 @@ func credentialsOf(t *testing.T, subject string) []v1alpha1.GatewayCredential {
 	return found
 }
 
-var _ = filepath.Join
