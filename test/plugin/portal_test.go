@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -36,16 +35,6 @@ import (
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/test/oidctest"
 )
-
-// freeAddress is one of this machine that nobody listens on now.
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
 
 // TestPortal logs in at the manager's login portal, which has the manager's own rights and
 // no more: by a browser, with a certificate, by a device, and ends what came of it.
@@ -229,11 +218,16 @@ func person(authority []byte) *http.Client {
 // logIn runs login while a person does what it says.
 func logIn(t *testing.T, authority []byte, do func(*http.Client, *bufio.Reader) error, args ...string) string {
 	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	read, write := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
 		said := bufio.NewReader(read)
 		err := do(person(authority), said)
+		if err != nil {
+			cancel() // nobody else logs in
+		}
 		_, _ = io.Copy(io.Discard, said)
 		done <- err
 	}()
@@ -241,7 +235,7 @@ func logIn(t *testing.T, authority []byte, do func(*http.Client, *bufio.Reader) 
 	cmd := clilogin.NewLogin(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: write})
 	cmd.SetArgs(args)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	err := cmd.ExecuteContext(t.Context())
+	err := cmd.ExecuteContext(ctx)
 	_ = write.Close()
 	if person := <-done; err != nil || person != nil {
 		t.Fatalf("login: %v; the person: %v", err, person)
@@ -301,6 +295,9 @@ func agree(c *http.Client, page *http.Response) error {
 	_ = page.Body.Close()
 	if err != nil {
 		return err
+	}
+	if page.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", page.Status, text)
 	}
 	form := url.Values{"decision": {"allow"}}
 	for _, found := range hidden.FindAllStringSubmatch(string(text), -1) {

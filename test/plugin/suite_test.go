@@ -28,6 +28,7 @@ import (
 	"github.com/doorward/doorward/controllers/login"
 	"github.com/doorward/doorward/controllers/setup"
 	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -202,7 +203,7 @@ func manage(ctx context.Context) (<-chan error, error) {
 	for i, script := range scripts {
 		namespaces[i] = namespace(script)
 	}
-	if portal, err = freeAddress(ctx); err != nil {
+	if portal, err = proc.FreeAddress(ctx); err != nil {
 		return nil, err
 	}
 	mgr, err := setup.New(ctx, setup.Options{
