@@ -41,8 +41,8 @@ type entry struct {
 	TokenCommand string `json:"tokenCommand,omitempty"`
 
 	// Subject and Nonce are those of the first token: later ones must have the same.
-	Subject      string `json:"subject,omitempty"`
-	Nonce        string `json:"nonce,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	Nonce   string `json:"nonce,omitempty"`
 	// IDToken is what proxies are shown; a portal's is its own.
 	IDToken      string `json:"idToken,omitempty"`
 	RefreshToken string `json:"refreshToken,omitempty"`

@@ -116,15 +116,15 @@ func serveProfiles(ctx context.Context, group *errgroup.Group, address string) e
 // prefixes reads IP ranges that commas separate.
 func prefixes(into *[]netip.Prefix) func(string) error {
 	return func(text string) error {
-		var all []netip.Prefix
+		var ranges []netip.Prefix
 		for element := range strings.SplitSeq(text, ",") {
 			prefix, err := netip.ParsePrefix(element)
 			if err != nil {
 				return fmt.Errorf("invalid IP range: %q: write it as 10.0.0.0/8", element)
 			}
-			all = append(all, prefix)
+			ranges = append(ranges, prefix)
 		}
-		*into = all
+		*into = ranges
 		return nil
 	}
 }

@@ -73,7 +73,7 @@ func (p *Portal) authorize(w http.ResponseWriter, r *http.Request) error {
 		wrong = refuse(codeInvalidRequest, "want a code_challenge of code_challenge_method S256 (RFC 7636)")
 	}
 	if wrong != nil {
-		p.note("authorize", r, wrong)
+		_ = p.note("authorize", r, wrong)
 		return p.back(w, r, &who, url.Values{"error": {wrong.code}, "error_description": {wrong.text}})
 	}
 	object, others, err := p.pick(r.Context(), query.Get("provider"))

@@ -106,7 +106,7 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	code := typed(form.Get("user_code"))
 	if code == "" {
-		p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
+		_ = p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
 		return p.showDevice(w, r, http.StatusBadRequest, "", "", "That is no code: look at the device again.")
 	}
 	keys, err := p.keys.Keys(r.Context())

@@ -4,6 +4,7 @@
 package login_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -23,6 +24,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/login"
@@ -82,7 +85,18 @@ func publicKeys(t *testing.T) []any {
 	if err != nil || len(all) == 0 {
 		t.Fatal(all, err)
 	}
+	var published corev1.ConfigMap
+	if err := manager.Get(t.Context(), client.ObjectKey{Namespace: operator, Name: login.ConfigMapName}, &published); err != nil {
+		t.Fatal(err)
+	}
 	var keys []any
+	text := []byte(published.Data[login.ConfigMapKey])
+	for _, der := range all {
+		block, rest := pem.Decode(text)
+		if text = rest; block == nil || block.Type != "PUBLIC KEY" || !bytes.Equal(block.Bytes, der) {
+			t.Fatalf("the ConfigMap has other keys than the Secret: %s", published.Data[login.ConfigMapKey])
+		}
+	}
 	for _, der := range all {
 		key, err := x509.ParsePKIXPublicKey(der)
 		if err != nil {

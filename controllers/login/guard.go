@@ -26,7 +26,7 @@ func (p *Portal) guard(next http.Handler) http.Handler {
 	// An identity provider has the browser send assertions: what it sends is proven by
 	// its signature and by the browser's own cookie.
 	cross.AddInsecureBypassPattern("POST /saml/{provider}/acs")
-	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		p.counted.refusal("cross-origin", codeInvalidRequest)
 		http.Error(w, "This was sent by a page of another site.", http.StatusForbidden)
 	}))

@@ -4,10 +4,11 @@
 package login
 
 import (
+	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,33 +30,38 @@ const SecretName = "doorward-login-key"
 // secretKey is the key of that Secret.
 const secretKey = "keys.json"
 
+// The ConfigMap beside it has the public keys that GatewayCredentials in force may be
+// signed by, for the snapshots of proxies: PEM blocks "PUBLIC KEY", the eldest first.
+const (
+	ConfigMapName = "doorward-login-keys"
+	ConfigMapKey  = "keys.pem"
+)
+
 const (
 	// keysFresh is how long keys are used before the Secret is read again: well below
 	// what a new key waits before it is used.
 	keysFresh = time.Minute
-	// keysCheck is how often the leader looks whether a key is due, keysAgain how soon
-	// after an error.
-	keysCheck = 10 * time.Minute
+	// keysCheck is how often the leader looks whether a key is due and whether the
+	// ConfigMap is what it has to be, keysAgain how soon after an error.
+	keysCheck = time.Minute
 	keysAgain = 5 * time.Second
 )
 
-// KeyStore keeps the portal's keys in their Secret. The client must read Secrets from the
-// API server, not from a cache.
+// KeyStore keeps the portal's keys in their Secret, and the public ones in a ConfigMap. The
+// client must read both from the API server, not from a cache.
 type KeyStore struct {
-	client  client.Client
-	name    types.NamespacedName
-	now     func() time.Time
-	changed func()
+	client client.Client
+	name   types.NamespacedName
+	now    func() time.Time
 
 	mu     sync.Mutex // guards the rest
 	keys   *Keys
 	readAt time.Time
 }
 
-// NewKeyStore makes a KeyStore. changed, which may be nil, is called where Start has made
-// or dropped a key: snapshots then need other public keys.
-func NewKeyStore(c client.Client, namespace string, changed func()) *KeyStore {
-	return &KeyStore{client: c, name: types.NamespacedName{Namespace: namespace, Name: SecretName}, now: time.Now, changed: changed}
+// NewKeyStore makes a KeyStore.
+func NewKeyStore(c client.Client, namespace string) *KeyStore {
+	return &KeyStore{client: c, name: types.NamespacedName{Namespace: namespace, Name: SecretName}, now: time.Now}
 }
 
 // Keys are the keys in force. They are made by the leader: before, there are none.
@@ -104,7 +110,7 @@ func (s *KeyStore) Start(ctx context.Context) error {
 // NeedLeaderElection makes the manager run Start on the leader only.
 func (s *KeyStore) NeedLeaderElection() bool { return true }
 
-// Advance makes keys that are missing and replaces those that are due.
+// Advance makes keys that are missing, replaces those that are due, and publishes them.
 func (s *KeyStore) Advance(ctx context.Context) error {
 	secret, r, err := readRing(ctx, s.client, s.name)
 	if err != nil {
@@ -116,10 +122,20 @@ func (s *KeyStore) Advance(ctx context.Context) error {
 		}
 	}
 	r, changed, err := advance(r, s.now())
-	if err != nil || !changed {
+	if err != nil {
 		return err
 	}
-	encoded, err := json.Marshal(r) //nolint:gosec // keys, into their Secret
+	if changed {
+		if err := s.write(ctx, secret, &r); err != nil {
+			return err
+		}
+	}
+	return s.publish(ctx, &r)
+}
+
+// write keeps keys in the Secret; nil where there is none yet.
+func (s *KeyStore) write(ctx context.Context, secret *corev1.Secret, r *ring) error {
+	encoded, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("cannot encode login keys: %w", err)
 	}
@@ -139,8 +155,29 @@ func (s *KeyStore) Advance(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot write login keys: %w", err)
 	}
-	if s.changed != nil {
-		s.changed()
+	return nil
+}
+
+// publish writes the public keys, unless they are there.
+func (s *KeyStore) publish(ctx context.Context, r *ring) error {
+	keys, err := r.public()
+	if err != nil {
+		return s.damaged(err)
+	}
+	var text bytes.Buffer
+	for _, der := range keys {
+		if err := pem.Encode(&text, &pem.Block{Type: "PUBLIC KEY", Bytes: der}); err != nil {
+			return fmt.Errorf("cannot encode a login key: %w", err)
+		}
+	}
+	if err := kit.Apply(ctx, s.client, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: ConfigMapName, Namespace: s.name.Namespace,
+			Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
+		},
+		Data: map[string]string{ConfigMapKey: text.String()},
+	}); err != nil {
+		return fmt.Errorf("cannot publish login keys: %w", err)
 	}
 	return nil
 }
@@ -170,28 +207,29 @@ func PublicKeys(ctx context.Context, reader client.Reader, namespace string) ([]
 	if err != nil || secret == nil {
 		return nil, err
 	}
-	var all [][]byte
-	for _, one := range r.Signing {
-		key, err := signingKeyOf(one.Key)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read login keys: %w", err)
-		}
-		der, err := publicDER(&key.PublicKey)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, der)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("cannot read login keys: there is no signing key")
+	all, err := r.public()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read login keys: %w", err)
 	}
 	return all, nil
 }
 
-func publicDER(key *ecdsa.PublicKey) ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode a login key: %w", err)
+// public are the public halves of the signing keys.
+func (r *ring) public() ([][]byte, error) {
+	if len(r.Signing) == 0 {
+		return nil, errors.New("there is no signing key")
 	}
-	return der, nil
+	all := make([][]byte, 0, len(r.Signing))
+	for _, one := range r.Signing {
+		key, err := signingKeyOf(one.Key)
+		if err != nil {
+			return nil, err
+		}
+		der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+		if err != nil {
+			return nil, fmt.Errorf("cannot encode a login key: %w", err)
+		}
+		all = append(all, der)
+	}
+	return all, nil
 }

@@ -6,30 +6,23 @@ package login
 import (
 	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed" // the pages
 	"encoding/base64"
 	"html/template"
 	"net/http"
 )
 
-//go:embed pages
-var pageFiles embed.FS
-
 var (
-	pageTemplates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
-	pageStyle     = mustRead("pages/style.css")
+	//go:embed pages/pages.html
+	pageText string
+	//go:embed pages/style.css
+	pageStyle string
+
+	pageTemplates = template.Must(template.New("pages").Parse(pageText))
 	// policy lets a page use its own style and nothing else, run nothing, and be framed by
 	// nobody. Where its forms lead is added to it.
 	policy = "default-src 'none'; style-src 'sha256-" + digestOf(pageStyle) + "'; base-uri 'none'; frame-ancestors 'none'; form-action "
 )
-
-func mustRead(name string) string {
-	data, err := pageFiles.ReadFile(name)
-	if err != nil {
-		panic("login: internal error: " + err.Error())
-	}
-	return string(data)
-}
 
 func digestOf(text string) string {
 	sum := sha256.Sum256([]byte(text))

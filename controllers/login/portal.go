@@ -146,7 +146,9 @@ func CheckSettings(s Settings) (*url.URL, error) {
 // origin is the portal's, and its issuer identifier (RFC 8414, section 2).
 func (p *Portal) origin() string { return p.url.String() }
 
-func (p *Portal) callbackURL(provider string) string { return p.origin() + "/oidc/" + provider + "/callback" }
+func (p *Portal) callbackURL(provider string) string {
+	return p.origin() + "/oidc/" + provider + "/callback"
+}
 
 // routes are what the portal serves.
 func (p *Portal) routes() http.Handler {

@@ -31,7 +31,9 @@ func (s spoken) AuthnRequest(id, relay string, _ time.Time) (login.SAMLRequest, 
 	return login.SAMLRequest{URL: "https://idp.example/sso", Form: url.Values{"SAMLRequest": {id}, "RelayState": {relay}}}, nil
 }
 
-func (s spoken) Metadata() ([]byte, error) { return []byte("<EntityDescriptor entityID=\"" + s.entity + "\"/>"), nil }
+func (s spoken) Metadata() ([]byte, error) {
+	return []byte("<EntityDescriptor entityID=\"" + s.entity + "\"/>"), nil
+}
 
 func (s spoken) Response(encoded, request string, now time.Time) (login.SAMLAssertion, error) {
 	subject, answers, _ := strings.Cut(encoded, "/")
@@ -71,7 +73,7 @@ func TestSAML(t *testing.T) {
 			return identity.Principal{Provider: object.Name, Issuer: "https://idp.example", Subject: claims.Sub, UserName: claims.Sub, Kind: identity.Human}, nil
 		}
 		// The metadata is no identity provider's.
-		o.Compile = func(all []v1alpha1.IdentityProvider) ([]snapshot.IdentityProvider, map[string]kit.Verdict) {
+		o.Compile = func([]v1alpha1.IdentityProvider) ([]snapshot.IdentityProvider, map[string]kit.Verdict) {
 			return []snapshot.IdentityProvider{{Name: "office", Type: "SAML"}}, nil
 		}
 	})
@@ -147,5 +149,5 @@ func keep(jar http.CookieJar, of string) http.CookieJar {
 
 type kept struct{ cookies []*http.Cookie }
 
-func (kept) SetCookies(*url.URL, []*http.Cookie)   {}
-func (k kept) Cookies(*url.URL) []*http.Cookie { return k.cookies }
+func (kept) SetCookies(*url.URL, []*http.Cookie) {}
+func (k kept) Cookies(*url.URL) []*http.Cookie   { return k.cookies }

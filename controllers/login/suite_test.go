@@ -99,7 +99,7 @@ func run(m *testing.M) int {
 	for _, object := range []client.Object{company, agents, closed} {
 		must(manager.Create(ctx, object))
 	}
-	must(login.NewKeyStore(manager, operator, nil).Advance(ctx))
+	must(login.NewKeyStore(manager, operator).Advance(ctx))
 	return m.Run()
 }
 
@@ -167,7 +167,7 @@ func serve(t *testing.T, of *replica, change ...func(*login.Options)) *replica {
 	pool := oidc.NewPool(t.Context())
 	options := login.Options{
 		Settings: login.Settings{Address: r.dial, URL: r.url, CertificateFile: certificate, KeyFile: key},
-		Cached:   manager, Live: manager, Namespace: operator, Keys: login.NewKeyStore(manager, operator, nil), Pool: pool,
+		Cached:   manager, Live: manager, Namespace: operator, Keys: login.NewKeyStore(manager, operator), Pool: pool,
 		Log: funcr.New(func(prefix, args string) {
 			select {
 			case r.logs.lines <- prefix + " " + args:
@@ -335,4 +335,3 @@ func credentialsOf(t *testing.T, subject string) []v1alpha1.GatewayCredential {
 	}
 	return found
 }
-

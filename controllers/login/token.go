@@ -19,8 +19,8 @@ const (
 
 // Token types (RFC 8693, section 3), and the portal's own for client certificates.
 const (
-	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
-	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a name
+	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name
 	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 	typeX509        = "urn:doorward:params:oauth:token-type:x509"
 )

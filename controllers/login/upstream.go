@@ -141,7 +141,9 @@ func newUpstreamClient(authority string) (*http.Client, error) {
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, TLSHandshakeTimeout: upstreamTimeout,
 			ResponseHeaderTimeout: upstreamTimeout, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true,
 		}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("the issuer answers with a redirect, which is not followed") },
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("the issuer answers with a redirect, which is not followed")
+		},
 	}, nil
 }
 

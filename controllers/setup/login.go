@@ -16,8 +16,8 @@ import (
 )
 
 // addLogin adds what looks after GatewayCredentials and, where there are settings for it,
-// the login portal. changed is called when proxies have to know other keys.
-func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Options, authority *ca.Store, user string, changed func()) error {
+// the login portal.
+func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Options, authority *ca.Store, user string) error {
 	if err := (&login.Reconciler{Client: mgr.GetClient(), User: user}).SetupWithManager(mgr); err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Opt
 		}
 		return nil
 	}
-	keys := login.NewKeyStore(direct, o.Namespace, changed)
+	keys := login.NewKeyStore(direct, o.Namespace)
 	portal, err := login.New(login.Options{
 		Settings: o.Login, Cached: mgr.GetClient(), Live: direct, Namespace: o.Namespace, Keys: keys, Authority: authority,
 		Pool: oidc.NewPool(ctx), Log: o.Logger.WithName("login"), Metrics: o.Metrics,

@@ -33,6 +33,7 @@ import (
 	"github.com/doorward/doorward/cli/credentials"
 	clilogin "github.com/doorward/doorward/cli/login"
 	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/login"
 	"github.com/doorward/doorward/test/oidctest"
 )
 
@@ -186,6 +187,9 @@ func trust(t *testing.T, issuer *oidctest.Server) []byte {
 		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: ca.SecretName}, &secret) != nil {
 			return false, nil
 		}
+		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: login.ConfigMapName}, &corev1.ConfigMap{}) != nil {
+			return false, nil
+		}
 		pem = append(bytes.Clone(secret.Data["tls.crt"]), issuer.CertificateAuthorityPEM...)
 		page, err := person(pem).Get("https://" + portal + "/device")
 		if err != nil {
@@ -193,7 +197,7 @@ func trust(t *testing.T, issuer *oidctest.Server) []byte {
 		}
 		text, err := io.ReadAll(page.Body)
 		_ = page.Body.Close()
-		// The portal knows the provider, and has its keys.
+		// The portal knows the provider.
 		return err == nil && strings.Contains(string(text), ">portal</button>"), nil
 	})
 	if err != nil {
