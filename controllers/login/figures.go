@@ -9,18 +9,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// figures count what the portal does. The zero pointer counts nothing. Labels are words of
+// Figures count what the portal does. The zero pointer counts nothing. Labels are words of
 // the portal's own, never a caller's.
-type figures struct {
+type Figures struct {
 	given   *prometheus.CounterVec
 	refused *prometheus.CounterVec
 }
 
-func newFigures(registerer prometheus.Registerer) (*figures, error) {
+// NewFigures makes and registers Figures; those of nobody count nothing.
+func NewFigures(registerer prometheus.Registerer) (*Figures, error) {
 	if registerer == nil {
 		return nil, nil //nolint:nilnil // counts nothing
 	}
-	f := &figures{
+	f := &Figures{
 		given: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "doorward", Subsystem: "manager", Name: "credentials_issued_total",
 			Help: "GatewayCredentials that this manager's login portal issued, by form and grant.",
@@ -41,13 +42,15 @@ func newFigures(registerer prometheus.Registerer) (*figures, error) {
 // grantLabels are short names of grants.
 var grantLabels = map[string]string{grantCode: "Code", grantDevice: "Device", grantExchange: "Exchange"}
 
-func (f *figures) issued(form, grant string) {
+// Issued takes note of a credential, by its form and the grant type.
+func (f *Figures) Issued(form, grant string) {
 	if f != nil {
 		f.given.WithLabelValues(form, grantLabels[grant]).Inc()
 	}
 }
 
-func (f *figures) refusal(endpoint, code string) {
+// Refused takes note of a refusal, by the endpoint and the error code.
+func (f *Figures) Refused(endpoint, code string) {
 	if f != nil {
 		f.refused.WithLabelValues(endpoint, code).Inc()
 	}

@@ -27,7 +27,7 @@ func (p *Portal) guard(next http.Handler) http.Handler {
 	// its signature and by the browser's own cookie.
 	cross.AddInsecureBypassPattern("POST /saml/{provider}/acs")
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		p.counted.refusal("cross-origin", codeInvalidRequest)
+		p.counted.Refused("cross-origin", codeInvalidRequest)
 		http.Error(w, "This was sent by a page of another site.", http.StatusForbidden)
 	}))
 	inner := cross.Handler(next)
@@ -38,7 +38,7 @@ func (p *Portal) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !p.hosts.Allow(hostOf(p.addressOf(r)), p.now()) {
-			p.counted.refusal("pace", codeSlowDown)
+			p.counted.Refused("pace", codeSlowDown)
 			w.Header().Set("Retry-After", "5")
 			http.Error(w, "Too many requests: wait a little.", http.StatusTooManyRequests)
 			return

@@ -187,3 +187,30 @@ func TestUserCode(t *testing.T) {
 		}
 	}
 }
+
+func TestLoopback(t *testing.T) {
+	cases := map[string]struct {
+		reason, text string
+		ok           bool
+	}{
+		"Four":      {"RFC 8252, section 7.3", "http://127.0.0.1:51004/callback", true},
+		"Six":       {"the same of IPv6", "http://[::1]:51004/callback", true},
+		"TLS":       {"programs have no certificate", "https://127.0.0.1:51004/callback", false},
+		"OtherLoop": {"one address", "http://127.0.0.2:51004/callback", false},
+		"LongSix":   {"one spelling", "http://[0:0:0:0:0:0:0:1]:51004/callback", false},
+		"Zone":      {"one spelling", "http://[::1%25lo]:51004/callback", false},
+		"Fragment":  {"nothing else", "http://127.0.0.1:51004/callback#x", false},
+		"Slash":     {"nothing else", "http://127.0.0.1:51004/callback/", false},
+		"Up":        {"nothing else", "http://127.0.0.1:51004/x/../callback", false},
+		"PortZero":  {"no port", "http://127.0.0.1:0/callback", false},
+		"Case":      {"one spelling", "HTTP://127.0.0.1:51004/callback", false},
+		"Relative":  {"no address", "/callback", false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if _, err := loopback(tc.text); (err == nil) != tc.ok {
+				t.Errorf("%s: got %v, want accepted %t", tc.reason, err, tc.ok)
+			}
+		})
+	}
+}

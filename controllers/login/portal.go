@@ -81,7 +81,7 @@ type Portal struct {
 	keys      *KeyStore
 	providers *providers
 	upstreams *upstreams
-	counted   *figures
+	counted   *Figures
 	log       logr.Logger
 	now       func() time.Time
 	hosts     *pace.Paces[netip.Addr]
@@ -116,7 +116,7 @@ func New(o Options) (*Portal, error) {
 		codes:     pace.New[netip.Addr](codesPerSecond, codeBurst, maxHosts),
 	}
 	p.upstreams = newUpstreams(p.callbackURL, o.Live, o.Namespace)
-	if p.counted, err = newFigures(o.Metrics); err != nil {
+	if p.counted, err = NewFigures(o.Metrics); err != nil {
 		return nil, err
 	}
 	if p.serving, err = newServing(o.Settings, parsed, o.Authority, o.Now); err != nil {
@@ -184,7 +184,7 @@ func (p *Portal) note(endpoint string, r *http.Request, err error) *fault {
 	if f.code == codePending {
 		return f
 	}
-	p.counted.refusal(endpoint, f.code)
+	p.counted.Refused(endpoint, f.code)
 	values := []any{"endpoint", endpoint, "error", f.code, "description", describe(f.text), "client", p.addressOf(r).String()}
 	if f.cause != nil {
 		p.log.Error(f.cause, "Login portal cannot answer", values...)

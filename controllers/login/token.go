@@ -57,7 +57,7 @@ func (p *Portal) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p.counted.issued(string(made.form), grant)
+	p.counted.Issued(string(made.form), grant)
 	p.log.Info("Credential issued", "gatewayCredential", made.id, "form", made.form, "grant", grant, "client", p.addressOf(r).String(), "expires", made.expiry.UTC().Format(time.RFC3339))
 	answer := tokenAnswer{
 		AccessToken: made.secret, TokenType: "Bearer", ExpiresIn: int64(made.expiry.Sub(p.now()) / time.Second), Credential: made.id,
