@@ -36,7 +36,7 @@ const (
 
 	// SecretTypeLogin is the type of a Secret that holds what an identity provider
 	// knows the manager's login portal by.
-	SecretTypeLogin = "doorward.dev/login"
+	SecretTypeLogin = "doorward.dev/login" //nolint:gosec // The type of a Secret, no credential.
 
 	// LoginKeyClientSecret is the key of the client secret in such a Secret.
 	LoginKeyClientSecret = "clientSecret"

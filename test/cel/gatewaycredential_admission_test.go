@@ -33,7 +33,7 @@ func gatewayCredential(t *testing.T, name string, changes edits) *unstructured.U
 	return object
 }
 
-func revoking(reason string, user string) []map[string]any {
+func revoking(reason, user string) []map[string]any {
 	value := map[string]any{"reason": reason}
 	if user != "" {
 		value["username"] = user

@@ -135,10 +135,10 @@ func TestPortal(t *testing.T) {
 }
 
 // verb runs one in this process.
-func verb(t *testing.T, make func(genericiooptions.IOStreams) *cobra.Command, args ...string) (string, error) {
+func verb(t *testing.T, command func(genericiooptions.IOStreams) *cobra.Command, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := make(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out})
+	cmd := command(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out})
 	cmd.SetArgs(args)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err := cmd.ExecuteContext(t.Context())
@@ -185,15 +185,15 @@ func trust(t *testing.T, issuer *oidctest.Server) []byte {
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		var secret corev1.Secret
 		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: ca.SecretName}, &secret) != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: login.ConfigMapName}, &corev1.ConfigMap{}) != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		pem = append(bytes.Clone(secret.Data["tls.crt"]), issuer.CertificateAuthorityPEM...)
 		page, err := person(pem).Get("https://" + portal + "/device")
 		if err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		text, err := io.ReadAll(page.Body)
 		_ = page.Body.Close()
