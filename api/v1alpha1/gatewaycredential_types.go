@@ -49,8 +49,25 @@ type CredentialOwner struct {
 	KubernetesUsername string `json:"kubernetesUsername,omitempty"`
 }
 
+// CredentialActor is who acts for the owner of a GatewayCredential (RFC 8693, section
+// 4.1).
+type CredentialActor struct {
+	// issuer is the iss claim of the actor's own token.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Issuer string `json:"issuer,omitempty"`
+
+	// subject is the sub claim of the actor's own token.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Subject string `json:"subject,omitempty"`
+}
+
 // GatewayCredentialSpec says what was issued, to whom and for how long.
 // +kubebuilder:validation:XValidation:rule="has(self.publicKeyDigest) == (self.form == 'ClientCertificate')",message="publicKeyDigest is required when form is ClientCertificate, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="has(self.publicKeyDigest) == has(oldSelf.publicKeyDigest) && has(self.clientAddress) == has(oldSelf.clientAddress) && has(self.actor) == has(oldSelf.actor) && has(self.derivedFrom) == has(oldSelf.derivedFrom)",message="publicKeyDigest, clientAddress, actor and derivedFrom cannot be changed"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.revoke) || (has(self.revoke) && self.revoke == oldSelf.revoke)",message="revoke cannot be changed or taken back"
 type GatewayCredentialSpec struct {
 	// form is Token or ClientCertificate.
@@ -85,6 +102,20 @@ type GatewayCredentialSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="clientAddress cannot be changed"
 	ClientAddress string `json:"clientAddress,omitempty"`
+
+	// actor is who acts for the owner. Unset where the owner does.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="actor cannot be changed"
+	Actor CredentialActor `json:"actor,omitempty,omitzero"`
+
+	// derivedFrom is the name of the GatewayCredential that was shown to get this one,
+	// which does not outlast it: it is revoked with it.
+	// +optional
+	// +kubebuilder:validation:MinLength=32
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{32}$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="derivedFrom cannot be changed"
+	DerivedFrom string `json:"derivedFrom,omitempty"`
 
 	// expiresAt is when the credential ends.
 	// +required

@@ -17,6 +17,9 @@ const (
 	// VerbTerminate on a Connection lets a service account set spec.terminate of
 	// that Connection's AuditSessions. People need no more than the right to patch.
 	VerbTerminate = "terminate"
+
+	// VerbRevoke on a GatewayCredential lets its holder revoke that of somebody else.
+	VerbRevoke = "revoke"
 )
 
 // Types and keys of the Secrets that belong to a Connection.
@@ -30,6 +33,13 @@ const (
 	// SecretTypeSinkCredential is the type of a Secret that holds what the server of
 	// a LogSink asks for.
 	SecretTypeSinkCredential = "doorward.dev/sink-credential" //nolint:gosec // The type of a Secret, no credential.
+
+	// SecretTypeLogin is the type of a Secret that holds what an identity provider
+	// knows the manager's login portal by.
+	SecretTypeLogin = "doorward.dev/login" //nolint:gosec // The type of a Secret, no credential.
+
+	// LoginKeyClientSecret is the key of the client secret in such a Secret.
+	LoginKeyClientSecret = "clientSecret"
 
 	// CredentialKeyUsername is the credential Secret key of the target user name.
 	CredentialKeyUsername = "username"

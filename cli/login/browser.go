@@ -46,7 +46,11 @@ func (p *provider) browse(ctx context.Context, say io.Writer, port int, open boo
 		host: listener.Addr().String(), state: rand.Text(), issuer: p.entry.Issuer, needsIssuer: p.issInAnswer, came: make(chan answer, 1),
 	}
 	nonce, verifier := rand.Text(), oauth2.GenerateVerifier()
-	target := p.config.AuthCodeURL(wait.state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier))
+	asks := []oauth2.AuthCodeOption{oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)}
+	if p.entry.Provider != "" {
+		asks = append(asks, oauth2.SetAuthURLParam("provider", p.entry.Provider))
+	}
+	target := p.config.AuthCodeURL(wait.state, asks...)
 
 	server := &http.Server{Handler: wait, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
 	ended := make(chan error, 1)

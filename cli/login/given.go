@@ -94,6 +94,8 @@ type claims struct {
 	PreferredUsername string  `json:"preferred_username"`
 	Email             string  `json:"email"`
 	Expiry            float64 `json:"exp"`
+	// Proven are the claims that a token of the login portal was issued for.
+	Proven json.RawMessage `json:"claims"`
 }
 
 // readClaims reads the claims of a compact JWS (RFC 7515).
@@ -112,6 +114,13 @@ func readClaims(token string) (*claims, error) {
 	}
 	if read.Issuer == "" || read.Expiry <= 0 {
 		return nil, fmt.Errorf("want a JWT with the claims iss and exp")
+	}
+	if read.Issuer == portalIssuer {
+		// Of other types than they mostly are, they name nobody.
+		proven := &claims{}
+		if err := json.Unmarshal(read.Proven, proven); err == nil {
+			read.Subject, read.PreferredUsername, read.Email = proven.Subject, proven.PreferredUsername, proven.Email
+		}
 	}
 	return read, nil
 }

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,8 @@ type options struct {
 	noBrowser bool
 	port      int
 	timeout   time.Duration
+	// portal is the URL of the login portal, certificate the folder for a certificate.
+	portal, certificate string
 }
 
 // NewLogin returns the command login.
@@ -44,6 +47,10 @@ A browser on this machine is the usual way. With --device, a code is entered in 
 browser on any machine. A job names a file or a command that has a token: it is read
 again whenever a token is needed, and nothing of it is kept.
 
+With --portal, you log in at the manager's login portal, which knows the identity
+providers and gives a token of its own, good for some hours. With --certificate, it gives
+a client certificate besides, for clients that cannot carry a token.
+
 Without --issuer, the login that there is is made again. Tokens are kept in the
 user's configuration folder, which others must not be able to read.`,
 		Example: `  # By a browser
@@ -51,6 +58,12 @@ user's configuration folder, which others must not be able to read.`,
 
   # On a machine without one
   kubectl doorward login --issuer https://login.example.com --client-id doorward --device
+
+  # At the login portal
+  kubectl doorward login --portal https://login.doorward.example.com
+
+  # There, for a client that knows certificates only
+  kubectl doorward login --portal https://login.doorward.example.com --certificate ~/.doorward
 
   # In a pod, by a projected ServiceAccount token
   kubectl doorward login --token-file /var/run/secrets/doorward/token
@@ -68,11 +81,17 @@ user's configuration folder, which others must not be able to read.`,
 	flags.StringVar(&o.entry.CAFile, "ca-file", "", "File with the authorities that sign the issuer's certificate, in PEM. Those of this machine where unset.")
 	flags.StringVar(&o.entry.TokenFile, "token-file", "", "File that holds a token, and that somebody else renews.")
 	flags.StringVar(&o.entry.TokenCommand, "token-command", "", "Command that prints a token, run by a shell whenever one is needed.")
+	flags.StringVar(&o.portal, "portal", "", "URL of the manager's login portal.")
+	flags.StringVar(&o.entry.Provider, "provider", "", "IdentityProvider to log in at by the portal. It asks where unset.")
+	flags.StringVar(&o.certificate, "certificate", "", "Folder to write a client certificate and its key to, as tls.crt and tls.key, which the portal gives besides.")
 	flags.BoolVar(&o.device, "device", false, "Enter a code in a browser on any machine.")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "Start no browser: only print where to go.")
 	flags.IntVar(&o.port, "redirect-port", 0, "Port of this machine that the browser comes back to, where the issuer wants a certain one. Any where unset.")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait for the person.")
 	cmd.MarkFlagsMutuallyExclusive("token-file", "token-command", "device")
+	for _, flag := range []string{"issuer", "client-id", "client-secret-file", "scope", "token-file", "token-command"} {
+		cmd.MarkFlagsMutuallyExclusive("portal", flag)
+	}
 	for _, flag := range []string{"client-id", "client-secret-file", "scope", "ca-file"} {
 		cmd.MarkFlagsMutuallyExclusive("token-file", flag)
 		cmd.MarkFlagsMutuallyExclusive("token-command", flag)
@@ -102,6 +121,12 @@ func (o *options) run(ctx context.Context) error {
 		fmt.Fprintf(o.Out, "Logged in at %s as %s, by a token that is renewed elsewhere\n", safe(e.Issuer), read.user())
 		return nil
 	}
+	switch {
+	case (e.Provider != "" || o.certificate != "") && !e.Portal:
+		return errors.New("--provider and --certificate are for the login portal: give --portal")
+	case e.Provider != "" && o.device:
+		return errors.New("--provider is chosen where the code is entered: leave it out with --device")
+	}
 	if e.ClientID == "" {
 		return errors.New("no client: give --client-id, the one that the issuer's admins have made for Doorward")
 	}
@@ -129,6 +154,11 @@ func (o *options) run(ctx context.Context) error {
 	if err := s.locked(e); err != nil {
 		return err
 	}
+	if o.certificate != "" {
+		if err := p.certificate(ctx, o.Out, o.certificate); err != nil {
+			return err
+		}
+	}
 	renewed := "until " + read.until()
 	if e.RefreshToken != "" {
 		renewed = "and renewed as long as the issuer allows"
@@ -140,6 +170,9 @@ func (o *options) run(ctx context.Context) error {
 // complete takes over the login that is made again, and makes paths good from anywhere.
 func (o *options) complete(s *store) error {
 	e := &o.entry
+	if o.portal != "" {
+		e.Issuer, e.ClientID, e.Portal = strings.TrimSuffix(o.portal, "/"), portalClient, true
+	}
 	if e.Issuer == "" && e.TokenFile == "" && e.TokenCommand == "" {
 		all, err := s.list()
 		if err != nil {
@@ -157,6 +190,7 @@ func (o *options) complete(s *store) error {
 			Issuer: former.Issuer, ClientID: former.ClientID, TokenFile: former.TokenFile, TokenCommand: former.TokenCommand,
 			ClientSecretFile: first(e.ClientSecretFile, former.ClientSecretFile), CAFile: first(e.CAFile, former.CAFile),
 			Scopes: append(e.Scopes, former.Scopes...),
+			Portal: former.Portal, Provider: first(e.Provider, former.Provider),
 		}
 	}
 	for _, path := range []*string{&e.ClientSecretFile, &e.CAFile, &e.TokenFile} {

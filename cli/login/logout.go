@@ -75,6 +75,9 @@ func (s *store) forget(ctx context.Context, streams genericiooptions.IOStreams, 
 		return err
 	}
 	fmt.Fprintf(streams.Out, "Logged out of %s\n", safe(e.name()))
+	if e.Credential != "" && fresh(e) {
+		fmt.Fprintf(streams.Out, "Its token is good until it expires, wherever it was copied to: to end it now, run \"kubectl doorward credentials revoke %s --reason TEXT\"\n", safe(e.Credential))
+	}
 	if e.RefreshToken == "" {
 		return nil
 	}

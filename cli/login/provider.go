@@ -110,6 +110,9 @@ func (p *provider) with(ctx context.Context) context.Context {
 // take verifies what the issuer gave and puts it into the entry. A nonce is what was sent
 // with the request; empty where the way has none.
 func (p *provider) take(ctx context.Context, got *oauth2.Token, nonce string) error {
+	if p.entry.Portal {
+		return p.takeFromPortal(got)
+	}
 	raw, ok := got.Extra("id_token").(string)
 	if !ok || raw == "" {
 		return errors.New("the issuer gave no ID token: is the scope openid allowed to this client?")

@@ -77,6 +77,9 @@ func fresh(e *entry) bool {
 // renew gets a new token for the refresh token (OpenID Connect Core 1.0, section 12).
 func renew(ctx context.Context, e *entry) error {
 	again := fmt.Sprintf("run \"kubectl doorward login --issuer %s --client-id %s\"", e.Issuer, e.ClientID)
+	if e.Portal {
+		return fmt.Errorf("%w any more: the token of %s has expired: run \"kubectl doorward login --portal %s\"", ErrNotLoggedIn, e.name(), e.Issuer)
+	}
 	if e.RefreshToken == "" {
 		return fmt.Errorf("%w any more: the token of %s has expired, and the issuer gave none to renew it with: %s", ErrNotLoggedIn, e.name(), again)
 	}

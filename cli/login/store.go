@@ -31,13 +31,19 @@ type entry struct {
 	ClientSecretFile string   `json:"clientSecretFile,omitempty"`
 	Scopes           []string `json:"scopes,omitempty"`
 	CAFile           string   `json:"caFile,omitempty"`
+	// Portal says that Issuer is the manager's login portal, Provider where there the user
+	// has an account, Credential what its token is called in the cluster.
+	Portal     bool   `json:"portal,omitempty"`
+	Provider   string `json:"provider,omitempty"`
+	Credential string `json:"credential,omitempty"`
 	// TokenFile and TokenCommand give a token that others renew; nothing of it is kept.
 	TokenFile    string `json:"tokenFile,omitempty"`
 	TokenCommand string `json:"tokenCommand,omitempty"`
 
 	// Subject and Nonce are those of the first token: later ones must have the same.
-	Subject      string `json:"subject,omitempty"`
-	Nonce        string `json:"nonce,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	Nonce   string `json:"nonce,omitempty"`
+	// IDToken is what proxies are shown; a portal's is its own.
 	IDToken      string `json:"idToken,omitempty"`
 	RefreshToken string `json:"refreshToken,omitempty"`
 }

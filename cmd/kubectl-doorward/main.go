@@ -21,6 +21,7 @@ import (
 
 	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/connect"
+	"github.com/doorward/doorward/cli/credentials"
 	"github.com/doorward/doorward/cli/doctor"
 	"github.com/doorward/doorward/cli/login"
 	"github.com/doorward/doorward/cli/ls"
@@ -93,6 +94,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.AddCommand(
 		audit.NewCommand(streams),
 		connect.NewCommand(streams),
+		credentials.NewCommand(streams),
 		doctor.NewCommand(streams),
 		login.NewLogin(streams),
 		login.NewLogout(streams),

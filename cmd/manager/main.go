@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -45,6 +46,11 @@ func run() error {
 	flag.BoolVar(&options.LeaderElection, "leader-elect", true, "elect one of several managers")
 	flag.StringVar(&options.MetricsAddress, "metrics-address", ":8080", "address of metrics; 0 for none")
 	flag.StringVar(&options.HealthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	flag.StringVar(&options.Login.Address, "login-address", "", "address of the login portal, such as :8443; no portal where unset")
+	flag.StringVar(&options.Login.URL, "login-url", "", "https `URL` that callers reach the login portal by, without a path")
+	flag.StringVar(&options.Login.CertificateFile, "login-certificate", "", "`file` of the login portal's serving certificate, in PEM; one of the manager's authority where unset")
+	flag.StringVar(&options.Login.KeyFile, "login-key", "", "`file` of that certificate's key, in PEM")
+	flag.Func("login-trusted-proxies", "comma-separated IP ranges whose X-Forwarded-For the login portal believes; none where unset", prefixes(&options.Login.TrustedProxies))
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	pprofAddress := flag.String("pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	logs := logging.New()
@@ -105,6 +111,22 @@ func serveProfiles(ctx context.Context, group *errgroup.Group, address string) e
 	}
 	group.Go(func() error { return profiles.Serve(ctx, listener) })
 	return nil
+}
+
+// prefixes reads IP ranges that commas separate.
+func prefixes(into *[]netip.Prefix) func(string) error {
+	return func(text string) error {
+		var ranges []netip.Prefix
+		for element := range strings.SplitSeq(text, ",") {
+			prefix, err := netip.ParsePrefix(element)
+			if err != nil {
+				return fmt.Errorf("invalid IP range: %q: write it as 10.0.0.0/8", element)
+			}
+			ranges = append(ranges, prefix)
+		}
+		*into = ranges
+		return nil
+	}
 }
 
 // list reads what commas separate. An empty element is refused: where nothing

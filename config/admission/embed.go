@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admission holds the admission policies that decide who may write
-// ApprovalRequests, AuditLogs, AuditSessions and the reports of proxies. The manager compiles them in, so that it can tell
-// whether the live ones are still these.
+// ApprovalRequests, AuditLogs, AuditSessions, GatewayCredentials and the reports of proxies.
+// The manager compiles them in, so that it can tell whether the live ones are still these.
 package admission
 
 import (
@@ -27,7 +27,7 @@ const DefaultManagerUser = "system:serviceaccount:doorward-system:doorward-manag
 // managerVariable is the variable that holds the manager's user name, as a CEL string.
 const managerVariable = "manager"
 
-//go:embed approvalrequest_*.yaml auditlog_*.yaml auditsession_*.yaml proxy_*.yaml
+//go:embed approvalrequest_*.yaml auditlog_*.yaml auditsession_*.yaml gatewaycredential_*.yaml proxy_*.yaml
 var files embed.FS
 
 // Objects returns every policy and binding, sorted by file, with managerUser as the

@@ -32,6 +32,7 @@ import (
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/directway"
+	"github.com/doorward/doorward/controllers/login"
 )
 
 // How leaders follow each other. One that dies without a word is followed by another
@@ -71,6 +72,8 @@ type Options struct {
 	// DirectWay are settings of what tries the direct way to isolated targets; its
 	// Changed is the manager's own. Optional.
 	DirectWay directway.Options
+	// Login are settings of the login portal; none is served where they have no address.
+	Login login.Settings
 	// CADomains and CARanges are what the authority may sign; defaults where nil.
 	CADomains, CARanges []string
 	// LeaderElection elects one of several managers.

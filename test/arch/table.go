@@ -178,6 +178,18 @@ var Table = []Rule{
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{
+		Packages: []string{"controllers/login"},
+		May:      append([]string{"api/...", "controllers/...", "proxy/identity/...", "proxy/pace"}, leaves...),
+		Reason:   "the login portal proves callers as proxies do, and signs what they believe",
+	},
+	{
+		Packages: []string{"controllers/setup"},
+		May: append([]string{
+			"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/oidc", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree",
+		}, leaves...),
+		Reason: "the manager is put together here: the login portal is given what it proves callers with",
+	},
+	{
 		Packages: []string{"cli/..."},
 		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
 		Reason:   "the plugin is a client of the API server, and reads records",

@@ -97,6 +97,12 @@ func prepare(ctx context.Context) error {
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"delete", "deletecollection"}, Resources: []string{"auditlogs"}},
 			rbacv1.PolicyRule{APIGroups: []string{""}, Verbs: []string{"get", "create", "update", "patch"}, Resources: []string{"configmaps"}},
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get"}, Resources: []string{"connections"}}),
+		clusterRole("test-credential-writer", rbacv1.PolicyRule{
+			APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get", "list", "create", "update", "patch", "delete", "deletecollection"}, Resources: []string{"gatewaycredentials"},
+		}),
+		clusterRole("test-revoke", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{v1alpha1.VerbRevoke}, Resources: []string{"gatewaycredentials"}}),
+		clusterBinding("test-credential-writer", rbacv1.Subject{Kind: "Group", Name: "system:authenticated"}),
+		clusterBinding("test-revoke", rbacv1.Subject{Kind: "User", Name: revokerUser}),
 		clusterRole("test-serve", verbRule(v1alpha1.VerbServe)),
 		clusterRole("test-approve", verbRule(v1alpha1.VerbApprove)),
 		clusterRole("test-terminate", verbRule(v1alpha1.VerbTerminate)),
@@ -167,6 +173,7 @@ func enforced(ctx context.Context) error {
 	return errors.Join(
 		refused("create a request", nobody.Create(ctx, sample("approvalrequest.yaml"), client.DryRunAll)),
 		refused("create a log", nobody.Create(ctx, sample("auditlog.yaml"), client.DryRunAll)),
+		refused("create a credential", nobody.Create(ctx, sample("gatewaycredential.yaml"), client.DryRunAll)),
 		refused("create a session", nobody.Create(ctx, sample("auditsession.yaml"), client.DryRunAll)),
 		refused("write the status of a request", nobody.Status().Update(ctx, status, client.DryRunAll)),
 		refused("update a request", nobody.Update(ctx, label, client.DryRunAll)),
@@ -195,6 +202,12 @@ func binding(role string, subjects ...rbacv1.Subject) *rbacv1.RoleBinding {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects:   subjects,
 	}
+}
+
+// clusterBinding binds a role in the whole cluster.
+func clusterBinding(role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBinding {
+	of := binding(role, subjects...)
+	return &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: role}, RoleRef: of.RoleRef, Subjects: of.Subjects}
 }
 
 // as returns a client of a user whom the API server knows by a certificate.

@@ -47,6 +47,8 @@ func TestRefuses(t *testing.T) {
 		"LabelOfConnections": {reason: "the manager finds its pods by it", set: with(`proxy.podLabels.doorward\.dev/connection=x`), want: []string{"proxy.podLabels", "doorward.dev/connection"}},
 		"LabelValue":         {reason: "a label is a string", set: with("podLabels.a=1"), want: []string{"/podLabels/a", "want string"}},
 		"MonitorOfNothing":   {reason: "there is no Service to watch", set: with("serviceMonitor.enabled=true", "metrics.service.enabled=false"), want: []string{"metrics.service.enabled"}},
+		"PortalNowhere":      {reason: "callers have to know where it is", set: with("login.enabled=true"), want: []string{"login.url"}},
+		"PortalInTheClear":   {reason: "tokens do not go in the clear", set: with("login.url=http://login.example.com"), want: []string{"/login/url"}},
 		"Budgetless":         {reason: "nothing could be evicted", set: with("podDisruptionBudget.maxUnavailable=null"), want: []string{"podDisruptionBudget", "set one of them"}},
 		"OwnVariable":        {reason: "the chart sets it, and a name is there once", set: with("extraEnv[0].name=NAMESPACES", "extraEnv[0].value=a"), want: []string{"/extraEnv/0/name"}},
 		"ServiceAccount":     {reason: "somebody's, and nobody is named", set: with("serviceAccount.create=false", "serviceAccount.name="), want: []string{"serviceAccount.name"}},

@@ -22,6 +22,7 @@ import (
 
 	"github.com/doorward/doorward/controllers/directway"
 	"github.com/doorward/doorward/controllers/figures"
+	"github.com/doorward/doorward/controllers/login"
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/server"
@@ -102,6 +103,12 @@ func untouched(t *testing.T) map[string]monitoring.Metric {
 		t.Fatal(err)
 	}
 	counted.Approval("Denied")
+	portal, err := login.NewFigures(manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+	portal.Issued("Token", "authorization_code")
+	portal.Refused("token", "invalid_grant")
 	all := map[string]monitoring.Metric{}
 	for _, r := range []*prometheus.Registry{registry, manager} {
 		families, err := r.Gather()

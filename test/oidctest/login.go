@@ -32,6 +32,9 @@ type Client struct {
 	ID string
 	// Secret is asked for where it is set.
 	Secret string
+	// Redirect is the only redirect_uri of a client that is no program on its user's
+	// machine; any on loopback where empty.
+	Redirect string
 	// Claims are those of its ID tokens, beside iss, iat, exp, aud and nonce, which they
 	// override.
 	Claims map[string]any
@@ -137,19 +140,19 @@ func answer(w http.ResponseWriter, body map[string]any) {
 	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the same
 }
 
-// authorize is RFC 6749, section 4.1.1, for public clients on loopback (RFC 8252) with
-// PKCE of S256.
+// authorize is RFC 6749, section 4.1.1, with PKCE of S256, for public clients on loopback
+// (RFC 8252), and for those that have a redirect_uri of their own.
 func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	query := r.URL.Query()
 	client, known := i.logins.clients[query.Get("client_id")]
 	target, err := url.Parse(query.Get("redirect_uri"))
-	if !known || err != nil || target.Scheme != "http" {
+	if !known || err != nil || client.Redirect == "" && target.Scheme != "http" || client.Redirect != "" && target.String() != client.Redirect {
 		http.Error(w, "unknown client or redirect_uri", http.StatusBadRequest)
 		return
 	}
-	if address, err := netip.ParseAddr(target.Hostname()); err != nil || !address.IsLoopback() {
+	if address, err := netip.ParseAddr(target.Hostname()); client.Redirect == "" && (err != nil || !address.IsLoopback()) {
 		http.Error(w, "redirect_uri is not on loopback", http.StatusBadRequest)
 		return
 	}

@@ -25,8 +25,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/login"
 	"github.com/doorward/doorward/controllers/setup"
 	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -38,6 +40,8 @@ const (
 var (
 	env   *testenv.Env
 	admin client.WithWatch
+	// portal is where the manager's login portal listens.
+	portal string
 	// bin holds the plugin, and the name that kubectl completes it by.
 	bin string
 	// scripts are the files of testdata/scripts; each has a namespace of its own.
@@ -61,11 +65,12 @@ var people = map[string]struct {
 	"ada":   {"company:ada", []string{"analysts"}, "doorward-admin"},
 	"nina":  {"company:nina", nil, ""},
 	"vera":  {"company:vera", []string{"analysts"}, "doorward-auditor"},
+	"paula": {"portal:paula", nil, "doorward-credential-owner"},
 }
 
 // everywhere are those of them whose role is bound in the whole cluster, for its
 // cluster-scoped kinds.
-var everywhere = []string{"vera"}
+var everywhere = []string{"vera", "paula"}
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -198,9 +203,13 @@ func manage(ctx context.Context) (<-chan error, error) {
 	for i, script := range scripts {
 		namespaces[i] = namespace(script)
 	}
+	if portal, err = proc.FreeAddress(ctx); err != nil {
+		return nil, err
+	}
 	mgr, err := setup.New(ctx, setup.Options{
 		Config: config, Logger: logr.Discard(), Namespace: operator, Namespaces: slices.Clip(namespaces), Protocols: protocols,
 		ProxyImage: "doorward:test", MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
+		Login: login.Settings{Address: portal, URL: "https://" + portal},
 	})
 	if err != nil {
 		return nil, err

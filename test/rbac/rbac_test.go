@@ -73,7 +73,7 @@ var identities = []identity{
 	account("manager", operator, "doorward-manager"),
 	account("proxy Managed", own, connection.ObjectName("managed")),
 	account("proxy External", own, connection.ObjectName("external")),
-	person("requester"), person("cluster-policy"), person("approver"), person("auditor"), person("editor"), person("admin"),
+	person("requester"), person("credential-owner"), person("credential-admin"), person("cluster-policy"), person("approver"), person("auditor"), person("editor"), person("admin"),
 }
 
 // config is a client configuration of somebody.
@@ -165,6 +165,10 @@ func nobodyMay(t *testing.T, all []right) {
 				t.Errorf("writes what no namespace may undo: %s", r)
 			case r.resource == "doorward.dev/clusteraccesspolicies" && (r.who == "requester" || r.who == "approver"):
 				t.Errorf("reads what is said of all namespaces: %s", r)
+			case r.resource == "doorward.dev/gatewaycredentials" && (verb == "create" || verb == "update" || strings.HasPrefix(verb, "delete")) && r.who != "manager":
+				t.Errorf("makes or forgets credentials: %s", r)
+			case verb == v1alpha1.VerbRevoke && r.who != "credential-admin":
+				t.Errorf("revokes the credentials of others: %s", r)
 			case verb == v1alpha1.VerbServe && !strings.HasPrefix(r.who, "proxy") && r.who != "manager":
 				t.Errorf("serves: %s", r)
 			case strings.HasPrefix(r.who, "proxy") && !inOwn:
@@ -194,7 +198,7 @@ func install(t *testing.T, admin client.Client) {
 		must(t, admin.Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: connection.Rules(c)}))
 		must(t, admin.Create(ctx, binding(own, meta.Name, "Role", meta.Name, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: own, Name: meta.Name})))
 	}
-	for _, role := range []string{"requester", "cluster-policy", "approver", "auditor", "editor", "admin"} {
+	for _, role := range []string{"requester", "credential-owner", "credential-admin", "cluster-policy", "approver", "auditor", "editor", "admin"} {
 		must(t, admin.Create(ctx, binding(own, role, "ClusterRole", "doorward-"+role, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: role})))
 	}
 	waiting, cancel := context.WithTimeout(ctx, stack.ReadyTimeout)

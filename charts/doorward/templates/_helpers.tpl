@@ -113,6 +113,9 @@ app.kubernetes.io/component: manager
 {{- if and $budget.enabled (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable) -}}
 {{- fail "podDisruptionBudget: without maxUnavailable and minAvailable no pod may be evicted, and no node be drained: set one of them, or enabled=false" -}}
 {{- end -}}
+{{- if and .Values.login.enabled (not .Values.login.url) -}}
+{{- fail "login.url: say by which https URL callers reach the login portal, for instance https://login.example.com" -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.metrics.service.enabled) -}}
 {{- fail "serviceMonitor.enabled: needs metrics.service.enabled" -}}
 {{- end -}}

@@ -1,0 +1,200 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package login
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+const (
+	// deviceLife is how long a person has to enter a code, deviceInterval how often the
+	// device may ask, in seconds.
+	deviceLife     = 10 * time.Minute
+	deviceInterval = 5
+	// annotationGrant holds, sealed, what a device's credential is made of, until the
+	// device has fetched it.
+	annotationGrant = "doorward.dev/login-grant"
+)
+
+// device is what a device code holds.
+type device struct {
+	ID        string `json:"i"`
+	Challenge string `json:"c,omitempty"`
+}
+
+// hint tells the page of a user code where the device is.
+type hint struct {
+	Code    string `json:"c"`
+	Address string `json:"a"`
+}
+
+// authorizeDevice is RFC 8628, section 3.1. Nothing is kept of it: the device code holds
+// what there is to know, and the user code is derived from it.
+func (p *Portal) authorizeDevice(w http.ResponseWriter, r *http.Request) error {
+	form, err := formOf(r)
+	if err != nil {
+		return err
+	}
+	if err := checkClient(form); err != nil {
+		return err
+	}
+	d := device{ID: randomName(), Challenge: form.Get("code_challenge")}
+	if d.Challenge == "" || form.Get("code_challenge_method") != "S256" || !challenge.MatchString(d.Challenge) {
+		return refuse(codeInvalidRequest, "want a code_challenge of code_challenge_method S256 (RFC 7636)")
+	}
+	code, err := p.seal(r.Context(), "device", d, deviceLife)
+	if err != nil {
+		return err
+	}
+	user := userCode(d.ID)
+	where, err := p.seal(r.Context(), "hint", hint{Code: user, Address: p.addressOf(r).String()}, deviceLife)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"device_code": code, "user_code": spaced(user), "verification_uri": p.origin() + "/device",
+		"verification_uri_complete": p.origin() + "/device?" + url.Values{"user_code": {spaced(user)}, "hint": {where}}.Encode(),
+		"expires_in":                int(deviceLife / time.Second), "interval": deviceInterval,
+	})
+	return nil
+}
+
+// devicePage is where a person enters the code. Nothing happens by visiting it: a link that
+// holds a code has the person look at it and go on (RFC 8628, section 3.3.1).
+func (p *Portal) devicePage(w http.ResponseWriter, r *http.Request) error {
+	query, err := single(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return p.showDevice(w, r, http.StatusOK, spaced(typed(query.Get("user_code"))), query.Get("hint"), "")
+}
+
+func (p *Portal) showDevice(w http.ResponseWriter, r *http.Request, status int, code, where, fault string) error {
+	now, err := p.providers.now(r.Context())
+	if err != nil {
+		return unavailable(err)
+	}
+	var names []string
+	for _, object := range now.browsers(p.options.SAML != nil && p.options.Judge != nil) {
+		names = append(names, object.Name)
+	}
+	// The form leads on to an identity provider.
+	leads(w, "https:")
+	return p.show(w, status, "device", "Log in a device", struct {
+		Code, Hint, Fault string
+		Providers         []string
+	}{code, where, fault, names})
+}
+
+// enterCode begins the login of whoever entered a code.
+func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
+	form, err := formOf(r)
+	if err != nil {
+		return err
+	}
+	if !p.codes.Allow(hostOf(p.addressOf(r)), p.now()) {
+		return refuse(codeSlowDown, "too many codes were entered from here: wait some minutes")
+	}
+	code := typed(form.Get("user_code"))
+	if code == "" {
+		_ = p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
+		return p.showDevice(w, r, http.StatusBadRequest, "", "", "That is no code: look at the device again.")
+	}
+	keys, err := p.keys.Keys(r.Context())
+	if err != nil {
+		return unavailable(err)
+	}
+	who := asking{Device: code}
+	var where hint
+	if keys.sealer.open("hint", form.Get("hint"), &where, p.now()) == nil && where.Code == code {
+		who.Address = where.Address
+	}
+	object, _, err := p.pick(r.Context(), form.Get("provider"))
+	if err != nil {
+		return err
+	}
+	if object == nil {
+		return p.showDevice(w, r, http.StatusBadRequest, spaced(code), form.Get("hint"), "Choose where you log in.")
+	}
+	return p.begin(w, r, object, who)
+}
+
+// approveDevice makes the credential that the device fetches. What it is made of stays
+// sealed on the object until then.
+func (p *Portal) approveDevice(w http.ResponseWriter, r *http.Request, c *consent) error {
+	name := onceName("device", c.Asking.Device)
+	grant, err := p.seal(r.Context(), "grant/"+name, c.Proof, deviceLife)
+	if err != nil {
+		return err
+	}
+	object, err := p.object(r.Context(), &c.Proof, wanted{
+		once: name, address: p.addressOf(r).String(), annotations: map[string]string{annotationGrant: grant},
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.create(r.Context(), object); err != nil {
+		return err
+	}
+	p.log.Info("Device approved", "gatewayCredential", name, "client", p.addressOf(r).String())
+	return p.show(w, http.StatusOK, "message", "You are logged in", message{Text: "The login goes on at the device."})
+}
+
+// redeemDevice is RFC 8628, section 3.4: of all who come with the device code, one gets the
+// credential.
+func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*issued, error) {
+	if err := checkClient(form); err != nil {
+		return nil, err
+	}
+	keys, err := p.keys.Keys(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var d device
+	if err := keys.sealer.open("device", form.Get("device_code"), &d, p.now()); err != nil {
+		return nil, refuse(codeExpired, "invalid device_code: %v: begin again", err)
+	}
+	if err := proves(form.Get("code_verifier"), d.Challenge); err != nil {
+		return nil, err
+	}
+	name := onceName("device", userCode(d.ID))
+	var object v1alpha1.GatewayCredential
+	err = p.live.Get(ctx, client.ObjectKey{Name: name}, &object)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, refuse(codePending, "nobody has entered the code yet")
+	case err != nil:
+		return nil, unavailable(err)
+	case object.Spec.Revoke != nil:
+		return nil, refuse(codeAccessDenied, "the credential was revoked: begin again")
+	}
+	var found proof
+	if err := keys.sealer.open("grant/"+name, object.Annotations[annotationGrant], &found, p.now()); err != nil {
+		return nil, errUsed
+	}
+	statement, err := statementOf(&found, &object, p.now())
+	if err != nil {
+		return nil, err
+	}
+	secret, err := keys.authority.Token(statement)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	// The resource version makes it one of several who are here at once.
+	delete(object.Annotations, annotationGrant)
+	if err := p.live.Update(ctx, &object); apierrors.IsConflict(err) {
+		return nil, errUsed
+	} else if err != nil {
+		return nil, unavailable(err)
+	}
+	return &issued{id: name, form: object.Spec.Form, secret: secret, expiry: statement.ExpiresAt}, nil
+}

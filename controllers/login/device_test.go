@@ -1,0 +1,99 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package login_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2"
+
+	"github.com/doorward/doorward/controllers/login"
+)
+
+// approve enters a user code and confirms.
+func (r *replica) approve(c *http.Client, code, hint string) answered {
+	r.Helper()
+	page := r.do(c, http.MethodPost, "/device", url.Values{"user_code": {code}, "hint": {hint}, "provider": {"company"}}, nil)
+	form := fields(page.body)
+	if page.status != 200 || form.Get("consent") == "" {
+		return page
+	}
+	if !strings.Contains(page.body, code) {
+		r.Errorf("the page does not show the code %q", code)
+	}
+	form.Set("decision", "allow")
+	return r.do(c, http.MethodPost, "/confirm", form, nil)
+}
+
+func TestDevice(t *testing.T) {
+	r := serve(t, nil)
+	allow(t, r, "<b>dee</b>")
+	secret := oauth2.GenerateVerifier()
+	ask := func() answered {
+		return r.do(r.browser(), http.MethodPost, "/device_authorization", url.Values{
+			"client_id": {login.ClientID}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sha(secret))}, "code_challenge_method": {"S256"},
+		}, nil)
+	}
+	asked := ask()
+	poll := func(code, secret string) answered {
+		return r.token(url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {login.ClientID}, "device_code": {code}, "code_verifier": {secret},
+		})
+	}
+	if got := poll(asked.text("device_code"), secret); got.text("error") != "authorization_pending" {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	complete, err := url.Parse(asked.text("verification_uri_complete"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := r.do(r.browser(), http.MethodGet, complete.String(), nil, nil)
+	if page.status != 200 || !strings.Contains(page.body, asked.text("user_code")) {
+		t.Errorf("the link shows the code and waits: %d %s", page.status, page.body)
+	}
+	browser := r.browser()
+	if got := r.approve(browser, asked.text("user_code"), complete.Query().Get("hint")); got.status != 200 || !strings.Contains(got.body, "goes on at the device") {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if got := r.approve(r.browser(), asked.text("user_code"), ""); got.status == 200 {
+		t.Errorf("a code is approved once: %s", got.body)
+	}
+	if got := poll(asked.text("device_code"), oauth2.GenerateVerifier()); got.text("error") != "invalid_grant" {
+		t.Errorf("a device code is for the device: %d %s", got.status, got.body)
+	}
+	got := poll(asked.text("device_code"), secret)
+	if got.status != 200 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	object := credential(t, got.text("credential"))
+	if proven(t, got.text("access_token")).ID != object.Name || len(object.Annotations) > 0 {
+		t.Errorf("the object keeps what was sealed: %v", object.Annotations)
+	}
+	if got := poll(asked.text("device_code"), secret); got.text("error") != "invalid_grant" {
+		t.Errorf("checklist 30: a device code is good once: %d %s", got.status, got.body)
+	}
+	if got := poll(ask().text("user_code"), secret); got.text("error") != "expired_token" {
+		t.Errorf("a user code is no device code: %d %s", got.status, got.body)
+	}
+}
+
+// TestUserCodesAreLimited: checklist 25, RFC 8628, section 5.2.
+func TestUserCodesAreLimited(t *testing.T) {
+	r := serve(t, nil)
+	slow := 0
+	for i := range 14 {
+		got := r.do(r.browser(), http.MethodPost, "/device", url.Values{"user_code": {fmt.Sprintf("BCDF-GHJK-%c", 'B'+i%3)}}, nil)
+		if strings.Contains(got.body, "too many codes") {
+			slow++
+		}
+	}
+	if slow < 3 {
+		t.Errorf("%d of 14 were refused for their number", slow)
+	}
+}

@@ -1,0 +1,223 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package login
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/identity/gateway"
+)
+
+const (
+	// maxLive is how many credentials of one owner are good at a time, maxKept how many
+	// there are with those that were revoked and have not expired.
+	maxLive = 32
+	maxKept = 128
+	// minLife is the shortest that a credential is worth issuing for.
+	minLife = 30 * time.Second
+	// labelOwner holds a digest over the owner's issuer and subject.
+	labelOwner = "doorward.dev/owner"
+	// maxCommonName is the bound of X.520 (RFC 5280, appendix A.1).
+	maxCommonName = 64
+)
+
+// wanted is what a credential is asked for as.
+type wanted struct {
+	// key is the caller's, for a certificate; nil for a token.
+	key crypto.PublicKey
+	// once names what may be used once; random where it may be used again.
+	once string
+	// address is where it was asked for from.
+	address string
+	// annotations of the object.
+	annotations map[string]string
+}
+
+// issued is a credential.
+type issued struct {
+	id     string
+	form   v1alpha1.GatewayCredentialForm
+	secret string // a token, or a certificate in PEM
+	expiry time.Time
+}
+
+// onceName is the name of the one credential that something can be used for.
+func onceName(kind, what string) string {
+	sum := sha256.Sum256([]byte("doorward.dev/login/once/" + kind + "\n" + what))
+	return hex.EncodeToString(sum[:16])
+}
+
+func randomName() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails on supported platforms (Go 1.24)
+	return hex.EncodeToString(id[:])
+}
+
+func ownerLabel(owner *v1alpha1.CredentialOwner) string {
+	sum := sha256.Sum256([]byte(owner.Issuer + "\n" + owner.Subject))
+	return hex.EncodeToString(sum[:16])
+}
+
+// issue makes the GatewayCredential object first: a credential whose object could not be
+// made was never issued, and can be revoked from its first moment on.
+func (p *Portal) issue(ctx context.Context, of *proof, want wanted) (*issued, error) {
+	object, err := p.object(ctx, of, want)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := p.keys.Keys(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	statement, err := statementOf(of, object, p.now())
+	if err != nil {
+		return nil, err
+	}
+	made := &issued{id: object.Name, form: object.Spec.Form, expiry: statement.ExpiresAt}
+	// Signed before the object is there: what cannot be signed leaves none behind.
+	if want.key == nil {
+		made.secret, err = keys.authority.Token(statement)
+	} else {
+		made.secret, err = certificate(keys.authority, statement, want.key, of.Owner.Username)
+	}
+	if err != nil {
+		return nil, &fault{code: codeInvalidRequest, text: err.Error()}
+	}
+	if err := p.create(ctx, object); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// object is the GatewayCredential that will be made.
+func (p *Portal) object(ctx context.Context, of *proof, want wanted) (*v1alpha1.GatewayCredential, error) {
+	now := p.now().Truncate(time.Second)
+	inForce, err := p.providers.now(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	by := inForce.byName[of.Provider]
+	if by == nil {
+		return nil, refuse(codeInvalidGrant, "IdentityProvider %q is not in force, or has no spec.login any more", of.Provider)
+	}
+	expiry := earlier(of.NotAfter, now.Add(lifetime(by))).Truncate(time.Second)
+	if expiry.Sub(now) < minLife {
+		return nil, refuse(codeInvalidGrant, "the proof is too old: credentials of IdentityProvider %q are good for %s from it: log in again", of.Provider, lifetime(by))
+	}
+	object := &v1alpha1.GatewayCredential{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        randomName(),
+			Labels:      map[string]string{kit.LabelManagedBy: "doorward", labelOwner: ownerLabel(&of.Owner)},
+			Annotations: want.annotations,
+		},
+		Spec: v1alpha1.GatewayCredentialSpec{
+			Form: v1alpha1.GatewayCredentialToken, IdentityProvider: of.Provider, Owner: of.Owner, Actor: of.Actor,
+			DerivedFrom: of.DerivedFrom, ClientAddress: want.address, ExpiresAt: metav1.NewTime(expiry),
+		},
+	}
+	if want.once != "" {
+		object.Name = want.once
+	}
+	if want.key != nil {
+		der, err := x509.MarshalPKIXPublicKey(want.key)
+		if err != nil {
+			return nil, refuse(codeInvalidRequest, "csr: the public key cannot be encoded")
+		}
+		object.Spec.Form, object.Spec.PublicKeyDigest = v1alpha1.GatewayCredentialClientCertificate, fmt.Sprintf("sha256:%x", sha256.Sum256(der))
+	}
+	return object, nil
+}
+
+// create makes the object, once by its name, within the quota of its owner.
+func (p *Portal) create(ctx context.Context, object *v1alpha1.GatewayCredential) error {
+	var live v1alpha1.GatewayCredentialList
+	if err := p.live.List(ctx, &live, client.MatchingLabels{labelOwner: object.Labels[labelOwner]}); err != nil {
+		return unavailable(err)
+	}
+	count, kept := 0, 0
+	for i := range live.Items {
+		if s := &live.Items[i].Spec; p.now().Before(s.ExpiresAt.Time) {
+			kept++
+			if s.Revoke == nil {
+				count++
+			}
+		}
+	}
+	if kept >= maxKept {
+		return refuse(codeInvalidGrant, "%q had %d credentials that would not have expired yet, most of them revoked, and no more are issued: wait until some expire", object.Spec.Owner.Username, kept)
+	}
+	if count >= maxLive {
+		return refuse(codeInvalidGrant, "%q has %d credentials that are good now, and no more are issued: "+
+			"run \"kubectl doorward credentials\" and revoke some of them, or wait until they expire", object.Spec.Owner.Username, count)
+	}
+	err := p.live.Create(ctx, object)
+	if apierrors.IsAlreadyExists(err) {
+		return errUsed
+	}
+	if err != nil {
+		return unavailable(fmt.Errorf("cannot make GatewayCredential: %w", err))
+	}
+	return nil
+}
+
+// errUsed says that what may be used once was used before.
+var errUsed = refuse(codeInvalidGrant, "it was used already, and is good once: log in again")
+
+func statementOf(of *proof, object *v1alpha1.GatewayCredential, now time.Time) (gateway.Statement, error) {
+	encoded, err := json.Marshal(of.Claims)
+	if err != nil {
+		return gateway.Statement{}, unavailable(err)
+	}
+	expiry := object.Spec.ExpiresAt.Time
+	return gateway.Statement{
+		ID: object.Name, Provider: of.Provider, Claims: encoded,
+		// Proxies' clocks may be a little behind.
+		IssuedAt: latest(now.Add(-clockGrace), expiry.Add(-gateway.MaxLifetime)).Truncate(time.Second), ExpiresAt: expiry,
+	}, nil
+}
+
+// clockGrace is how far a proxy's clock may be behind the manager's.
+const clockGrace = 30 * time.Second
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// certificate signs a client certificate, in PEM.
+func certificate(by *gateway.Authority, s gateway.Statement, key crypto.PublicKey, userName string) (string, error) {
+	der, err := by.Certificate(s, key, commonName(userName))
+	if err != nil {
+		return "", err
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), nil
+}
+
+// commonName is a user name for people who read a certificate, cut to what fits.
+func commonName(userName string) string {
+	for utf8.RuneCountInString(userName) > maxCommonName {
+		_, size := utf8.DecodeLastRuneInString(userName)
+		userName = userName[:len(userName)-size]
+	}
+	return strings.ToValidUTF8(userName, "?")
+}

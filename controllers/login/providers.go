@@ -1,0 +1,125 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package login
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/oidc"
+	"github.com/doorward/doorward/proxy/identity/provider"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// providers are the accepted IdentityProviders that have spec.login, with the verifier
+// that proxies have of them.
+type providers struct {
+	reader  client.Reader
+	compile Compiler
+	verify  func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error)
+
+	mu   sync.Mutex // guards the rest
+	key  string     // tells which objects made is made of
+	made *inForce
+}
+
+// inForce are the providers of one moment.
+type inForce struct {
+	byName   map[string]*v1alpha1.IdentityProvider
+	verifier identity.Verifier
+}
+
+// Compiler says which IdentityProviders are accepted, and why others are not.
+type Compiler func(all []v1alpha1.IdentityProvider) ([]snapshot.IdentityProvider, map[string]kit.Verdict)
+
+func newProviders(reader client.Reader, compiler Compiler, pool *oidc.Pool, reviewer oidc.TokenReviewer) *providers {
+	if compiler == nil {
+		compiler = compile.Providers
+	}
+	return &providers{reader: reader, compile: compiler, verify: provider.Verifiers(pool, reviewer)}
+}
+
+// now are those in force. Expressions are compiled once for each change.
+func (p *providers) now(ctx context.Context) (*inForce, error) {
+	var list v1alpha1.IdentityProviderList
+	if err := p.reader.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("cannot list IdentityProviders: %w", err)
+	}
+	versions := make([]string, 0, len(list.Items))
+	for i := range list.Items {
+		versions = append(versions, fmt.Sprintf("%s/%d", list.Items[i].UID, list.Items[i].Generation))
+	}
+	slices.Sort(versions)
+	key := strings.Join(versions, "\n")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.made != nil && p.key == key {
+		return p.made, nil
+	}
+	made := &inForce{byName: map[string]*v1alpha1.IdentityProvider{}}
+	objects := make(map[string]*v1alpha1.IdentityProvider, len(list.Items))
+	for i := range list.Items {
+		objects[list.Items[i].Name] = &list.Items[i]
+	}
+	accepted, _ := p.compile(list.Items)
+	var tokens []snapshot.IdentityProvider
+	for i := range accepted {
+		object := objects[accepted[i].Name]
+		if object.Spec.Login == nil {
+			continue
+		}
+		made.byName[object.Name] = object
+		if object.Spec.Type != v1alpha1.IdentityProviderSAML {
+			tokens = append(tokens, accepted[i])
+		}
+	}
+	var err error
+	if made.verifier, err = p.verify(ctx, tokens); err != nil {
+		return nil, err
+	}
+	p.key, p.made = key, made
+	return made, nil
+}
+
+// browsers are those that people log in to by a browser, by name.
+func (f *inForce) browsers(saml bool) []*v1alpha1.IdentityProvider {
+	var all []*v1alpha1.IdentityProvider
+	for _, object := range f.byName {
+		switch object.Spec.Type {
+		case v1alpha1.IdentityProviderOIDC:
+			if object.Spec.Login.ClientID != "" {
+				all = append(all, object)
+			}
+		case v1alpha1.IdentityProviderSAML:
+			if saml {
+				all = append(all, object)
+			}
+		case v1alpha1.IdentityProviderKubernetes:
+		}
+	}
+	slices.SortFunc(all, func(a, b *v1alpha1.IdentityProvider) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// reviewer asks the API server about tokens, as proxies do.
+type reviewer struct{ client client.Client }
+
+// ReviewToken implements oidc.TokenReviewer.
+func (r reviewer) ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}
+	if err := r.client.Create(ctx, review); err != nil {
+		return nil, err
+	}
+	return &review.Status, nil
+}

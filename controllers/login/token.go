@@ -1,0 +1,110 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package login
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// The grant types of the token endpoint.
+const (
+	grantCode     = "authorization_code"
+	grantDevice   = "urn:ietf:params:oauth:grant-type:device_code"
+	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+// Token types (RFC 8693, section 3), and the portal's own for client certificates.
+const (
+	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a name
+	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name
+	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+	typeX509        = "urn:doorward:params:oauth:token-type:x509"
+)
+
+// ClientID is that of the only client for which people log in: the plugin, a public client
+// on the machine of its user (RFC 8252).
+const ClientID = "kubectl-doorward"
+
+// tokenAnswer is a successful answer (RFC 6749, section 5.1, and RFC 8693, section 2.2.1).
+type tokenAnswer struct {
+	AccessToken     string `json:"access_token"`
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"`
+	// Credential is the name of the GatewayCredential.
+	Credential string `json:"credential"`
+}
+
+// token is the token endpoint.
+func (p *Portal) token(w http.ResponseWriter, r *http.Request) error {
+	form, err := formOf(r)
+	if err != nil {
+		return err
+	}
+	grants := map[string]func(context.Context, url.Values, string) (*issued, error){
+		grantCode: p.redeemCode, grantDevice: p.redeemDevice, grantExchange: p.exchange,
+	}
+	grant := form.Get("grant_type")
+	serve := grants[grant]
+	if serve == nil {
+		return refuse(codeUnsupported, "want grant_type %s, %s or %s", grantCode, grantDevice, grantExchange)
+	}
+	made, err := serve(r.Context(), form, p.addressOf(r).String())
+	if err != nil {
+		return err
+	}
+	p.counted.Issued(string(made.form), grant)
+	p.log.Info("Credential issued", "gatewayCredential", made.id, "form", made.form, "grant", grant, "client", p.addressOf(r).String(), "expires", made.expiry.UTC().Format(time.RFC3339))
+	answer := tokenAnswer{
+		AccessToken: made.secret, TokenType: "Bearer", ExpiresIn: int64(made.expiry.Sub(p.now()) / time.Second), Credential: made.id,
+	}
+	if grant == grantExchange {
+		answer.IssuedTokenType = typeJWT
+	}
+	if form.Get("requested_token_type") == typeX509 {
+		answer.TokenType, answer.IssuedTokenType = "N_A", typeX509
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// formOf reads the parameters of a POST, none of which may come twice (RFC 6749, section
+// 3.2). Those of the URL do not count: URLs are logged.
+func formOf(r *http.Request) (url.Values, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, refuse(codeInvalidRequest, "the parameters cannot be read: want application/x-www-form-urlencoded of at most %d bytes", maxBody)
+	}
+	if r.URL.RawQuery != "" {
+		return nil, refuse(codeInvalidRequest, "parameters in the URL: want them in the body")
+	}
+	return single(r.PostForm)
+}
+
+// single refuses parameters that come twice.
+func single(values url.Values) (url.Values, error) {
+	for name, all := range values {
+		if len(all) > 1 {
+			return nil, refuse(codeInvalidRequest, "a parameter comes twice: %q", shortened(name))
+		}
+	}
+	return values, nil
+}
+
+func shortened(text string) string {
+	if len(text) > 64 {
+		return text[:64] + "..."
+	}
+	return text
+}
+
+// checkClient refuses all clients but the plugin.
+func checkClient(form url.Values) error {
+	if got := form.Get("client_id"); got != ClientID {
+		return refuse(codeInvalidClient, "unknown client_id: %q: want %q", shortened(got), ClientID)
+	}
+	return nil
+}

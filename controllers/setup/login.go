@@ -1,0 +1,39 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package setup
+
+import (
+	"context"
+	"errors"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/login"
+	"github.com/doorward/doorward/proxy/identity/oidc"
+)
+
+// addLogin adds what looks after GatewayCredentials and, where there are settings for it,
+// the login portal.
+func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Options, authority *ca.Store, user string) error {
+	if err := (&login.Reconciler{Client: mgr.GetClient(), User: user}).SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if o.Login.Address == "" {
+		if o.Login.URL != "" || o.Login.CertificateFile != "" || o.Login.KeyFile != "" {
+			return errors.New("--login-url, --login-certificate and --login-key are of no use without --login-address")
+		}
+		return nil
+	}
+	keys := login.NewKeyStore(direct, o.Namespace)
+	portal, err := login.New(login.Options{
+		Settings: o.Login, Cached: mgr.GetClient(), Live: direct, Namespace: o.Namespace, Keys: keys, Authority: authority,
+		Pool: oidc.NewPool(ctx), Log: o.Logger.WithName("login"), Metrics: o.Metrics,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(mgr.Add(keys), mgr.Add(portal))
+}
