@@ -303,7 +303,7 @@ func (g *Grant) fits(next *state) error {
 	if !bytes.Equal(was.Options, is.Options) {
 		return fmt.Errorf("%w: the options of connection %q changed", ErrRevoked, is.Connection.Name)
 	}
-	return proves(was, is, g.principal.Provider)
+	return proves(was, is, &g.principal)
 }
 
 // keepsRole says that policies give another role at the target than the session has.
@@ -321,7 +321,7 @@ func proof(s *snapshot.Snapshot, provider string) *snapshot.IdentityProvider {
 		if p.Name != provider {
 			continue
 		}
-		p.Claims = nil
+		p.Claims, p.Login = nil, false
 		if p.OIDC != nil {
 			settings := *p.OIDC
 			settings.DiscoveryURL, settings.CertificateAuthority, settings.ClockSkewSeconds = "", "", 0

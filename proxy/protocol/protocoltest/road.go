@@ -120,7 +120,7 @@ func New(tb testing.TB, c Config) *Road {
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(r.Engine.freeze()), nil
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) {
 			return verifier{}, nil
 		},
 		Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble,
