@@ -38,7 +38,7 @@ const (
 func warm(ctx context.Context, c cache.Cache) error {
 	for _, object := range []client.Object{
 		&v1alpha1.Connection{}, &v1alpha1.AccessPolicy{}, &v1alpha1.ClusterAccessPolicy{}, &v1alpha1.IdentityProvider{}, &v1alpha1.LogSink{},
-		&v1alpha1.ApprovalRequest{}, &v1alpha1.AuditSession{}, &v1alpha1.AuditLog{},
+		&v1alpha1.ApprovalRequest{}, &v1alpha1.AuditSession{}, &v1alpha1.AuditLog{}, &v1alpha1.GatewayCredential{},
 	} {
 		if _, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("cannot watch %T: %w", object, err)
