@@ -169,8 +169,11 @@ func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
 }
 
 // attributeTargetRole is the attribute of a session's start that names the role
-// at the target.
-const attributeTargetRole = "targetRole"
+// at the target; attributeEndsAt says when one ends that may outlive the caller's token.
+const (
+	attributeTargetRole = "targetRole"
+	attributeEndsAt     = "endsAt"
+)
 
 // Caller is a proven caller.
 type Caller struct {
@@ -221,9 +224,12 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		return nil, c.refuse(ctx, AsRefusal(err), nil)
 	}
 	event := grant.event(record.SessionStart, grant.unmasked, 0, nil)
-	event.Attributes = attributes
+	event.Attributes = slices.Clip(attributes)
 	if grant.role != "" {
-		event.Attributes = append(slices.Clip(attributes), record.Attribute{Name: attributeTargetRole, Value: grant.role})
+		event.Attributes = append(event.Attributes, record.Attribute{Name: attributeTargetRole, Value: grant.role})
+	}
+	if end := grant.outlivesUntil(); !end.IsZero() {
+		event.Attributes = append(event.Attributes, record.Attribute{Name: attributeEndsAt, Value: end.UTC().Format(time.RFC3339)})
 	}
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Cause: decision.Cause, Audit: wouldConnect(&decision)}
 	st.audits.connect(&decision)
@@ -335,18 +341,4 @@ func randomText(n int) string {
 		random[i] = TagAlphabet[int(b)%len(TagAlphabet)]
 	}
 	return string(random)
-}
-
-// sessionEnd is the earliest of the instants that bound a session.
-func sessionEnd(now time.Time, st *view, p identity.Principal) time.Time {
-	end := p.ExpiresAt
-	for _, seconds := range []int64{int64(st.snapshot.Session.MaxDurationSeconds), st.limits.session.most} {
-		if seconds <= 0 {
-			continue
-		}
-		if bound := now.Add(time.Duration(seconds) * time.Second); end.IsZero() || bound.Before(end) {
-			end = bound
-		}
-	}
-	return end
 }

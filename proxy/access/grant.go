@@ -87,7 +87,7 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 		return nil, c.noRole(err)
 	}
 	g.role = role
-	if end := sessionEnd(now, v, c.principal); !end.IsZero() && !end.After(now) {
+	if end := sessionEnd(now, v, &c.principal); expired(&c.principal, now) || !end.IsZero() && !end.After(now) {
 		cancel(ErrExpired)
 		return nil, &Refusal{Reason: ReasonCredential, Message: "the token has expired", Hint: "Get a new token from your identity provider."}
 	}
@@ -147,7 +147,7 @@ func (g *Grant) bound(st *view) {
 		return
 	}
 	g.stopTimers()
-	if g.end = sessionEnd(g.started, st, g.principal); !g.end.IsZero() {
+	if g.end = sessionEnd(g.started, st, &g.principal); !g.end.IsZero() {
 		g.endTimer = time.AfterFunc(time.Until(g.end), func() { g.End(ErrExpired) })
 	}
 	g.idle = time.Duration(st.snapshot.Session.IdleTimeoutSeconds) * time.Second
@@ -161,6 +161,17 @@ func (g *Grant) bound(st *view) {
 	if until := st.standing.Until(); !until.IsZero() {
 		g.viewTimer = time.AfterFunc(time.Until(until), g.renew)
 	}
+}
+
+// outlivesUntil is when the session ends at the latest, where that is after its token; zero
+// where it is not.
+func (g *Grant) outlivesUntil() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.principal.ExpiresAt.IsZero() || !g.end.After(g.principal.ExpiresAt) {
+		return time.Time{}
+	}
+	return g.end
 }
 
 // stopTimers stops the session's timers. mu is held.

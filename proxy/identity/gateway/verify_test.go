@@ -254,21 +254,25 @@ func TestCertificateVerified(t *testing.T) {
 		is     error
 		says   string
 	}{
-		"Foreign":    {"psql shows ~/.postgresql/postgresql.crt to every server", create(other, func(_, i *x509.Certificate) { i.SubjectKeyId = []byte("other") }), identity.ErrForeign, ""},
-		"Pretended":  {"it claims to be by our key", create(other), identity.ErrForeign, ""},
-		"Tampered":   {"the signature is not ours any more", tampered, identity.ErrForeign, ""},
-		"Garbage":    {"it is none", []byte("garbage"), identity.ErrForeign, ""},
-		"Empty":      {"it is none", nil, identity.ErrForeign, ""},
-		"Large":      {"checklist 4: not even read", make([]byte, gateway.MaxCertificateBytes+1), identity.ErrForeign, ""},
-		"Authority":  {"it could issue others", create(key, func(l, _ *x509.Certificate) { l.IsCA = true }), identity.ErrRejected, "authority"},
-		"Server":     {"a serving certificate", create(key, func(l, _ *x509.Certificate) { l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), identity.ErrRejected, "clientAuth"},
-		"Both":       {"for clients alone", create(key, func(l, _ *x509.Certificate) { l.ExtKeyUsage = append(l.ExtKeyUsage, x509.ExtKeyUsageServerAuth) }), identity.ErrRejected, "clientAuth"},
-		"Any":        {"no usage is every usage", create(key, func(l, _ *x509.Certificate) { l.ExtKeyUsage = nil }), identity.ErrRejected, "clientAuth"},
-		"KeyUsage":   {"for signatures alone", create(key, func(l, _ *x509.Certificate) { l.KeyUsage |= x509.KeyUsageCertSign }), identity.ErrRejected, "digitalSignature"},
-		"Critical":   {"an extension that restricts and is not known", create(key, func(l, _ *x509.Certificate) { l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}) }), identity.ErrRejected, "critical"},
-		"NoWord":     {"nothing says who it is", create(key, func(l, _ *x509.Certificate) { l.ExtraExtensions = nil }), identity.ErrRejected, "0 statements"},
-		"NameOnly":   {"a common name proves nobody", create(key, func(l, _ *x509.Certificate) { l.ExtraExtensions, l.Subject.CommonName = nil, "alice" }), identity.ErrRejected, "0 statements"},
-		"Expired":    {"it was good", create(key, func(l, _ *x509.Certificate) { l.NotBefore, l.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(-time.Second) }), identity.ErrRejected, "expired at"},
+		"Foreign":   {"psql shows ~/.postgresql/postgresql.crt to every server", create(other, func(_, i *x509.Certificate) { i.SubjectKeyId = []byte("other") }), identity.ErrForeign, ""},
+		"Pretended": {"it claims to be by our key", create(other), identity.ErrForeign, ""},
+		"Tampered":  {"the signature is not ours any more", tampered, identity.ErrForeign, ""},
+		"Garbage":   {"it is none", []byte("garbage"), identity.ErrForeign, ""},
+		"Empty":     {"it is none", nil, identity.ErrForeign, ""},
+		"Large":     {"checklist 4: not even read", make([]byte, gateway.MaxCertificateBytes+1), identity.ErrForeign, ""},
+		"Authority": {"it could issue others", create(key, func(l, _ *x509.Certificate) { l.IsCA = true }), identity.ErrRejected, "authority"},
+		"Server":    {"a serving certificate", create(key, func(l, _ *x509.Certificate) { l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), identity.ErrRejected, "clientAuth"},
+		"Both":      {"for clients alone", create(key, func(l, _ *x509.Certificate) { l.ExtKeyUsage = append(l.ExtKeyUsage, x509.ExtKeyUsageServerAuth) }), identity.ErrRejected, "clientAuth"},
+		"Any":       {"no usage is every usage", create(key, func(l, _ *x509.Certificate) { l.ExtKeyUsage = nil }), identity.ErrRejected, "clientAuth"},
+		"KeyUsage":  {"for signatures alone", create(key, func(l, _ *x509.Certificate) { l.KeyUsage |= x509.KeyUsageCertSign }), identity.ErrRejected, "digitalSignature"},
+		"Critical": {"an extension that restricts and is not known", create(key, func(l, _ *x509.Certificate) {
+			l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}})
+		}), identity.ErrRejected, "critical"},
+		"NoWord":   {"nothing says who it is", create(key, func(l, _ *x509.Certificate) { l.ExtraExtensions = nil }), identity.ErrRejected, "0 statements"},
+		"NameOnly": {"a common name proves nobody", create(key, func(l, _ *x509.Certificate) { l.ExtraExtensions, l.Subject.CommonName = nil, "alice" }), identity.ErrRejected, "0 statements"},
+		"Expired": {"it was good", create(key, func(l, _ *x509.Certificate) {
+			l.NotBefore, l.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(-time.Second)
+		}), identity.ErrRejected, "expired at"},
 		"Early":      {"not good yet", create(key, func(l, _ *x509.Certificate) { l.NotBefore = time.Now().Add(5 * time.Minute) }), identity.ErrRejected, "not valid before"},
 		"Long":       {"no key makes an eternal one", create(key, func(l, _ *x509.Certificate) { l.NotAfter = time.Now().Add(13 * time.Hour) }), identity.ErrRejected, "lifetime"},
 		"NoJSON":     {"the statement is JSON", create(key, extension("x")), identity.ErrRejected, "not a token"},
@@ -297,7 +301,9 @@ func TestCertificateVerified(t *testing.T) {
 
 // TestParseKeys: keys come as PEM, and nothing else is taken for one.
 func TestParseKeys(t *testing.T) {
-	block := func(kind string, der []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})) }
+	block := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
 	one, two := derOf(t, newKey(t, elliptic.P256())), derOf(t, newKey(t, elliptic.P256()))
 	p384 := derOf(t, newKey(t, elliptic.P384()))
 	for name, test := range map[string]struct {
