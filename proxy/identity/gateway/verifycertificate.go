@@ -95,5 +95,6 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	if err := o.statement(&s); err != nil {
 		return s, err
 	}
-	return s, s.date()
+	err = s.date()
+	return s, err
 }

@@ -135,7 +135,8 @@ func (o object) ofToken() (Statement, error) {
 	if !begin.Equal(s.IssuedAt) {
 		return s, errors.New("claims \"iat\" and \"nbf\" of the token differ")
 	}
-	return s, s.date()
+	err := s.date()
+	return s, err
 }
 
 // lastSecond bounds a NumericDate (RFC 7519 section 2): the year 9999.
