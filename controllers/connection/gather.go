@@ -46,6 +46,9 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	if slices.ContainsFunc(providers.Items, func(p v1alpha1.IdentityProvider) bool { return p.Spec.Login != nil }) {
 		s.world.Login, err = r.login(ctx, s.now)
 	}
+	if closed := s.world.Login.Closed; closed != "" {
+		r.warn(s, "GatewayCredentialsRefused", "Publish", "%s", closed)
+	}
 	return err
 }
 

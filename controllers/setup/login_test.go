@@ -10,12 +10,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -88,6 +90,19 @@ func TestGatewayCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	loginIs(snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{lost, {ID: two.Name, Reason: "its GatewayCredential was deleted"}}})
+	keys.Data[compile.LoginKeysKey] = "garbage"
+	if err := admin.Update(t.Context(), keys); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func(g gomega.Gomega) {
+		s, err := snapshot.Open(get(g, ns, "doorward-shop-snapshot", &corev1.Secret{}).Data, publicKey(g))
+		g.Expect(err).NotTo(gomega.HaveOccurred())
+		g.Expect(s.Login.Keys).To(gomega.BeEmpty())
+		g.Expect(s.Login.Closed).To(gomega.ContainSubstring(compile.LoginKeysName))
+		var events eventsv1.EventList
+		g.Expect(admin.List(context.Background(), &events, client.InNamespace(ns))).To(gomega.Succeed())
+		g.Expect(slices.ContainsFunc(events.Items, func(e eventsv1.Event) bool { return e.Reason == "GatewayCredentialsRefused" })).To(gomega.BeTrue())
+	})
 	if err := admin.Delete(t.Context(), keys); err != nil {
 		t.Fatal(err)
 	}
