@@ -4,7 +4,7 @@
 package v1alpha1
 
 // LimitType says what a limit counts, and over what.
-// +kubebuilder:validation:Enum=RowsPerStatement;BytesPerStatement;RowsPerWindow;BytesPerWindow;OperationsPerWindow;SessionSeconds;IdleSeconds;ConcurrentSessions
+// +kubebuilder:validation:Enum=RowsPerStatement;BytesPerStatement;RowsPerWindow;BytesPerWindow;OperationsPerWindow;SessionSeconds;IdleSeconds;ConcurrentSessions;OutliveTokenSeconds
 type LimitType string
 
 const (
@@ -34,16 +34,22 @@ const (
 	// LimitConcurrentSessions counts the sessions that a caller has at the same
 	// time on one replica of the proxy.
 	LimitConcurrentSessions LimitType = "ConcurrentSessions"
+
+	// LimitOutliveTokenSeconds is for how long a session may go on after the caller's
+	// token has expired. Where no policy that lets the caller through sets it, or one of
+	// them does not, a session ends with the token.
+	LimitOutliveTokenSeconds LimitType = "OutliveTokenSeconds"
 )
 
 // Limit bounds what each of the policy's subjects gets. Each says one thing and all of its
 // keys are required, so that a misspelt key is an error and never a missing limit.
 // +union
 // +kubebuilder:validation:XValidation:rule="self.type.endsWith('PerWindow') == has(self.windowSeconds)",message="windowSeconds is required when type is RowsPerWindow, BytesPerWindow or OperationsPerWindow, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type != 'OutliveTokenSeconds' || self.maximum <= 43200",message="maximum must be at most 43200, twelve hours, when type is OutliveTokenSeconds"
 type Limit struct {
 	// type says what is bounded: RowsPerStatement, BytesPerStatement, RowsPerWindow,
-	// BytesPerWindow, OperationsPerWindow, SessionSeconds, IdleSeconds or
-	// ConcurrentSessions.
+	// BytesPerWindow, OperationsPerWindow, SessionSeconds, IdleSeconds,
+	// ConcurrentSessions or OutliveTokenSeconds.
 	// +unionDiscriminator
 	// +required
 	Type LimitType `json:"type,omitempty"`

@@ -188,6 +188,7 @@ func notesOf(status *wire.RulesStatus) []string {
 	own := policy.Limits{
 		RowsPerStatement: status.Limits.RowsPerStatement, BytesPerStatement: status.Limits.BytesPerStatement, SessionSeconds: status.Limits.SessionSeconds,
 		IdleSeconds: status.Limits.IdleSeconds, ConcurrentSessions: status.Limits.ConcurrentSessions,
+		OutliveTokenSeconds: status.Limits.OutliveTokenSeconds,
 	}
 	for _, w := range status.Limits.Windows {
 		own.Windows = append(own.Windows, policy.Window(w))

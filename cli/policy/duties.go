@@ -103,5 +103,9 @@ func limitWords(l *policy.Limits) []string {
 	say(l.SessionSeconds, "sessions of %d s")
 	say(l.IdleSeconds, "%d s without doing anything")
 	say(l.ConcurrentSessions, "%d sessions at the same time")
+	say(l.OutliveTokenSeconds, "sessions go on for %d s after the token has expired")
+	if l.OutliveTokenSeconds == policy.EndsWithToken {
+		all = append(all, "sessions end with the token, since no OutliveTokenSeconds is set here")
+	}
 	return all
 }

@@ -85,7 +85,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	c.gate, err = access.NewGate(access.Config{
 		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
 		Instance: o.instance, Tag: instanceTag(o.instance, p.nonce), Siblings: c.siblings,
-		NewEngine: rego.NewEngine, NewVerifier: provider.Verifiers(p.pool, p.asks), Approvals: c.approvals,
+		NewEngine: rego.NewEngine, NewVerifier: provider.Snapshot(p.pool, p.asks), Approvals: c.approvals,
 		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
 		Observers: p.observers(fullName),
 		Trouble: func(refusal string, cause error) {

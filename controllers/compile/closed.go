@@ -72,6 +72,7 @@ func Narrow(previous, next snapshot.Snapshot) snapshot.Snapshot {
 	narrowed.IdentityProviders = slices.DeleteFunc(slices.Clone(previous.IdentityProviders), func(idp snapshot.IdentityProvider) bool {
 		return !slices.ContainsFunc(next.IdentityProviders, func(other snapshot.IdentityProvider) bool { return equal(idp, other) })
 	})
+	narrowed.Login = narrowLogin(previous.Login, next.Login)
 	return narrowed
 }
 
@@ -93,7 +94,7 @@ func restrictions(rules []policy.Rule) []policy.Rule {
 // settings is a snapshot without what Narrow treats apart.
 func settings(s snapshot.Snapshot) snapshot.Snapshot {
 	s.Revision, s.Time = 0, time.Time{}
-	s.Policies, s.IdentityProviders, s.MaskKey = policy.Set{}, nil, snapshot.MaskKey{}
+	s.Policies, s.IdentityProviders, s.Login, s.MaskKey = policy.Set{}, nil, snapshot.Login{}, snapshot.MaskKey{}
 	return s
 }
 

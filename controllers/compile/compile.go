@@ -77,6 +77,8 @@ type World struct {
 	// Providers and Sinks are all of the cluster.
 	Providers []v1alpha1.IdentityProvider
 	Sinks     []v1alpha1.LogSink
+	// Login is what proves gateway credentials, see [Login].
+	Login snapshot.Login
 	// ConfigMaps are those of the namespace that Connections and policies refer to.
 	ConfigMaps []corev1.ConfigMap
 	Protocols  Protocols

@@ -77,6 +77,7 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 		s.MaxStalenessSeconds = seconds
 	}
 	s.IdentityProviders, _ = Providers(world.Providers)
+	s.Login = loginOf(s, world.Login)
 	s.Sinks = sinksOf(c, world.Sinks)
 	var closedBy []string
 	s.Policies, closedBy = policies(c, world)
@@ -179,6 +180,7 @@ func policies(c *v1alpha1.Connection, world World) (policy.Set, []string) {
 	if len(closing) > 0 {
 		set.Policies = closing
 	}
+	endWithToken(set.Policies)
 	slices.SortFunc(set.Policies, func(a, b policy.Policy) int { return strings.Compare(setKey(a), setKey(b)) })
 	return set, sortStrings(closedBy)
 }

@@ -89,6 +89,7 @@ var limitKinds = map[v1alpha1.LimitType]struct {
 	v1alpha1.LimitOperationsPerWindow: {window: true, bound: func(_ *policy.Limits, w *policy.Window) *int64 { return &w.Operations }},
 	v1alpha1.LimitSessionSeconds:      {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.SessionSeconds }},
 	v1alpha1.LimitIdleSeconds:         {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.IdleSeconds }},
+	v1alpha1.LimitOutliveTokenSeconds: {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.OutliveTokenSeconds }},
 	v1alpha1.LimitConcurrentSessions:  {bound: func(l *policy.Limits, _ *policy.Window) *int64 { return &l.ConcurrentSessions }},
 }
 

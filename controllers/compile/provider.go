@@ -158,7 +158,7 @@ func checkPEM(text string) error {
 }
 
 func compileProvider(provider *v1alpha1.IdentityProvider) snapshot.IdentityProvider {
-	compiled := snapshot.IdentityProvider{Name: provider.Name, Type: string(provider.Spec.Type)}
+	compiled := snapshot.IdentityProvider{Name: provider.Name, Type: string(provider.Spec.Type), Login: provider.Spec.Login != nil}
 	if mapping := provider.Spec.KubernetesUsername; mapping != nil {
 		compiled.KubernetesUsernamePrefix, compiled.KubernetesUsernameExpression = &mapping.Prefix, mapping.Expression
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,6 +16,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // gather reads everything that compiling looks at. Nothing changes what the caches hold.
@@ -38,8 +40,29 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 		Namespaces: map[string]map[string]string{s.connection.Namespace: labels}, Providers: providers.Items, Sinks: sinks.Items,
 		Protocols: r.Protocols, MaskKey: r.MaskKey, CheckModule: compile.ModulesBy(ctx, r.CheckModule),
 	}
-	s.world.ConfigMaps, err = r.configMaps(ctx, s.connection, s.world.Policies)
+	if s.world.ConfigMaps, err = r.configMaps(ctx, s.connection, s.world.Policies); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(providers.Items, func(p v1alpha1.IdentityProvider) bool { return p.Spec.Login != nil }) {
+		s.world.Login, err = r.login(ctx, s.now)
+	}
+	if closed := s.world.Login.Closed; closed != "" {
+		r.warn(s, "GatewayCredentialsRefused", "Publish", "%s", closed)
+	}
 	return err
+}
+
+// login reads what proves gateway credentials.
+func (r *Reconciler) login(ctx context.Context, now time.Time) (snapshot.Login, error) {
+	keys, err := r.ConfigMaps.Get(ctx, r.Namespace, compile.LoginKeysName)
+	if err != nil || keys == nil {
+		return snapshot.Login{}, err
+	}
+	var revoked v1alpha1.GatewayCredentialList
+	if err := r.Client.List(ctx, &revoked, client.MatchingFields{revokedIndex: revokedValue}, client.UnsafeDisableDeepCopy); err != nil {
+		return snapshot.Login{}, fmt.Errorf("cannot list the revoked gateway credentials: %w", err)
+	}
+	return compile.Login(keys.Data[compile.LoginKeysKey], revoked.Items, now), nil
 }
 
 // namespaceLabels are the labels of a namespace. One that is not known is an error:

@@ -88,6 +88,9 @@ var (
 
 // setupPublishing watches what snapshots are made of, and the snapshots.
 func (r *Reconciler) setupPublishing(mgr ctrl.Manager) error {
+	if err := indexRevoked(mgr); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("snapshot").
 		// A policy that selects several Connections is judged by all of them.
@@ -97,6 +100,7 @@ func (r *Reconciler) setupPublishing(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ClusterAccessPolicy{}, handler.EnqueueRequestsFromMapFunc(r.clusterSelected), onSpec).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.inNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
+		Watches(&v1alpha1.GatewayCredential{}, handler.EnqueueRequestsFromMapFunc(r.all), onRevocation).
 		Watches(&v1alpha1.LogSink{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byReference), builder.OnlyMetadata).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySnapshot), builder.OnlyMetadata, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.tampered})).
@@ -199,6 +203,9 @@ func (r *Reconciler) byConfigMap(ctx context.Context, object client.Object) []re
 // byReference finds those that are compiled of what is in a ConfigMap.
 func (r *Reconciler) byReference(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
+	if object.GetNamespace() == r.Namespace && name == compile.LoginKeysName {
+		return r.all(ctx, object)
+	}
 	modules := r.modulesIn(ctx, object)
 	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {
 		if slices.ContainsFunc(modules, func(p *v1alpha1.AccessPolicy) bool { return compile.Selects(p, c) }) {

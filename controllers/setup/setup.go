@@ -18,6 +18,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -152,7 +153,8 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 }
 
 // cacheOptions watches the namespaces of Connections. Of Secrets, of which caches
-// hold metadata only, the operator's own are watched too: LogSinks name them.
+// hold metadata only, the operator's own are watched too: LogSinks name them; and of its
+// ConfigMaps the one with the keys of gateway credentials.
 func cacheOptions(own string, namespaces []string, log logr.Logger) cache.Options {
 	options := cache.Options{NewInformer: newInformer(log)}
 	if len(namespaces) > 0 {
@@ -162,7 +164,11 @@ func cacheOptions(own string, namespaces []string, log logr.Logger) cache.Option
 		}
 		secrets := maps.Clone(options.DefaultNamespaces)
 		secrets[own] = cache.Config{}
-		options.ByObject = map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: secrets}}
+		configMaps := maps.Clone(options.DefaultNamespaces)
+		if _, managed := configMaps[own]; !managed {
+			configMaps[own] = cache.Config{FieldSelector: fields.OneTermEqualSelector("metadata.name", compile.LoginKeysName)}
+		}
+		options.ByObject = map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: secrets}, &corev1.ConfigMap{}: {Namespaces: configMaps}}
 	}
 	return options
 }

@@ -29,6 +29,8 @@ type Entry struct {
 	steps    []Step
 	// unshaken says that observers know of a failed TLS handshake.
 	unshaken bool
+	// certificate is what the client has shown in its TLS handshake; nil for nothing.
+	certificate *identity.Credential
 	// granted is called with each session that the entry has led to.
 	granted func(*Grant)
 }
@@ -40,10 +42,12 @@ func (e *Entry) OnGrant(f func(*Grant)) { e.granted = f }
 
 // StartTLS takes the client's TLS handshake with the Connection's serving
 // certificate. A client that names protocols (ALPN) must name one of those
-// given. Credentials may be asked for only on what it returns.
+// given. Credentials may be asked for only on what it returns; one may be there
+// already, see AuthenticateCertificate.
 func (e *Entry) StartTLS(ctx context.Context, conn net.Conn, protocols ...string) (*tls.Conn, error) {
 	began := time.Now()
-	secured := tls.Server(conn, e.gate.serving(protocols))
+	bounded := &handshake{Conn: conn, left: handshakeBytes}
+	secured := tls.Server(bounded, e.gate.serving(protocols))
 	err := secured.HandshakeContext(ctx)
 	e.step(StepTLS, began, err)
 	if err != nil {
@@ -51,6 +55,8 @@ func (e *Entry) StartTLS(ctx context.Context, conn net.Conn, protocols ...string
 		e.unshaken = true
 		return nil, fmt.Errorf("TLS handshake with %s failed: %w", e.client, err)
 	}
+	bounded.over = true
+	e.shown(secured)
 	return secured, nil
 }
 
@@ -110,6 +116,9 @@ func (e *Entry) unproven(ctx context.Context, reason string, code Reason) error 
 func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (_ *Caller, err error) {
 	began := time.Now()
 	defer func() {
+		if errors.Is(err, identity.ErrForeign) {
+			return // nothing was tried
+		}
 		e.gate.tell(err)
 		e.step(StepAuthenticate, began, err)
 		if err != nil {
@@ -122,10 +131,17 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 		return nil, errors.Join(err, e.unproven(ctx, refusal.Message, refusal.Reason))
 	}
 	principal, err := st.verifier.Verify(ctx, credential)
+	if errors.Is(err, identity.ErrForeign) {
+		return nil, err
+	}
 	if err != nil {
 		refusal := &Refusal{
 			Reason: ReasonCredential, Message: "the token was not accepted: " + err.Error(),
 			Hint: "Get a new token from your identity provider and give it as the password.", cause: err,
+		}
+		if credential.Certificate() != nil {
+			refusal.Message = "the client certificate was not accepted: " + err.Error()
+			refusal.Hint = "Get a new one: kubectl doorward login. Without a client certificate you are asked for a token."
 		}
 		if !errors.Is(err, identity.ErrRejected) {
 			// The cause may name the inside of the network; nobody is proven yet.
@@ -153,8 +169,11 @@ func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
 }
 
 // attributeTargetRole is the attribute of a session's start that names the role
-// at the target.
-const attributeTargetRole = "targetRole"
+// at the target; attributeEndsAt says when one ends that may outlive the caller's token.
+const (
+	attributeTargetRole = "targetRole"
+	attributeEndsAt     = "endsAt"
+)
 
 // Caller is a proven caller.
 type Caller struct {
@@ -205,9 +224,12 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		return nil, c.refuse(ctx, AsRefusal(err), nil)
 	}
 	event := grant.event(record.SessionStart, grant.unmasked, 0, nil)
-	event.Attributes = attributes
+	event.Attributes = slices.Clip(attributes)
 	if grant.role != "" {
-		event.Attributes = append(slices.Clip(attributes), record.Attribute{Name: attributeTargetRole, Value: grant.role})
+		event.Attributes = append(event.Attributes, record.Attribute{Name: attributeTargetRole, Value: grant.role})
+	}
+	if end := grant.outlivesUntil(); !end.IsZero() {
+		event.Attributes = append(event.Attributes, record.Attribute{Name: attributeEndsAt, Value: end.UTC().Format(time.RFC3339)})
 	}
 	event.Decision = &record.Decision{Effect: decision.Effect, Rules: decision.Rules, Cause: decision.Cause, Audit: wouldConnect(&decision)}
 	st.audits.connect(&decision)
@@ -238,7 +260,7 @@ func (c *Caller) stillProven(now *state) error {
 	if now == c.proven {
 		return nil
 	}
-	if err := proves(c.proven.snapshot, now.snapshot, c.principal.Provider); err != nil {
+	if err := proves(c.proven.snapshot, now.snapshot, &c.principal); err != nil {
 		return &Refusal{Reason: ReasonCredential, Message: err.Error(), Hint: "Connect again.", cause: err}
 	}
 	return nil
@@ -319,18 +341,4 @@ func randomText(n int) string {
 		random[i] = TagAlphabet[int(b)%len(TagAlphabet)]
 	}
 	return string(random)
-}
-
-// sessionEnd is the earliest of the instants that bound a session.
-func sessionEnd(now time.Time, st *view, p identity.Principal) time.Time {
-	end := p.ExpiresAt
-	for _, seconds := range []int64{int64(st.snapshot.Session.MaxDurationSeconds), st.limits.session.most} {
-		if seconds <= 0 {
-			continue
-		}
-		if bound := now.Add(time.Duration(seconds) * time.Second); end.IsZero() || bound.Before(end) {
-			end = bound
-		}
-	}
-	return end
 }

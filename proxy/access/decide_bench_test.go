@@ -72,7 +72,7 @@ func benchmarkDecide(b *testing.B, observers []Observer) {
 			engine.masks = []policy.Mask{cards}
 			return policytest.Engine(engine), nil
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) {
 			return proven{
 				Provider: "corp", Issuer: "https://issuer.example", Subject: "1", UserName: "alice", KubernetesUser: "oidc:alice",
 				Groups: []string{"analysts"}, Kind: identity.Human, Method: "oidc", ExpiresAt: time.Now().Add(time.Hour),

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -169,20 +168,3 @@ func targetTLS(s *snapshot.Snapshot, target snapshot.Target, gate *Gate) (*tls.C
 
 // Options are the Connection's spec.options under which the session was opened.
 func (g *Grant) Options() json.RawMessage { return g.opened.snapshot.Options }
-
-// serving is the configuration that clients' handshakes are taken with.
-func (g *Gate) serving(protocols []string) *tls.Config {
-	key := strings.Join(protocols, ",")
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	config := g.tls[key]
-	if config == nil {
-		config = g.config.TLS.Clone()
-		config.NextProtos = protocols
-		if g.tls == nil {
-			g.tls = map[string]*tls.Config{}
-		}
-		g.tls[key] = config
-	}
-	return config
-}

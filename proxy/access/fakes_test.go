@@ -128,7 +128,7 @@ func newWorld(t *testing.T, r rules) *world {
 			}
 			return engine, nil
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return w, nil },
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return w, nil },
 		Approvals:   w.approvals, Dialer: w.dialer, TLS: &tls.Config{MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {

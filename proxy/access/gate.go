@@ -20,8 +20,9 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// NewVerifier makes the Verifier of a snapshot's identity providers.
-type NewVerifier func(ctx context.Context, providers []snapshot.IdentityProvider) (identity.Verifier, error)
+// NewVerifier makes the Verifier of a snapshot's identity providers, and of the
+// credentials that the manager issues to those whom they prove.
+type NewVerifier func(ctx context.Context, s *snapshot.Snapshot) (identity.Verifier, error)
 
 // Config are the parts a Gate is made of. All are required.
 type Config struct {
@@ -156,7 +157,7 @@ func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
 	if next.engine, err = g.config.NewEngine(ctx, s.Policies, s.About()); err != nil {
 		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot compile the policies of revision %d: %w", s.Revision, err))
 	}
-	if next.verifier, err = g.config.NewVerifier(ctx, s.IdentityProviders); err != nil {
+	if next.verifier, err = g.config.NewVerifier(ctx, s); err != nil {
 		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot set up the identity providers of revision %d: %w", s.Revision, err))
 	}
 	if _, err := g.config.Log.Append(ctx, record.Event{

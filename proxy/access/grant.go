@@ -87,7 +87,7 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 		return nil, c.noRole(err)
 	}
 	g.role = role
-	if end := sessionEnd(now, v, c.principal); !end.IsZero() && !end.After(now) {
+	if end := sessionEnd(now, v, &c.principal); expired(&c.principal, now) || !end.IsZero() && !end.After(now) {
 		cancel(ErrExpired)
 		return nil, &Refusal{Reason: ReasonCredential, Message: "the token has expired", Hint: "Get a new token from your identity provider."}
 	}
@@ -147,7 +147,7 @@ func (g *Grant) bound(st *view) {
 		return
 	}
 	g.stopTimers()
-	if g.end = sessionEnd(g.started, st, g.principal); !g.end.IsZero() {
+	if g.end = sessionEnd(g.started, st, &g.principal); !g.end.IsZero() {
 		g.endTimer = time.AfterFunc(time.Until(g.end), func() { g.End(ErrExpired) })
 	}
 	g.idle = time.Duration(st.snapshot.Session.IdleTimeoutSeconds) * time.Second
@@ -161,6 +161,17 @@ func (g *Grant) bound(st *view) {
 	if until := st.standing.Until(); !until.IsZero() {
 		g.viewTimer = time.AfterFunc(time.Until(until), g.renew)
 	}
+}
+
+// outlivesUntil is when the session ends at the latest, where that is after its token; zero
+// where it is not.
+func (g *Grant) outlivesUntil() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.principal.ExpiresAt.IsZero() || !g.end.After(g.principal.ExpiresAt) {
+		return time.Time{}
+	}
+	return g.end
 }
 
 // stopTimers stops the session's timers. mu is held.
@@ -303,7 +314,7 @@ func (g *Grant) fits(next *state) error {
 	if !bytes.Equal(was.Options, is.Options) {
 		return fmt.Errorf("%w: the options of connection %q changed", ErrRevoked, is.Connection.Name)
 	}
-	return proves(was, is, g.principal.Provider)
+	return proves(was, is, &g.principal)
 }
 
 // keepsRole says that policies give another role at the target than the session has.
@@ -321,7 +332,7 @@ func proof(s *snapshot.Snapshot, provider string) *snapshot.IdentityProvider {
 		if p.Name != provider {
 			continue
 		}
-		p.Claims = nil
+		p.Claims, p.Login = nil, false
 		if p.OIDC != nil {
 			settings := *p.OIDC
 			settings.DiscoveryURL, settings.CertificateAuthority, settings.ClockSkewSeconds = "", "", 0

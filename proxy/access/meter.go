@@ -57,6 +57,8 @@ type limitSet struct {
 	// a session in seconds, concurrent that of the caller's sessions; zero is none.
 	rows, bytes, session, idle, concurrent bound
 	windows                                []callerWindow
+	// outlives is for how many seconds a session may outlive its token.
+	outlives int64
 }
 
 type bound struct {
@@ -74,7 +76,7 @@ type callerWindow struct {
 // limitsOf are the limits of a caller's standing.
 func (g *Grant) limitsOf(standing policy.Standing) *limitSet {
 	list := standing.Limits()
-	set := &limitSet{table: g.gate.windows}
+	set := &limitSet{table: g.gate.windows, outlives: outlives(list)}
 	windows := 0
 	for _, l := range list {
 		set.rows.narrow(l.RowsPerStatement, l.Policy)

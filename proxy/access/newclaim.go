@@ -8,18 +8,39 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// proves says why a caller whom a provider has proven under one snapshot is not proven
-// under another, or nil.
-func proves(was, is *snapshot.Snapshot, provider string) error {
+// proves says why a caller who was proven under one snapshot is not proven under another,
+// or nil.
+func proves(was, is *snapshot.Snapshot, who *identity.Principal) error {
+	provider := who.Provider
 	if !reflect.DeepEqual(proof(was, provider), proof(is, provider)) {
 		return fmt.Errorf("%w: IdentityProvider %q is gone or proves its callers in another way", ErrRevoked, provider)
 	}
 	if claim := newClaim(was, is, provider); claim != "" {
 		return fmt.Errorf("%w: policies now look at claim %q of the token, which the session has not kept", ErrRevoked, claim)
+	}
+	return stillIssued(is, who)
+}
+
+// stillIssued says why the gateway credential that proved a caller is good no more, or
+// nil; also where it was none.
+func stillIssued(is *snapshot.Snapshot, who *identity.Principal) error {
+	id := who.Credential.ID
+	if id == "" {
+		return nil
+	}
+	if reason, revoked := is.Login.Revocation(id); revoked {
+		return fmt.Errorf("%w: gateway credential %s was revoked: %s", ErrRevoked, id, reason)
+	}
+	if !is.Login.Knows(who.Credential.KeyID) {
+		return fmt.Errorf("%w: the key that signed gateway credential %s is the manager's no more", ErrRevoked, id)
+	}
+	if !slices.ContainsFunc(is.IdentityProviders, func(p snapshot.IdentityProvider) bool { return p.Name == who.Provider && p.Login }) {
+		return fmt.Errorf("%w: IdentityProvider %q has no spec.login any more", ErrRevoked, who.Provider)
 	}
 	return nil
 }

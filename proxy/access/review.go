@@ -154,7 +154,11 @@ func (c *Caller) weigh(ctx context.Context, st *state, op *policy.Operation, now
 		return nil, policy.Decision{}, failed(err)
 	}
 	review.Limits = strictest(standing.Limits(), st)
-	if review.Until = c.until(review.Limits.SessionSeconds, now); !review.Until.IsZero() && !review.Until.After(now) {
+	if proofEnd(st.snapshot, &c.principal, review.Limits.OutliveTokenSeconds).Equal(c.principal.ExpiresAt) {
+		review.Limits.OutliveTokenSeconds = 0
+	}
+	review.Until = earliest(now, proofEnd(st.snapshot, &c.principal, review.Limits.OutliveTokenSeconds), review.Limits.SessionSeconds)
+	if expired(&c.principal, now) || !review.Until.IsZero() && !review.Until.After(now) {
 		return nil, policy.Decision{}, &Refusal{
 			Reason: ReasonCredential, Message: "the token has expired", Hint: "Get a new token from your identity provider.",
 		}
@@ -209,16 +213,4 @@ func (r *Review) refuse(decision *policy.Decision) {
 		r.Reason = ReasonDenied
 	}
 	r.Masks, r.Limits = nil, policy.Limits{}
-}
-
-// until is when a session that begins now would end.
-func (c *Caller) until(seconds int64, now time.Time) time.Time {
-	end := c.principal.ExpiresAt
-	if seconds <= 0 {
-		return end
-	}
-	if bound := now.Add(time.Duration(seconds) * time.Second); end.IsZero() || bound.Before(end) {
-		end = bound
-	}
-	return end
 }

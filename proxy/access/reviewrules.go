@@ -110,6 +110,7 @@ func overlap(some, others []string) bool {
 func strictest(list []policy.Limits, st *state) policy.Limits {
 	session := &st.snapshot.Session
 	all := policy.Limits{SessionSeconds: max(int64(session.MaxDurationSeconds), 0), IdleSeconds: max(int64(session.IdleTimeoutSeconds), 0)}
+	all.OutliveTokenSeconds = outlives(list)
 	narrow := func(bound *int64, most int64) {
 		if most > 0 && (*bound == 0 || most < *bound) {
 			*bound = most

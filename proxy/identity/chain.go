@@ -37,7 +37,7 @@ func NewChain(verifiers map[string]Verifier) (*Chain, error) {
 
 // Verify proves the caller by the Verifier of the token's issuer.
 func (c *Chain) Verify(ctx context.Context, credential Credential) (Principal, error) {
-	issuer, err := unprovenIssuer(credential.Token())
+	issuer, err := UnprovenIssuer(credential.Token())
 	if err != nil {
 		return Principal{}, fmt.Errorf("%w: %w", ErrRejected, err)
 	}
@@ -55,9 +55,9 @@ func (c *Chain) Verify(ctx context.Context, credential Credential) (Principal, e
 	return principal, nil
 }
 
-// unprovenIssuer reads the iss claim of a compact JWS (RFC 7519 section 4.1.1)
+// UnprovenIssuer reads the iss claim of a compact JWS (RFC 7519 section 4.1.1)
 // without checking its signature.
-func unprovenIssuer(token string) (string, error) {
+func UnprovenIssuer(token string) (string, error) {
 	if len(token) > MaxTokenBytes {
 		return "", fmt.Errorf("token is too large: %d bytes, at most %d are allowed", len(token), MaxTokenBytes)
 	}

@@ -48,8 +48,21 @@ type Principal struct {
 	Delegation []Actor
 	// Method is how the caller authenticated, such as "oidc".
 	Method string
+	// Credential is the gateway credential that was presented; zero where it was
+	// something else.
+	Credential Issued
 	// ExpiresAt is the instant at which the proof ends.
 	ExpiresAt time.Time
+}
+
+// Issued is a credential that the manager has issued to a caller whom a provider proved.
+type Issued struct {
+	// ID is the name of its GatewayCredential object.
+	ID string
+	// KeyID is that of the manager's key that signed it.
+	KeyID string
+	// ProvenBy is how the caller had authenticated to the manager, such as "oidc".
+	ProvenBy string
 }
 
 // Claim is a claim of a token with its values: one, or the elements of a list.
@@ -64,17 +77,32 @@ type Actor struct {
 	Subject string `json:"subject"`
 }
 
-// Credential is what a caller presented. It never prints.
+// Credential is what a caller presented: a token or a certificate. It never prints.
 type Credential struct {
-	// A pointer, since a formatter that meets a Credential in an unexported
+	// Pointers, since a formatter that meets a Credential in an unexported
 	// field calls no method of it and prints what it finds: an address.
-	token *string
+	token       *string
+	certificate *[]byte
 }
 
 // BearerToken wraps a token as presented on the wire.
 func BearerToken(token string) Credential { return Credential{token: &token} }
 
-// Token returns the presented token. Only a Verifier needs it.
+// ClientCertificate wraps a certificate, in DER, whose key the caller has proven to hold,
+// as in a TLS handshake.
+func ClientCertificate(der []byte) Credential { return Credential{certificate: &der} }
+
+// Certificate returns the presented certificate in DER; nil where it is a token. Only a
+// Verifier needs it.
+func (c Credential) Certificate() []byte {
+	if c.certificate == nil {
+		return nil
+	}
+	return *c.certificate
+}
+
+// Token returns the presented token; empty where it is a certificate. Only a Verifier
+// needs it.
 func (c Credential) Token() string {
 	if c.token == nil {
 		return ""
@@ -82,19 +110,23 @@ func (c Credential) Token() string {
 	return *c.token
 }
 
-// String hides the token.
+// String hides the credential.
 func (Credential) String() string { return "[redacted]" }
 
-// GoString hides the token from %#v.
+// GoString hides the credential from %#v.
 func (Credential) GoString() string { return "[redacted]" }
 
-// MarshalText hides the token from encoders and loggers.
+// MarshalText hides the credential from encoders and loggers.
 func (Credential) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 // ErrRejected is wrapped by every Verifier error that is the caller's fault:
 // a bad, expired or foreign credential. Any other error means that the
 // credential could not be checked.
 var ErrRejected = errors.New("credential rejected")
+
+// ErrForeign is wrapped by errors about a certificate that the manager has not issued:
+// here it is no credential, neither a good one nor a bad one.
+var ErrForeign = errors.New("certificate is not of this gateway")
 
 // Verifier proves who presented a credential. Errors never hold the credential.
 type Verifier interface {

@@ -96,7 +96,7 @@ func checkDuties(p *Policy) error {
 		return nil
 	}
 	l := p.Limits
-	if min(l.RowsPerStatement, l.BytesPerStatement, l.SessionSeconds, l.IdleSeconds, l.ConcurrentSessions) < 0 {
+	if min(l.RowsPerStatement, l.BytesPerStatement, l.SessionSeconds, l.IdleSeconds, l.ConcurrentSessions) < 0 || l.OutliveTokenSeconds < EndsWithToken {
 		return errors.New("limits: a negative bound: want 0 for none")
 	}
 	for _, w := range p.Limits.Windows {

@@ -83,9 +83,16 @@ type Limits struct {
 	SessionSeconds int64 `json:"sessionSeconds,omitempty"`
 	IdleSeconds    int64 `json:"idleSeconds,omitempty"`
 	// ConcurrentSessions is how many the caller may have at one proxy.
-	ConcurrentSessions int64    `json:"concurrentSessions,omitempty"`
-	Windows            []Window `json:"windows,omitempty"`
+	ConcurrentSessions int64 `json:"concurrentSessions,omitempty"`
+	// OutliveTokenSeconds is for how long a session may go on after the caller's token
+	// has expired; EndsWithToken forbids what other policies allow. Zero says nothing.
+	OutliveTokenSeconds int64    `json:"outliveTokenSeconds,omitempty"`
+	Windows             []Window `json:"windows,omitempty"`
 }
+
+// EndsWithToken is the Limits.OutliveTokenSeconds of a policy that lets its callers
+// through and does not let their sessions outlive their tokens, where another does.
+const EndsWithToken = -1
 
 // Window bounds what one caller gets within any span of Seconds, over all of
 // his sessions on one proxy.

@@ -101,7 +101,11 @@ type ActorDocument struct {
 	AbsentClaims   []string        `json:"absentClaims,omitempty"`
 	Delegation     []ActorDocument `json:"delegation,omitempty"`
 	Method         string          `json:"method,omitempty"`
-	ExpiresAt      time.Time       `json:"expiresAt,omitzero"`
+	// Credential is the name of the GatewayCredential that was presented; ProvenBy is
+	// the method by which its owner had been proven when it was issued.
+	Credential string    `json:"credential,omitempty"`
+	ProvenBy   string    `json:"provenBy,omitempty"`
+	ExpiresAt  time.Time `json:"expiresAt,omitzero"`
 }
 
 // ClaimDocument is a claim of the caller's token with its values.

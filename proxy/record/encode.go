@@ -197,6 +197,8 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 		dst = append(dst, ']')
 	}
 	dst = appendMember(dst, `,"method":`, p.Method)
+	dst = appendMember(dst, `,"credential":`, p.Credential.ID)
+	dst = appendMember(dst, `,"provenBy":`, p.Credential.ProvenBy)
 	if !p.ExpiresAt.IsZero() {
 		dst = appendTime(append(dst, `,"expiresAt":"`...), p.ExpiresAt)
 		dst = append(dst, '"')

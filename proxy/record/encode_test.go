@@ -33,7 +33,8 @@ var (
 		Claims:       []identity.Claim{{Name: "clearance", Values: []string{"2"}}, {Name: "none"}, {Name: "teams", Values: []string{"billing", "support\n"}}},
 		AbsentClaims: []string{"repository"},
 		Delegation:   []identity.Actor{{Issuer: "https://idp.example.com", Subject: "assistant"}, {Subject: "tool"}},
-		Method:       "oidc", ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
+		Method:       "gateway-token", Credential: identity.Issued{ID: "0123456789abcdef0123456789abcdef", ProvenBy: "oidc"},
+		ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
 	}
 )
 

@@ -107,7 +107,7 @@ func newHouse(t *testing.T, options server.Options, policies ...policy.Policy) *
 			engine, err := rego.NewEngine(ctx, set, about)
 			return slow{engine, h}, err
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) {
 			return pool.Chain([]oidc.Config{{
 				Name: "corp", IssuerURL: h.issuer.URL(), Audiences: []string{audience}, UsernameClaim: "preferred_username", GroupsClaim: "groups",
 				KindClaim: "kind", CertificateAuthorityPEM: h.issuer.CertificateAuthorityPEM, KubernetesUsernamePrefix: new(string),

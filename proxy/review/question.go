@@ -157,7 +157,8 @@ func compareMasks(a, b wire.Mask) int {
 func limits(l *policy.Limits) wire.Limits {
 	all := wire.Limits{
 		SessionSeconds: l.SessionSeconds, IdleSeconds: l.IdleSeconds, ConcurrentSessions: l.ConcurrentSessions,
-		RowsPerStatement: l.RowsPerStatement, BytesPerStatement: l.BytesPerStatement,
+		OutliveTokenSeconds: l.OutliveTokenSeconds,
+		RowsPerStatement:    l.RowsPerStatement, BytesPerStatement: l.BytesPerStatement,
 	}
 	for _, w := range l.Windows {
 		all.Windows = append(all.Windows, wire.Window(w))

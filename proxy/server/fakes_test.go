@@ -83,7 +83,7 @@ func newPlace(t *testing.T, options Options, h handler) *place {
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(anybody{}), nil
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil },
 		Siblings: func(context.Context) ([]access.Sibling, error) {
 			if p.mute.Load() {
 				return nil, errors.New("the API server is away")

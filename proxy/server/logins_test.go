@@ -205,7 +205,7 @@ func gateOf(t *testing.T) *access.Gate {
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(anybody{}), nil
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil },
 	})
 	must(t, err)
 	return gate

@@ -39,7 +39,9 @@ type Snapshot struct {
 	MaxStalenessSeconds int32 `json:"maxStalenessSeconds"`
 
 	IdentityProviders []IdentityProvider `json:"identityProviders"`
-	Policies          policy.Set         `json:"policies"`
+	// Login is what proves gateway credentials, where a provider has Login.
+	Login    Login      `json:"login,omitzero"`
+	Policies policy.Set `json:"policies"`
 	// Labels are the Connection's, where a policy has a module of Rego.
 	Labels map[string]string `json:"labels,omitempty"`
 	// MaskKey is the Connection's key for masks that hash. Only the sealed form
@@ -109,6 +111,9 @@ type IdentityProvider struct {
 	// Claims are the names of those claims that policies look at, sorted; without
 	// the keys of extra, which are kept in any case.
 	Claims []string `json:"claims,omitempty"`
+	// Login says that gateway credentials count that the manager has issued to whom
+	// the provider proves.
+	Login bool `json:"login,omitempty"`
 }
 
 // IssuerURL is that of who makes the tokens of the provider, of SAML its entity ID, which

@@ -73,7 +73,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/identity/provider"},
-		May:      []string{"proxy/identity", "proxy/identity/oidc", "proxy/snapshot"},
+		May:      []string{"proxy/identity", "proxy/identity/gateway", "proxy/identity/oidc", "proxy/snapshot"},
 		Reason:   "the one place that makes verifiers of a snapshot: the manager checks by it what a proxy runs",
 	},
 	{
@@ -168,7 +168,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/compile", "controllers/compile/..."},
-		May:      append([]string{"api/...", "controllers/kit", "proxy/identity/provider", "proxy/identity/saml", "proxy/protocol"}, leaves...),
+		May:      append([]string{"api/...", "controllers/kit", "proxy/identity/gateway", "proxy/identity/provider", "proxy/identity/saml", "proxy/protocol"}, leaves...),
 		Third:    []string{"k8s.io/api/...", "k8s.io/apimachinery/...", "sigs.k8s.io/yaml"},
 		Reason:   "the compiler is pure: API objects in, snapshot and verdicts out",
 	},

@@ -203,7 +203,7 @@ func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate
 	})
 	gate, err := access.NewGate(access.Config{
 		Connection: s.Connection, Log: c.Log, NewEngine: rego.NewEngine,
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return anybody{}, nil },
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil },
 		Approvals:   nobody{},
 		Dialer:      &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
 		TLS:         certificate,

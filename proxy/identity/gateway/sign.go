@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -102,7 +103,7 @@ func (a *Authority) Certificate(s Statement, key crypto.PublicKey, commonName st
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a serial number: %w", err)
 	}
-	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "doorward gateway credentials"}, SubjectKeyId: id[:20]}
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "doorward gateway credentials"}, SubjectKeyId: id[:keyIDBytes]}
 	leaf := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: commonName},
 		NotBefore: s.IssuedAt, NotAfter: s.ExpiresAt,
@@ -120,7 +121,7 @@ func (a *Authority) Certificate(s Statement, key crypto.PublicKey, commonName st
 // check refuses what a proxy would refuse.
 func (s *Statement) check() error {
 	switch {
-	case len(s.ID) != 32 || s.Provider == "":
+	case !isID(s.ID) || s.Provider == "":
 		return fmt.Errorf("invalid statement: want an id of 32 digits and a provider: %q, %q", s.ID, s.Provider)
 	case len(s.Claims) == 0 || len(s.Claims) > MaxClaimsBytes:
 		return fmt.Errorf("invalid statement: want 1 to %d bytes of claims: %d; let the identity provider send fewer groups or attributes", MaxClaimsBytes, len(s.Claims))
@@ -128,4 +129,9 @@ func (s *Statement) check() error {
 		return fmt.Errorf("invalid statement: want a lifetime of at most %s: %s", MaxLifetime, s.ExpiresAt.Sub(s.IssuedAt).Round(time.Second))
 	}
 	return nil
+}
+
+// isID says that a text could be the name of a GatewayCredential.
+func isID(text string) bool {
+	return len(text) == 32 && strings.Trim(text, "0123456789abcdef") == ""
 }

@@ -20,12 +20,14 @@ type Statement struct {
 	ID string `json:"id"`
 	// Provider is the name of the IdentityProvider that proved the caller.
 	Provider string `json:"provider"`
-	// Claims are those of the token, or of the SAML assertion, but for iat, nbf and
-	// exp, which are the credential's own: a JSON object.
+	// Claims are those of the token, or of the SAML assertion: a JSON object. A Verifier
+	// gives them the credential's own iat, nbf and exp.
 	Claims json.RawMessage `json:"claims"`
 	// IssuedAt and ExpiresAt bound the credential, in whole seconds.
 	IssuedAt  time.Time `json:"-"`
 	ExpiresAt time.Time `json:"-"`
+	// KeyID is that of the key that has signed it, where a Verifier has found out.
+	KeyID string `json:"-"`
 }
 
 // What tells the manager's tokens from those of others.
@@ -40,6 +42,10 @@ const (
 
 // MaxLifetime is the longest that a credential is good for.
 const MaxLifetime = 12 * time.Hour
+
+// keyIDBytes is how much of a KeyID is the authority's key id of a certificate, which is
+// mostly a SHA-1 (RFC 5280 section 4.2.1.2).
+const keyIDBytes = 20
 
 // MaxClaimsBytes bounds the claims of a Statement: a token must fit where tokens are
 // taken (identity.MaxTokenBytes), in base64 and with its signature.

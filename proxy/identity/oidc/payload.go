@@ -4,11 +4,9 @@
 package oidc
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -26,10 +24,15 @@ func claimsOf(token string) (claims, error) {
 		if raw, err = base64.RawURLEncoding.DecodeString(part); err != nil {
 			return nil, errors.New("not a signed token")
 		}
-		if err := uniqueNames(raw); err != nil {
+		if err := identity.UniqueNames(raw); err != nil {
 			return nil, err
 		}
 	}
+	return claimsIn(raw)
+}
+
+// claimsIn reads an object of claims.
+func claimsIn(raw []byte) (claims, error) {
 	// A map and not a struct: encoding/json matches a struct's names whatever
 	// their case, and "AUD" is not "aud".
 	var all map[string]json.RawMessage
@@ -37,45 +40,4 @@ func claimsOf(token string) (claims, error) {
 		return nil, errors.New("claims are no object")
 	}
 	return claims(all), nil
-}
-
-// uniqueNames refuses JSON in which an object has two members of one name.
-func uniqueNames(raw []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	// open are the names seen in each object that is open; nil for a list. named says
-	// that the next text is the name of a member.
-	var open []map[string]bool
-	named := false
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			// The end, or what is said better where the whole is decoded.
-			return nil //nolint:nilerr // see above
-		}
-		inObject := len(open) > 0 && open[len(open)-1] != nil
-		switch word := token.(type) {
-		case json.Delim:
-			switch word {
-			case '{':
-				open, named = append(open, map[string]bool{}), true
-				continue
-			case '[':
-				open, named = append(open, nil), false
-				continue
-			}
-			open = open[:len(open)-1]
-		case string:
-			if inObject && named {
-				seen := open[len(open)-1]
-				if seen[word] {
-					return fmt.Errorf("token has one name twice: %q", identity.Shorten(word))
-				}
-				seen[word], named = true, false
-				continue
-			}
-		}
-		// A value has ended; in an object a name follows.
-		named = len(open) > 0 && open[len(open)-1] != nil
-	}
 }

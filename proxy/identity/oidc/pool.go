@@ -40,7 +40,7 @@ func (p *Pool) Chain(configs []Config) (*identity.Chain, error) {
 		if other := providers[config.IssuerURL].sharing(config.Audiences); other != "" {
 			return nil, fmt.Errorf("invalid identity providers: %q and %q have the same issuer and a common audience: %q", other, config.Name, config.IssuerURL)
 		}
-		verifier, err := p.verifier(config)
+		verifier, err := p.Verifier(config)
 		if err != nil {
 			return nil, err
 		}
@@ -53,11 +53,11 @@ func (p *Pool) Chain(configs []Config) (*identity.Chain, error) {
 	return identity.NewChain(verifiers)
 }
 
-// verifier finds or makes a Verifier and drops what is beyond the bound. One
+// Verifier finds or makes a Verifier and drops what is beyond the bound. One
 // that is dropped while in use goes on working. Those that keep other claims only
 // share what they know of the issuer: a policy that begins to look at one must not
 // need the issuer.
-func (p *Pool) verifier(config Config) (*Verifier, error) {
+func (p *Pool) Verifier(config Config) (*Verifier, error) {
 	if err := config.validateClaims(); err != nil {
 		return nil, fmt.Errorf("invalid identity provider: %q: %w", config.Name, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/expression"
@@ -23,13 +24,14 @@ const (
 	maxDelegation = 8
 )
 
-// principal makes a caller of the claims of a token that the issuer has made.
-func (v *Verifier) principal(ctx context.Context, c claims) (identity.Principal, error) {
+// principal makes a caller of the claims of a token that the issuer has made, on a clock
+// that may differ by so much.
+func (v *Verifier) principal(ctx context.Context, c claims, skew time.Duration) (identity.Principal, error) {
 	none := identity.Principal{}
 	if issuer, err := c.text("iss"); err != nil || issuer != v.config.IssuerURL {
 		return none, fmt.Errorf("token is of another issuer: want %q", v.config.IssuerURL)
 	}
-	expiry, err := c.lifetime(v.now(), v.config.ClockSkew)
+	expiry, err := c.lifetime(v.now(), skew)
 	if err != nil {
 		return none, err
 	}

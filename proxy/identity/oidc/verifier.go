@@ -92,7 +92,7 @@ func (v *Verifier) Verify(ctx context.Context, credential identity.Credential) (
 	if err != nil {
 		return identity.Principal{}, rejected(err)
 	}
-	principal, err := v.principal(ctx, all)
+	principal, err := v.principal(ctx, all, v.config.ClockSkew)
 	if err != nil {
 		return identity.Principal{}, rejected(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/gateway"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -40,6 +41,20 @@ func Verifiers(pool *oidc.Pool, reviewer oidc.TokenReviewer) func(context.Contex
 	}
 }
 
+// Snapshot makes the Verifier of a snapshot: of tokens of its providers, and of the gateway
+// credentials that the manager has issued to whom they prove. The arguments are those of
+// Verifiers.
+func Snapshot(pool *oidc.Pool, reviewer oidc.TokenReviewer) func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) {
+	verifiers := Verifiers(pool, reviewer)
+	return func(ctx context.Context, s *snapshot.Snapshot) (identity.Verifier, error) {
+		issuers, err := verifiers(ctx, s.IdentityProviders)
+		if err != nil {
+			return nil, err
+		}
+		return withCredentials(pool, reviewer, s, issuers)
+	}
+}
+
 // Check says what a proxy would find wrong with a provider. Faults of expressions are
 // joined errors that begin with their fields.
 func Check(p *snapshot.IdentityProvider) error {
@@ -55,6 +70,8 @@ type unasked struct{ oidc.TokenReviewer }
 
 func configOf(p *snapshot.IdentityProvider, reviewer oidc.TokenReviewer) (oidc.Config, error) {
 	switch {
+	case p.IssuerURL() == gateway.Issuer:
+		return oidc.Config{}, fmt.Errorf("the issuer of IdentityProvider %q is the manager's own login: %q: name another", p.Name, gateway.Issuer)
 	case p.Type == OIDC && p.OIDC != nil:
 		return ofOIDC(p), nil
 	case p.Type == Kubernetes && p.Kubernetes != nil:

@@ -14,11 +14,15 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 )
 
-// authenticate has the client prove who it is: by a token as its password, or
-// by one in SASL. A server speaks first, and may offer only what the client
+// authenticate has the client prove who it is: by a client certificate of the
+// manager's, of which it has to say no more, by a token as its password, or by one in
+// SASL. A server speaks first, and may offer only what the client
 // takes, so that the Connection, or the client in its startup message, says
 // which. Only inside TLS.
 func (s *startup) authenticate(ctx context.Context, conn *tls.Conn, entry *access.Entry) (*access.Caller, error) {
+	if caller, shown, err := entry.AuthenticateCertificate(ctx); shown {
+		return caller, err
+	}
 	// The options that hold now decide how the client is asked. Those that the
 	// session is opened under may be newer, and are read then.
 	o, err := parseOptions(entry.Options())

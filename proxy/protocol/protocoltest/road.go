@@ -74,6 +74,9 @@ type Config struct {
 	Siblings func(context.Context) ([]access.Sibling, error)
 	// Trouble, where set, is what operators are told.
 	Trouble func(refusal string, cause error)
+	// Login and NewVerifier, where set, prove callers by more than the one token.
+	Login       snapshot.Login
+	NewVerifier access.NewVerifier
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
@@ -113,17 +116,17 @@ func New(tb testing.TB, c Config) *Road {
 		Connection: snapshot.Connection{Namespace: "shop", Name: "orders", UID: "uid-orders", Generation: 1},
 		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: append([]snapshot.Target{c.Target}, c.MoreTargets...), TLS: c.TLS,
 		Options: c.Options, Session: c.Session, Audit: c.Audit, MaxStalenessSeconds: 3600,
-		IdentityProviders: c.IdentityProviders,
+		IdentityProviders: c.IdentityProviders, Login: c.Login,
+	}
+	if c.NewVerifier == nil {
+		c.NewVerifier = func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return OneToken{}, nil }
 	}
 	r.Gate, err = access.NewGate(access.Config{
 		Connection: r.last.Connection, Log: log,
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(r.Engine.freeze()), nil
 		},
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
-			return verifier{}, nil
-		},
-		Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble,
+		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {
@@ -135,11 +138,15 @@ func New(tb testing.TB, c Config) *Road {
 	return r
 }
 
-// Apply puts what the Engine says now in force, as a new revision.
-func (r *Road) Apply(tb testing.TB) {
+// Apply puts what the Engine says now in force, as a new revision, with changes to the
+// rest of the snapshot.
+func (r *Road) Apply(tb testing.TB, change ...func(*snapshot.Snapshot)) {
 	tb.Helper()
 	r.mu.Lock()
 	r.last.Revision++
+	for _, c := range change {
+		c(&r.last)
+	}
 	next := r.last
 	r.mu.Unlock()
 	if err := r.Gate.Apply(tb.Context(), &next); err != nil {
@@ -218,10 +225,11 @@ func (s *Server) Wait() {
 	<-s.done
 }
 
-// verifier knows one token.
-type verifier struct{}
+// OneToken is a Verifier that knows Token.
+type OneToken struct{}
 
-func (verifier) Verify(_ context.Context, credential identity.Credential) (identity.Principal, error) {
+// Verify implements identity.Verifier.
+func (OneToken) Verify(_ context.Context, credential identity.Credential) (identity.Principal, error) {
 	if credential.Token() != Token {
 		return identity.Principal{}, fmt.Errorf("%w: unknown token", identity.ErrRejected)
 	}

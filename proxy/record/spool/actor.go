@@ -16,6 +16,7 @@ func actorOf(p *caller.Principal) *record.ActorDocument {
 	a := &record.ActorDocument{
 		Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, UserName: p.UserName, KubernetesUser: p.KubernetesUser,
 		Groups: p.Groups, Kind: string(p.Kind), AbsentClaims: p.AbsentClaims, Method: p.Method, ExpiresAt: p.ExpiresAt,
+		Credential: p.Credential.ID, ProvenBy: p.Credential.ProvenBy,
 	}
 	for _, c := range p.Claims {
 		a.Claims = append(a.Claims, record.ClaimDocument(c))
@@ -37,6 +38,7 @@ func (u *underWay) principal() *caller.Principal {
 	p := &caller.Principal{
 		Provider: a.Provider, Issuer: a.Issuer, Subject: a.Subject, UserName: a.UserName, KubernetesUser: a.KubernetesUser,
 		Groups: a.Groups, Kind: caller.Kind(a.Kind), AbsentClaims: a.AbsentClaims, Method: a.Method, ExpiresAt: a.ExpiresAt,
+		Credential: caller.Issued{ID: a.Credential, ProvenBy: a.ProvenBy},
 	}
 	for _, c := range a.Claims {
 		p.Claims = append(p.Claims, caller.Claim(c))

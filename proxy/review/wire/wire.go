@@ -136,17 +136,18 @@ type Mask struct {
 
 // Limits bound sessions and answers; zero is none.
 type Limits struct {
-	SessionSeconds     int64    `json:"sessionSeconds,omitempty"`
-	IdleSeconds        int64    `json:"idleSeconds,omitempty"`
-	ConcurrentSessions int64    `json:"concurrentSessions,omitempty"`
-	RowsPerStatement   int64    `json:"rowsPerStatement,omitempty"`
-	BytesPerStatement  int64    `json:"bytesPerStatement,omitempty"`
-	Windows            []Window `json:"windows,omitempty"`
+	SessionSeconds      int64    `json:"sessionSeconds,omitempty"`
+	IdleSeconds         int64    `json:"idleSeconds,omitempty"`
+	ConcurrentSessions  int64    `json:"concurrentSessions,omitempty"`
+	OutliveTokenSeconds int64    `json:"outliveTokenSeconds,omitempty"`
+	RowsPerStatement    int64    `json:"rowsPerStatement,omitempty"`
+	BytesPerStatement   int64    `json:"bytesPerStatement,omitempty"`
+	Windows             []Window `json:"windows,omitempty"`
 }
 
 // IsZero says that there are none.
 func (l Limits) IsZero() bool {
-	return l.SessionSeconds|l.IdleSeconds|l.ConcurrentSessions|l.RowsPerStatement|l.BytesPerStatement == 0 && len(l.Windows) == 0
+	return l.SessionSeconds|l.IdleSeconds|l.ConcurrentSessions|l.OutliveTokenSeconds|l.RowsPerStatement|l.BytesPerStatement == 0 && len(l.Windows) == 0
 }
 
 // Window bounds what is taken within so many seconds.

@@ -118,7 +118,7 @@ func servePartial(ctx context.Context, specPath string) (err error) {
 	keys := upstream.NewKeys(spec.Credential)
 	gate, err := access.NewGate(access.Config{
 		Connection: spec.Snapshot.Connection, Log: log, NewEngine: engine,
-		NewVerifier: func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) {
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) {
 			return anybody{provider: spec.Snapshot.IdentityProviders[0].Name, groups: spec.Groups}, nil
 		},
 		Approvals: nobody{},

@@ -1,0 +1,125 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// loginKey is a public key in DER and as PEM.
+func loginKey(t *testing.T) (der []byte, text string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if der, err = x509.MarshalPKIXPublicKey(&key.PublicKey); err != nil {
+		t.Fatal(err)
+	}
+	return der, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// TestLogin (checklist 36): what is revoked is named until no proxy could take it any
+// more; whatever is wrong makes all credentials worth nothing.
+func TestLogin(t *testing.T) {
+	der, text := loginKey(t)
+	now := time.Now()
+	credential := func(id string, ends time.Duration, change func(*v1alpha1.GatewayCredential)) v1alpha1.GatewayCredential {
+		c := v1alpha1.GatewayCredential{ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat(id, 32)}}
+		c.Spec.ExpiresAt = metav1.NewTime(now.Add(ends))
+		change(&c)
+		return c
+	}
+	revoked := func(reason string) func(*v1alpha1.GatewayCredential) {
+		return func(c *v1alpha1.GatewayCredential) { c.Spec.Revoke = &v1alpha1.Revocation{Reason: reason} }
+	}
+	var many []v1alpha1.GatewayCredential
+	for i := range snapshot.MaxRevoked + 1 {
+		c := credential("a", time.Hour, revoked("x"))
+		c.Name = fmt.Sprintf("%032x", i)
+		many = append(many, c)
+	}
+	for name, tc := range map[string]struct {
+		reason      string
+		keys        string
+		credentials []v1alpha1.GatewayCredential
+		want        snapshot.Login
+		closed      string
+	}{
+		"NoKeys":  {reason: "nothing can be proven", credentials: many[:1]},
+		"Good":    {reason: "nothing is revoked", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", time.Hour, func(*v1alpha1.GatewayCredential) {})}, want: snapshot.Login{Keys: [][]byte{der}}},
+		"Revoked": {reason: "sorted, with the reason", keys: text, credentials: []v1alpha1.GatewayCredential{credential("b", time.Hour, revoked("lost")), credential("a", time.Hour, revoked("left"))}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: "left"}, {ID: strings.Repeat("b", 32), Reason: "lost"}}}},
+		"Deleted": {reason: "deletion is no way round", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", time.Hour, func(c *v1alpha1.GatewayCredential) { c.DeletionTimestamp = &metav1.Time{Time: now} })}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: "its GatewayCredential was deleted"}}}},
+		"Over":    {reason: "it has expired, also by a clock that is behind", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", -credentialSkew-time.Second, revoked("lost"))}, want: snapshot.Login{Keys: [][]byte{der}}},
+		"JustNow": {reason: "a proxy's clock may be behind", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", -time.Second, revoked("lost"))}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: "lost"}}}},
+		"Long":    {reason: "a snapshot has room for so many words", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", time.Hour, revoked(strings.Repeat("é", 256)))}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: strings.Repeat("é", 100) + "..."}}}},
+		"Most":    {reason: "the bound itself", keys: text, credentials: many[:snapshot.MaxRevoked]},
+		"TooMany": {reason: "none is good where not all that are revoked can be told", keys: text, credentials: many, closed: "all gateway credentials are refused"},
+		"Faulty":  {reason: "a key that cannot be read must not go unnoticed", keys: text + "garbage", closed: "keys.pem"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Login(tc.keys, tc.credentials, now)
+			switch {
+			case tc.closed != "":
+				if _, revoked := got.Revocation("any"); !revoked || !strings.Contains(got.Closed, tc.closed) || len(got.Revoked) > 0 {
+					t.Errorf("%s: got %+v", tc.reason, got)
+				}
+			case name == "Most":
+				if len(got.Revoked) != snapshot.MaxRevoked || got.Closed != "" {
+					t.Errorf("%s: got %d, %q", tc.reason, len(got.Revoked), got.Closed)
+				}
+			default:
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("%s: -want +got\n%s", tc.reason, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestNarrowLogin: a snapshot that does not fit leaves the previous one without what was
+// revoked meanwhile, and without a key that is gone; it gets none that is new.
+func TestNarrowLogin(t *testing.T) {
+	kept, _ := loginKey(t)
+	gone, _ := loginKey(t)
+	fresh, _ := loginKey(t)
+	previous := snapshot.Snapshot{Login: snapshot.Login{Keys: [][]byte{gone, kept}}}
+	next := snapshot.Snapshot{Login: snapshot.Login{Keys: [][]byte{kept, fresh}, Revoked: []snapshot.Revoked{{ID: "x", Reason: "lost"}}}}
+	want := snapshot.Login{Keys: [][]byte{kept}, Revoked: next.Login.Revoked}
+	if diff := cmp.Diff(want, Narrow(previous, next).Login); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestLoginIsOnlyWhereItCounts: a Connection whose providers have no login has nothing of
+// it in its snapshot.
+func TestLoginIsOnlyWhereItCounts(t *testing.T) {
+	world := snapshot.Login{Closed: "x"}
+	s := &snapshot.Snapshot{IdentityProviders: []snapshot.IdentityProvider{{Name: "a"}}}
+	if got := loginOf(s, world); !got.IsZero() {
+		t.Errorf("without: %+v", got)
+	}
+	s.IdentityProviders[0].Login = true
+	if got := loginOf(s, world); got.IsZero() {
+		t.Error("with: nothing")
+	}
+	with := v1alpha1.IdentityProvider{Spec: v1alpha1.IdentityProviderSpec{Login: &v1alpha1.LoginSettings{LifetimeSeconds: 300}}}
+	if !compileProvider(&with).Login {
+		t.Error("spec.login is not compiled")
+	}
+}

@@ -1,0 +1,80 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/gateway"
+	"github.com/doorward/doorward/proxy/identity/oidc"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// The Principal's methods of callers who showed a gateway credential.
+const (
+	MethodGatewayToken      = "gateway-token"
+	MethodClientCertificate = "client-certificate"
+)
+
+// credentials proves callers by gateway credentials, and has all others proven by the
+// issuer of their token.
+type credentials struct {
+	issuers identity.Verifier
+	gateway *gateway.Verifier
+	// vouching are the verifiers of the providers with login, by name.
+	vouching map[string]*oidc.Verifier
+}
+
+func withCredentials(pool *oidc.Pool, reviewer oidc.TokenReviewer, s *snapshot.Snapshot, issuers identity.Verifier) (identity.Verifier, error) {
+	proves, err := gateway.NewVerifier(s.Login.Keys, s.Login.Revocation)
+	if err != nil {
+		return nil, err
+	}
+	c := &credentials{issuers: issuers, gateway: proves, vouching: map[string]*oidc.Verifier{}}
+	for i := range s.IdentityProviders {
+		p := &s.IdentityProviders[i]
+		if !p.Login {
+			continue
+		}
+		config, err := configOf(p, reviewer)
+		if err != nil {
+			return nil, err
+		}
+		if c.vouching[p.Name], err = pool.Verifier(config); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Verify goes by what a token says of its issuer: each class of tokens is refused by the
+// verifier of the other, by the header parameter typ (RFC 8725 section 3.11).
+func (c *credentials) Verify(ctx context.Context, credential identity.Credential) (identity.Principal, error) {
+	statement, method, err := gateway.Statement{}, MethodGatewayToken, error(nil)
+	if certificate := credential.Certificate(); certificate != nil {
+		method = MethodClientCertificate
+		statement, err = c.gateway.Certificate(certificate)
+	} else if issuer, unread := identity.UnprovenIssuer(credential.Token()); unread != nil || issuer != gateway.Issuer {
+		return c.issuers.Verify(ctx, credential)
+	} else {
+		statement, err = c.gateway.Token(credential.Token())
+	}
+	if err != nil {
+		return identity.Principal{}, err
+	}
+	vouching, present := c.vouching[statement.Provider]
+	if !present {
+		return identity.Principal{}, fmt.Errorf("%w: gateway credential %s was issued to whom IdentityProvider %q proved, which is gone, or has no spec.login any more",
+			identity.ErrRejected, statement.ID, identity.Shorten(statement.Provider))
+	}
+	principal, err := vouching.Vouched(ctx, statement.Claims)
+	if err != nil {
+		return identity.Principal{}, err
+	}
+	principal.Credential = identity.Issued{ID: statement.ID, KeyID: statement.KeyID, ProvenBy: principal.Method}
+	principal.Method, principal.ExpiresAt = method, statement.ExpiresAt
+	return principal, nil
+}
