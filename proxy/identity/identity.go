@@ -50,6 +50,11 @@ type Principal struct {
 	Method string
 	// ExpiresAt is the instant at which the proof ends.
 	ExpiresAt time.Time
+	// ProofID tells the proof from all others, see ProofID; empty where nothing does.
+	ProofID string
+	// BoundTo is the one workload whose the proof is, such as a pod's UID; empty where the
+	// proof does not say.
+	BoundTo string
 }
 
 // Claim is a claim of a token with its values: one, or the elements of a list.

@@ -101,6 +101,7 @@ type ActorDocument struct {
 	AbsentClaims   []string        `json:"absentClaims,omitempty"`
 	Delegation     []ActorDocument `json:"delegation,omitempty"`
 	Method         string          `json:"method,omitempty"`
+	ProofID        string          `json:"proofID,omitempty"`
 	ExpiresAt      time.Time       `json:"expiresAt,omitzero"`
 }
 

@@ -197,6 +197,7 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 		dst = append(dst, ']')
 	}
 	dst = appendMember(dst, `,"method":`, p.Method)
+	dst = appendMember(dst, `,"proofID":`, p.ProofID)
 	if !p.ExpiresAt.IsZero() {
 		dst = appendTime(append(dst, `,"expiresAt":"`...), p.ExpiresAt)
 		dst = append(dst, '"')

@@ -81,6 +81,7 @@ func (v *Verifier) Verify(ctx context.Context, credential identity.Credential) (
 	if err != nil {
 		return identity.Principal{}, rejected(err)
 	}
+	principal.ProofID = proofID(principal.Issuer, token, all)
 	return principal, nil
 }
 
