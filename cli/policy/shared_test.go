@@ -35,7 +35,7 @@ spec:
 // TestSharedCredential: explain and test know whose credential was found shared.
 func TestSharedCredential(t *testing.T) {
 	dir := edited(t, "policies.yaml", "# Analysts read,", noShared)
-	question := []string{"explain", "-f", dir, "-c", "orders-db", "--as", "alice", "--group", "analysts", "--provider", "company", "--from", "10.1.2.3", "select", "public.orders"}
+	question := []string{"explain", "-f", dir, "-c", "orders-db", "--as", "alice", "--group", "analysts", "--provider", "company", "--from", "10.1.2.3", "select public.orders"}
 	out, err := call(t, question...)
 	if err != nil || !strings.Contains(out, "shared credential: the caller's is not known to be one") {
 		t.Errorf("not shared: %v\n%s", err, out)
