@@ -104,6 +104,12 @@ const sweepFrom = 1 << 10
 
 // New makes a Detector.
 func New(o Options) *Detector {
+	o = o.whole()
+	return &Detector{options: o, entries: map[string]*entry{}, sweepAt: min(sweepFrom, o.MaxProofs)}
+}
+
+// whole has the defaults filled in.
+func (o Options) whole() Options {
 	if o.IPv4Bits <= 0 || o.IPv4Bits > 32 {
 		o.IPv4Bits = DefaultIPv4Bits
 	}
@@ -119,8 +125,30 @@ func New(o Options) *Detector {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Detector{options: o, entries: map[string]*entry{}, sweepAt: min(sweepFrom, o.MaxProofs)}
+	return o
 }
+
+// Place is the network of an address, or with bound the very address; false where the
+// address is not known.
+func (o Options) Place(address netip.Addr, bound bool) (netip.Prefix, bool) {
+	address = address.Unmap().WithZone("")
+	if !address.IsValid() {
+		return netip.Prefix{}, false
+	}
+	o = o.whole()
+	bits := address.BitLen()
+	switch {
+	case bound:
+	case address.Is4():
+		bits = o.IPv4Bits
+	default:
+		bits = o.IPv6Bits
+	}
+	return netip.PrefixFrom(address, bits).Masked(), true
+}
+
+// Apart says whether two places are different ones that can be compared.
+func Apart(a, b netip.Prefix) bool { return a != b && a.Addr().Is4() == b.Addr().Is4() }
 
 // Watch has f called with each Finding that Tell tells.
 func (d *Detector) Watch(f func(*Finding)) {
@@ -142,7 +170,7 @@ func (d *Detector) Tell(f *Finding) {
 // Note notes a use. The Finding is nil where it comes from nowhere new; whoever gets one
 // puts it on record and calls Tell. The Visit is nil where nothing is noted.
 func (d *Detector) Note(use Use) (*Visit, *Finding) {
-	network, ok := d.networkOf(use)
+	network, ok := d.options.Place(use.Client, use.Bound)
 	if use.Proof == "" || !ok {
 		return nil, nil
 	}
@@ -170,22 +198,6 @@ func (d *Detector) Untracked() uint64 { return d.untracked.Load() }
 
 // Forgotten is described with Untracked.
 func (d *Detector) Forgotten() uint64 { return d.forgotten.Load() }
-
-func (d *Detector) networkOf(use Use) (netip.Prefix, bool) {
-	address := use.Client.Unmap().WithZone("")
-	if !address.IsValid() {
-		return netip.Prefix{}, false
-	}
-	bits := address.BitLen()
-	switch {
-	case use.Bound:
-	case address.Is4():
-		bits = d.options.IPv4Bits
-	default:
-		bits = d.options.IPv6Bits
-	}
-	return netip.PrefixFrom(address, bits).Masked(), true
-}
 
 // find returns the entry of a proof, making it; nil where there is no room. mu is held.
 func (d *Detector) find(use Use, now time.Time) *entry {

@@ -78,7 +78,7 @@ func (v *Visit) Leave() {
 func (e *entry) note(v *Visit, now time.Time, window time.Duration) *Finding {
 	known := slices.ContainsFunc(e.places, func(p place) bool { return p.network == v.network })
 	elsewhere := slices.ContainsFunc(e.places, func(p place) bool {
-		return p.network != v.network && p.network.Addr().Is4() == v.network.Addr().Is4() && (p.live > 0 || now.Sub(p.last) <= window)
+		return Apart(p.network, v.network) && (p.live > 0 || now.Sub(p.last) <= window)
 	})
 	at := e.at(v.network, now)
 	at.last = now
