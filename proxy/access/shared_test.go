@@ -87,7 +87,7 @@ func (w *world) findings() []string {
 	return all
 }
 
-// TestSharedCredential: a credential that is used from two networks at a time is on record,
+// TestSharedCredential: checklist 30: a credential that is used from two networks at a time is on record,
 // for whoever came and for each session; policies take rights away, and sessions end.
 func TestSharedCredential(t *testing.T) {
 	denied := rules{connect: decision(policy.Deny), decide: decision(policy.Deny)}
