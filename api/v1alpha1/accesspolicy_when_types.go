@@ -28,7 +28,7 @@ const (
 
 	// PolicyConditionSharedCredential is about callers whose credential a proxy has found
 	// to be used from several places.
-	PolicyConditionSharedCredential PolicyConditionType = "SharedCredential"
+	PolicyConditionSharedCredential PolicyConditionType = "SharedCredential" //nolint:gosec // a word, not a credential
 )
 
 // Weekday is a day of the week.

@@ -356,7 +356,7 @@ const (
 
 // ConditionSharedCredential of an AuditSession says that the caller's credential was found
 // to be used from several places. It is there where that is so, and then stays.
-const ConditionSharedCredential = "SharedCredential"
+const ConditionSharedCredential = "SharedCredential" //nolint:gosec // a word, not a credential
 
 // Reasons of SharedCredential of an AuditSession.
 const (

@@ -17,7 +17,7 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// judge is a Verifier that answers as a test says.
+// judged is a Verifier that answers as a test says.
 type judged struct {
 	who    identity.Principal
 	answer atomic.Pointer[error]
@@ -79,7 +79,7 @@ func TestReproof(t *testing.T) {
 				fresh := func(d time.Duration) {
 					for range d / time.Minute {
 						w.gate.Heartbeat(0)
-						time.Sleep(time.Minute)
+						<-time.After(time.Minute)
 					}
 					synctest.Wait()
 				}
@@ -119,7 +119,7 @@ func TestReproofEndsWithSession(t *testing.T) {
 		})
 		grant := w.authorize()
 		grant.Close("done")
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		synctest.Wait()
 		if n := j.known.Load(); n != 0 {
 			t.Errorf("asked %d times", n)

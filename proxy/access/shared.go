@@ -90,6 +90,9 @@ func (g *Gate) shared(f *sharing.Finding) {
 		if grant.begun.Load() {
 			grant.recordShared(f)
 		}
+		if grant.ctx.Err() != nil {
+			continue
+		}
 		if err := grant.judgeShared(context.Background()); err != nil {
 			grant.End(err)
 		}
@@ -114,11 +117,7 @@ func (g *Grant) recordShared(f *sharing.Finding) {
 // judgeShared says why the session may not go on with a credential that was just found
 // shared, or nil. One that was opened when that was known has lost nothing.
 func (g *Grant) judgeShared(ctx context.Context) error {
-	if g.ctx.Err() != nil {
-		return nil
-	}
-	before := g.sharedAtStart
-	if err := g.judge(ctx, g.gate.state.Load()); err != nil || before {
+	if err := g.judge(ctx, g.gate.state.Load()); err != nil || g.sharedAtStart {
 		return err
 	}
 	now := g.view.Load()

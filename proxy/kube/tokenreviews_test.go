@@ -86,8 +86,8 @@ func TestReviewShares(t *testing.T) {
 		flood.Go(func() { _, _ = reviews.ReviewToken(junk, "junk", nil) })
 	}
 	// The share of the host is used up before anybody else comes.
-	for reviews.share("192.0.2.66").Tokens() > -1 {
-		time.Sleep(time.Millisecond)
+	for look := time.NewTicker(time.Millisecond); reviews.share("192.0.2.66").Tokens() > -1; {
+		<-look.C
 	}
 	for _, host := range []string{"192.0.2.7", "2001:db8::7", ""} {
 		// Without a share of its own it would wait for seconds, and the context ends before.

@@ -236,7 +236,8 @@ func (d *Detector) evict() bool {
 			d.forgotten.Add(1)
 			return true
 		}
-		if looked++; looked == evictLook {
+		looked++
+		if looked == evictLook {
 			return false
 		}
 	}

@@ -202,7 +202,7 @@ func TestManyPlaces(t *testing.T) {
 		if n := len(v.Networks()); n > maxPlaces {
 			t.Fatalf("%d places", n)
 		}
-		defer v.Leave()
+		t.Cleanup(v.Leave)
 	}
 	_, f := d.Note(Use{Proof: "p", Client: netip.AddrFrom4([4]byte{10, 1, 1, 1})})
 	if f != nil && len(f.Sessions) > maxSessions {
@@ -216,7 +216,7 @@ func TestWatchers(t *testing.T) {
 	var mu sync.Mutex
 	told := map[string]int{}
 	for _, name := range []string{"a", "b"} {
-		d.Watch(func(f *Finding) {
+		d.Watch(func(*Finding) {
 			mu.Lock()
 			defer mu.Unlock()
 			told[name]++
