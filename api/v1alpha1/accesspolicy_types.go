@@ -136,6 +136,7 @@ type Rule struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.rego) || size(self.rules) + size(self.masks) + size(self.limits) + size(self.targetRole) > 0",message="at least one rule, mask or limit, a targetRole, or rego, is required"
 // +kubebuilder:validation:XValidation:rule="!has(self.rego) || size(self.rules) + size(self.masks) + size(self.limits) + size(self.targetRole) == 0",message="a policy with rego has no rules, masks, limits or targetRole; write a second policy"
+// +kubebuilder:validation:XValidation:rule="!self.when.exists(c, c.type == 'SharedCredential') || self.rules.all(r, r.effect != 'Allow')",message="a policy under the condition SharedCredential has no Allow rules: they would allow only those whose credential is shared"
 type AccessPolicySpec struct {
 	// mode is Enforce or Audit. A policy in mode Audit decides nothing: what it would
 	// have changed is put on record beside the real decision, and counted in status.

@@ -16,7 +16,7 @@ const (
 )
 
 // PolicyConditionType says what a condition is about.
-// +kubebuilder:validation:Enum=Schedule;SourceCIDRs
+// +kubebuilder:validation:Enum=Schedule;SourceCIDRs;SharedCredential
 type PolicyConditionType string
 
 const (
@@ -25,6 +25,10 @@ const (
 
 	// PolicyConditionSourceCIDRs is about the caller's network address.
 	PolicyConditionSourceCIDRs PolicyConditionType = "SourceCIDRs"
+
+	// PolicyConditionSharedCredential is about callers whose credential a proxy has found
+	// to be used from several places.
+	PolicyConditionSharedCredential PolicyConditionType = "SharedCredential" //nolint:gosec // a word, not a credential
 )
 
 // Weekday is a day of the week.
@@ -80,7 +84,8 @@ type Schedule struct {
 // +kubebuilder:validation:XValidation:rule="(self.type == 'Schedule') == has(self.schedule)",message="schedule is required when type is Schedule, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'SourceCIDRs') == has(self.sourceCIDRs)",message="sourceCIDRs is required when type is SourceCIDRs, and forbidden otherwise"
 type PolicyCondition struct {
-	// type is Schedule or SourceCIDRs.
+	// type is Schedule, SourceCIDRs or SharedCredential, which needs nothing else: it
+	// holds for callers whose credential was found to be used from several places.
 	// +unionDiscriminator
 	// +required
 	Type PolicyConditionType `json:"type,omitempty"`

@@ -89,6 +89,14 @@ type Actor struct {
 	// +kubebuilder:validation:MaxLength=63
 	AuthenticationMethod string `json:"authenticationMethod,omitempty"`
 
+	// proofID tells the credential that proved the caller from all others, and is not the
+	// credential: records and sessions of one have the same. Unset where nothing does.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]+$`
+	ProofID string `json:"proofID,omitempty"`
+
 	// delegation is the chain of actors that act for the caller, outermost first.
 	// +optional
 	// +listType=atomic
@@ -215,8 +223,8 @@ type LogPosition struct {
 
 // AuditSessionStatus is what the proxy observed of a session.
 type AuditSessionStatus struct {
-	// conditions are the observations of the session's state. The only known type
-	// is Complete.
+	// conditions are the observations of the session's state. Known types are Complete
+	// and SharedCredential.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -272,6 +280,7 @@ type AuditSessionStatus struct {
 // +kubebuilder:printcolumn:name="Phase",type="string",JSONPath=".status.phase",description="Active, Ended or Lost"
 // +kubebuilder:printcolumn:name="Operations",type="integer",JSONPath=".status.operations.total",description="Number of operations"
 // +kubebuilder:printcolumn:name="Denied",type="integer",JSONPath=".status.operations.denied",description="Number of refused operations"
+// +kubebuilder:printcolumn:name="Shared",type="string",JSONPath=".status.conditions[?(@.type==\"SharedCredential\")].status",description="Whether the caller's credential was found to be used from several places"
 // +kubebuilder:printcolumn:name="Client",type="string",JSONPath=".spec.clientAddress",description="Where the caller came from",priority=10
 // +kubebuilder:printcolumn:name="End",type="string",JSONPath=".status.endReason",description="Why the session ended",priority=10
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"

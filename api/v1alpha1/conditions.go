@@ -370,6 +370,17 @@ const (
 	ReasonSessionLost = "SessionLost"
 )
 
+// ConditionSharedCredential of an AuditSession says that the caller's credential was found
+// to be used from several places. It is there where that is so, and then stays.
+const ConditionSharedCredential = "SharedCredential" //nolint:gosec // a word, not a credential
+
+// Reasons of SharedCredential of an AuditSession.
+const (
+	// ReasonSeveralPlaces surfaces when sessions from different networks overlapped, or
+	// one followed the other within minutes.
+	ReasonSeveralPlaces = "SeveralPlaces"
+)
+
 // ConditionConsistent of an AuditLog says whether everything that the witness was shown of
 // the log is of one and the same log. Once False, it stays False.
 const ConditionConsistent = "Consistent"

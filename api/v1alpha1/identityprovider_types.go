@@ -118,15 +118,18 @@ type TokenVerification string
 
 const (
 	// TokenVerificationIssuerKeys checks the signature by the keys that the cluster
-	// publishes. A token is good until it expires, also where its pod is gone.
+	// publishes. A token is good until it expires, also where its pod is gone; sessions end
+	// after an hour at the latest.
 	TokenVerificationIssuerKeys TokenVerification = "IssuerKeys"
 
-	// TokenVerificationTokenReview asks the API server that the proxy belongs to. It
-	// refuses tokens whose ServiceAccount, pod or node is gone.
+	// TokenVerificationTokenReview asks the API server that the proxy belongs to, again
+	// every few minutes while a session goes on. It refuses tokens whose ServiceAccount,
+	// pod or node is gone.
 	TokenVerificationTokenReview TokenVerification = "TokenReview"
 )
 
 // KubernetesProvider says which ServiceAccount tokens of which cluster are accepted.
+// +kubebuilder:validation:XValidation:rule="!self.issuer.audiences.exists(a, a == self.issuer.url || a.matches('^https://kubernetes[.]default([.].*)?/?$'))",message="audiences must not be that of an API server, which is its issuer or one of its names: every pod's own token would do; ask for tokens of another, such as doorward"
 // +kubebuilder:validation:XValidation:rule="self.verification != 'TokenReview' || (!has(self.issuer.discoveryURL) && !has(self.issuer.certificateAuthority))",message="discoveryURL and certificateAuthority are for verification IssuerKeys; a TokenReview is made at the proxy's own API server"
 type KubernetesProvider struct {
 	// issuer is the cluster's issuer of ServiceAccount tokens, the API server's flag

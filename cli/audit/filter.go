@@ -42,7 +42,7 @@ func (f *filter) addFlags(flags *pflag.FlagSet) {
 var types = []record.Type{
 	record.ProxyStart, record.ProxyStop, record.Recovery, record.SnapshotApplied, record.SnapshotRefused, record.AuthenticationFailed,
 	record.SessionRefused, record.AccessReviewed, record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationHeld, record.OperationResult,
-	record.TargetWatched, record.ForeignLogin, record.RecordingChunk, record.RecordingEnd, record.Checkpoint, record.KeyRotated,
+	record.TargetWatched, record.ForeignLogin, record.SharedCredential, record.RecordingChunk, record.RecordingEnd, record.Checkpoint, record.KeyRotated,
 }
 
 func (f *filter) complete(now time.Time) error {

@@ -44,6 +44,11 @@ func discover(ctx context.Context, e *entry) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.ask(ctx, client)
+}
+
+// ask is discover with the client to ask with.
+func (e *entry) ask(ctx context.Context, client *http.Client) (*provider, error) {
 	found, err := oidc.NewProvider(oidc.ClientContext(ctx, client), e.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask issuer %q: %w", e.Issuer, shown(err))

@@ -161,6 +161,9 @@ func describe(s *policy.Subject) string {
 
 // outside says of a condition that does not hold what it asks for.
 func outside(c *policy.Condition, at policy.Circumstances) string {
+	if c.SharedCredential {
+		return "shared credential: the caller's is not known to be one"
+	}
 	if c.Schedule == nil {
 		return fmt.Sprintf("source: %s is not in %s", at.Client.Unmap(), strings.Join(c.Sources, ", "))
 	}

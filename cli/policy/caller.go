@@ -113,6 +113,7 @@ type callerFlags struct {
 	caller
 	claims   []string
 	at, from string
+	shared   bool
 }
 
 func (f *callerFlags) add(flags *pflag.FlagSet) {
@@ -124,6 +125,7 @@ func (f *callerFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.Actors, "actor", nil, "Subject of who acts for the user of --as, the present actor first; may be repeated.")
 	flags.StringVar(&f.at, "at", "", "When it is decided, as RFC 3339 has it; now where unset.")
 	flags.StringVar(&f.from, "from", "", "Address of the caller; not known where unset.")
+	flags.BoolVar(&f.shared, "shared-credential", false, "The caller's credential was found to be used from several places.")
 }
 
 // complete reads what the flags hold as text.

@@ -78,6 +78,7 @@ func (o *explainOptions) run(ctx context.Context, streams genericiooptions.IOStr
 	if err != nil {
 		return err
 	}
+	at.SharedCredential = o.shared
 	all, err := o.load(ctx)
 	if err != nil {
 		return err

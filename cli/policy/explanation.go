@@ -20,6 +20,8 @@ type explanation struct {
 	Caller     caller `json:"caller"`
 	Time       string `json:"time"`
 	From       string `json:"from,omitempty"`
+	// SharedCredential says that the question is about a credential that was found shared.
+	SharedCredential bool `json:"sharedCredential,omitempty"`
 	// Accesses are empty where the session alone is asked about.
 	Accesses   []policy.Access `json:"accesses,omitempty"`
 	Properties []string        `json:"properties,omitempty"`
@@ -76,6 +78,7 @@ func (c *compiled) explain(ctx context.Context, deps *Dependencies, q question) 
 		Connection: c.connection.Namespace + "/" + c.connection.Name, Caller: callerOf(q), Time: q.at.Time.Format(time.RFC3339),
 		Decision: c.explained(&o.decision), Refused: c.refused, Limits: c.limits(o), effect: o.decision.Effect,
 	}
+	e.SharedCredential = q.at.SharedCredential
 	if q.at.Client.IsValid() {
 		e.From = q.at.Client.String()
 	}

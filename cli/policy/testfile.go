@@ -44,9 +44,11 @@ type testCase struct {
 	// Connect asks about the session alone; otherwise there is an operation.
 	Connect bool `json:"connect,omitempty"`
 	operation
-	At     string      `json:"at,omitempty"`
-	From   string      `json:"from,omitempty"`
-	Expect expectation `json:"expect"`
+	At   string `json:"at,omitempty"`
+	From string `json:"from,omitempty"`
+	// SharedCredential says that the caller's credential was found shared.
+	SharedCredential bool        `json:"sharedCredential,omitempty"`
+	Expect           expectation `json:"expect"`
 }
 
 // expectation is what must come out. What is left out is not looked at, but for the effect.

@@ -126,6 +126,7 @@ func (r *testRun) ask(ctx context.Context, f *testFile, c *testCase) (*came, err
 	if err != nil {
 		return nil, err
 	}
+	at.SharedCredential = c.SharedCredential
 	compiled, err := r.compile(ctx, f, c)
 	if err != nil {
 		return nil, err

@@ -85,9 +85,9 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	c.gate, err = access.NewGate(access.Config{
 		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
 		Instance: o.instance, Tag: instanceTag(o.instance, p.nonce), Siblings: c.siblings,
-		NewEngine: rego.NewEngine, NewVerifier: provider.Snapshot(p.pool, p.asks), Approvals: c.approvals,
+		NewEngine: rego.NewEngine, NewVerifier: provider.Snapshot(p.pool, p.reviewer), Approvals: c.approvals,
 		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
-		Observers: p.observers(fullName),
+		Observers: p.observers(fullName), Sharing: p.sharing,
 		Trouble: func(refusal string, cause error) {
 			if errors.Is(cause, context.Canceled) {
 				// The client left, or the session ended, before it came to that.

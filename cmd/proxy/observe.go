@@ -34,6 +34,7 @@ func (p *proxy) watch() {
 		return usage.Used, usage.Max
 	})
 	p.metrics.WatchSinks(p.delivery.Statuses)
+	p.metrics.WatchSharing(p.sharing)
 	if p.options.witness {
 		p.metrics.WatchWitness(p.spool, p.spool.Witness().Held)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/doorward/doorward/cmd/logging"
 	"github.com/doorward/doorward/cmd/profiles"
+	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/server"
 )
 
@@ -41,6 +42,7 @@ type options struct {
 	pprofAddress  string
 	logging       *logging.Config
 	clientParents bool
+	sharing       sharing.Options
 	version       bool
 }
 
@@ -99,6 +101,9 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	o.logging.AddFlags(flags)
 	flags.BoolVar(&o.clientParents, "trace-client-parents", false, "where traces are on, have operations continue the trace that a sqlcommenter comment of their statement names; whoever may connect can then have spans sampled")
+	flags.IntVar(&o.sharing.IPv4Bits, "shared-credential-ipv4-bits", sharing.DefaultIPv4Bits, "`length` of the IPv4 prefixes that are one place when a credential is looked for that is used from several")
+	flags.IntVar(&o.sharing.IPv6Bits, "shared-credential-ipv6-bits", sharing.DefaultIPv6Bits, "`length` of the IPv6 prefixes that are one place")
+	flags.DurationVar(&o.sharing.Window, "shared-credential-window", sharing.DefaultWindow, "how long after a use of a credential another from elsewhere is a finding; sessions that overlap always are")
 	flags.BoolVar(&o.witness, "witness", true, "show the log to the manager, its witness, and keep records until it has seen them; false where no manager takes checkpoints")
 	flags.DurationVar(&o.keyMaxAge, "log-key-max-age", defaultKeyMaxAge, "`age` from which the key that signs the log is replaced at the start; 0 for never")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -133,6 +138,10 @@ func (o *options) validate() error {
 		return errors.New("no place for the log: give --spool=DIR")
 	case o.keyMaxAge < 0:
 		return fmt.Errorf("invalid --log-key-max-age: want a positive time, or 0 for never: %v", o.keyMaxAge)
+	case o.sharing.IPv4Bits < 1 || o.sharing.IPv4Bits > 32 || o.sharing.IPv6Bits < 1 || o.sharing.IPv6Bits > 128:
+		return errors.New("invalid --shared-credential-ipv4-bits or --shared-credential-ipv6-bits: want 1 to 32, and 1 to 128")
+	case o.sharing.Window <= 0 || o.sharing.Window > time.Hour:
+		return fmt.Errorf("invalid --shared-credential-window: want a positive time of at most an hour: %v", o.sharing.Window)
 	case o.shutdownDelay < 0 || o.drainTimeout < 0:
 		return errors.New("invalid --shutdown-delay or --drain-timeout: want a positive time, or 0 for none")
 	case o.instance == "" || len(o.instance) > 253 || strings.Trim(o.instance, instanceCharacters) != "":

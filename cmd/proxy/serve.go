@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity/oidc"
+	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/spool"
@@ -46,13 +47,15 @@ type proxy struct {
 	// approval wait its turn.
 	shows *kube.Client
 	// asks is for tokens of callers nobody knows yet, who must not make anything
-	// else wait its turn.
-	asks     *kube.Client
-	spool    *spool.Log
-	state    *spool.State
-	nonce    string
-	pool     *oidc.Pool
-	delivery *server.Delivery
+	// else wait its turn; again is for those of live sessions.
+	asks, again *kube.Client
+	reviewer    *kube.TokenReviews
+	spool       *spool.Log
+	state       *spool.State
+	nonce       string
+	pool        *oidc.Pool
+	sharing     *sharing.Detector
+	delivery    *server.Delivery
 	// secrets are the credentials of LogSinks, by Connection; written before
 	// anything is delivered.
 	secrets  map[string]*kube.SinkSecrets
@@ -89,6 +92,11 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 		return err
 	}
 	defer p.asks.Close()
+	if p.again, err = kube.NewClient(config, wrap); err != nil {
+		return err
+	}
+	defer p.again.Close()
+	p.reviewer = kube.NewTokenReviews(p.asks, p.again, log)
 	p.spool, err = spool.Open(ctx, spool.Options{
 		Dir: o.spool, MaxBytes: o.spoolBytes, Sinks: []string{feedSessions}, Hold: holdStart, Witness: o.witness, KeyMaxAge: o.keyMaxAge,
 		Committed:   p.metrics.Committed,
@@ -106,6 +114,7 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	}
 	p.pool = oidc.NewPool(context.WithoutCancel(ctx))
 	defer p.pool.Close()
+	p.sharing = sharing.New(o.sharing)
 
 	if p.tracer, err = trace.Start(ctx, trace.Options{Log: log, Version: version.String(), Instance: o.instance, ClientParents: o.clientParents}); err != nil {
 		return err

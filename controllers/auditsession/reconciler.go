@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package auditsession keeps AuditSessions tidy: it deletes those that are over
-// after their Connection's retention time, and marks those Lost whose proxy is
-// gone without having closed them. Everything else in them is the proxies'.
+// after their Connection's retention time, marks those Lost whose proxy is gone
+// without having closed them, and tells of credentials that several proxies see
+// used from different networks. Everything else in them is the proxies'.
 package auditsession
 
 import (
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,12 +42,19 @@ const lookEvery = 10 * time.Minute
 type Reconciler struct {
 	// Client reads ConfigMaps from the API server and the rest from caches.
 	Client client.Client
+	// Events tells readers of sessions; nobody where nil.
+	Events events.EventRecorder
+	// Shared, where not nil, is called for each credential that several proxies see used
+	// from different networks.
+	Shared func()
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
 
-	mu sync.Mutex // guards gone
+	mu sync.Mutex // guards gone and told
 	// gone is since when this process has seen a session without its proxy.
 	gone map[types.UID]time.Time
+	// told are the findings that were told of, with the time.
+	told map[finding]time.Time
 }
 
 // scope is what one reconciliation observed. Each field names the step that sets it.
@@ -74,6 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		kit.Step[scope]{Name: "look at the Connection and its proxies", Run: r.look},
 		kit.Step[scope]{Name: "delete what is old", Run: r.retire},
 		kit.Step[scope]{Name: "mark what is lost", Run: r.lose},
+		kit.Step[scope]{Name: "compare with other sessions of the credential", Run: r.compare},
 	)
 	if s.deleted {
 		r.forget(session.UID)
@@ -193,6 +203,9 @@ func writeLost(s *scope) {
 }
 
 // SetupWithManager watches sessions; the clock does the rest.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.AuditSession{}, byProof, proofOf); err != nil {
+		return fmt.Errorf("cannot index AuditSessions: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).Named("auditsession").For(&v1alpha1.AuditSession{}).Complete(r)
 }

@@ -25,7 +25,11 @@ var weekdays = map[v1alpha1.Weekday]time.Weekday{
 func conditionsFit(all []v1alpha1.PolicyCondition) error {
 	for i := range all {
 		c := &all[i]
-		if (c.Schedule != nil) == (len(c.SourceCIDRs) > 0) {
+		shared := c.Type == v1alpha1.PolicyConditionSharedCredential
+		if shared && (c.Schedule != nil || len(c.SourceCIDRs) > 0) {
+			return fmt.Errorf("spec.when[%d]: type SharedCredential has neither schedule nor sourceCIDRs", i)
+		}
+		if !shared && (c.Schedule != nil) == (len(c.SourceCIDRs) > 0) {
 			return fmt.Errorf("spec.when[%d]: schedule or sourceCIDRs is needed, and not both", i)
 		}
 		for _, source := range c.SourceCIDRs {
@@ -50,6 +54,19 @@ func conditionsFit(all []v1alpha1.PolicyCondition) error {
 	return nil
 }
 
+// sharedFits says that a policy would allow only callers whose credential is shared.
+func sharedFits(p *written) error {
+	if !slices.ContainsFunc(p.when, func(c v1alpha1.PolicyCondition) bool { return c.Type == v1alpha1.PolicyConditionSharedCredential }) {
+		return nil
+	}
+	for i := range p.rules {
+		if p.rules[i].Effect == v1alpha1.EffectAllow {
+			return fmt.Errorf("rule %q: under the condition SharedCredential it would allow only those whose credential is shared: write a Deny or RequireApproval rule", p.rules[i].Name)
+		}
+	}
+	return nil
+}
+
 // minuteOf is a time of day in minutes since midnight.
 func minuteOf(text string) (int, bool) {
 	if text == "24:00" {
@@ -63,6 +80,10 @@ func compileConditions(all []v1alpha1.PolicyCondition) []policy.Condition {
 	var conditions []policy.Condition
 	for i := range all {
 		c := &all[i]
+		if c.Type == v1alpha1.PolicyConditionSharedCredential {
+			conditions = append(conditions, policy.Condition{SharedCredential: true})
+			continue
+		}
 		if c.Schedule == nil {
 			conditions = append(conditions, policy.Condition{Sources: c.SourceCIDRs})
 			continue

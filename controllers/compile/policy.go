@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,7 +107,7 @@ func writtenFault(p *written, world World) *fault {
 	if f := subjectFault(p, world); f != nil {
 		return f
 	}
-	if err := conditionsFit(p.when); err != nil {
+	if err := cmp.Or(conditionsFit(p.when), sharedFits(p)); err != nil {
 		return &fault{v1alpha1.ReasonInvalid, err}
 	}
 	if p.rego != nil {

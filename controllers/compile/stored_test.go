@@ -97,6 +97,8 @@ func TestNothingThatProxiesRefuse(t *testing.T) {
 		"no approvers":                 {"Nobody could approve.", rule(v1alpha1.Rule{Name: "r", Effect: v1alpha1.EffectRequireApproval, Actions: []string{"delete"}}), "needs approvers"},
 		"an approval of nobody":        {"Nobody need approve.", rule(v1alpha1.Rule{Name: "r", Effect: v1alpha1.EffectRequireApproval, Actions: []string{"delete"}, Approval: &v1alpha1.ApprovalTerms{Approvers: []v1alpha1.Approver{{Kind: v1alpha1.ApproverGroup, Name: "dba"}}, TimeoutSeconds: 60}}), "a minimum"},
 		"IPv4 as IPv6":                 {"No caller's address is ever one.", when(v1alpha1.PolicyCondition{SourceCIDRs: []string{"::ffff:10.0.0.0/104"}}), "CIDR"},
+		"shared, and sources":          {"Somebody meant more than shared.", when(v1alpha1.PolicyCondition{Type: v1alpha1.PolicyConditionSharedCredential, SourceCIDRs: []string{"10.0.0.0/8"}}), "neither schedule nor sourceCIDRs"},
+		"allowed if shared":            {"It would allow only those who share.", v1alpha1.AccessPolicySpec{Subjects: everyone, When: []v1alpha1.PolicyCondition{{Type: v1alpha1.PolicyConditionSharedCredential}}, Rules: []v1alpha1.Rule{{Name: "r", Effect: v1alpha1.EffectAllow, Actions: []string{"select"}, Resources: []string{"*"}}}}, "allow only those"},
 		"a schedule without windows":   {"It never holds.", schedule("UTC"), "without windows"},
 		"a window without days":        {"It never holds.", schedule("UTC", v1alpha1.TimeWindow{Start: "08:00", End: "17:00"}), "want days"},
 		"a zone that is a path":        {"Nothing outside the database is read.", schedule("../../etc/localtime", monday), "time zone"},

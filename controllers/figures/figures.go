@@ -19,6 +19,7 @@ type Figures struct {
 	repaired   prometheus.Counter
 	heartbeats *prometheus.CounterVec
 	approvals  *prometheus.CounterVec
+	shared     prometheus.Counter
 }
 
 const (
@@ -53,6 +54,10 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 			Help: "Changes of the phase of ApprovalRequests that this manager judged, by phase.",
 		}, []string{"phase"}),
 	}
+	f.shared = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "shared_credentials_total",
+		Help: "Times that AuditSessions of several proxies were found to be of one credential, at the same time and from different networks.",
+	})
 	for _, result := range []string{succeeded, failed} {
 		f.published.WithLabelValues(result)
 		f.heartbeats.WithLabelValues(result)
@@ -61,7 +66,7 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Name: "build_info", Help: "1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, build} {
+	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.shared, build} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -91,6 +96,13 @@ func (f *Figures) Beat(err error) {
 func (f *Figures) Approval(phase string) {
 	if f != nil {
 		f.approvals.WithLabelValues(phase).Inc()
+	}
+}
+
+// Shared takes note of a credential that several proxies see used from different networks.
+func (f *Figures) Shared() {
+	if f != nil {
+		f.shared.Inc()
 	}
 }
 

@@ -38,7 +38,7 @@ import (
 const operatorNamespace = "doorward-system"
 
 // namespaces of Connections; each test has its own.
-var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "sinks", "rights", "isolation", "disguise", "caps", "selected", "modules", "audited", "costs", "logins"}
+var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "shared", "sinks", "rights", "isolation", "disguise", "caps", "selected", "modules", "audited", "costs", "logins"}
 
 // auditPolicy shows what the manager got of Secrets.
 const auditPolicy = `apiVersion: audit.k8s.io/v1

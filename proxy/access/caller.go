@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
 )
@@ -130,7 +131,7 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 		refusal := AsRefusal(err)
 		return nil, errors.Join(err, e.unproven(ctx, refusal.Message, refusal.Reason))
 	}
-	principal, err := st.verifier.Verify(ctx, credential)
+	principal, err := st.verifier.Verify(identity.WithClient(ctx, e.host()), credential)
 	if errors.Is(err, identity.ErrForeign) {
 		return nil, err
 	}
@@ -153,7 +154,11 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 		}
 		return nil, refusal
 	}
-	return &Caller{entry: e, principal: principal, proven: st}, nil
+	caller := &Caller{entry: e, principal: principal, proven: st, credential: credential}
+	if err := caller.note(ctx); err != nil {
+		return nil, err
+	}
+	return caller, nil
 }
 
 func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
@@ -179,10 +184,15 @@ const (
 type Caller struct {
 	entry     *Entry
 	principal identity.Principal
+	// credential is what he proved it with.
+	credential identity.Credential
 	// proven is the state that he was proven under.
 	proven *state
-	// standing is what the policies make of him; Authorize.
+	// visit is his use of the credential.
+	visit *sharing.Visit
+	// standing is what the policies make of him under the circumstances; Authorize.
 	standing policy.Standing
+	at       policy.Circumstances
 }
 
 // Principal says who the caller is.
@@ -209,7 +219,8 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		return nil, c.refuse(ctx, AsRefusal(err), nil)
 	}
 	decision, err := policy.Decision{}, error(nil)
-	if c.standing, err = st.engine.Standing(ctx, c.principal, circumstances(c.entry.client, time.Now())); err == nil {
+	c.at = c.circumstances(time.Now())
+	if c.standing, err = st.engine.Standing(ctx, c.principal, c.at); err == nil {
 		decision, err = c.standing.Connect(ctx)
 	}
 	if err != nil {
@@ -238,15 +249,22 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		grant.discard()
 		return nil, gate.unrecorded("the record could not be written, so no session may start", err)
 	}
-	// The snapshot may have changed between the decision and the registration.
-	if gate.state.Load() != st {
+	c.visit.Open(grant.id)
+	grant.begun.Store(true)
+	// The snapshot may have changed between the decision and the registration, or the
+	// credential been found shared.
+	if gate.state.Load() != st || c.at.SharedCredential != c.visit.Shared() {
 		gate.judgeLate(ctx, grant)
 	}
 	if refusal := grant.ended(); refusal != nil {
 		grant.Close(refusal.Message)
 		return nil, refusal
 	}
+	if c.visit.Shared() && !grant.toldShared.Load() {
+		grant.recordShared(&sharing.Finding{Proof: c.principal.ProofID, Networks: c.visit.Networks(), Sessions: []string{grant.id}})
+	}
 	c.entry.step(StepAuthorize, began, nil)
+	grant.reprove(c.credential)
 	grant.watch(c.entry)
 	if c.entry.granted != nil {
 		c.entry.granted(grant)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -44,6 +45,12 @@ type Config struct {
 	// instances of the Connection, six characters of TagAlphabet; a random one where
 	// empty.
 	Instance, Tag string
+	// Sharing finds credentials that are used from several places. All gates of a proxy
+	// have one; where it is nil, the gate has its own.
+	Sharing *sharing.Detector
+	// ReproveEvery is how often the proof of a live session's caller is asked for again
+	// where an API server reviews tokens; 3 minutes where zero.
+	ReproveEvery time.Duration
 	// Siblings returns all live instances of the Connection; nil where there is no
 	// other.
 	Siblings func(context.Context) ([]Sibling, error)
@@ -71,6 +78,12 @@ type Gate struct {
 
 	// approved are the approvals of scope Session.
 	approved *sessionApprovals
+
+	// reproofs has room for those that are under way.
+	reproofs chan struct{}
+
+	// findings counts the credentials that were found shared.
+	findings atomic.Uint64
 
 	// foreign is what is known of logins at the targets.
 	foreign *foreign
@@ -133,7 +146,15 @@ func NewGate(config Config) (*Gate, error) {
 	if config.Tag == "" {
 		config.Tag = randomText(TagLength)
 	}
-	return &Gate{config: config, windows: newWindowTable(), foreign: newForeign(), approved: newSessionApprovals(), sessions: map[string]*Grant{}}, nil
+	if config.ReproveEvery <= 0 {
+		config.ReproveEvery = reproveEvery
+	}
+	if config.Sharing == nil {
+		config.Sharing = sharing.New(sharing.Options{})
+	}
+	g := &Gate{config: config, reproofs: make(chan struct{}, maxReproofs), windows: newWindowTable(), foreign: newForeign(), approved: newSessionApprovals(), sessions: map[string]*Grant{}}
+	config.Sharing.Watch(g.shared)
+	return g, nil
 }
 
 // Apply puts a snapshot in force. On error the former one stays in force. The

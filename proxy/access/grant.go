@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -28,6 +29,12 @@ type Grant struct {
 	started   time.Time
 	// opened is the configuration the session was opened under.
 	opened *state
+	// visit is the session's use of its caller's credential.
+	visit *sharing.Visit
+	// sharedAtStart says that the credential was known to be shared then; begun that the
+	// start is on record, toldShared that it is on record that the credential is shared.
+	sharedAtStart     bool
+	begun, toldShared atomic.Bool
 
 	ctx    context.Context //nolint:containedctx // the session's own life, ended by End with its cause
 	cancel context.CancelCauseFunc
@@ -76,10 +83,12 @@ func newGrant(gate *Gate, st *state, c *Caller) (*Grant, error) {
 	own, cancel := context.WithCancelCause(context.Background())
 	g := &Grant{
 		gate: gate, id: newSessionID(gate.config.Connection.Name, gate.config.Tag), principal: c.principal, client: c.entry.client,
-		started: now, opened: st, ctx: own, cancel: cancel, unmasked: &view{state: st},
+		started: now, opened: st, visit: c.visit, sharedAtStart: c.at.SharedCredential, ctx: own, cancel: cancel, unmasked: &view{state: st},
 	}
 	g.active.Store(now.UnixNano())
-	v := g.viewAs(c.standing, st, now)
+	at := c.at
+	at.Time = now
+	v := g.viewAs(c.standing, st, at)
 	g.view.Store(v)
 	role, err := v.standing.TargetRole()
 	if err != nil {
@@ -250,6 +259,7 @@ func (g *Grant) unregister() bool {
 		timer.Stop()
 	}
 	g.mu.Unlock()
+	g.visit.Leave()
 	g.gate.mu.Lock()
 	delete(g.gate.sessions, g.id)
 	g.gate.mu.Unlock()

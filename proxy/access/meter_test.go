@@ -307,7 +307,7 @@ func BenchmarkMeterTake(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g.view.Store(g.viewAs(standing, &state{snapshot: &snapshot.Snapshot{}}, time.Now()))
+	g.view.Store(g.viewAs(standing, &state{snapshot: &snapshot.Snapshot{}}, policy.Circumstances{Time: time.Now()}))
 	meter := &Meter{grant: g}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -129,6 +129,7 @@ func endReason(cause error) EndReason {
 	}{
 		{ErrRevoked, EndRevoked},
 		{ErrStale, EndStale},
+		{ErrUnreviewed, EndStale},
 		{ErrExpired, EndExpired},
 		{ErrIdle, EndIdle},
 		{ErrTerminated, EndTerminated},

@@ -128,7 +128,7 @@ func (c *Caller) reviewed(st *state, op *policy.Operation) record.Event {
 // weigh finds the answer, and the decision that it rests on.
 func (c *Caller) weigh(ctx context.Context, st *state, op *policy.Operation, now time.Time) (*Review, policy.Decision, error) {
 	failed := func(err error) error { return undecided("the policies could not be evaluated", err) }
-	standing, err := st.engine.Standing(ctx, c.principal, circumstances(c.entry.client, now))
+	standing, err := st.engine.Standing(ctx, c.principal, c.circumstances(now))
 	if err != nil {
 		return nil, policy.Decision{}, failed(err)
 	}

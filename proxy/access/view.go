@@ -17,6 +17,7 @@ import (
 type view struct {
 	*state
 	at       time.Time // when it was made
+	shared   bool      // the caller's credential was found shared by then
 	standing policy.Standing
 	list     []policy.Mask
 	rules    mask.Rules
@@ -34,15 +35,17 @@ func (v *view) holds(now time.Time) bool {
 
 // viewUnder is a state as the session sees it now.
 func (g *Grant) viewUnder(ctx context.Context, st *state, now time.Time) (*view, error) {
-	standing, err := st.engine.Standing(ctx, g.principal, circumstances(g.client, now))
+	at := circumstances(g.client, now)
+	at.SharedCredential = g.visit.Shared()
+	standing, err := st.engine.Standing(ctx, g.principal, at)
 	if err != nil {
 		return nil, err
 	}
-	return g.viewAs(standing, st, now), nil
+	return g.viewAs(standing, st, at), nil
 }
 
-func (g *Grant) viewAs(standing policy.Standing, st *state, now time.Time) *view {
-	v := &view{state: st, at: now, standing: standing, list: standing.Masks(), limits: g.limitsOf(standing)}
+func (g *Grant) viewAs(standing policy.Standing, st *state, at policy.Circumstances) *view {
+	v := &view{state: st, at: at.Time, shared: at.SharedCredential, standing: standing, list: standing.Masks(), limits: g.limitsOf(standing)}
 	v.rules = mask.Compile(v.list, st.snapshot.MaskKey.Bytes())
 	v.names = v.rules.Names()
 	v.shadow = newShadow(standing.AuditMasks(), v.list, st.snapshot.MaskKey.Bytes())
@@ -63,7 +66,7 @@ func (g *Grant) current(ctx context.Context, now time.Time) (*view, error) {
 		return nil, err
 	}
 	known := g.view.Load()
-	if known.state == st && known.holds(now) {
+	if known.state == st && known.holds(now) && known.shared == g.visit.Shared() {
 		return known, nil
 	}
 	// Whoever judges the session may be about to end it for these: until then nothing

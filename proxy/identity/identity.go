@@ -53,6 +53,11 @@ type Principal struct {
 	Credential Issued
 	// ExpiresAt is the instant at which the proof ends.
 	ExpiresAt time.Time
+	// ProofID tells the proof from all others, see ProofID; empty where nothing does.
+	ProofID string
+	// BoundTo is the one workload whose the proof is, such as a pod's UID; empty where the
+	// proof does not say.
+	BoundTo string
 }
 
 // Issued is a credential that the manager has issued to a caller whom a provider proved.

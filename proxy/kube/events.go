@@ -124,6 +124,10 @@ func describe(d *record.Document) (kind, reason, message string) {
 			from = "an address that the target does not show"
 		}
 		return corev1.EventTypeWarning, "ForeignLogin", fmt.Sprintf("%s, from %s: the record has its role and name", d.Reason, from)
+	case d.Type == record.SharedCredential && d.Session != "":
+		return corev1.EventTypeWarning, "SharedCredential", fmt.Sprintf("session %q of %s: %s", d.Session, who, d.Reason)
+	case d.Type == record.SharedCredential:
+		return corev1.EventTypeWarning, "SharedCredential", fmt.Sprintf("%s, client %s: %s", who, d.ClientAddress, d.Reason)
 	case d.Type == record.SnapshotRefused:
 		return corev1.EventTypeWarning, "SnapshotRefused", d.Reason
 	case d.Type == record.OperationHeld && d.Approval != nil:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -89,6 +90,9 @@ func (p *projection) apply(d *record.Document) {
 	switch d.Type {
 	case record.SessionStart:
 		p.urgent = true
+	case record.SharedCredential:
+		p.urgent = true
+		p.share(d)
 	case record.OperationHeld:
 		counts.Held++
 		p.active(d)
@@ -154,7 +158,7 @@ func (p *projection) object(instance string) *v1alpha1.AuditSession {
 	if a := d.Actor; a != nil {
 		spec.Actor = v1alpha1.Actor{
 			Issuer: a.Issuer, Subject: a.Subject, Username: a.UserName, KubernetesUsername: a.KubernetesUser,
-			Groups: a.Groups, Kind: v1alpha1.ActorKind(a.Kind), IdentityProvider: a.Provider, AuthenticationMethod: a.Method,
+			Groups: a.Groups, Kind: v1alpha1.ActorKind(a.Kind), IdentityProvider: a.Provider, AuthenticationMethod: a.Method, ProofID: a.ProofID,
 		}
 		for _, delegate := range a.Delegation {
 			spec.Actor.Delegation = append(spec.Actor.Delegation, v1alpha1.DelegateActor{Issuer: delegate.Issuer, Subject: delegate.Subject})
@@ -193,5 +197,18 @@ func (p *projection) shown() v1alpha1.AuditSessionStatus {
 		complete.LastTransitionTime = metav1.Now()
 	}
 	status.Conditions = []metav1.Condition{complete}
+	if shared := meta.FindStatusCondition(p.status.Conditions, v1alpha1.ConditionSharedCredential); shared != nil {
+		status.Conditions = append(status.Conditions, *shared)
+	}
 	return status
+}
+
+// share shows that the caller's credential was found shared, and from where it is used. It
+// stays.
+func (p *projection) share(d *record.Document) {
+	meta.SetStatusCondition(&p.status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionSharedCredential, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSeveralPlaces,
+		Message: firstRunes("At "+d.Time.UTC().Format(time.RFC3339)+": "+d.Reason, maxEndReason), ObservedGeneration: p.generation,
+		LastTransitionTime: metav1.NewTime(d.Time),
+	})
 }

@@ -4,9 +4,14 @@
 package kube
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/record"
 )
 
@@ -34,5 +39,47 @@ func TestCountsAreWrittenNowAndThen(t *testing.T) {
 	p.apply(document(record.SessionEnd, 7))
 	if !p.due(start) || p.from != 5 {
 		t.Errorf("a session that ended: due %v, from %d", p.due(start), p.from)
+	}
+}
+
+// TestSharedCredentialIsShown: at once, for as long as the object is there, also to the next
+// process.
+func TestSharedCredentialIsShown(t *testing.T) {
+	document := func(kind record.Type, index int64) *record.Document {
+		return &record.Document{
+			Type: kind, Index: index, Session: "s", Time: time.Unix(1_800_000_000, 0), Connection: &record.ConnectionDocument{Name: "shop"},
+			Actor: &record.ActorDocument{UserName: "alice", ProofID: "0a1b"}, Reason: "the credential is used from several places: 192.0.2.0/24, 198.51.100.0/24",
+		}
+	}
+	p := begin(document(record.SessionStart, 3))
+	p.apply(document(record.SessionStart, 3))
+	if p.object("i").Spec.Actor.ProofID != "0a1b" {
+		t.Error("the session does not say of which credential it is")
+	}
+	if meta.FindStatusCondition(p.shown().Conditions, v1alpha1.ConditionSharedCredential) != nil {
+		t.Error("a credential is shared of which nothing was found")
+	}
+	p.dirty, p.urgent = false, false
+	p.apply(document(record.SharedCredential, 4))
+	if !p.urgent {
+		t.Error("it is not shown at once")
+	}
+	object := p.object("i")
+	object.Status = p.shown()
+	next := resume(object)
+	next.apply(document(record.SessionEnd, 5))
+	for name, conditions := range map[string][]metav1.Condition{"now": p.shown().Conditions, "after its end, by the next process": next.shown().Conditions} {
+		shared := meta.FindStatusCondition(conditions, v1alpha1.ConditionSharedCredential)
+		if shared == nil || shared.Status != metav1.ConditionTrue || !strings.Contains(shared.Message, "198.51.100.0/24") || len(conditions) != 2 {
+			t.Errorf("%s: %+v", name, conditions)
+		}
+	}
+	for _, session := range []string{"s", ""} {
+		d := document(record.SharedCredential, 6)
+		d.Session, d.ClientAddress = session, "192.0.2.7:1"
+		kind, reason, message := describe(d)
+		if kind != "Warning" || reason != "SharedCredential" || !strings.Contains(message, "alice") || !strings.Contains(message, "192.0.2.0/24") {
+			t.Errorf("the Event is %s %s: %s", kind, reason, message)
+		}
 	}
 }

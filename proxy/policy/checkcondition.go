@@ -15,8 +15,14 @@ import (
 const minutesOfDay = 24 * 60
 
 func checkCondition(c *Condition) error {
-	if (c.Schedule != nil) == (len(c.Sources) > 0) {
-		return errors.New("a condition has a schedule or sources, and not both")
+	parts := 0
+	for _, set := range []bool{c.Schedule != nil, len(c.Sources) > 0, c.SharedCredential} {
+		if set {
+			parts++
+		}
+	}
+	if parts != 1 {
+		return errors.New("a condition is a schedule, sources or a shared credential, and one of them only")
 	}
 	for _, source := range c.Sources {
 		// A caller's address is never one of IPv4 in the form of IPv6.

@@ -12,6 +12,9 @@ type Condition struct {
 	// be in. Of a caller whose address is not known, what restricts holds and what
 	// allows does not.
 	Sources []string `json:"sources,omitempty"`
+	// SharedCredential holds for callers whose credential was found to be used from
+	// several places.
+	SharedCredential bool `json:"sharedCredential,omitempty"`
 }
 
 // Schedule holds within any of its windows, by the clocks of a time zone.

@@ -101,6 +101,9 @@ type Circumstances struct {
 	Time time.Time
 	// Client is the caller's address; not valid where it is not known.
 	Client netip.Addr
+	// SharedCredential says that the caller's credential was found to be used from several
+	// places.
+	SharedCredential bool
 }
 
 // Standing is one caller's place among the policies: which apply to him, and what

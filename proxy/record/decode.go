@@ -105,6 +105,7 @@ type ActorDocument struct {
 	// the method by which its owner had been proven when it was issued.
 	Credential string    `json:"credential,omitempty"`
 	ProvenBy   string    `json:"provenBy,omitempty"`
+	ProofID    string    `json:"proofID,omitempty"`
 	ExpiresAt  time.Time `json:"expiresAt,omitzero"`
 }
 

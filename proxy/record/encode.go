@@ -199,6 +199,7 @@ func appendActor(dst []byte, p *identity.Principal) []byte {
 	dst = appendMember(dst, `,"method":`, p.Method)
 	dst = appendMember(dst, `,"credential":`, p.Credential.ID)
 	dst = appendMember(dst, `,"provenBy":`, p.Credential.ProvenBy)
+	dst = appendMember(dst, `,"proofID":`, p.ProofID)
 	if !p.ExpiresAt.IsZero() {
 		dst = appendTime(append(dst, `,"expiresAt":"`...), p.ExpiresAt)
 		dst = append(dst, '"')

@@ -34,7 +34,7 @@ var (
 		AbsentClaims: []string{"repository"},
 		Delegation:   []identity.Actor{{Issuer: "https://idp.example.com", Subject: "assistant"}, {Subject: "tool"}},
 		Method:       "gateway-token", Credential: identity.Issued{ID: "0123456789abcdef0123456789abcdef", ProvenBy: "oidc"},
-		ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
+		ProofID: "9f86d081884c7d659a2feaa0c55ad015", ExpiresAt: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC),
 	}
 )
 
@@ -111,6 +111,11 @@ var events = map[Type]Event{
 			{Name: "database", Value: "shop"},
 			{Name: "name", Value: "psql"},
 		},
+	},
+	SharedCredential: {
+		Type: SharedCredential, Time: at, Session: "s-1", Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123",
+		Reason:     "the credential is used from several places: 192.0.2.0/24, 198.51.100.0/24",
+		Attributes: []Attribute{{Name: "networks", Value: "192.0.2.0/24,198.51.100.0/24"}, {Name: "sessions", Value: "s-1,s-2"}},
 	},
 	RecordingChunk: {
 		Type: RecordingChunk, Time: at, Session: "s-2", Connection: connection,

@@ -52,6 +52,9 @@ const (
 	TargetWatched Type = "TargetWatched"
 	// ForeignLogin is a login at the target that no proxy made.
 	ForeignLogin Type = "ForeignLogin"
+	// SharedCredential is a proven caller whose credential is used from several places; of
+	// a session, that it goes on with one.
+	SharedCredential Type = "SharedCredential"
 	// RecordingChunk holds a part of a recording of terminal or other bytes;
 	// RecordingEnd closes the recording.
 	RecordingChunk Type = "RecordingChunk"
@@ -85,7 +88,7 @@ type Event struct {
 	Approval    *Approval
 	Result      *Result
 	// Reason is why a session ended or was refused, an authentication failed, a
-	// login is taken for foreign, or what recovery found.
+	// login is taken for foreign, a credential for shared, or what recovery found.
 	Reason string
 	// ReasonCode is the same as a word: of what was refused, not forwarded after all, cut
 	// off by a limit, or of a session that ended; empty where there is none.

@@ -91,6 +91,11 @@ func (m *Metrics) watch(s *Server) {
 				ConstLabels: prometheus.Labels{"connection": name, "result": result},
 			}, func() float64 { return float64(count()) }))
 		}
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "doorward", Subsystem: "proxy", Name: "shared_credentials_total",
+			Help:        "Times that a credential was found to be used from several places, in what concerns the Connection.",
+			ConstLabels: prometheus.Labels{"connection": name},
+		}, func() float64 { return float64(gate.SharedCredentials()) }))
 		m.gauge("snapshot_revision", "Revision of the snapshot in force.", name, func() float64 { return float64(gate.Revision()) })
 		m.gauge("snapshot_published_timestamp_seconds", "When the snapshot in force was published, in Unix time; 0 where there is none.", name, func() float64 {
 			published, _ := gate.Proof()

@@ -113,7 +113,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/access", "proxy/access/..."},
-		May:      leaves,
+		May:      append([]string{"proxy/identity/sharing"}, leaves...),
 		Reason:   "the road is made of the leaves; what it needs from outside it declares as interfaces",
 	},
 	{
@@ -139,7 +139,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/server", "proxy/server/..."},
-		May:      append([]string{"proxy/access", "proxy/egress", "proxy/pace", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
+		May:      append([]string{"proxy/access", "proxy/egress", "proxy/identity/sharing", "proxy/pace", "proxy/protocol", "proxy/relay", "proxy/upstream", "proxy/record/sink"}, leaves...),
 		Reason:   "the server owns connections, opens those to targets, and knows protocols and sinks by their contract only",
 	},
 	{
@@ -174,7 +174,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/..."},
-		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/identity/sharing", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{

@@ -106,8 +106,19 @@ func TestSubjectSchema(t *testing.T) {
 	bothKinds(t, cases)
 }
 
+// TestSharedAllows: nobody is allowed something for sharing a credential.
+func TestSharedAllows(t *testing.T) {
+	shared := edits{"spec.when": []any{object{"type": "SharedCredential"}}}
+	tryCreate(t, "accesspolicy.yaml", map[string]schemaCase{
+		"Allow": {reason: "it would be for those alone", changes: shared, want: "has no Allow rules"},
+		"Masks": {reason: "masks narrow", changes: with(with(shared, "spec.rules", []any{}), "spec.targetRole", "")},
+	})
+}
+
 func TestConditionSchema(t *testing.T) {
 	day := window("08:30", "18:00", "Monday", "Friday")
+	shared := edits{"spec.when": []any{object{"type": "SharedCredential"}}}
+	denies := []any{object{"name": "none", "effect": "Deny", "actions": list("*")}}
 	bothKinds(t, map[string]schemaCase{
 		"Absent":       {reason: "checklist 40: always written", changes: edits{"spec.when": absent{}}, want: "spec.when"},
 		"Always":       {reason: "no condition, in words", changes: edits{"spec.when": []any{}}},
@@ -144,6 +155,9 @@ func TestConditionSchema(t *testing.T) {
 		"SourceTwice":  {reason: "a set", changes: sources("10.0.0.0/8", "10.0.0.0/8"), want: "Duplicate value"},
 		"SourceLong":   {reason: "bounded", changes: sources(longText(44)), want: "sourceCIDRs"},
 		"SourceEmpty":  {reason: "not empty", changes: sources(""), want: "sourceCIDRs"},
+
+		"Shared":        {reason: "it needs nothing else", changes: with(shared, "spec.rules", denies)},
+		"SharedSources": {reason: "union", changes: with(edits{"spec.when": []any{object{"type": "SharedCredential", "sourceCIDRs": list("10.0.0.0/8")}}}, "spec.rules", denies), want: "forbidden otherwise"},
 
 		"Type":            {reason: "enum", changes: edits{"spec.when": []any{object{"type": "Weather"}}}, want: "Unsupported value"},
 		"NoType":          {reason: "required", changes: edits{"spec.when": []any{object{"sourceCIDRs": list("10.0.0.0/8")}}}, want: "type"},

@@ -32,8 +32,8 @@ type connection struct {
 	name   string
 	engine policy.Engine
 	// addresses and scheduled say that policies look at addresses and at the clock, rego
-	// that one has a module.
-	addresses, scheduled, rego bool
+	// that one has a module, shared that policies look at whether a credential is.
+	addresses, scheduled, rego, shared bool
 	// gap, where not empty, is why nothing can be decided on it.
 	gap gapName
 }
@@ -71,6 +71,7 @@ func (c *candidates) of(ctx context.Context, named *record.ConnectionDocument) (
 			for _, c := range p.When {
 				made.addresses = made.addresses || len(c.Sources) > 0
 				made.scheduled = made.scheduled || c.Schedule != nil
+				made.shared = made.shared || c.SharedCredential
 			}
 		}
 		made.addresses = made.addresses || made.rego

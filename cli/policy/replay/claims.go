@@ -80,7 +80,7 @@ func unknownToModules(set *policy.Set, caller *identity.Principal) []claimValue 
 }
 
 // cases are what the policies make of the caller in each case, first that of a token with
-// none of the claims.
+// none of the claims, which nobody else used.
 func (c *connection) cases(ctx context.Context, caller identity.Principal, at policy.Circumstances, unknown []claimValue) ([]policy.Standing, error) {
 	known := caller.Claims
 	all := make([]policy.Standing, 0, 1<<len(unknown))
@@ -96,13 +96,23 @@ func (c *connection) cases(ctx context.Context, caller identity.Principal, at po
 			caller.Claims = append(caller.Claims, identity.Claim{Name: name, Values: slices.Sorted(slices.Values(values[name]))})
 		}
 		slices.SortFunc(caller.Claims, func(a, b identity.Claim) int { return strings.Compare(a.Name, b.Name) })
-		s, err := c.engine.Standing(ctx, caller, at)
-		if err != nil {
-			return nil, err
+		for _, at.SharedCredential = range []bool{false, true}[:c.sharings()] {
+			s, err := c.engine.Standing(ctx, caller, at)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, s)
 		}
-		all = append(all, s)
 	}
 	return all, nil
+}
+
+// sharings is in how many ways a credential may be shared, as far as policies look at it.
+func (c *connection) sharings() int {
+	if c.shared {
+		return 2
+	}
+	return 1
 }
 
 // claimNames are the names of claims that are not on record.

@@ -305,6 +305,21 @@ func TestCircumstances(t *testing.T) {
 	}
 }
 
+// TestSharedCredential: whether a credential is shared is not on the record of an operation:
+// where policies look at it, what depends on it is undecided, and nothing else is.
+func TestSharedCredential(t *testing.T) {
+	none := of("none", rule("no", policy.Deny, "delete", "*"))
+	none.When = []policy.Condition{{SharedCredential: true}}
+	deleted := policy.Access{Action: "delete", Resource: "public.orders"}
+	j := &journal{}
+	j.add(decided(policy.Allow, "", operation(orders)))
+	j.add(decided(policy.Allow, "", operation(deleted)))
+	report := run(t, j, of("p", rule("ok", policy.Allow, "select", "*"), rule("also", policy.Allow, "delete", "*")), none)
+	if len(report.Changes) != 0 || len(report.Undecided) != 1 || report.Undecided[0].Reason != "SharedCredential" || report.Undecided[0].Count != 1 {
+		t.Errorf("%+v, want one that is undecided", report)
+	}
+}
+
 // TestNamesAsTheyWere: what records make visible is decided by as it was.
 func TestNamesAsTheyWere(t *testing.T) {
 	odd := policy.Access{Action: "select", Resource: "public.a\u200bb\x01\\u{1}"}

@@ -75,9 +75,12 @@ func (w *worker) standing(ctx context.Context, d *line) (*connection, *standing,
 	return on, s, nil, nil
 }
 
-// lasting is a recorded caller without the end of his token, which no policy looks at: it
-// is the last member.
+// lasting is a recorded caller without the id and the end of his token, which no policy
+// looks at: they are the last members.
 func lasting(actor []byte) []byte {
+	if at := bytes.LastIndex(actor, []byte(`,"proofID":"`)); at >= 0 {
+		return actor[:at]
+	}
 	if at := bytes.LastIndex(actor, []byte(`,"expiresAt":"`)); at >= 0 {
 		return actor[:at]
 	}
@@ -108,6 +111,12 @@ func judge(ctx context.Context, on *connection, d *line) (*standing, error) {
 		if len(unknown) > maxUnknownValues || len(unread) > 0 {
 			s.gap = s.unclear
 			return s, nil
+		}
+	}
+	if on.shared && s.unclear == (gapName{}) {
+		s.unclear = gapName{
+			"SharedCredential", on.name,
+			"policies hold for callers whose credential was found shared, which the record of an operation does not say",
 		}
 	}
 	var err error

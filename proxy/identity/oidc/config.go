@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -48,7 +49,7 @@ type Config struct {
 	UIDClaim, UIDExpression string
 	// KindClaim or KindExpression holds Human, Workload or Agent. A caller whose token
 	// lacks it, and every caller where both are empty, is Human; one for whom somebody
-	// else acts is an Agent.
+	// else acts is an Agent, also where they say Human.
 	KindClaim, KindExpression string
 	// Extra are kept among the Principal's claims.
 	Extra []Extra
@@ -162,6 +163,9 @@ func (c *Config) validateIssuer() error {
 // validateMappings is about what makes the caller, but for the expressions.
 func (c *Config) validateMappings() error {
 	if c.ServiceAccounts != nil {
+		if i := slices.IndexFunc(c.Audiences, c.takenByServer); i >= 0 {
+			return fmt.Errorf("invalid audience: it is that of an API server, so every pod's own token would do: ask for tokens of another, such as doorward: %q", c.Audiences[i])
+		}
 		if c.UsernameClaim != "" || c.UsernameExpression != "" || c.KubernetesUsernamePrefix != nil {
 			return errors.New("invalid username mapping: that of ServiceAccounts is Kubernetes' own")
 		}
@@ -187,6 +191,15 @@ func (c *Config) validateMappings() error {
 	}
 	return nil
 }
+
+// takenByServer says that an API server may take an audience for its own: by default it
+// takes its issuer, and the clouds set one of the names by which pods reach it. The token
+// that each pod has anyway is for that one.
+func (c *Config) takenByServer(audience string) bool {
+	return audience == c.IssuerURL || serverAudience.MatchString(audience)
+}
+
+var serverAudience = regexp.MustCompile(`^https://kubernetes[.]default([.].*)?/?$`)
 
 // algorithms are the accepted ones with the default filled in.
 func (c *Config) algorithms() []string {

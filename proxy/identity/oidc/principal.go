@@ -60,7 +60,9 @@ func (v *Verifier) principal(ctx context.Context, c claims, skew time.Duration) 
 		return none, err
 	}
 	if v.config.ServiceAccounts != nil {
-		err = v.config.ServiceAccounts.fill(c, &p)
+		if err = v.config.ServiceAccounts.fill(c, &p); v.config.Review == nil {
+			p.ExpiresAt = unreviewed(v.now(), p.ExpiresAt)
+		}
 	} else {
 		err = v.fill(ctx, c, &p)
 	}
@@ -222,7 +224,7 @@ func (v *Verifier) uid(ctx context.Context, c claims, input *expression.Input) (
 }
 
 // kind is what the issuer says, else Human: nobody is taken for a person on whose
-// behalf another acts.
+// behalf another acts, whatever the issuer says.
 func (v *Verifier) kind(ctx context.Context, c claims, input *expression.Input, delegated bool) (identity.Kind, error) {
 	if v.programs.kind == nil && (v.config.KindClaim == "" || !c.has(v.config.KindClaim)) {
 		if delegated {
@@ -234,8 +236,10 @@ func (v *Verifier) kind(ctx context.Context, c claims, input *expression.Input, 
 	if err != nil {
 		return "", err
 	}
-	switch kind := identity.Kind(text); kind {
-	case identity.Human, identity.Workload, identity.Agent:
+	switch kind := identity.Kind(text); {
+	case kind == identity.Human && delegated:
+		return identity.Agent, nil
+	case kind == identity.Human, kind == identity.Workload, kind == identity.Agent:
 		return kind, nil
 	default:
 		return "", fmt.Errorf("%s: want %s, %s or %s: %q", source,

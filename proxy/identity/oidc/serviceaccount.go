@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
 )
@@ -34,6 +35,18 @@ func ServiceAccountClaims() []string {
 // ServiceAccounts. Prefix is put before user name and groups.
 type ServiceAccounts struct {
 	Prefix string
+}
+
+// maxUnreviewed is how long the proof of a ServiceAccount lasts where nobody is asked whether
+// what its token is bound to is still there: a token may say that it lasts for a year.
+const maxUnreviewed = time.Hour
+
+// unreviewed is when a proof ends that rests on the token alone.
+func unreviewed(now, expiry time.Time) time.Time {
+	if end := now.Add(maxUnreviewed); end.Before(expiry) {
+		return end
+	}
+	return expiry
 }
 
 // object is a reference in the claim kubernetes.io.
@@ -71,6 +84,7 @@ func (s *ServiceAccounts) fill(c claims, p *identity.Principal) error {
 	}
 	found := map[string]string{}
 	if to.Pod != nil {
+		p.BoundTo = to.Pod.UID
 		found[ClaimPodName], found[ClaimPodUID] = to.Pod.Name, to.Pod.UID
 	}
 	if to.Node != nil {

@@ -69,6 +69,7 @@ func TestServiceAccount(t *testing.T) {
 		claim(ClaimCredentialID, "JTI=0b4a5b9e-7f0f-4a57-9d0c-5f4ed3b1d3f5"), claim(ClaimNodeName, "node-1"), claim(ClaimNodeUID, "uid-node"),
 		claim(ClaimPodName, "web-7d4b9-x2x5k"), claim(ClaimPodUID, "uid-pod"),
 	}
+	whole.BoundTo = "uid-pod"
 	unbound := account("edge:")
 	unbound.AbsentClaims = ServiceAccountClaims()
 	cases := map[string]struct {
@@ -111,7 +112,7 @@ func TestServiceAccount(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", tc.reason, err)
 			}
-			if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(identity.Principal{}, "ExpiresAt")); diff != "" {
+			if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(identity.Principal{}, "ExpiresAt", "ProofID")); diff != "" {
 				t.Errorf("%s: -want +got\n%s", tc.reason, diff)
 			}
 		})
@@ -143,10 +144,10 @@ func TestTokenReview(t *testing.T) {
 		rejected bool
 	}{
 		"Good":     {reason: "the API server knows the token", review: status(func(*authenticationv1.TokenReviewStatus) {})},
-		"Gone":     {reason: "the pod is gone", review: status(func(s *authenticationv1.TokenReviewStatus) { s.Authenticated, s.Error = false, "pod has been deleted" }), says: "pod has been deleted", rejected: true},
+		"Gone":     {reason: "the pod is gone", review: status(func(s *authenticationv1.TokenReviewStatus) { s.Authenticated, s.Error = false, "pod has been deleted" }), says: "refuses the token", rejected: true},
 		"Other":    {reason: "another's token", review: status(func(s *authenticationv1.TokenReviewStatus) { s.User.Username = "system:admin" }), says: "another user", rejected: true},
 		"NoOurs":   {reason: "checklist 29: an authenticator that knows no audiences confirms none", review: status(func(s *authenticationv1.TokenReviewStatus) { s.Audiences = nil }), says: "audience", rejected: true},
-		"Doubtful": {reason: "an answer with an error is none", review: status(func(s *authenticationv1.TokenReviewStatus) { s.Error = "webhook timed out" }), says: "webhook timed out"},
+		"Doubtful": {reason: "an answer with an error is none", review: status(func(s *authenticationv1.TokenReviewStatus) { s.Error = "webhook timed out" }), says: "does not review it"},
 		"Away": {
 			reason: "no answer is no fault of the caller",
 			review: func(string) (*authenticationv1.TokenReviewStatus, error) {
@@ -172,6 +173,9 @@ func TestTokenReview(t *testing.T) {
 					t.Errorf("%s: got %+v, %v", tc.reason, got, err)
 				}
 				return
+			}
+			if err != nil && (strings.Contains(err.Error(), "deleted") || strings.Contains(err.Error(), "webhook")) {
+				t.Errorf("checklist 49: the caller is told what authenticators say: %v", err)
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.says) || errors.Is(err, identity.ErrRejected) != tc.rejected {
 				t.Errorf("%s: got %+v, %v, want %q, a rejection: %v", tc.reason, got, err, tc.says, tc.rejected)

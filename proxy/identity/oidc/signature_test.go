@@ -4,10 +4,12 @@
 package oidc
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -88,6 +90,14 @@ func TestSignatureRefused(t *testing.T) {
 		"KidURL":        {"a key id that is an address", forge(other, map[string]any{"kid": server.URL() + "/evil"})},
 		"KidSQL":        {"a key id that is a statement", forge(other, map[string]any{"kid": "x' UNION SELECT 'key"})},
 		"KidList":       {"a key id that is no text", forge(other, map[string]any{"kid": []string{signing.KeyID}})},
+		"AlgCase":       {"an algorithm in another spelling", encode([]byte(`{"alg":"es256","kid":"`+signing.KeyID+`"}`)) + "." + encode(payload) + "." + signature},
+		"NoAlg":         {"no algorithm", encode([]byte(`{"kid":"`+signing.KeyID+`"}`)) + "." + encode(payload) + "." + signature},
+		"AlgTwice":      {"two algorithms", encode([]byte(`{"alg":"ES256","alg":"none","kid":"`+signing.KeyID+`"}`)) + "." + encode(payload) + "." + signature},
+		"AlgOfOtherKey": {"RS256 by a key that is of another kind", encode([]byte(`{"alg":"RS256","kid":"`+signing.KeyID+`"}`)) + "." + encode(payload) + "." + signature},
+		"ZeroSignature": {"r and s of zero (CVE-2022-21449)", header + "." + encode(payload) + "." + encode(make([]byte, 64))},
+		"DERSignature":  {"a signature in the form of X.509", header + "." + encode(payload) + "." + derSignature(t, signing.Key, header+"."+encode(payload))},
+		"Chain":         {"a certificate that the token brings along", forge(other, map[string]any{"kid": signing.KeyID, "x5c": []string{base64.StdEncoding.EncodeToString(public)}})},
+		"Unencoded":     {"a payload that is not encoded (RFC 7797)", forge(jose.SigningKey{Algorithm: jose.ES256, Key: signing.Key}, map[string]any{"kid": signing.KeyID, "b64": false, "crit": []string{"b64"}})},
 		"OtherPayload":  {"a good signature over another payload", header + "." + encode(evil) + "." + signature},
 		"NoSignature":   {"the signature is missing", header + "." + encode(payload) + "."},
 		"ShortSig":      {"the signature is cut", good[:len(good)-8]},
@@ -114,6 +124,17 @@ func TestSignatureRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// derSignature signs well, in the form that JWS does not have (RFC 7518 section 3.4).
+func derSignature(t *testing.T, key any, text string) string {
+	t.Helper()
+	digest := sha256.Sum256([]byte(text))
+	signature, err := key.(crypto.Signer).Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(signature)
 }
 
 func forgeES384(t *testing.T, payload []byte) string {

@@ -96,6 +96,7 @@ func (v *Verifier) Verify(ctx context.Context, credential identity.Credential) (
 	if err != nil {
 		return identity.Principal{}, rejected(err)
 	}
+	principal.ProofID = proofID(principal.Issuer, token, all)
 	return principal, nil
 }
 
@@ -140,6 +141,10 @@ func (v *Verifier) checkShape(token string) error {
 		return fmt.Errorf("not a token signed with one of %q", v.config.algorithms())
 	}
 	header := signed.Signatures[0].Header.ExtraHeaders
+	if _, present := header["b64"]; present {
+		// RFC 7797 section 7. What is signed would not be the text of the token.
+		return errors.New("not a token: its header has b64, which no token has")
+	}
 	kind := ""
 	if value, present := header[jose.HeaderType]; present {
 		text, ok := value.(string)

@@ -76,5 +76,6 @@ func (c *credentials) Verify(ctx context.Context, credential identity.Credential
 	}
 	principal.Credential = identity.Issued{ID: statement.ID, KeyID: statement.KeyID, ProvenBy: principal.Method}
 	principal.Method, principal.ExpiresAt = method, statement.ExpiresAt
+	principal.ProofID = identity.ProofID("gateway", statement.ID)
 	return principal, nil
 }

@@ -21,7 +21,7 @@ import (
 var words = func() map[string]*ast.Term {
 	terms := map[string]*ast.Term{}
 	for _, word := range []string{
-		"caller", "at", "audit", "user", "groups", "provider", "kind", "claims", "delegation", "issuer", "subject", "time", "client",
+		"caller", "at", "audit", "user", "groups", "provider", "kind", "claims", "delegation", "issuer", "subject", "time", "client", "sharedCredential",
 		"candidates", "operation", "accesses", "properties", "action", "resource", "indirect",
 	} {
 		terms[word] = ast.StringTerm(word)
@@ -79,6 +79,7 @@ func atTerm(at policy.Circumstances) *ast.Term {
 	return ast.ObjectTerm(
 		ast.Item(key("time"), ast.NumberTerm(json.Number(strconv.FormatInt(at.Time.UnixNano(), 10)))),
 		ast.Item(key("client"), ast.StringTerm(client)),
+		ast.Item(key("sharedCredential"), ast.InternedTerm(at.SharedCredential)),
 	)
 }
 

@@ -47,12 +47,26 @@ func (s *standing) missing(in *scope) string {
 		if p.Rego == "" && !slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return r.Effect != policy.Deny }) {
 			continue
 		}
+		if s.unshared(number, p) {
+			continue
+		}
 		all = append(all, fmt.Sprintf("AccessPolicy %q: %s", p.Name, s.absent(number, p)))
 	}
 	if more := len(all) - maxNamed; more > 0 {
 		all = append(all[:maxNamed], fmt.Sprintf("and %d more policies", more))
 	}
 	return strings.Join(all, "; ")
+}
+
+// unshared says that a policy is for callers whose credential is shared, and this one's is
+// not: nobody should make it so.
+func (s *standing) unshared(number int, p *policy.Policy) bool {
+	for i := range p.When {
+		if p.When[i].SharedCredential && s.lapsed[[2]int{number, i}] {
+			return true
+		}
+	}
+	return false
 }
 
 // absent says why a policy lets nothing through.

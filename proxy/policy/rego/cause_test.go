@@ -48,6 +48,7 @@ func TestCause(t *testing.T) {
 		"Several":   {reason: "and all policies", policies: []policy.Policy{when(withRule("a", policy.Allow, "*"), hours), when(withRego("b", allowReads), hours)}, want: `AccessPolicy "a": spec.when[0] (Schedule) does not hold; AccessPolicy "b": spec.when[0] (Schedule) does not hold`},
 		"Agent":     {reason: "who acts for another needs a subject that says so", who: agent, policies: []policy.Policy{withRule("day", policy.Allow, "*")}, want: `AccessPolicy "day": no subject of it names a delegation, and the caller acts for somebody`},
 		"Restricts": {reason: "what never lets anything through is no cause", policies: []policy.Policy{when(withRule("no", policy.Deny, "x"), hours), when(cluster, hours)}, want: ""},
+		"Shared":    {reason: "nor is a policy for those whose credential is shared", policies: []policy.Policy{when(withRule("day", policy.Allow, "*"), policy.Condition{SharedCredential: true})}, want: ""},
 		"Audit":     {reason: "what decides nothing is no cause", policies: []policy.Policy{audit}, want: ""},
 		"Module":    {reason: "a module that does not compile lets nobody in", policies: []policy.Policy{withRego("m", "package mine")}, want: `AccessPolicy "m": spec.rego: 1:1: the package must be doorward.policy: data.mine`},
 	}

@@ -91,8 +91,10 @@ func TestConditionsRefused(t *testing.T) {
 		condition policy.Condition
 		text      string
 	}{
-		"Nothing":       {reason: "a condition without a part says nothing", condition: policy.Condition{}, text: "schedule or sources"},
-		"Both":          {reason: "one condition, one part", condition: policy.Condition{Schedule: &policy.Schedule{TimeZone: "UTC", Windows: []policy.TimeWindow{window}}, Sources: []string{"10.0.0.0/8"}}, text: "not both"},
+		"Nothing":       {reason: "a condition without a part says nothing", condition: policy.Condition{}, text: "one of them only"},
+		"Both":          {reason: "one condition, one part", condition: policy.Condition{Schedule: &policy.Schedule{TimeZone: "UTC", Windows: []policy.TimeWindow{window}}, Sources: []string{"10.0.0.0/8"}}, text: "one of them only"},
+		"BothShared":    {reason: "one condition, one part", condition: policy.Condition{SharedCredential: true, Sources: []string{"10.0.0.0/8"}}, text: "one of them only"},
+		"Shared":        {reason: "a credential that was found shared", condition: policy.Condition{SharedCredential: true}},
 		"NoZone":        {reason: "the machine's zone is not the admin's", condition: schedule("", window), text: "time zone"},
 		"Local":         {reason: "nor is the one called Local", condition: schedule("Local", window), text: "time zone"},
 		"UnknownZone":   {reason: "zones have names of the IANA database", condition: schedule("Europe/Atlantis", window), text: `"Europe/Atlantis"`},

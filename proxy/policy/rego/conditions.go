@@ -12,6 +12,10 @@ func conditionData(conditions []policy.Condition) []any {
 	data := make([]any, 0, len(conditions))
 	for i := range conditions {
 		c := &conditions[i]
+		if c.SharedCredential {
+			data = append(data, map[string]any{"sharedCredential": true})
+			continue
+		}
 		if c.Schedule == nil {
 			data = append(data, map[string]any{"sources": anys(c.Sources)})
 			continue

@@ -10,7 +10,8 @@
 #
 #   input.caller     {"user", "groups": [...], "provider", "kind",
 #                     "claims": {name: [value]}, "delegation": [{"issuer", "subject"}]}
-#   input.at         {"time": nanoseconds since 1970, "client": address or ""}
+#   input.at         {"time": nanoseconds since 1970, "client": address or "",
+#                     "sharedCredential": whether the caller's was found used from several places}
 #   input.audit      whether policies in mode Audit count
 #
 #   "decision" asks for one operation. It reads
@@ -208,6 +209,11 @@ holds(condition, _) if {
 holds(condition, "restricts") if {
 	condition.sources
 	input.at.client == ""
+}
+
+holds(condition, _) if {
+	condition.sharedCredential
+	input.at.sharedCredential
 }
 
 holds(condition, _) if {

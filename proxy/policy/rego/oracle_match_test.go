@@ -112,6 +112,10 @@ func inForce(conditions []policy.Condition, at policy.Circumstances) (restricts,
 			restricts, permits = restricts && open, permits && open
 			continue
 		}
+		if c.SharedCredential {
+			restricts, permits = restricts && at.SharedCredential, permits && at.SharedCredential
+			continue
+		}
 		if !at.Client.IsValid() {
 			permits = false
 			continue

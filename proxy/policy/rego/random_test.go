@@ -60,7 +60,7 @@ func randomTime(random *rand.Rand) time.Time {
 }
 
 func randomAt(random *rand.Rand) policy.Circumstances {
-	at := policy.Circumstances{Time: randomTime(random)}
+	at := policy.Circumstances{Time: randomTime(random), SharedCredential: chance(random, 2)}
 	if client := pick(random, "", "10.1.2.3", "10.200.0.1", "192.0.2.7", "2001:db8::7", "2001:db8:ffff::1", "::ffff:10.1.2.3"); client != "" {
 		at.Client = netip.MustParseAddr(client)
 	}
@@ -68,6 +68,9 @@ func randomAt(random *rand.Rand) policy.Circumstances {
 }
 
 func randomCondition(random *rand.Rand) policy.Condition {
+	if chance(random, 5) {
+		return policy.Condition{SharedCredential: true}
+	}
 	if chance(random, 2) {
 		return policy.Condition{Sources: some(random, 1, "10.0.0.0/8", "10.1.2.0/25", "192.0.2.7/32", "2001:db8::/32", "2001:db8::4/126", "0.0.0.0/0", "::/0")[:1]}
 	}

@@ -44,7 +44,7 @@ func TestUntil(t *testing.T) {
 			now := mustStand(t, e, who, at)
 			if now.Until().IsZero() {
 				never++
-				then := policy.Circumstances{Time: randomTime(random), Client: at.Client}
+				then := policy.Circumstances{Time: randomTime(random), Client: at.Client, SharedCredential: at.SharedCredential}
 				if !same(now, mustStand(t, e, who, then)) {
 					t.Fatalf("%+v at %s and at %s: the standing changed and has no Until, set %+v", who, at.Time, then.Time, set)
 				}
@@ -55,11 +55,11 @@ func TestUntil(t *testing.T) {
 				t.Fatalf("Until = %s, want it after %s", now.Until(), at.Time)
 			}
 			for _, then := range instants(random, at.Time, now.Until()) {
-				if !same(now, mustStand(t, e, who, policy.Circumstances{Time: then, Client: at.Client})) {
+				if !same(now, mustStand(t, e, who, policy.Circumstances{Time: then, Client: at.Client, SharedCredential: at.SharedCredential})) {
 					t.Fatalf("%+v at %s and at %s: the standing changed before %s, set %+v", who, at.Time, then, now.Until(), set)
 				}
 			}
-			if !same(now, mustStand(t, e, who, policy.Circumstances{Time: now.Until().Add(3 * time.Hour), Client: at.Client})) {
+			if !same(now, mustStand(t, e, who, policy.Circumstances{Time: now.Until().Add(3 * time.Hour), Client: at.Client, SharedCredential: at.SharedCredential})) {
 				changed++
 			}
 		}

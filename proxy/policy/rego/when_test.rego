@@ -19,9 +19,15 @@ with_conditions(conditions) := {
 
 alice := {"user": "alice", "groups": [], "provider": "corp", "kind": "Human", "claims": {}, "delegation": []}
 
-answer(conditions, moment, client) := got if {
+answer(conditions, moment, client) := answer_of(conditions, moment, client, false)
+
+answer_of(conditions, moment, client, shared) := got if {
 	got := doorward.standing with data.set as with_conditions(conditions)
-		with input as {"caller": alice, "at": {"time": time.parse_rfc3339_ns(moment), "client": client}, "audit": false}
+		with input as {
+			"caller": alice,
+			"at": {"time": time.parse_rfc3339_ns(moment), "client": client, "sharedCredential": shared},
+			"audit": false,
+		}
 }
 
 # stands is what decides; lapsed is for people.
@@ -233,6 +239,15 @@ test_two_schedules_must_both_hold if {
 	on(both, "2026-07-15T12:00:00Z")
 	off(both, "2026-07-14T12:00:00Z")
 	off(both, "2026-07-15T18:00:00Z")
+}
+
+test_shared_credential if {
+	condition := [{"sharedCredential": true}]
+	answer_of(condition, "2026-07-15T12:00:00Z", "10.1.2.3", true).bound == {0}
+	answer_of(condition, "2026-07-15T12:00:00Z", "", true).bound == {0}
+	answer_of(condition, "2026-07-15T12:00:00Z", "10.1.2.3", false).bound == set()
+	answer_of(condition, "2026-07-15T12:00:00Z", "10.1.2.3", false).lapsed == {[0, 0]}
+	answer_of(array.concat(condition, office), "2026-07-15T18:00:00Z", "10.1.2.3", true).bound == set()
 }
 
 test_lapsed_conditions_are_named if {

@@ -96,6 +96,8 @@ func newEvent(d *record.Document, version string) *event {
 		e.lifecycle(d, other(string(d.Type)))
 	case record.ForeignLogin:
 		e.found(d)
+	case record.SharedCredential:
+		e.shared(d)
 	case record.RecordingChunk, record.RecordingEnd:
 		e.class(baseEvent, other(string(d.Type)))
 	default:

@@ -9,6 +9,9 @@ import "github.com/doorward/doorward/proxy/record"
 // not come through a proxy.
 const findingType = "Access outside the gateway"
 
+// sharedType is the word of all findings that are credentials used from several places.
+const sharedType = "Shared credential"
+
 // found makes a finding of a login that no proxy made: for certain where it has
 // the stored credential's role, else for somebody to look at.
 func (e *event) found(d *record.Document) {
@@ -34,6 +37,25 @@ func (e *event) found(d *record.Document) {
 		found.DstEndpoint = endpointOf(target)
 	}
 	e.Evidences = []evidence{found}
+}
+
+// shared makes a Detection Finding of a credential that is used from several places.
+func (e *event) shared(d *record.Document) {
+	e.class(detectionFinding, named{1, "Create"})
+	e.status(named{1, "New"})
+	e.severity(medium)
+	who, proof := newUser(d.Actor), ""
+	if who == nil {
+		who = nobody()
+	}
+	if d.Actor != nil {
+		proof = d.Actor.ProofID
+	}
+	e.FindingInfo = &findingInfo{
+		// All that is found of one credential is one finding.
+		UID: "credential/" + proof, Title: "Credential that is used from several places", Desc: d.Reason, Types: []string{sharedType},
+	}
+	e.Evidences = []evidence{{Actor: &actor{User: who}, SrcEndpoint: someEndpoint(d)}}
 }
 
 // attribute returns a record's attribute of a name; empty where it has none.

@@ -158,7 +158,7 @@ func newUnmapped(d *record.Document) *unmapped {
 		Decision: d.Decision, Approval: d.Approval, Attributes: d.Attributes, Checkpoint: d.Checkpoint, Rotation: d.Rotation,
 	}
 	if a := d.Actor; a != nil {
-		u.Actor = &record.ActorDocument{Kind: a.Kind, Claims: a.Claims, AbsentClaims: a.AbsentClaims, Delegation: a.Delegation, Method: a.Method, Credential: a.Credential, ProvenBy: a.ProvenBy, ExpiresAt: a.ExpiresAt}
+		u.Actor = &record.ActorDocument{Kind: a.Kind, Claims: a.Claims, AbsentClaims: a.AbsentClaims, Delegation: a.Delegation, Method: a.Method, Credential: a.Credential, ProvenBy: a.ProvenBy, ProofID: a.ProofID, ExpiresAt: a.ExpiresAt}
 	}
 	if d.Operation != nil {
 		o := *d.Operation

@@ -297,6 +297,7 @@ func TestMapping(t *testing.T) {
 			record.Event{Type: record.ForeignLogin, ClientAddress: "192.0.2.66:40022", Attributes: []record.Attribute{{Name: "ownRole", Value: "true"}}},
 			summary{2004, 1, 1, 4, 0, 0, "", ""},
 		},
+		"Shared credential":     {"for somebody to look at soon", record.Event{Type: record.SharedCredential, Actor: alice}, summary{2004, 1, 1, 3, 0, 0, "", ""}},
 		"Login of another role": {"for somebody to look at", record.Event{Type: record.ForeignLogin}, summary{2004, 1, 1, 1, 0, 0, "", ""}},
 		"NobodyProven":          {"the class requires a user", record.Event{Type: record.AuthenticationFailed, Reason: "expired"}, summary{3002, 1, 2, 3, 2, 2, "", ""}},
 		"TypeOfALaterTime":      {"an unknown type is a Base Event", record.Event{Type: "Teleported", Session: "s", Reason: "why not"}, summary{0, 99, 0, 0, 0, 0, "", ""}},

@@ -97,7 +97,7 @@ func newLogRecord(r record.Record, body string, now time.Time) *logs.LogRecord {
 // proxy was given a configuration that it does not accept.
 func warns(d *record.Document) bool {
 	switch d.Type {
-	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.ForeignLogin:
+	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.ForeignLogin, record.SharedCredential:
 		return true
 	case record.OperationDecided:
 		return d.Decision == nil || d.Decision.Effect == string(policy.Deny)

@@ -131,7 +131,7 @@ func appendParam(dst []byte, name, value string) []byte {
 // severity is a warning for what was refused, and for who went round the proxy.
 func severity(d record.Document) int {
 	switch d.Type {
-	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.ForeignLogin:
+	case record.AuthenticationFailed, record.SessionRefused, record.SnapshotRefused, record.ForeignLogin, record.SharedCredential:
 		return warning
 	default:
 		if d.Decision != nil && d.Decision.Effect == "Deny" {

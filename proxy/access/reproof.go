@@ -1,0 +1,125 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// How often the proof of a live session's caller is asked for again, a fifth more or less;
+// how soon where there was no answer; how long one may take; and how many are asked for at
+// the same time.
+const (
+	reproveEvery   = 3 * time.Minute
+	reproveRetry   = 20 * time.Second
+	reproveTimeout = 10 * time.Second
+	maxReproofs    = 8
+)
+
+// ErrUnreviewed is the end of a session where nobody has been able to tell for too long
+// whether its caller's token still holds.
+var ErrUnreviewed = errors.New("the API server could not be asked about the token for longer than spec.proxy.maxStalenessSeconds")
+
+// reproof asks again and again whether a session's caller is still proven: an API server
+// refuses the token of a pod that is gone, and the token itself may last for a year.
+type reproof struct {
+	grant      *Grant
+	credential identity.Credential
+
+	mu    sync.Mutex // guards timer
+	timer *time.Timer
+	// since is when answers began to fail; zero while they come. One goroutine at a time
+	// has it.
+	since time.Time
+}
+
+// reprove begins to ask, where an API server has reviewed the caller's token.
+func (g *Grant) reprove(credential identity.Credential) {
+	if !reviewed(g.opened.snapshot, g.principal.Provider) {
+		return
+	}
+	r := &reproof{grant: g, credential: credential}
+	r.again(spread(g.gate.config.ReproveEvery))
+	context.AfterFunc(g.ctx, r.stop)
+}
+
+// reviewed says that a provider has its tokens reviewed by an API server.
+func reviewed(s *snapshot.Snapshot, provider string) bool {
+	for i := range s.IdentityProviders {
+		if p := &s.IdentityProviders[i]; p.Name == provider {
+			return p.Kubernetes != nil && p.Kubernetes.Verification == snapshot.VerifyTokenReview
+		}
+	}
+	return false
+}
+
+// spread is a time and up to a fifth more or less, so that sessions that began together do
+// not ask together.
+func spread(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)*0.4*float64(d)) //nolint:gosec // spreads load
+}
+
+func (r *reproof) again(after time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.grant.ctx.Err() == nil {
+		r.timer = time.AfterFunc(after, r.ask)
+	}
+}
+
+func (r *reproof) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timer.Stop()
+}
+
+// ask asks once, and ends the session or asks again later.
+func (r *reproof) ask() {
+	g := r.grant
+	select {
+	case g.gate.reproofs <- struct{}{}:
+		defer func() { <-g.gate.reproofs }()
+	case <-g.ctx.Done():
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, reproveTimeout)
+	defer cancel()
+	st := g.gate.state.Load()
+	_, err := st.verifier.Verify(ctx, r.credential)
+	switch now := time.Now(); {
+	case g.ctx.Err() != nil:
+	case err == nil:
+		r.since = time.Time{}
+		r.again(spread(g.gate.config.ReproveEvery))
+	case errors.Is(err, identity.ErrRejected):
+		g.End(fmt.Errorf("%w: the token of %s is not accepted any more: %w", ErrRevoked, g.principal.UserName, err))
+	default:
+		if r.since.IsZero() {
+			r.since = now
+		}
+		left := r.since.Add(staleness(st.snapshot.MaxStalenessSeconds)).Sub(now)
+		if left <= 0 {
+			g.End(ErrUnreviewed)
+			return
+		}
+		r.again(min(spread(min(reproveRetry, g.gate.config.ReproveEvery)), left))
+	}
+}
+
+// host is the client's, without its port.
+func (e *Entry) host() string {
+	if host, _, err := net.SplitHostPort(e.client); err == nil {
+		return host
+	}
+	return e.client
+}
