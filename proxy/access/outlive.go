@@ -39,6 +39,7 @@ func proofEnd(s *snapshot.Snapshot, who *identity.Principal, outlives int64) tim
 	return who.ExpiresAt.Add(time.Duration(outlives) * time.Second)
 }
 
+// reviewed says that a provider has its tokens reviewed by an API server.
 func reviewed(s *snapshot.Snapshot, provider string) bool {
 	return slices.ContainsFunc(s.IdentityProviders, func(p snapshot.IdentityProvider) bool {
 		return p.Name == provider && p.Kubernetes != nil && p.Kubernetes.Verification != snapshot.VerifyIssuerKeys

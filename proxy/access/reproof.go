@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
-	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // How often the proof of a live session's caller is asked for again, a fifth more or less;
@@ -51,16 +50,6 @@ func (g *Grant) reprove(credential identity.Credential) {
 	r := &reproof{grant: g, credential: credential}
 	r.again(spread(g.gate.config.ReproveEvery))
 	context.AfterFunc(g.ctx, r.stop)
-}
-
-// reviewed says that a provider has its tokens reviewed by an API server.
-func reviewed(s *snapshot.Snapshot, provider string) bool {
-	for i := range s.IdentityProviders {
-		if p := &s.IdentityProviders[i]; p.Name == provider {
-			return p.Kubernetes != nil && p.Kubernetes.Verification == snapshot.VerifyTokenReview
-		}
-	}
-	return false
 }
 
 // spread is a time and up to a fifth more or less, so that sessions that began together do
