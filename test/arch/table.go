@@ -97,8 +97,13 @@ var Table = []Rule{
 		Reason:   "the verifier needs the format and the keys only: what wrote a log is what it must not rely on",
 	},
 	{
+		Packages: []string{"proxy/record/extract"},
+		May:      []string{"proxy/record", "proxy/record/tree"},
+		Reason:   "a part of a log is verified by the format and the keys, as a whole one is",
+	},
+	{
 		Packages: []string{"proxy/record/spool"},
-		May:      []string{"proxy/record", "proxy/record/tree", "proxy/witness", "proxy/identity", "proxy/policy"},
+		May:      []string{"proxy/record", "proxy/record/extract", "proxy/record/tree", "proxy/witness", "proxy/identity", "proxy/policy"},
 		Reason:   "the log makes its checkpoints itself, and says in the witness's form why they continue each other",
 	},
 	{
