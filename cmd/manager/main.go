@@ -45,6 +45,7 @@ func run() error {
 	flag.BoolVar(&options.LeaderElection, "leader-elect", true, "elect one of several managers")
 	flag.StringVar(&options.MetricsAddress, "metrics-address", ":8080", "address of metrics; 0 for none")
 	flag.StringVar(&options.HealthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	flag.StringVar(&options.RecordingsAddress, "recordings-address", "", "`host:port` where recordings of sessions are served, over HTTPS, to those who may read them; unset: nowhere")
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	pprofAddress := flag.String("pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	logs := logging.New()

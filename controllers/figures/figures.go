@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorward/doorward/controllers/recordings"
 )
 
 // Figures count what the manager does. The zero pointer counts nothing.
@@ -19,6 +21,7 @@ type Figures struct {
 	repaired   prometheus.Counter
 	heartbeats *prometheus.CounterVec
 	approvals  *prometheus.CounterVec
+	recordings *prometheus.CounterVec
 }
 
 const (
@@ -53,6 +56,13 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 			Help: "Changes of the phase of ApprovalRequests that this manager judged, by phase.",
 		}, []string{"phase"}),
 	}
+	f.recordings = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "recording_requests_total",
+		Help: "Requests for recordings of sessions to this manager, by what came of them.",
+	}, []string{"outcome"})
+	for _, outcome := range recordings.Outcomes() {
+		f.recordings.WithLabelValues(outcome)
+	}
 	for _, result := range []string{succeeded, failed} {
 		f.published.WithLabelValues(result)
 		f.heartbeats.WithLabelValues(result)
@@ -61,12 +71,19 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Name: "build_info", Help: "1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, build} {
+	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.recordings, build} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
+}
+
+// Recording takes note of what came of a request for a recording.
+func (f *Figures) Recording(outcome string) {
+	if f != nil {
+		f.recordings.WithLabelValues(outcome).Inc()
+	}
 }
 
 // Published takes note of a snapshot that was made current, or could not be.

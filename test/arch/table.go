@@ -38,7 +38,7 @@ var Table = []Rule{
 		Reason:   "types only: other programs import them, and must not get our dependencies with them",
 	},
 	{
-		Packages: []string{"proxy/egress", "proxy/identity", "proxy/pace", "proxy/relay", "proxy/review/wire"},
+		Packages: []string{"proxy/egress", "proxy/identity", "proxy/pace", "proxy/recordings/wire", "proxy/relay", "proxy/review/wire"},
 		Reason:   "a leaf knows nothing of ours, so that everything may stand on it",
 	},
 	{
@@ -153,6 +153,11 @@ var Table = []Rule{
 		Reason:   "who answers questions about access stands on the road as a protocol does, and knows none",
 	},
 	{
+		Packages: []string{"proxy/recordings"},
+		May:      append([]string{"proxy/record/extract"}, leaves...),
+		Reason:   "who gives the manager recordings knows the log and nobody's session",
+	},
+	{
 		Packages: []string{"proxy/report"},
 		Reason:   "what a proxy tells of itself is plain data: the proxy writes it and the manager reads it",
 	},
@@ -179,7 +184,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/..."},
-		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/pace", "proxy/protocol", "proxy/recordings/wire", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{

@@ -1,0 +1,86 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package recordings
+
+import (
+	"context"
+	"crypto/tls"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/controllers/ca"
+)
+
+// checkEvery is how often the certificate is held against the authorities: after a
+// rotation, every reader has both for weeks.
+const checkEvery = 5 * time.Minute
+
+// ServiceName is the Service of the recordings, in the operator's namespace.
+const ServiceName = "doorward-manager-recordings"
+
+// ServerName is the name that readers hold the certificate against, however they get to
+// the port. No Connection of another namespace can have it.
+func ServerName(namespace string) string { return ServiceName + "." + namespace + ".svc" }
+
+// Certificate is a serving certificate of the manager's own authority. Each replica
+// makes its own, and keeps it in memory.
+type Certificate struct {
+	authority *ca.Store
+	names     []string
+
+	mu      sync.Mutex // guards what follows
+	pair    ca.Pair
+	current *tls.Certificate
+	checked time.Time
+}
+
+// NewCertificate makes a Certificate for the Service in the operator's namespace.
+func NewCertificate(authority *ca.Store, namespace string) *Certificate {
+	name := ServerName(namespace)
+	return &Certificate{authority: authority, names: []string{name, name + ".cluster.local"}}
+}
+
+// Get returns the certificate, which is renewed in time. While the authority cannot be
+// read, the former one stays.
+func (c *Certificate) Get(ctx context.Context) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.current != nil && now.Sub(c.checked) < checkEvery {
+		return c.current, nil
+	}
+	if err := c.renew(ctx, now); err != nil && c.current == nil {
+		return nil, err
+	}
+	c.checked = now
+	return c.current, nil
+}
+
+// renew makes a certificate where that is due. mu is held.
+func (c *Certificate) renew(ctx context.Context, now time.Time) error {
+	state, err := c.authority.State(ctx)
+	if err != nil {
+		return err
+	}
+	if c.current != nil && !ca.Renew(c.pair, c.names, state.Bundle(), now) {
+		return nil
+	}
+	if err := ca.Refused(c.authority.Constraints(), c.names); err != nil {
+		return err
+	}
+	authority, err := ca.Load(state.Current)
+	if err != nil {
+		return err
+	}
+	pair, err := authority.Issue(c.names, now)
+	if err != nil {
+		return err
+	}
+	made, err := tls.X509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		return err
+	}
+	c.pair, c.current = pair, &made
+	return nil
+}
