@@ -10,18 +10,12 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/proxy/recordings/wire"
 )
 
 // checkEvery is how often the certificate is held against the authorities: after a
 // rotation, every reader has both for weeks.
 const checkEvery = 5 * time.Minute
-
-// ServiceName is the Service of the recordings, in the operator's namespace.
-const ServiceName = "doorward-manager-recordings"
-
-// ServerName is the name that readers hold the certificate against, however they get to
-// the port. No Connection of another namespace can have it.
-func ServerName(namespace string) string { return ServiceName + "." + namespace + ".svc" }
 
 // Certificate is a serving certificate of the manager's own authority. Each replica
 // makes its own, and keeps it in memory.
@@ -37,7 +31,7 @@ type Certificate struct {
 
 // NewCertificate makes a Certificate for the Service in the operator's namespace.
 func NewCertificate(authority *ca.Store, namespace string) *Certificate {
-	name := ServerName(namespace)
+	name := wire.ServerName(namespace)
 	return &Certificate{authority: authority, names: []string{name, name + ".cluster.local"}}
 }
 

@@ -189,8 +189,13 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"cli/..."},
-		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
+		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/extract", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
 		Reason:   "the plugin is a client of the API server, and reads records",
+	},
+	{
+		Packages: []string{"cli/recording"},
+		May:      append([]string{"cli/...", "proxy/record/extract", "proxy/recordings/wire"}, leaves...),
+		Reason:   "a recording is asked for in the manager's words, and checked by the log's",
 	},
 	{
 		Packages: []string{"cli/policy"},

@@ -21,6 +21,12 @@ func (l *Log) At(ctx context.Context, index int64) (record.Record, error) {
 	if durable := l.Durable(); index < 0 || index >= durable {
 		return record.Record{}, fmt.Errorf("no record %d: there are %d", index, durable)
 	}
+	l.mu.Lock()
+	oldest := l.segments[0].first
+	l.mu.Unlock()
+	if index < oldest { // it may be in memory still
+		return record.Record{}, fmt.Errorf("%w: record %d: the oldest kept is %d", ErrGone, index, oldest)
+	}
 	reader, err := l.NewReader(index)
 	if err != nil {
 		return record.Record{}, err

@@ -1,9 +1,10 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire is what the manager and a proxy say to each other when somebody reads the
-// recording of a session: the manager posts who asks and what was decided, the proxy
-// puts it on record and answers with the records, in the form of an extract.
+// Package wire is what a reader, the manager and a proxy say to each other when the
+// recording of a session is read: the reader asks the manager, the manager posts to the
+// proxy who asks and what was decided, the proxy puts it on record and answers with the
+// records, in the form of an extract.
 package wire
 
 import (
@@ -20,6 +21,22 @@ const (
 	// MaxRequest is its size in bytes: whoever has more groups than fit reads nothing.
 	MaxRequest = 256 << 10
 )
+
+// ServiceName is the Service of the manager, in the operator's namespace, where readers
+// ask for recordings, and ServicePort its port.
+const (
+	ServiceName = "doorward-manager-recordings"
+	ServicePort = 8443
+)
+
+// ServerName is the name that readers hold the manager's certificate against, however
+// they get to its port. No Connection of another namespace can have it.
+func ServerName(namespace string) string { return ServiceName + "." + namespace + ".svc" }
+
+// RecordingPath is where a reader asks for the recording of an AuditSession.
+func RecordingPath(namespace, name string) string {
+	return "/v1/namespaces/" + namespace + "/auditsessions/" + name + "/recording"
+}
 
 // The decisions.
 const (
