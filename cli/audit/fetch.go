@@ -67,11 +67,11 @@ func fetchTo(ctx context.Context, streams genericiooptions.IOStreams, source *re
 	if closeErr := errors.Join(temp.Sync(), temp.Close()); err == nil {
 		err = closeErr
 	}
+	if err == nil {
+		err = read.Verify(report)
+	}
 	if err != nil {
 		return Unproven(streams.ErrOut, err)
-	}
-	if report.Session != session {
-		return fmt.Errorf("these are the records of another session: %q", safe(report.Session))
 	}
 	if err := os.Rename(temp.Name(), file); err != nil {
 		return fmt.Errorf("cannot write records: %w", err)

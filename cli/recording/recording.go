@@ -59,7 +59,18 @@ func (s *Source) Add(cmd *cobra.Command) {
 // Recording is the recording of a session while it is read.
 type Recording struct {
 	io.Reader
+	// Session and Log are what the records must be of.
+	Session, Log string
+
 	close func()
+}
+
+// Verify says why a recording that holds is not the one that was asked for, or nil.
+func (r *Recording) Verify(report *Report) error {
+	if report.Session != r.Session || report.Log != r.Log {
+		return fmt.Errorf("%w: they are those of session %q of log %q", extract.ErrChanged, report.Session, report.Log)
+	}
+	return nil
 }
 
 // Close ends the reading.
@@ -103,22 +114,22 @@ func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error
 		return nil, fmt.Errorf("cannot use the credential of kubeconfig: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	body, err := s.ask(ctx, transport, namespace, name)
+	body, log, err := s.ask(ctx, transport, namespace, name)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	return &Recording{Reader: body, close: func() { _ = body.Close(); cancel(); done() }}, nil
+	return &Recording{Reader: body, Session: name, Log: log, close: func() { _ = body.Close(); cancel(); done() }}, nil
 }
 
 // ask sends the one request. No redirect is followed: the token is for the manager.
-func (s *Source) ask(ctx context.Context, transport http.RoundTripper, namespace, name string) (io.ReadCloser, error) {
+func (s *Source) ask(ctx context.Context, transport http.RoundTripper, namespace, name string) (body io.ReadCloser, log string, _ error) {
 	at := url.URL{Scheme: "https", Host: wire.ServerName(s.operator), Path: wire.RecordingPath(namespace, name)}
 	ctx, cancel := context.WithCancelCause(ctx)
 	late := time.AfterFunc(answerTimeout, func() { cancel(fmt.Errorf("no answer within %s", answerTimeout)) })
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	answer, err := transport.RoundTrip(request)
 	if !late.Stop() && err != nil {
@@ -126,14 +137,14 @@ func (s *Source) ask(ctx context.Context, transport http.RoundTripper, namespace
 	}
 	if err != nil {
 		cancel(nil)
-		return nil, fmt.Errorf("cannot ask the manager: %w", err)
+		return nil, "", fmt.Errorf("cannot ask the manager: %w", err)
 	}
 	if answer.StatusCode == http.StatusOK && answer.Header.Get("Content-Type") == extract.MediaType {
-		return &cancelling{answer.Body, func() { cancel(nil) }}, nil
+		return &cancelling{answer.Body, func() { cancel(nil) }}, answer.Header.Get(wire.LogHeader), nil
 	}
 	defer cancel(nil)
 	defer func() { _ = answer.Body.Close() }()
-	return nil, refusal(answer)
+	return nil, "", refusal(answer)
 }
 
 // cancelling ends the request with its answer.

@@ -23,7 +23,7 @@ func (o *options) fromCluster(ctx context.Context) ([]record.Document, error) {
 		return nil, fmt.Errorf("%w (%q is no file either: for a session of files, give --records)", err, audit.Safe(o.session))
 	}
 	defer func() { _ = read.Close() }()
-	return o.check(read)
+	return o.check(read, read.Verify)
 }
 
 // fromExtract reads what "audit fetch" wrote.
@@ -33,12 +33,17 @@ func (o *options) fromExtract(path string) ([]record.Document, error) {
 		return nil, fmt.Errorf("cannot read records: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	return o.check(file)
+	return o.check(file, func(r *recording.Report) error {
+		if !strings.HasSuffix(r.Session, o.session) {
+			return fmt.Errorf("these are the records of another session: %q", r.Session)
+		}
+		return nil
+	})
 }
 
 // check reads and verifies an extract. Nothing is returned that is not proven, unless that
 // is not wanted.
-func (o *options) check(in io.Reader) ([]record.Document, error) {
+func (o *options) check(in io.Reader, wanted func(*recording.Report) error) ([]record.Document, error) {
 	if o.trust.Given() {
 		return nil, errors.New("a session by itself cannot be held against trusted checkpoints: give the files of a LogSink with --records")
 	}
@@ -53,14 +58,15 @@ func (o *options) check(in io.Reader) ([]record.Document, error) {
 		found = append(found, *d)
 		return nil
 	})
+	if err == nil {
+		err = wanted(report)
+	}
 	switch {
 	case err != nil && o.noVerify && len(found) > 0:
 		fmt.Fprintln(o.ErrOut, "warning:", audit.Safe(err.Error()))
 		return found, nil
 	case err != nil:
 		return nil, audit.Unproven(o.ErrOut, err)
-	case !strings.HasSuffix(report.Session, o.session):
-		return nil, fmt.Errorf("these are the records of another session: %q", audit.Safe(report.Session))
 	}
 	recording.PrintSummary(o.ErrOut, report)
 	return found, nil

@@ -164,6 +164,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, asked *asking, a
 		return h.declined(ctx, at, answer)
 	}
 	w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
+	w.Header().Set(wire.LogHeader, request.Log)
 	w.WriteHeader(http.StatusOK)
 	if err := copySteadily(w, control, answer.Body, cancel); err != nil {
 		h.options.Counted(broken)

@@ -29,6 +29,9 @@ const (
 	ServicePort = 8443
 )
 
+// LogHeader is the header of an answer that names the log that the AuditSession is of.
+const LogHeader = "Doorward-Log"
+
 // ServerName is the name that readers hold the manager's certificate against, however
 // they get to its port. No Connection of another namespace can have it.
 func ServerName(namespace string) string { return ServiceName + "." + namespace + ".svc" }
