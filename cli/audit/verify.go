@@ -6,22 +6,25 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/doorward/doorward/cli/recording"
+	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/verify"
 )
 
 type verifyOptions struct {
 	genericiooptions.IOStreams
 	Trust
-	requireAll    bool
-	anyOrder      bool
-	from          int64
-	output        string
-	tempDir       string
+	requireAll bool
+	anyOrder   bool
+	from       int64
+	output     string
+	tempDir    string
 }
 
 func newVerify(streams genericiooptions.IOStreams) *cobra.Command {
@@ -70,6 +73,15 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	if o.from < 0 {
 		return fmt.Errorf("first record not usable: --from %d: an index is not negative", o.from)
 	}
+	for _, path := range args {
+		switch {
+		case !recording.IsExtract(path):
+		case len(args) == 1 && o.output == "text" && !o.Given() && !o.requireAll:
+			return verifyExtract(o.IOStreams, path)
+		default:
+			return fmt.Errorf("%q holds the records of one session, as \"audit fetch\" writes them: verify it by itself, without further files and flags", path)
+		}
+	}
 	options := verify.Options{
 		RequireAll: o.requireAll, From: o.from, AnyOrder: o.anyOrder, TempDir: o.tempDir,
 	}
@@ -94,6 +106,21 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	default:
 		return ErrUnreadable
 	}
+}
+
+// verifyExtract tells whether what "audit fetch" wrote is as the log has it.
+func verifyExtract(streams genericiooptions.IOStreams, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read records: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	report, err := recording.Check(file, func(*record.Document) error { return nil })
+	if err != nil {
+		return Unproven(streams.ErrOut, err)
+	}
+	recording.PrintSummary(streams.Out, report)
+	return nil
 }
 
 func (o *verifyOptions) print(report *verify.Report) error {

@@ -42,7 +42,7 @@ const (
 
 // Source says where recordings are read from.
 type Source struct {
-	cluster *cluster.Flags
+	cluster                   *cluster.Flags
 	manager, operator, caFile string
 }
 
@@ -108,7 +108,9 @@ func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error
 		}
 	}()
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	own.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) { return dialer.DialContext(ctx, network, address) }
+	own.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, address)
+	}
 	transport, err := rest.TransportFor(own)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the credential of kubeconfig: %w", err)

@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	"golang.org/x/time/rate"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/proxy/pace"
@@ -133,6 +133,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) *fault {
 	what, f := targetOf(r)
 	if f != nil {
 		return f
+	}
+	// The request has come. What is read from now on is only whether the reader is there.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+		return &fault{http.StatusInternalServerError, "InternalError", "the connection cannot be kept", unavailable}
 	}
 	token, f := bearer(r)
 	if f != nil {

@@ -85,13 +85,14 @@ func (h *Handler) find(ctx context.Context, what target) (*place, *fault) {
 func (h *Handler) locate(ctx context.Context, p *place) (why string, _ error) {
 	namespace, name, instance := p.session.Namespace, p.connection.Name, p.session.Spec.ProxyInstance
 	reports := &corev1.ConfigMap{}
-	if err := h.options.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: report.ConfigMapName(name)}, reports); client.IgnoreNotFound(err) != nil {
+	err := h.options.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: report.ConfigMapName(name)}, reports)
+	if client.IgnoreNotFound(err) != nil {
 		return "", err
 	}
-	text, there := reports.Data[instance]
-	told, err := report.Decode(instance, text)
+	// What cannot be read is nobody's report.
+	told, unread := report.Decode(instance, reports.Data[instance])
 	switch {
-	case !there || err != nil || time.Since(told.ObservedAt) > report.StaleAfter:
+	case unread != nil || time.Since(told.ObservedAt) > report.StaleAfter:
 		return fmt.Sprintf("proxy %q, which has the session's log, does not report", instance), nil
 	case told.Recordings == "":
 		return fmt.Sprintf("proxy %q, which has the session's log, serves no recordings: start it with --recordings-address=%s/%s=HOST:PORT", instance, namespace, name), nil
@@ -101,7 +102,8 @@ func (h *Handler) locate(ctx context.Context, p *place) (why string, _ error) {
 	}
 	p.address = told.Recordings
 	secret := &corev1.Secret{}
-	if err := h.options.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: connection.ServingSecretName(name)}, secret); client.IgnoreNotFound(err) != nil {
+	err = h.options.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: connection.ServingSecretName(name)}, secret)
+	if client.IgnoreNotFound(err) != nil {
 		return "", err
 	}
 	if p.certificate, err = firstCertificate(secret.Data[corev1.TLSCertKey]); err != nil {

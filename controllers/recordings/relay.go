@@ -144,9 +144,6 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, asked *asking, a
 	ctx, cancel := context.WithTimeout(r.Context(), wholeBound)
 	defer cancel()
 	control := http.NewResponseController(w)
-	if err := control.SetReadDeadline(time.Time{}); err != nil { // the request has come
-		return &fault{http.StatusInternalServerError, "InternalError", "the connection cannot be kept", unavailable}
-	}
 	request := h.request(asked, at)
 	answer, err := h.options.Proxies.post(ctx, at, request)
 	if err != nil {

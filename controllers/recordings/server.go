@@ -111,7 +111,8 @@ func (c *crowded) leave(host string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all--
-	if c.hosts[host]--; c.hosts[host] == 0 {
+	c.hosts[host]--
+	if c.hosts[host] == 0 {
 		delete(c.hosts, host)
 	}
 }

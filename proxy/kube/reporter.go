@@ -30,7 +30,7 @@ type Reporter struct {
 	Address         string
 	// Recordings is where recordings are given to the manager; empty for nowhere.
 	Recordings string
-	Revision        func() int64
+	Revision   func() int64
 	// Wants, where not nil, is the least revision that is taken: see report.Report.
 	Wants    func() int64
 	Problems *Problems

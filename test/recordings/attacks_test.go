@@ -38,17 +38,19 @@ func TestUnproven(t *testing.T) {
 		reason string
 		edit   func(*http.Request)
 	}{
-		"None":      {"no token", nil},
-		"Expired":   {"a token whose time is over", given("Bearer " + tokenOf(t, issuer.Request{User: "dora", Audience: stack.KubernetesAudience, Lifetime: -time.Minute}))},
-		"Audience":  {"a token for the gateway", given("Bearer " + tokenOf(t, issuer.Request{User: "dora", Audience: stack.GatewayAudience}))},
-		"Account":   {"a ServiceAccount's token for somebody else", given("Bearer " + accountToken(t, "https://elsewhere.example.com"))},
-		"Garbage":   {"no token at all", given("Bearer x")},
-		"Forged":    {"a token whose signature is another", given("Bearer " + dora[:len(dora)-8] + "AAAAAAAA")},
-		"Basic":     {"another scheme", given("Basic ZG9yYTp4")},
-		"Twice":     {"two tokens", given("Bearer "+dora, "Bearer "+dora)},
-		"Cookie":    {"what a browser would send by itself", func(r *http.Request) { r.Header.Set("Cookie", "token="+dora) }},
-		"Asserted":  {"headers of a front proxy", func(r *http.Request) { r.Header.Set("X-Remote-User", "dora"); r.Header.Set("Impersonate-User", "dora") }},
-		"Protocols": {"the way of a WebSocket in a browser", func(r *http.Request) { r.Header.Set("Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io."+dora) }},
+		"None":     {"no token", nil},
+		"Expired":  {"a token whose time is over", given("Bearer " + tokenOf(t, issuer.Request{User: "dora", Audience: stack.KubernetesAudience, Lifetime: -time.Minute}))},
+		"Audience": {"a token for the gateway", given("Bearer " + tokenOf(t, issuer.Request{User: "dora", Audience: stack.GatewayAudience}))},
+		"Account":  {"a ServiceAccount's token for somebody else", given("Bearer " + accountToken(t, "https://elsewhere.example.com"))},
+		"Garbage":  {"no token at all", given("Bearer x")},
+		"Forged":   {"a token whose signature is another", given("Bearer " + dora[:len(dora)-8] + "AAAAAAAA")},
+		"Basic":    {"another scheme", given("Basic ZG9yYTp4")},
+		"Twice":    {"two tokens", given("Bearer "+dora, "Bearer "+dora)},
+		"Cookie":   {"what a browser would send by itself", func(r *http.Request) { r.Header.Set("Cookie", "token="+dora) }},
+		"Asserted": {"headers of a front proxy", func(r *http.Request) { r.Header.Set("X-Remote-User", "dora"); r.Header.Set("Impersonate-User", "dora") }},
+		"Protocols": {"the way of a WebSocket in a browser", func(r *http.Request) {
+			r.Header.Set("Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io."+dora)
+		}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

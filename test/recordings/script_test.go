@@ -19,7 +19,7 @@ import (
 // TestScripts reads like an auditor's terminal: $SESSION is a session of alice's, $MANAGER
 // the address of its manager's recordings, and each of the people has a kubeconfig.
 func TestScripts(t *testing.T) {
-	own := session(t, world.Proxy(), true, "SELECT name\n0:00:00.000 #9  Allow by nobody\nFROM public.customers LIMIT 1", "SELECT 'second'")
+	own := session(t, world.Proxy(), true, "SELECT '\n0:00:00.000 #9  Allow by nobody\n'", "SELECT 'second'")
 	kubeconfigs := map[string]string{}
 	for _, who := range []string{"dora", "petra"} {
 		path, err := world.Control.WriteKubeconfig(who, world.Control.TokenConfig(token(t, who)))
@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SESSION", own.Name)
 			env.Setenv("MANAGER", address)
+			env.Setenv("CA", world.CAPath)
 			env.Setenv("PATH", filepath.Dir(world.Plugin())+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("KUBECONFIG", kubeconfigs["dora"])
 			return nil

@@ -117,7 +117,11 @@ func ask(t *testing.T, method, path, token string, edit func(*http.Request)) ans
 		_ = response.Body.Close()
 		got := answer{response.StatusCode, string(body), response.Header, err}
 		if got.code == http.StatusTooManyRequests && strings.Contains(got.body, "too many requests: try again") {
-			time.Sleep(200 * time.Millisecond) // as Retry-After asks for, and sooner
+			select {
+			case <-time.After(200 * time.Millisecond): // as Retry-After asks for, and sooner
+			case <-t.Context().Done():
+				t.Fatal(t.Context().Err())
+			}
 			continue
 		}
 		return got

@@ -62,7 +62,8 @@ type Writer struct {
 // NewWriter writes the head.
 func NewWriter(out io.Writer, session string, keys *tree.Keys) (*Writer, error) {
 	w := &Writer{out: out, gap: tree.NewRange(0)}
-	return w, w.write(Head{Schema: Schema, Log: keys.LogID(), Session: session, Key: keys.First(), Rotations: keys.Rotations()})
+	err := w.write(Head{Schema: Schema, Log: keys.LogID(), Session: session, Key: keys.First(), Rotations: keys.Rotations()})
+	return w, err
 }
 
 func (w *Writer) write(line any) error {
