@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/proxy/recordings/wire"
 )
@@ -22,17 +24,21 @@ const checkEvery = 5 * time.Minute
 type Certificate struct {
 	authority *ca.Store
 	names     []string
+	log       logr.Logger
 
 	mu      sync.Mutex // guards what follows
 	pair    ca.Pair
 	current *tls.Certificate
 	checked time.Time
+	said    string
 }
 
-// NewCertificate makes a Certificate for the Service in the operator's namespace.
-func NewCertificate(authority *ca.Store, namespace string) *Certificate {
+// NewCertificate makes a Certificate for the Service in the operator's namespace. The
+// authority is read when somebody comes: another replica may be making it now.
+func NewCertificate(authority *ca.Store, namespace string, log logr.Logger) (*Certificate, error) {
 	name := wire.ServerName(namespace)
-	return &Certificate{authority: authority, names: []string{name, name + ".cluster.local"}}
+	c := &Certificate{authority: authority, names: []string{name, name + ".cluster.local"}, log: log}
+	return c, ca.Refused(authority.Constraints(), c.names)
 }
 
 // Get returns the certificate, which is renewed in time. While the authority cannot be
@@ -44,7 +50,15 @@ func (c *Certificate) Get(ctx context.Context) (*tls.Certificate, error) {
 	if c.current != nil && now.Sub(c.checked) < checkEvery {
 		return c.current, nil
 	}
-	if err := c.renew(ctx, now); err != nil && c.current == nil {
+	err := c.renew(ctx, now)
+	switch {
+	case err == nil:
+		c.said = ""
+	case ctx.Err() == nil && err.Error() != c.said: // nobody fills the log by asking
+		c.said = err.Error()
+		c.log.Error(err, "Cannot renew the certificate of recordings")
+	}
+	if c.current == nil {
 		return nil, err
 	}
 	c.checked = now
@@ -59,9 +73,6 @@ func (c *Certificate) renew(ctx context.Context, now time.Time) error {
 	}
 	if c.current != nil && !ca.Renew(c.pair, c.names, state.Bundle(), now) {
 		return nil
-	}
-	if err := ca.Refused(c.authority.Constraints(), c.names); err != nil {
-		return err
 	}
 	authority, err := ca.Load(state.Current)
 	if err != nil {

@@ -93,7 +93,7 @@ func (h *Handler) locate(ctx context.Context, p *place) (why string, _ error) {
 	told, unread := report.Decode(instance, reports.Data[instance])
 	switch {
 	case unread != nil || time.Since(told.ObservedAt) > report.StaleAfter:
-		return fmt.Sprintf("proxy %q, which has the session's log, does not report", instance), nil
+		return fmt.Sprintf("proxy %q, which has the session's log, does not report", instance), nil //nolint:nilerr // it is said
 	case told.Recordings == "":
 		return fmt.Sprintf("proxy %q, which has the session's log, serves no recordings: start it with --recordings-address=%s/%s=HOST:PORT", instance, namespace, name), nil
 	}

@@ -15,9 +15,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/proxy/recordings/wire"
 )
 
@@ -105,5 +108,49 @@ func TestOnlyTheProxy(t *testing.T) {
 	large := &wire.Request{Reason: strings.Repeat("x", wire.MaxRequest)}
 	if _, err := proxies.post(context.Background(), at, large); err == nil || asked.Load() != 1 {
 		t.Errorf("a reader with too much: %v", err)
+	}
+}
+
+// TestCertificate: readers know the manager by the Service's name, of its own authority;
+// an authority that may not sign that name is said at the start.
+func TestCertificate(t *testing.T) {
+	constraints, err := ca.NewConstraints(ca.DefaultDNSDomains, ca.DefaultIPRanges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := ca.NewStore(fake.NewClientBuilder().Build(), "doorward-system", constraints, nil)
+	c, err := NewCertificate(store, "doorward-system", logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := store.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(state.Bundle())
+	leaf, err := x509.ParseCertificate(first.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "doorward-manager-recordings.doorward-system.svc"}); err != nil {
+		t.Error(err)
+	}
+	if again, err := c.Get(t.Context()); err != nil || again != first {
+		t.Errorf("another certificate each time: %v", err)
+	}
+	if leaf.VerifyHostname("localhost") == nil {
+		t.Error("it is good for localhost, which is anybody's")
+	}
+	elsewhere, err := ca.NewConstraints([]string{"example.org"}, ca.DefaultIPRanges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewCertificate(ca.NewStore(fake.NewClientBuilder().Build(), "doorward-system", elsewhere, nil), "doorward-system", logr.Discard()); err == nil {
+		t.Error("a name that the authority may not sign passes")
 	}
 }

@@ -22,8 +22,8 @@ func addRecordings(ctx context.Context, mgr ctrl.Manager, direct client.Client, 
 	if o.RecordingsAddress == "" {
 		return nil
 	}
-	certificate := recordings.NewCertificate(authority, o.Namespace)
-	if _, err := certificate.Get(ctx); err != nil {
+	certificate, err := recordings.NewCertificate(authority, o.Namespace, o.Logger.WithName("recordings"))
+	if err != nil {
 		return fmt.Errorf("cannot serve recordings: %w", err)
 	}
 	config := net.ListenConfig{}
