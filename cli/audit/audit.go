@@ -37,7 +37,7 @@ carry the record as text, such as OCSF events, OTLP in JSON, or syslog lines.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newVerify(streams), newShow(streams), newExport(streams), newCheckpoints(streams))
+	cmd.AddCommand(newVerify(streams), newShow(streams), newExport(streams), newCheckpoints(streams), newFetch(streams))
 	return cmd
 }
 

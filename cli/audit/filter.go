@@ -22,6 +22,8 @@ type filter struct {
 	types                      []string
 	denied                     bool
 	since, until               string
+	// reads has a session's records be those of who read its recording, too.
+	reads bool
 
 	from, to time.Time
 	// sessions are those in which a record names the actor: others of its
@@ -42,7 +44,7 @@ func (f *filter) addFlags(flags *pflag.FlagSet) {
 var types = []record.Type{
 	record.ProxyStart, record.ProxyStop, record.Recovery, record.SnapshotApplied, record.SnapshotRefused, record.AuthenticationFailed,
 	record.SessionRefused, record.AccessReviewed, record.SessionStart, record.SessionEnd, record.OperationDecided, record.OperationHeld, record.OperationResult,
-	record.TargetWatched, record.ForeignLogin, record.SharedCredential, record.RecordingChunk, record.RecordingEnd, record.Checkpoint, record.KeyRotated,
+	record.TargetWatched, record.ForeignLogin, record.SharedCredential, record.RecordingChunk, record.RecordingEnd, record.RecordingRead, record.Checkpoint, record.KeyRotated,
 }
 
 func (f *filter) complete(now time.Time) error {
@@ -91,7 +93,7 @@ func (f *filter) match(line []byte) bool {
 		return false
 	}
 	switch {
-	case f.session != "" && d.Session != f.session,
+	case f.session != "" && d.Session != f.session && (!f.reads || d.Read == nil || d.Read.Session != f.session),
 		len(f.types) > 0 && !slices.Contains(f.types, string(d.Type)) && (f.actor == "" || d.Type != record.SessionStart),
 		f.connection != "" && !ofConnection(&d, f.connection),
 		!f.from.IsZero() && d.Time.Before(f.from) && (f.actor == "" || d.Type != record.SessionStart),
@@ -130,6 +132,8 @@ func refused(d *record.Document) bool {
 	switch d.Type {
 	case record.SessionRefused, record.AuthenticationFailed, record.SnapshotRefused:
 		return true
+	case record.RecordingRead:
+		return d.Decision == nil || d.Decision.Effect != "Allow"
 	case record.OperationDecided:
 		if d.Decision == nil {
 			return true

@@ -46,6 +46,15 @@ func printReport(out io.Writer, report *verify.Report) {
 	fmt.Fprintf(out, "%d files read, %d without records; %d logs, %d not OK\n", report.Files, report.Empty, len(report.Logs), bad)
 }
 
+// PrintSummary says in a line for each log what a verification that found nothing has
+// proven of it, and what it has not.
+func PrintSummary(out io.Writer, report *verify.Report) {
+	for i := range report.Logs {
+		log := &report.Logs[i]
+		fmt.Fprintf(out, "log %s: records %d to %d: %s\n", safe(log.Log), log.First, log.Records-1, safe(log.Summary))
+	}
+}
+
 func printFindings(out io.Writer, findings []verify.Finding) {
 	for _, f := range findings {
 		fmt.Fprintf(out, "  %s: %s\n", f.Verdict, safe(f.Sentence))

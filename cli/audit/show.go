@@ -20,7 +20,7 @@ import (
 )
 
 func newShow(streams genericiooptions.IOStreams) *cobra.Command {
-	f, output := &filter{}, "text"
+	f, output := &filter{reads: true}, "text"
 	cmd := &cobra.Command{
 		Use:   "show PATH...",
 		Short: "Show records",
@@ -147,6 +147,12 @@ func what(d *record.Document) string {
 	}
 	if d.Recording != nil {
 		add("recording=%s part=%d", d.Recording.ID, d.Recording.Sequence)
+	}
+	if d.Read != nil {
+		add("recording of session=%s", d.Read.Session)
+		if d.Read.Unrecorded > 0 {
+			add("unrecorded=%d", d.Read.Unrecorded)
+		}
 	}
 	if d.Checkpoint != nil {
 		add("size=%d", d.Checkpoint.Size)

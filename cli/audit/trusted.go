@@ -15,11 +15,13 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/mod/sumdb/note"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/yaml"
 
 	doorwardv1alpha1 "github.com/doorward/doorward/api/v1alpha1"
@@ -44,8 +46,40 @@ func readBounded(path string) ([]byte, error) {
 	return data, err
 }
 
+// Trust says which checkpoints records are held against.
+type Trust struct {
+	cluster       *genericclioptions.ConfigFlags
+	allNamespaces bool
+	witness       bool
+	checkpoints   []string
+	witnessKey    string
+}
+
+// NewTrust makes a Trust whose witness is that of the cluster that the flags say.
+func NewTrust(flags *genericclioptions.ConfigFlags) *Trust { return &Trust{cluster: flags} }
+
+// AddFlags adds the flags.
+func (o *Trust) AddFlags(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&o.checkpoints, "checkpoint", nil, "File with a trusted checkpoint: a signed note, or AuditLogs in YAML or JSON. May be given several times.")
+	flags.BoolVar(&o.witness, "witness", false, "Take the checkpoints that the cluster's witness holds.")
+	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "With --witness, take those of all namespaces.")
+	flags.StringVar(&o.witnessKey, "witness-key", "", "Key that must have signed each trusted checkpoint: a note verifier, a file with it, or the ConfigMap doorward-witness in YAML or JSON.")
+}
+
+// Given says whether any of the flags is.
+func (o *Trust) Given() bool { return o.witness || len(o.checkpoints) > 0 || o.witnessKey != "" }
+
+// Complete reads what the flags say into the options of a verification.
+func (o *Trust) Complete(ctx context.Context, options *verify.Options) (err error) {
+	if options.Witness, err = witnessKeys(o.witnessKey); err != nil {
+		return err
+	}
+	options.Trusted, err = o.trusted(ctx, options.Witness, options.RequireAll)
+	return err
+}
+
 // trusted are the checkpoints to hold the records against.
-func (o *verifyOptions) trusted(ctx context.Context, keys note.Verifiers) ([]verify.Trusted, error) {
+func (o *Trust) trusted(ctx context.Context, keys note.Verifiers, requireAll bool) ([]verify.Trusted, error) {
 	var all []verify.Trusted
 	for _, path := range o.checkpoints {
 		data, err := readBounded(path)
@@ -69,7 +103,7 @@ func (o *verifyOptions) trusted(ctx context.Context, keys note.Verifiers) ([]ver
 			}
 		}
 	}
-	if len(all) == 0 && (o.witnessKey != "" || o.requireAll || o.witness) {
+	if len(all) == 0 && (o.witnessKey != "" || requireAll || o.witness) {
 		return nil, errors.New("no trusted checkpoint: there is no AuditLog where the witness's are: check the namespace, or give --checkpoint")
 	}
 	return all, nil

@@ -6,30 +6,29 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/doorward/doorward/cli/recording"
+	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/verify"
 )
 
 type verifyOptions struct {
 	genericiooptions.IOStreams
-	cluster       *genericclioptions.ConfigFlags
-	allNamespaces bool
-	witness       bool
-	checkpoints   []string
-	witnessKey    string
-	requireAll    bool
-	anyOrder      bool
-	from          int64
-	output        string
-	tempDir       string
+	Trust
+	requireAll bool
+	anyOrder   bool
+	from       int64
+	output     string
+	tempDir    string
 }
 
 func newVerify(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &verifyOptions{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true)}
+	o := &verifyOptions{IOStreams: streams, Trust: Trust{cluster: genericclioptions.NewConfigFlags(true)}}
 	cmd := &cobra.Command{
 		Use:   "verify PATH...",
 		Short: "Tell whether records are as they were written",
@@ -57,10 +56,7 @@ proves nothing, or the command was not understood.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&o.checkpoints, "checkpoint", nil, "File with a trusted checkpoint: a signed note, or AuditLogs in YAML or JSON. May be given several times.")
-	flags.BoolVar(&o.witness, "witness", false, "Take the checkpoints that the cluster's witness holds.")
-	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "With --witness, take those of all namespaces.")
-	flags.StringVar(&o.witnessKey, "witness-key", "", "Key that must have signed each trusted checkpoint: a note verifier, a file with it, or the ConfigMap doorward-witness in YAML or JSON.")
+	o.Trust.AddFlags(flags)
 	flags.BoolVar(&o.requireAll, "require-all", false, "Fail where a log that the witness knows has no record here, and where it has no checkpoint of a log that is here.")
 	flags.Int64Var(&o.from, "from", 0, "Index of the first record that must be there, where earlier ones were removed on purpose.")
 	flags.BoolVar(&o.anyOrder, "any-order", false, "Accept files that hold the records in another order, as those from several partitions do.")
@@ -77,14 +73,19 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	if o.from < 0 {
 		return fmt.Errorf("first record not usable: --from %d: an index is not negative", o.from)
 	}
+	for _, path := range args {
+		switch {
+		case !recording.IsExtract(path):
+		case len(args) == 1 && o.output == "text" && !o.Given() && !o.requireAll:
+			return verifyExtract(o.IOStreams, path)
+		default:
+			return fmt.Errorf("%q holds the records of one session, as \"audit fetch\" writes them: verify it by itself, without further files and flags", path)
+		}
+	}
 	options := verify.Options{
 		RequireAll: o.requireAll, From: o.from, AnyOrder: o.anyOrder, TempDir: o.tempDir,
 	}
-	var err error
-	if options.Witness, err = witnessKeys(o.witnessKey); err != nil {
-		return err
-	}
-	if options.Trusted, err = o.trusted(cmd.Context(), options.Witness); err != nil {
+	if err := o.Trust.Complete(cmd.Context(), &options); err != nil {
 		return err
 	}
 	tell, end := progress(o.ErrOut, "Verifying")
@@ -105,6 +106,21 @@ func (o *verifyOptions) run(cmd *cobra.Command, args []string) error {
 	default:
 		return ErrUnreadable
 	}
+}
+
+// verifyExtract tells whether what "audit fetch" wrote is as the log has it.
+func verifyExtract(streams genericiooptions.IOStreams, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read records: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	report, err := recording.Check(file, func(*record.Document) error { return nil })
+	if err != nil {
+		return Unproven(streams.ErrOut, err)
+	}
+	recording.PrintSummary(streams.Out, report)
+	return nil
 }
 
 func (o *verifyOptions) print(report *verify.Report) error {

@@ -137,11 +137,11 @@ func (o *options) run(ctx context.Context, name string, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer w.Close()
 	if o.listen != "" {
 		return o.serveLocal(ctx, o.IOStreams, p, s, w)
 	}
-	if s.dial, err = w.address(ctx); err != nil {
+	if s.dial, err = w.Address(ctx); err != nil {
 		return err
 	}
 	environment, err := p.environment(s, os.Environ())

@@ -78,7 +78,7 @@ func (o *options) serveLocal(ctx context.Context, streams genericiooptions.IOStr
 		return fmt.Errorf("not an endpoint: %q: %w", s.endpoint, err)
 	}
 	password := rand.Text()
-	local, err := p.local(onward.Way{Host: host, Authorities: roots, Address: w.address, Token: o.token}, password)
+	local, err := p.local(onward.Way{Host: host, Authorities: roots, Address: w.Address, Token: o.token}, password)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/show"
 	"github.com/doorward/doorward/proxy/record"
 )
 
@@ -74,6 +74,9 @@ func verdict(d *record.Document) string {
 	return text + because(d)
 }
 
+// bar stands before each line of a statement.
+const bar = "    | "
+
 // statement is the operation itself, below the line that says what was decided.
 func statement(d *record.Document) string {
 	o := d.Operation
@@ -81,10 +84,9 @@ func statement(d *record.Document) string {
 		return ""
 	}
 	var b strings.Builder
-	for text := range strings.SplitSeq(strings.TrimSpace(o.Statement), "\n") {
-		if text = strings.TrimRight(text, " \t\r"); text != "" {
-			fmt.Fprintf(&b, "    %s\n", audit.Safe(strings.ReplaceAll(text, "\t", "    ")))
-		}
+	// A line of the statement's own cannot pass for one of the transcript's.
+	if text := strings.TrimSpace(o.Statement); text != "" {
+		b.WriteString(show.Lines(text, bar))
 	}
 	if o.Truncated > 0 {
 		fmt.Fprintf(&b, "    ... and %d bytes more, digest %s\n", o.Truncated, line(o.Digest))

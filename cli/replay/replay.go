@@ -11,19 +11,27 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/cluster"
+	"github.com/doorward/doorward/cli/recording"
+	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/verify"
 )
 
 // options are the flags of replay.
 type options struct {
 	genericiooptions.IOStreams
+	cluster  *cluster.Flags
+	source   *recording.Source
+	trust    *audit.Trust
 	session  string
 	records  []string
 	from     time.Duration
@@ -36,21 +44,30 @@ type options struct {
 
 // NewCommand returns the command replay.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &options{IOStreams: streams}
+	flags := cluster.NewFlags()
+	o := &options{IOStreams: streams, cluster: flags, source: recording.NewSource(flags), trust: audit.NewTrust(flags.ConfigFlags)}
 	cmd := &cobra.Command{
-		Use:   "replay SESSION --records PATH | replay PATH...",
+		Use:   "replay SESSION | replay SESSION --records PATH | replay PATH...",
 		Short: "Replay a session from its records",
 		Long: `Show a session as a transcript: who it was, each operation with what was decided and
 why, and what came of it, in the order and at the pace in which it happened.
 
-A session is named by its ID, or by the end of it that the target's own log shows, with
---records for the files or directories that hold its records. Files alone will do where
-they hold one session.
+A session is named as its AuditSession is, and read from the manager, which puts on
+record that you read it. A session that goes on is shown up to now. You need the right
+to get auditsessions/recording, which the role doorward-auditor has, and a token in
+kubeconfig.
 
-The records are verified first, as by "kubectl doorward audit verify", and nothing is
-shown of records that were changed. Results of queries are not on record; recordings of
-terminals are: see "kubectl doorward audit export".`,
-		Example: `  # A session of a sink's files, at the pace of its time
+With --records it is read from the files or directories that hold its records; the end
+of its ID will do, as the target's own log shows it. Files alone will do where they hold
+one session.
+
+The records are verified first, and nothing is shown of records that were changed; what
+that could not exclude is said. Results of queries are not on record; recordings of
+terminals are: see "kubectl doorward audit export" and "kubectl doorward audit fetch".`,
+		Example: `  # A session of the cluster
+  kubectl doorward replay 7c9e6679f7425a0d -n payments
+
+  # A session of a sink's files, at the pace of its time
   kubectl doorward replay 7c9e6679f7425a0d --records ./records
 
   # Three times as fast, from its tenth minute on
@@ -60,13 +77,20 @@ terminals are: see "kubectl doorward audit export".`,
   kubectl doorward replay ./records/2026-03-04.ndjson --no-wait`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("nothing to replay: give a session and --records, or files that hold one session")
+				return errors.New("nothing to replay: give a session, or files that hold one")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
-	flags := cmd.Flags()
+	o.cluster.Add(cmd)
+	o.source.Add(cmd)
+	o.trust.AddFlags(cmd.Flags())
+	addFlags(cmd.Flags(), o)
+	return cmd
+}
+
+func addFlags(flags *pflag.FlagSet, o *options) {
 	flags.StringArrayVar(&o.records, "records", nil, "File or directory that holds the session's records. May be given several times.")
 	flags.DurationVar(&o.from, "from", 0, "Begin that long after the session began.")
 	flags.Float64Var(&o.speed, "speed", 1, "How many times as fast as it happened.")
@@ -74,24 +98,34 @@ terminals are: see "kubectl doorward audit export".`,
 	flags.BoolVar(&o.noWait, "no-wait", false, "Show all at once. So it is where the output is no terminal.")
 	flags.BoolVar(&o.noVerify, "no-verify", false, "Show records that cannot be verified, or were changed, too.")
 	flags.StringVar(&o.tempDir, "temp-dir", "", "Directory for temporary files, about a tenth of the records' size.")
-	return cmd
 }
 
 func (o *options) run(ctx context.Context, args []string) error {
 	if err := o.complete(args); err != nil {
 		return err
 	}
-	if !o.noVerify {
-		if err := o.verify(ctx); err != nil {
-			return err
-		}
-	}
-	found, err := o.read(ctx)
+	found, err := o.found(ctx)
 	if err != nil {
 		return err
 	}
 	p := &player{out: o.Out, wait: !o.noWait && terminal(o.Out), speed: o.speed, most: o.maxWait}
 	return p.play(ctx, found, o.from)
+}
+
+// found are the records to show, verified unless that is not wanted.
+func (o *options) found(ctx context.Context) ([]record.Document, error) {
+	if len(o.records) == 0 {
+		return o.fromCluster(ctx)
+	}
+	if len(o.records) == 1 && recording.IsExtract(o.records[0]) {
+		return o.fromExtract(o.records[0])
+	}
+	if !o.noVerify {
+		if err := o.verify(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return o.read(ctx)
 }
 
 // complete tells a session from files.
@@ -110,8 +144,9 @@ func (o *options) complete(args []string) error {
 		return nil
 	}
 	for _, path := range args {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && len(args) == 1 {
-			return fmt.Errorf("no file %q: where it is a session, say with --records which files or directories hold its records", path)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && len(args) == 1 && !strings.ContainsAny(path, `/\`) {
+			o.session = path
+			return nil
 		} else if err != nil {
 			return fmt.Errorf("cannot read records: %w", err)
 		}
@@ -123,12 +158,17 @@ func (o *options) complete(args []string) error {
 // verify refuses records that are not as they were written.
 func (o *options) verify(ctx context.Context) error {
 	tell, end := audit.Progress(o.ErrOut, "Verifying")
-	report, err := verify.Verify(ctx, o.records, verify.Options{TempDir: o.tempDir, Progress: tell})
+	options := verify.Options{TempDir: o.tempDir, Progress: tell}
+	if err := o.trust.Complete(ctx, &options); err != nil {
+		return err
+	}
+	report, err := verify.Verify(ctx, o.records, options)
 	end()
 	if err != nil {
 		return fmt.Errorf("cannot verify records: %w", err)
 	}
 	if report.OK {
+		audit.PrintSummary(o.ErrOut, report)
 		return nil
 	}
 	for _, finding := range report.All() {

@@ -51,6 +51,7 @@ func run() error {
 	flag.StringVar(&options.Login.CertificateFile, "login-certificate", "", "`file` of the login portal's serving certificate, in PEM; one of the manager's authority where unset")
 	flag.StringVar(&options.Login.KeyFile, "login-key", "", "`file` of that certificate's key, in PEM")
 	flag.Func("login-trusted-proxies", "comma-separated IP ranges whose X-Forwarded-For the login portal believes; none where unset", prefixes(&options.Login.TrustedProxies))
+	flag.StringVar(&options.RecordingsAddress, "recordings-address", "", "`host:port` where recordings of sessions are served, over HTTPS, to those who may read them; unset: nowhere")
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	pprofAddress := flag.String("pprof-address", "", "loopback `host:port` where profiles are served, such as 127.0.0.1:6060; unset: nowhere")
 	logs := logging.New()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -50,6 +51,8 @@ type connection struct {
 	reporter     *kube.Reporter
 	// secrets are the credentials of the LogSinks.
 	secrets *kube.SinkSecrets
+	// recordings is where recordings are given to the manager; nil for nowhere.
+	recordings net.Listener
 	// logins looks at who is logged in at the targets.
 	logins *server.Logins
 

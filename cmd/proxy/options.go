@@ -26,6 +26,7 @@ type options struct {
 	connections   []string // namespace/name
 	listen        map[string]string
 	review        map[string]string
+	recordings    map[string]string
 	kubeconfig    string
 	snapshotKey   ed25519.PublicKey
 	spool         string
@@ -53,7 +54,7 @@ const defaultKeyMaxAge = 90 * 24 * time.Hour
 var errUsage = errors.New("usage")
 
 func parse(args []string, output io.Writer) (options, error) {
-	o := options{listen: map[string]string{}, review: map[string]string{}, logging: logging.New()}
+	o := options{listen: map[string]string{}, review: map[string]string{}, recordings: map[string]string{}, logging: logging.New()}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return o, fmt.Errorf("cannot learn the host's name: %w", err)
@@ -85,6 +86,17 @@ func parse(args []string, output io.Writer) (options, error) {
 			return fmt.Errorf("given twice for connection %q", connection)
 		}
 		o.review[connection] = address
+		return checkConnection(connection)
+	})
+	flags.Func("recordings-address", "where to give the manager the recordings of a Connection's sessions, for those who may read them, as `namespace/name=host:port`; unset: nowhere", func(value string) error {
+		connection, address, found := strings.Cut(value, "=")
+		if !found {
+			return errors.New("want namespace/name=host:port")
+		}
+		if o.recordings[connection] != "" {
+			return fmt.Errorf("given twice for connection %q", connection)
+		}
+		o.recordings[connection] = address
 		return checkConnection(connection)
 	})
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of a proxy outside of the cluster; its token is renewed in place. Unset: the pod's ServiceAccount")
@@ -175,6 +187,11 @@ func (o *options) validate() error {
 	for connection := range o.review {
 		if !seen[connection] {
 			return fmt.Errorf("--review-address for a connection that is not served: %q: give --connection=%s", connection, connection)
+		}
+	}
+	for connection := range o.recordings {
+		if !seen[connection] {
+			return fmt.Errorf("--recordings-address for a connection that is not served: %q: give --connection=%s", connection, connection)
 		}
 	}
 	return nil

@@ -14,13 +14,18 @@ import (
 
 // meet tells others where this instance listens, and lets it ask them.
 func (c *connection) meet(listener net.Addr) {
-	c.reporter.Address = listener.String()
-	if host := c.proxy.options.advertise; host != "" {
+	c.reporter.Address = c.proxy.reachable(listener)
+	c.protocols.UsePeers(server.NewPeers(c.proxy.options.instance, c.reporter.Address, c.certificates, c.peers))
+}
+
+// reachable is how others reach a port of this process.
+func (p *proxy) reachable(listener net.Addr) string {
+	if host := p.options.advertise; host != "" {
 		if _, port, err := net.SplitHostPort(listener.String()); err == nil {
-			c.reporter.Address = net.JoinHostPort(host, port)
+			return net.JoinHostPort(host, port)
 		}
 	}
-	c.protocols.UsePeers(server.NewPeers(c.proxy.options.instance, c.reporter.Address, c.certificates, c.peers))
+	return listener.String()
 }
 
 // peers are the live instances of the Connection, this one among them.

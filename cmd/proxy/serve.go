@@ -210,6 +210,9 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 				_ = port.Listener.Close()
 			}
 		}
+		for _, c := range connections {
+			c.withdrawRecordings()
+		}
 	}()
 	for _, name := range p.options.connections {
 		c, err := p.connect(name)
@@ -231,6 +234,9 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 			}
 			own := &endpoints[len(endpoints)-1]
 			own.Also = append(own.Also, server.Port{Listener: questions, Handler: p.reviews(name)})
+		}
+		if err := c.offerRecordings(ctx); err != nil {
+			return err
 		}
 		c.watchExpiry()
 		checks = append(checks, server.Check{Name: "connection " + name, Ready: c.ready},
@@ -256,7 +262,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 			}
 		})
 	}
-	// Who looks at targets writes records: it ends before the log is closed.
+	// Who looks at targets, or gives recordings, writes records: it ends before the log is closed.
 	watching, stop := context.WithCancel(background)
 	var watches sync.WaitGroup
 	defer watches.Wait()
@@ -267,6 +273,7 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		}
 		c.start(background, running)
 		watches.Go(func() { c.logins.Run(watching) })
+		watches.Go(func() { c.serveRecordings(watching) })
 	}
 	p.witness.begin(background)
 	p.log.Info("Serving", "connections", p.options.connections, "instance", p.options.instance, "log", p.spool.ID())

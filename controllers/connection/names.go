@@ -78,6 +78,19 @@ func reviewPort(port int32) int32 {
 	return 0 // cannot be: two ports take two of three
 }
 
+// recordingsPorts are where Managed proxies give the manager recordings: the first that
+// is not taken. The manager alone goes there, by the pod's address.
+var recordingsPorts = [...]int32{8447, 8448, 8449}
+
+func recordingsPort(port int32) int32 {
+	for _, number := range recordingsPorts {
+		if number != port && number != containerPort(port) {
+			return number
+		}
+	}
+	return 0 // cannot be, as above
+}
+
 func endpoint(c *v1alpha1.Connection, protocols compile.Protocols) string {
 	p := port(c, protocols)
 	names := serverNames(c)

@@ -64,6 +64,7 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 			"--connection=" + name,
 			fmt.Sprintf("--listen=%s=:%d", name, containerPort(number)),
 			fmt.Sprintf("--review-address=%s=:%d", name, reviewPort(number)),
+			fmt.Sprintf("--recordings-address=%s=:%d", name, recordingsPort(number)),
 			"--credential-dir=" + credentialDirectory,
 			"--snapshot-key=" + r.SnapshotKey,
 			"--spool=" + spoolDirectory,
@@ -77,6 +78,7 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 		Ports: []corev1.ContainerPort{
 			{Name: "serve", ContainerPort: containerPort(number), Protocol: corev1.ProtocolTCP},
 			{Name: reviewPortName, ContainerPort: reviewPort(number), Protocol: corev1.ProtocolTCP},
+			{Name: "recordings", ContainerPort: recordingsPort(number), Protocol: corev1.ProtocolTCP},
 			{Name: "health", ContainerPort: healthPort, Protocol: corev1.ProtocolTCP},
 		},
 		StartupProbe:   probe("/healthz", startupFailures),

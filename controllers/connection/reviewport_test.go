@@ -42,6 +42,10 @@ func TestReviewPort(t *testing.T) {
 			if !open[tc.review] || !open[containerPort(tc.port)] || len(proxyPolicy(c, template).Spec.Ingress[0].From) != 0 {
 				t.Errorf("%s: the NetworkPolicy opens %v", tc.reason, open)
 			}
+			// The manager alone goes to that of recordings, by the pod's address.
+			if want := recordingsPort(tc.port); !open[want] || !slices.Contains(container.Args, "--recordings-address=data/shop=:"+strconv.Itoa(int(want))) {
+				t.Errorf("%s: the port of recordings is not open: %v in %v", tc.reason, open, container.Args)
+			}
 			ports := service(c, tc.port).Spec.Ports
 			if len(ports) != 2 || ports[0].Port != tc.port || ports[1].Port != tc.review || ports[1].TargetPort.IntVal != tc.review ||
 				ports[1].Name != "review" || ports[0].Name == ports[1].Name || ports[1].Protocol != corev1.ProtocolTCP {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorward/doorward/controllers/recordings"
 )
 
 // Figures count what the manager does. The zero pointer counts nothing.
@@ -20,6 +22,7 @@ type Figures struct {
 	heartbeats *prometheus.CounterVec
 	approvals  *prometheus.CounterVec
 	shared     prometheus.Counter
+	recordings *prometheus.CounterVec
 }
 
 const (
@@ -58,6 +61,13 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Subsystem: subsystem, Name: "shared_credentials_total",
 		Help: "Times that AuditSessions of several proxies were found to be of one credential, at the same time and from different networks.",
 	})
+	f.recordings = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "recording_requests_total",
+		Help: "Requests for recordings of sessions to this manager, by what came of them.",
+	}, []string{"outcome"})
+	for _, outcome := range recordings.Outcomes() {
+		f.recordings.WithLabelValues(outcome)
+	}
 	for _, result := range []string{succeeded, failed} {
 		f.published.WithLabelValues(result)
 		f.heartbeats.WithLabelValues(result)
@@ -66,12 +76,19 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Name: "build_info", Help: "1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.shared, build} {
+	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.shared, f.recordings, build} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
+}
+
+// Recording takes note of what came of a request for a recording.
+func (f *Figures) Recording(outcome string) {
+	if f != nil {
+		f.recordings.WithLabelValues(outcome).Inc()
+	}
 }
 
 // Published takes note of a snapshot that was made current, or could not be.

@@ -101,6 +101,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		logsink.New(logsink.Options{Client: mgr.GetClient(), Namespace: o.Namespace, Deliveries: deliveries}).SetupWithManager(mgr),
 		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover), mgr.Add(ways),
 		addLogin(ctx, mgr, direct, o, authority, user),
+		addRecordings(ctx, mgr, direct, o, authority, key, counted),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("cannot add to the manager: %w", err)

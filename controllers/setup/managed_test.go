@@ -44,7 +44,7 @@ func TestManaged(t *testing.T) {
 		d := get(g, ns, "doorward-shop", &appsv1.Deployment{})
 		g.Expect(d.OwnerReferences).To(gomega.HaveLen(1))
 		args := strings.Join(d.Spec.Template.Spec.Containers[0].Args, " ")
-		g.Expect(args).To(gomega.ContainSubstring("--connection=managed/shop --listen=managed/shop=:5432 --review-address=managed/shop=:8444 --credential-dir="))
+		g.Expect(args).To(gomega.ContainSubstring("--connection=managed/shop --listen=managed/shop=:5432 --review-address=managed/shop=:8444 --recordings-address=managed/shop=:8447 --credential-dir="))
 		pod := &corev1.Pod{ObjectMeta: d.Spec.Template.ObjectMeta, Spec: *d.Spec.Template.Spec.DeepCopy()}
 		pod.Namespace, pod.Name = ns, "probe"
 		g.Expect(pod.Labels).To(gomega.HaveKeyWithValue("team", "data"), "the installation's settings")

@@ -82,6 +82,9 @@ type Options struct {
 	// MetricsAddress and HealthAddress are where the manager listens; "0" for not
 	// at all.
 	MetricsAddress, HealthAddress string
+	// RecordingsAddress is where recordings of sessions are served to those who may read
+	// them; empty for nowhere.
+	RecordingsAddress string
 	// Metrics is where the manager's own figures are registered; nowhere where nil.
 	Metrics prometheus.Registerer
 	// Version is what runs, for the figures.

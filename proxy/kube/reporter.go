@@ -28,7 +28,9 @@ type Reporter struct {
 	Namespace, Name string
 	Instance, Nonce string
 	Address         string
-	Revision        func() int64
+	// Recordings is where recordings are given to the manager; empty for nowhere.
+	Recordings string
+	Revision   func() int64
 	// Wants, where not nil, is the least revision that is taken: see report.Report.
 	Wants    func() int64
 	Problems *Problems
@@ -143,7 +145,7 @@ func turned(before, now []report.Sink) bool {
 func (r *Reporter) write(ctx context.Context, version string) error {
 	told := report.Report{
 		Instance: r.Instance, Revision: r.Revision(), ObservedAt: time.Now().UTC(), Nonce: r.Nonce,
-		Address: r.Address, Problems: r.Problems.List(), Sinks: r.sinks(),
+		Address: r.Address, Recordings: r.Recordings, Problems: r.Problems.List(), Sinks: r.sinks(),
 	}
 	if r.Audits != nil {
 		told.Audits = r.Audits()

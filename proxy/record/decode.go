@@ -55,6 +55,7 @@ type Document struct {
 	ReasonCode    Reason              `json:"reasonCode,omitempty"`
 	Attributes    []AttributeDocument `json:"attributes,omitempty"`
 	Recording     *RecordingDocument  `json:"recording,omitempty"`
+	Read          *ReadDocument       `json:"read,omitempty"`
 	Checkpoint    *CheckpointDocument `json:"checkpoint,omitempty"`
 	Rotation      *RotationDocument   `json:"rotation,omitempty"`
 }
@@ -66,6 +67,13 @@ type RecordingDocument struct {
 	Sequence int64  `json:"sequence"`
 	Digest   string `json:"digest,omitempty"`
 	Data     string `json:"data,omitempty"`
+}
+
+// ReadDocument is which recording somebody asked for.
+type ReadDocument struct {
+	Session     string `json:"session,omitempty"`
+	FirstRecord int64  `json:"firstRecord"`
+	Unrecorded  int64  `json:"unrecorded,omitempty"`
 }
 
 // CheckpointDocument is the log's signed word on the records before it.

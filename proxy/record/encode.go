@@ -110,6 +110,14 @@ func AppendBody(dst []byte, e *Event) []byte {
 	if e.Recording != nil {
 		dst = appendRecording(append(dst, `,"recording":`...), e.Recording)
 	}
+	if r := e.Read; r != nil {
+		dst = append(dst, `,"read":`...)
+		o := len(dst)
+		dst = appendMember(dst, `,"session":`, r.Session)
+		dst = strconv.AppendInt(append(dst, `,"firstRecord":`...), r.FirstRecord, 10)
+		dst = appendInt(dst, `,"unrecorded":`, r.Unrecorded)
+		dst = closeObject(dst, o)
+	}
 	if c := e.Checkpoint; c != nil {
 		dst = strconv.AppendInt(append(dst, `,"checkpoint":{"size":`...), c.Size, 10)
 		dst = appendExact(append(dst, `,"note":`...), c.Note)

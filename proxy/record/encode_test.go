@@ -125,6 +125,12 @@ var events = map[Type]Event{
 		Type: RecordingEnd, Time: at, Session: "s-2", Connection: connection,
 		Recording: &Recording{ID: "shell-1", Format: "asciicast/v2", Sequence: 1, Digest: "sha256:8c9d"},
 	},
+	RecordingRead: {
+		Type: RecordingRead, Time: at, Connection: connection, Revision: 12, ClientAddress: "192.0.2.9:40112",
+		Actor:    &identity.Principal{Subject: "1f0e", UserName: "oidc:dora@example.com\x1b[2K", KubernetesUser: "oidc:dora@example.com", Groups: []string{"auditors"}, Method: "tokenreview"},
+		Decision: &Decision{Effect: policy.Deny, Cause: "no RBAC policy matched"}, ReasonCode: ReasonNotAllowed,
+		Read: &Read{Session: "s-2", FirstRecord: 17, Unrecorded: 3},
+	},
 	Checkpoint: {
 		Type: Checkpoint, Time: at,
 		Checkpoint: &CheckpointNote{Size: 42, Note: "doorward.dev/log/" + testLog + "\n42\nAAAA\n\n\u2014 doorward.dev/log/" + testLog + " BBBB\n", Key: "doorward.dev/log/" + testLog + "+0a0b0c0d+AQ=="},

@@ -59,6 +59,9 @@ const (
 	// RecordingEnd closes the recording.
 	RecordingChunk Type = "RecordingChunk"
 	RecordingEnd   Type = "RecordingEnd"
+	// RecordingRead is a proven reader who asked for the recording of a session of this
+	// log, with the Decision; written before a byte of it is given.
+	RecordingRead Type = "RecordingRead"
 	// Checkpoint is the log's signed word on all records before it.
 	Checkpoint Type = "Checkpoint"
 	// KeyRotated says which key signs the log's checkpoints from here on.
@@ -97,6 +100,7 @@ type Event struct {
 	// database and the client's application name. Values are neutralised.
 	Attributes []Attribute
 	Recording  *Recording
+	Read       *Read
 	Checkpoint *CheckpointNote
 	Rotation   *KeyRotation
 	// Durability is what Append waits for; it is not part of the record.
@@ -244,6 +248,18 @@ type Recording struct {
 	// Data is the part itself. It is written as it is, and must be printable
 	// ASCII and line feeds.
 	Data string
+}
+
+// Read is which recording somebody asked for. It is always the whole of it, as far as it
+// had come.
+type Read struct {
+	// Session is the id of the session. The record itself is none of the session's.
+	Session string
+	// FirstRecord is the index of the session's first record.
+	FirstRecord int64
+	// Unrecorded is the number of readings that were refused and are not on record, for
+	// want of a place for them or because there were too many, since the last that is.
+	Unrecorded int64
 }
 
 // CheckpointNote is a checkpoint: a note signed by the log's key

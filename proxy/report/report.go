@@ -50,6 +50,9 @@ type Report struct {
 	Nonce string `json:"nonce"`
 	// Address is the host:port the instance listens on; may be empty.
 	Address string `json:"address,omitempty"`
+	// Recordings is the host:port where the instance gives the manager the recordings of
+	// sessions; empty for nowhere.
+	Recordings string `json:"recordings,omitempty"`
 	// Problems is what keeps the instance from serving; empty means that it serves.
 	Problems []Problem `json:"problems,omitempty"`
 	// Sinks is how each LogSink takes the instance's records, by name; at most

@@ -21,6 +21,7 @@ type Metrics struct {
 	turnedAway    *prometheus.CounterVec
 	panics        *prometheus.CounterVec
 	reviews       *prometheus.CounterVec
+	recordings    *prometheus.CounterVec
 	road          *road
 	log           *logFigures
 }
@@ -39,10 +40,11 @@ func NewMetrics() *Metrics {
 		turnedAway:    counter("turned_away_total", "Clients that took too long to log in, or were too many."),
 		panics:        counter("panics_total", "Handlers that panicked."),
 		reviews:       newReviews(),
+		recordings:    newRecordings(),
 		road:          newRoad(),
 		log:           newLogFigures(),
 	}
-	m.registry.MustRegister(m.acceptErrors, m.sessionsTotal, m.turnedAway, m.panics, m.reviews,
+	m.registry.MustRegister(m.acceptErrors, m.sessionsTotal, m.turnedAway, m.panics, m.reviews, m.recordings,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.road.collectors()...)
 	m.registry.MustRegister(m.log.sync, m.log.group)

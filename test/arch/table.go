@@ -38,7 +38,7 @@ var Table = []Rule{
 		Reason:   "types only: other programs import them, and must not get our dependencies with them",
 	},
 	{
-		Packages: []string{"proxy/egress", "proxy/identity", "proxy/pace", "proxy/relay", "proxy/review/wire"},
+		Packages: []string{"proxy/egress", "proxy/identity", "proxy/pace", "proxy/recordings/wire", "proxy/relay", "proxy/review/wire"},
 		Reason:   "a leaf knows nothing of ours, so that everything may stand on it",
 	},
 	{
@@ -97,8 +97,13 @@ var Table = []Rule{
 		Reason:   "the verifier needs the format and the keys only: what wrote a log is what it must not rely on",
 	},
 	{
+		Packages: []string{"proxy/record/extract"},
+		May:      []string{"proxy/record", "proxy/record/tree"},
+		Reason:   "a part of a log is verified by the format and the keys, as a whole one is",
+	},
+	{
 		Packages: []string{"proxy/record/spool"},
-		May:      []string{"proxy/record", "proxy/record/tree", "proxy/witness", "proxy/identity", "proxy/policy"},
+		May:      []string{"proxy/record", "proxy/record/extract", "proxy/record/tree", "proxy/witness", "proxy/identity", "proxy/policy"},
 		Reason:   "the log makes its checkpoints itself, and says in the witness's form why they continue each other",
 	},
 	{
@@ -148,6 +153,11 @@ var Table = []Rule{
 		Reason:   "who answers questions about access stands on the road as a protocol does, and knows none",
 	},
 	{
+		Packages: []string{"proxy/recordings"},
+		May:      append([]string{"proxy/record/extract"}, leaves...),
+		Reason:   "who gives the manager recordings knows the log and nobody's session",
+	},
+	{
 		Packages: []string{"proxy/report"},
 		Reason:   "what a proxy tells of itself is plain data: the proxy writes it and the manager reads it",
 	},
@@ -174,7 +184,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/..."},
-		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/identity/sharing", "proxy/protocol", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/identity/sharing", "proxy/pace", "proxy/protocol", "proxy/recordings/wire", "proxy/report", "proxy/witness", "proxy/record/tree"}, leaves...),
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{
@@ -191,8 +201,13 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"cli/..."},
-		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
+		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/extract", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
 		Reason:   "the plugin is a client of the API server, and reads records",
+	},
+	{
+		Packages: []string{"cli/recording"},
+		May:      append([]string{"cli/...", "proxy/record/extract", "proxy/recordings/wire"}, leaves...),
+		Reason:   "a recording is asked for in the manager's words, and checked by the log's",
 	},
 	{
 		Packages: []string{"cli/policy"},

@@ -167,19 +167,19 @@ func TestUserRoles(t *testing.T) {
 		"doorward-requester": {
 			allowed: []string{"list connections.doorward.dev", "watch approvalrequests.doorward.dev", "get accesspolicies.doorward.dev", // hints name them
 				"create approvalrequests.doorward.dev", "patch approvalrequests.doorward.dev"}, // of scope Session; admission lets them revoke
-			refused: append([]string{"approve connections.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
+			refused: append([]string{"approve connections.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "get auditsessions/recording.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
 		},
 		"doorward-approver": {
 			allowed: []string{"approve connections.doorward.dev", "patch approvalrequests.doorward.dev", "get approvalrequests.doorward.dev"},
-			refused: append([]string{"create approvalrequests.doorward.dev", "update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
+			refused: append([]string{"create approvalrequests.doorward.dev", "update approvalrequests.doorward.dev", "patch auditsessions.doorward.dev", "list auditsessions.doorward.dev", "get auditsessions/recording.doorward.dev", "list auditlogs.doorward.dev"}, writes...),
 		},
 		"doorward-auditor": {
-			allowed: []string{"list auditsessions.doorward.dev", "list auditlogs.doorward.dev", "list accesspolicies.doorward.dev"},
+			allowed: []string{"list auditsessions.doorward.dev", "get auditsessions/recording.doorward.dev", "list auditlogs.doorward.dev", "list accesspolicies.doorward.dev"},
 			refused: append([]string{"approve connections.doorward.dev", "create approvalrequests.doorward.dev", "patch approvalrequests.doorward.dev", "patch auditsessions.doorward.dev"}, writes...),
 		},
 		"doorward-editor": {
 			allowed: append([]string{"patch auditsessions.doorward.dev", "patch approvalrequests.doorward.dev"}, writes...), // they end sessions, and revoke
-			refused: []string{"approve connections.doorward.dev", "create approvalrequests.doorward.dev"},
+			refused: []string{"approve connections.doorward.dev", "create approvalrequests.doorward.dev", "get auditsessions/recording.doorward.dev"},
 		},
 	}
 	for role, tc := range cases {

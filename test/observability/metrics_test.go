@@ -94,6 +94,7 @@ func untouched(t *testing.T) map[string]monitoring.Metric {
 	w.Operation(access.Observed{Operation: &record.Operation{}, Reason: access.ReasonDenied, Approval: &record.Approval{}, Result: &record.Result{}})
 	w.Closed(access.EndClosed, time.Second)
 	metrics.Reviews("data/shop", []string{"Allow"})
+	metrics.Recordings("data/shop", []string{"Served"})
 	metrics.WatchExpiry("token_expiry_timestamp_seconds", "x", "", func() time.Time { return time.Time{} })
 	registry := metrics.Registry()
 	server.NewLoginMetrics(registry).Touch("data/shop")

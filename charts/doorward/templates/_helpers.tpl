@@ -128,3 +128,21 @@ app.kubernetes.io/component: manager
 {{- fail "serviceAccount.name: name the ServiceAccount that is there already, or set serviceAccount.create=true" -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* Which namespaces of Connections the manager may reach into. */ -}}
+{{- define "doorward.connectionNamespaces" -}}
+{{- if .Values.networkPolicy.directWay.namespaceLabels -}}
+namespaceSelector:
+  matchLabels:
+    {{- toYaml .Values.networkPolicy.directWay.namespaceLabels | nindent 4 }}
+{{- else if .Values.clusterWide -}}
+namespaceSelector: {}
+{{- else -}}
+namespaceSelector:
+  matchExpressions:
+    - key: kubernetes.io/metadata.name
+      operator: In
+      values:
+        {{- toYaml .Values.namespaces | nindent 8 }}
+{{- end }}
+{{- end }}

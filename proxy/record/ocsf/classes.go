@@ -98,6 +98,8 @@ func newEvent(d *record.Document, version string) *event {
 		e.found(d)
 	case record.SharedCredential:
 		e.shared(d)
+	case record.RecordingRead:
+		e.read(d)
 	case record.RecordingChunk, record.RecordingEnd:
 		e.class(baseEvent, other(string(d.Type)))
 	default:
@@ -272,6 +274,24 @@ func (e *event) reviewed(d *record.Document) {
 	case policy.Effect(d.Decision.Effect) == policy.Deny:
 		e.severity(low)
 	}
+}
+
+// read is a request for the recording of a session.
+func (e *event) read(d *record.Document) {
+	e.class(apiActivity, named{2, "Read"})
+	e.Actor, e.SrcEndpoint = someActor(d), someEndpoint(d)
+	e.API = &api{Operation: "get auditsessions/recording", Group: &group{Name: "doorward.dev"}, Service: connectionEntity(d)}
+	if d.Read != nil && d.Read.Session != "" {
+		e.Resources = []resource{{Name: d.Read.Session, Type: "AuditSession"}}
+	}
+	e.severity(low)
+	if d.Decision == nil || policy.Effect(d.Decision.Effect) != policy.Allow {
+		e.status(failure)
+		e.severity(medium)
+		e.denied()
+		return
+	}
+	e.control(named{1, "Allowed"}, named{1, "Allowed"})
 }
 
 func (e *event) result(d *record.Document) {

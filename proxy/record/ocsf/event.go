@@ -204,6 +204,7 @@ type unmapped struct {
 	Result      *record.ResultDocument     `json:"result,omitempty"`
 	Attributes  []record.AttributeDocument `json:"attributes,omitempty"`
 	Recording   *record.RecordingDocument  `json:"recording,omitempty"`
+	Read        *record.ReadDocument       `json:"read,omitempty"`
 	Checkpoint  *record.CheckpointDocument `json:"checkpoint,omitempty"`
 	Rotation    *record.RotationDocument   `json:"rotation,omitempty"`
 }

@@ -155,7 +155,7 @@ func authProtocol(method string) named {
 func newUnmapped(d *record.Document) *unmapped {
 	u := &unmapped{
 		Session: d.Session, Connection: d.Connection, Revision: d.Revision, OperationID: d.OperationID,
-		Decision: d.Decision, Approval: d.Approval, Attributes: d.Attributes, Checkpoint: d.Checkpoint, Rotation: d.Rotation,
+		Decision: d.Decision, Approval: d.Approval, Attributes: d.Attributes, Read: d.Read, Checkpoint: d.Checkpoint, Rotation: d.Rotation,
 	}
 	if a := d.Actor; a != nil {
 		u.Actor = &record.ActorDocument{Kind: a.Kind, Claims: a.Claims, AbsentClaims: a.AbsentClaims, Delegation: a.Delegation, Method: a.Method, Credential: a.Credential, ProvenBy: a.ProvenBy, ProofID: a.ProofID, ExpiresAt: a.ExpiresAt}

@@ -1,7 +1,9 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package connect
+// Package forward forwards ports of this machine into the cluster, through the API server,
+// as kubectl port-forward does.
+package forward
 
 import (
 	"context"
@@ -24,22 +26,9 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// way is how a proxy is reached.
-type way interface {
-	// address is where to dial now, as host:port.
-	address(ctx context.Context) (string, error)
-	close()
-}
-
-// direct is the endpoint itself.
-type direct string
-
-func (d direct) address(context.Context) (string, error) { return string(d), nil }
-func (direct) close()                                    {}
-
-// forwarder forwards a port of this machine to a pod of a proxy, through the API server.
+// Forwarder forwards a port of this machine to a pod behind a Service.
 // When the pod goes, the next one takes its place for who comes next.
-type forwarder struct {
+type Forwarder struct {
 	config             *rest.Config
 	clients            kubernetes.Interface
 	namespace, service string
@@ -57,23 +46,17 @@ type forwarding struct {
 	local  string
 }
 
-func newForwarder(c *cluster, t *target) (*forwarder, error) {
-	service, ok := t.service()
-	if !ok {
-		return nil, fmt.Errorf("endpoint %q is no Service of the cluster: no port can be forwarded to it: leave out --port-forward", t.endpoint)
-	}
-	_, port, err := net.SplitHostPort(t.endpoint)
-	if err != nil {
-		return nil, err
-	}
-	clients, err := kubernetes.NewForConfig(c.config)
+// New makes a Forwarder to a port of a Service.
+func New(config *rest.Config, namespace, service, port string) (*Forwarder, error) {
+	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	return &forwarder{config: c.config, clients: clients, namespace: t.namespace, service: service, port: port}, nil
+	return &Forwarder{config: config, clients: clients, namespace: namespace, service: service, port: port}, nil
 }
 
-func (f *forwarder) address(ctx context.Context) (string, error) {
+// Address is the local port, as host:port. It is opened where it is not.
+func (f *Forwarder) Address(ctx context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.running != nil {
@@ -94,7 +77,8 @@ func (f *forwarder) address(ctx context.Context) (string, error) {
 	return f.running.local, nil
 }
 
-func (f *forwarder) close() {
+// Close ends the forwarding.
+func (f *Forwarder) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.running != nil {
@@ -105,7 +89,7 @@ func (f *forwarder) close() {
 }
 
 // pod is a ready pod behind the Service, and its port.
-func (f *forwarder) pod(ctx context.Context) (string, int32, error) {
+func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 	service, err := f.clients.CoreV1().Services(f.namespace).Get(ctx, f.service, metav1.GetOptions{})
 	if err != nil {
 		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w", f.namespace, f.service, err)
@@ -156,8 +140,8 @@ func podPort(pod *corev1.Pod, port *corev1.ServicePort) (int32, bool) {
 	return 0, false
 }
 
-// start returns once the port is open. The forward outlives ctx, and ends with close.
-func (f *forwarder) start(ctx context.Context, pod string, port int32) (*forwarding, error) {
+// start returns once the port is open. The forward outlives ctx, and ends with Close.
+func (f *Forwarder) start(ctx context.Context, pod string, port int32) (*forwarding, error) {
 	dialer, err := f.dialer(pod)
 	if err != nil {
 		return nil, err
@@ -196,7 +180,7 @@ func (f *forwarder) start(ctx context.Context, pod string, port int32) (*forward
 
 // dialer reaches a pod as kubectl does: over WebSocket, and over SPDY where an older API
 // server, or what stands before it, does not know that.
-func (f *forwarder) dialer(pod string) (httpstream.Dialer, error) {
+func (f *Forwarder) dialer(pod string) (httpstream.Dialer, error) {
 	at := f.clients.CoreV1().RESTClient().Post().Resource("pods").Namespace(f.namespace).Name(pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(f.config)
 	if err != nil {

@@ -1,0 +1,234 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package recording reads the recording of a session from the manager, with the token by
+// which kubeconfig proves its user to the API server.
+package recording
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/doorward/doorward/cli/cluster"
+	"github.com/doorward/doorward/cli/forward"
+	"github.com/doorward/doorward/cli/show"
+	"github.com/doorward/doorward/proxy/record/extract"
+	"github.com/doorward/doorward/proxy/recordings/wire"
+)
+
+const (
+	// trustBundle is the ConfigMap of the authorities that callers trust, and its key.
+	trustBundle    = "doorward-trust-bundle"
+	trustBundleKey = "ca.crt"
+	dialTimeout    = 15 * time.Second
+	// answerTimeout is how long the manager may take until the reading is on record.
+	answerTimeout = 90 * time.Second
+	maxStatus     = 16 << 10
+)
+
+// Source says where recordings are read from.
+type Source struct {
+	cluster                   *cluster.Flags
+	manager, operator, caFile string
+}
+
+// NewSource makes a Source for the cluster that the flags say.
+func NewSource(flags *cluster.Flags) *Source { return &Source{cluster: flags} }
+
+// Add gives a command the source's flags, beside those of the cluster.
+func (s *Source) Add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.manager, "manager", "", "Address of the manager's recordings, as host:port. Unset: a port is forwarded to it through the API server.")
+	cmd.Flags().StringVar(&s.operator, "operator-namespace", "doorward-system", "Namespace of the manager.")
+	cmd.Flags().StringVar(&s.caFile, "ca-file", "", "File of the authorities that sign the manager's certificate. Unset: the ConfigMap "+trustBundle+".")
+}
+
+// Recording is the recording of a session while it is read.
+type Recording struct {
+	io.Reader
+	// Session and Log are what the records must be of.
+	Session, Log string
+
+	close func()
+}
+
+// Verify says why a recording that holds is not the one that was asked for, or nil.
+func (r *Recording) Verify(report *Report) error {
+	if report.Session != r.Session || report.Log != r.Log {
+		return fmt.Errorf("%w: they are those of session %q of log %q", extract.ErrChanged, report.Session, report.Log)
+	}
+	return nil
+}
+
+// Close ends the reading.
+func (r *Recording) Close() error {
+	r.close()
+	return nil
+}
+
+// Open asks for the recording of a session, which is on record from then on. What is
+// read is an extract, to be checked. The caller closes it.
+func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error) {
+	config, err := s.cluster.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell which cluster is meant: %w", err)
+	}
+	namespace, err := s.cluster.Scope()
+	if err != nil {
+		return nil, err
+	}
+	own, err := proven(config)
+	if err != nil {
+		return nil, err
+	}
+	if own.TLSClientConfig.CAData, err = s.authorities(ctx, namespace); err != nil {
+		return nil, err
+	}
+	own.TLSClientConfig.ServerName = wire.ServerName(s.operator)
+	address, done, err := s.way(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	own.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, address)
+	}
+	transport, err := rest.TransportFor(own)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the credential of kubeconfig: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	body, log, err := s.ask(ctx, transport, namespace, name)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &Recording{Reader: body, Session: name, Log: log, close: func() { _ = body.Close(); cancel(); done() }}, nil
+}
+
+// ask sends the one request. No redirect is followed: the token is for the manager.
+func (s *Source) ask(ctx context.Context, transport http.RoundTripper, namespace, name string) (body io.ReadCloser, log string, _ error) {
+	at := url.URL{Scheme: "https", Host: wire.ServerName(s.operator), Path: wire.RecordingPath(namespace, name)}
+	ctx, cancel := context.WithCancelCause(ctx)
+	late := time.AfterFunc(answerTimeout, func() { cancel(fmt.Errorf("no answer within %s", answerTimeout)) })
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	if err != nil {
+		return nil, "", err
+	}
+	answer, err := transport.RoundTrip(request)
+	if !late.Stop() && err != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		cancel(nil)
+		return nil, "", fmt.Errorf("cannot ask the manager: %w", err)
+	}
+	if answer.StatusCode == http.StatusOK && answer.Header.Get("Content-Type") == extract.MediaType {
+		return &cancelling{answer.Body, func() { cancel(nil) }}, answer.Header.Get(wire.LogHeader), nil
+	}
+	defer cancel(nil)
+	defer func() { _ = answer.Body.Close() }()
+	return nil, "", refusal(answer)
+}
+
+// cancelling ends the request with its answer.
+type cancelling struct {
+	io.ReadCloser
+	cancel func()
+}
+
+func (c *cancelling) Close() error {
+	c.cancel()
+	return c.ReadCloser.Close()
+}
+
+// refusal is why the manager gives no recording.
+func refusal(answer *http.Response) error {
+	var said wire.Status
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxStatus))
+	if err != nil || json.Unmarshal(body, &said) != nil || said.Message == "" {
+		return fmt.Errorf("the manager gives no recording: it answers %d: is --manager the address of its recordings?", answer.StatusCode)
+	}
+	return fmt.Errorf("the manager gives no recording: %s: %s", show.Line(said.Reason), show.Line(said.Message))
+}
+
+// proven is a client's configuration that proves the user of another to the manager, and
+// has nothing else of it.
+func proven(config *rest.Config) (*rest.Config, error) {
+	if config.Impersonate.UserName != "" {
+		return nil, errors.New("--as is not for recordings: the manager knows readers by their own token: leave it out")
+	}
+	if config.BearerToken == "" && config.BearerTokenFile == "" && config.ExecProvider == nil && config.AuthProvider == nil {
+		return nil, errors.New("kubeconfig proves you by something else than a token, such as a client certificate, which the manager cannot have reviewed: " +
+			"give one with --token, such as that of \"kubectl create token SERVICEACCOUNT\"")
+	}
+	return &rest.Config{
+		BearerToken: config.BearerToken, BearerTokenFile: config.BearerTokenFile, ExecProvider: config.ExecProvider,
+		AuthProvider: config.AuthProvider, AuthConfigPersister: config.AuthConfigPersister, UserAgent: config.UserAgent,
+		// The port is forwarded, or reached as it is.
+		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+	}, nil
+}
+
+// authorities are those that may sign the manager's certificate, in PEM. Without them
+// nobody can tell the manager from somebody else who would like a token.
+func (s *Source) authorities(ctx context.Context, namespace string) ([]byte, error) {
+	if s.caFile != "" {
+		pem, err := os.ReadFile(s.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the authorities: %w", err)
+		}
+		return pem, nil
+	}
+	reader, err := s.cluster.Client()
+	if err != nil {
+		return nil, err
+	}
+	var bundle corev1.ConfigMap
+	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: trustBundle}, &bundle); err != nil {
+		return nil, cluster.Request{
+			Verb: "get", Resource: "configmaps", Namespace: namespace, Name: trustBundle,
+			Remedy: "ask for the role doorward-auditor in the namespace, or give the authorities with --ca-file",
+		}.Failed(err)
+	}
+	if bundle.Data[trustBundleKey] == "" {
+		return nil, fmt.Errorf("ConfigMap %s/%s holds nothing under %q: is the manager running?", namespace, trustBundle, trustBundleKey)
+	}
+	return []byte(bundle.Data[trustBundleKey]), nil
+}
+
+// way is where the manager is reached.
+func (s *Source) way(ctx context.Context, config *rest.Config) (address string, done func(), _ error) {
+	if s.manager != "" {
+		if _, _, err := net.SplitHostPort(s.manager); err != nil {
+			return "", nil, fmt.Errorf("invalid --manager: want host:port: %q", s.manager)
+		}
+		return s.manager, func() {}, nil
+	}
+	forwarder, err := forward.New(config, s.operator, wire.ServiceName, strconv.Itoa(wire.ServicePort))
+	if err != nil {
+		return "", nil, err
+	}
+	if address, err = forwarder.Address(ctx); err != nil {
+		return "", nil, fmt.Errorf("%w; or give the address of the manager's recordings with --manager", err)
+	}
+	return address, forwarder.Close, nil
+}

@@ -1,0 +1,159 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package recordings gives the manager the recordings of sessions, for those who may
+// read them: HTTPS on a port of its own, which takes the manager's certificate and no
+// other. Whoever reads is in this proxy's log before the first byte leaves; without that
+// record nothing does.
+package recordings
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/recordings/wire"
+)
+
+// Bounds of the port. The manager is the only client, but anybody may knock.
+const (
+	headerBound = 5 * time.Second
+	// readBound is how long a whole request may take to come.
+	readBound = 15 * time.Second
+	maxHeader = 8 << 10
+	// mostConnections and mostReadings are how many there are at a time.
+	mostConnections = 64
+	mostReadings    = 4
+	// stallBound is how long a reader may take nothing, wholeBound how long a reading
+	// may take.
+	stallBound = 30 * time.Second
+	wholeBound = time.Hour
+	// recordBound is how long the record of a reading may take to be durable.
+	recordBound = 30 * time.Second
+	// stopBound is how long readings may go on when the proxy stops.
+	stopBound = 2 * time.Second
+)
+
+// Log is the proxy's log.
+type Log interface {
+	ID() string
+	At(ctx context.Context, index int64) (record.Record, error)
+	Append(ctx context.Context, event record.Event) (record.Position, error)
+	Extract(ctx context.Context, out io.Writer, session string, first, through int64) error
+}
+
+// Now is what is in force when somebody reads.
+type Now struct {
+	Connection record.Connection
+	Revision   int64
+	Durability record.Durability
+}
+
+// Options of a Server; all but Served are needed.
+type Options struct {
+	Log Log
+	// Gone is wrapped by the errors of the log for records that were deleted.
+	Gone error
+	// Key is the manager's snapshot key.
+	Key ed25519.PublicKey
+	// Certificate is the Connection's serving certificate at present.
+	Certificate func() (*tls.Certificate, error)
+	// Now returns what is in force.
+	Now func() Now
+	// Logger is told what an operator should look at.
+	Logger logr.Logger
+	// Served, where set, is told what became of each request: one of Outcomes.
+	Served func(outcome string)
+}
+
+// Outcomes are what requests come to: Served, a recording as a whole; Broken, one that
+// ended early; Refused, a reader who may not, on record; Gone and NotFound; Unrecorded,
+// where no record could be written; Invalid; Busy.
+func Outcomes() []string {
+	return []string{"Served", "Broken", "Refused", "Gone", "NotFound", "Unrecorded", "Invalid", "Busy"}
+}
+
+// Server serves the recordings of one Connection.
+type Server struct {
+	options  Options
+	readings chan struct{}
+}
+
+// New makes a Server.
+func New(options Options) *Server {
+	if options.Served == nil {
+		options.Served = func(string) {}
+	}
+	return &Server{options: options, readings: make(chan struct{}, mostReadings)}
+}
+
+// Serve serves until ctx ends, and closes the listener.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	served := &http.Server{
+		Handler: s, BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: headerBound, ReadTimeout: readBound, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
+		ErrorLog:  log.New(io.Discard, "", 0), // what it would say is what clients sent
+		Protocols: &http.Protocols{},
+	}
+	served.Protocols.SetHTTP1(true)
+	served.SetKeepAlivesEnabled(false)
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+		defer cancel()
+		if served.Shutdown(bound) != nil {
+			_ = served.Close() // what still goes on is cut
+		}
+	})
+	err := served.Serve(tls.NewListener(&bounded{Listener: listener, room: make(chan struct{}, mostConnections)}, s.tls()))
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// tls takes the manager and nobody else, before a byte of a request is read.
+func (s *Server) tls() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.options.Certificate() },
+		VerifyConnection: func(state tls.ConnectionState) error {
+			return wire.Verify(state.PeerCertificates, s.options.Key, time.Now())
+		},
+	}
+}
+
+// bounded is a listener that closes at once what is more than there is room for: the
+// manager hears of it, and tries again.
+type bounded struct {
+	net.Listener
+	room chan struct{}
+}
+
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		conn, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case b.room <- struct{}{}:
+			return &roomed{Conn: conn, left: b.room}, nil
+		default:
+			_ = conn.Close()
+		}
+	}
+}
