@@ -31,6 +31,10 @@ const (
 	// a LogSink asks for.
 	SecretTypeSinkCredential = "doorward.dev/sink-credential" //nolint:gosec // The type of a Secret, no credential.
 
+	// SecretTypeNotifierCredential is the type of a Secret that holds the URL of a
+	// Notifier's receiver, or what that asks for.
+	SecretTypeNotifierCredential = "doorward.dev/notifier-credential" //nolint:gosec // The type of a Secret, no credential.
+
 	// CredentialKeyUsername is the credential Secret key of the target user name.
 	CredentialKeyUsername = "username"
 

@@ -57,7 +57,7 @@ type forwarding struct {
 	local  string
 }
 
-func newForwarder(c *cluster, t *target) (*forwarder, error) {
+func newForwarder(c *lookup, t *target) (*forwarder, error) {
 	service, ok := t.service()
 	if !ok {
 		return nil, fmt.Errorf("endpoint %q is no Service of the cluster: no port can be forwarded to it: leave out --port-forward", t.endpoint)

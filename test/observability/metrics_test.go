@@ -102,6 +102,8 @@ func untouched(t *testing.T) map[string]monitoring.Metric {
 		t.Fatal(err)
 	}
 	counted.Approval("Denied")
+	counted.Notified("chat", "Sent")
+	counted.NotificationsWaiting("chat", 1)
 	all := map[string]monitoring.Metric{}
 	for _, r := range []*prometheus.Registry{registry, manager} {
 		families, err := r.Gather()
