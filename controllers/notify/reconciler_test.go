@@ -93,7 +93,8 @@ func TestTold(t *testing.T) {
 	condition(t, n, v1alpha1.ConditionReachable, "True Delivering")
 	stop()
 
-	start(t, nil) // the next process
+	start(t, nil) // the next process; Events are made of what it sees happen
+	c.awaits(t, held(t, "told", "orders-db-b", v1alpha1.ApprovalPending, time.Now()).Name, v1alpha1.NotifyRequested)
 	become(t, r, v1alpha1.ApprovalApproved, time.Now())
 	c.awaits(t, r.Name, v1alpha1.NotifyApproved)
 	awaitEvent(t, "told", r.Name, "ApprovalApproved")
