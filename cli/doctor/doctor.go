@@ -64,6 +64,7 @@ var checks = []check{
 	{"Rights", lookAtRights},
 	{"IdentityProviders", lookAtProviders},
 	{"LogSinks", lookAtSinks},
+	{"Notifiers", lookAtNotifiers},
 	{"Policies", lookAtPolicies},
 	{"Connections", lookAtConnections},
 	{"Isolation", lookAtIsolation},
