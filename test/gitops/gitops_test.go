@@ -278,8 +278,12 @@ func TestAccountOfTheTool(t *testing.T) {
 		reason, want string
 		try          func() (string, error)
 	}{
-		"Apply":     {"the documented role writes no requests", "forbidden", func() (string, error) { return env.Kubectl(t.Context(), tool, "apply", "--server-side", "--filename", path) }},
-		"ApplyWide": {"a request begins without decisions", "decisions must be empty on create", func() (string, error) { return env.Kubectl(t.Context(), wide, "apply", "--server-side", "--filename", path) }},
+		"Apply": {"the documented role writes no requests", "forbidden", func() (string, error) {
+			return env.Kubectl(t.Context(), tool, "apply", "--server-side", "--filename", path)
+		}},
+		"ApplyWide": {"a request begins without decisions", "decisions must be empty on create", func() (string, error) {
+			return env.Kubectl(t.Context(), wide, "apply", "--server-side", "--filename", path)
+		}},
 		"ApplyAdmin": {"whoever applies it", "decisions must be empty on create", func() (string, error) {
 			return env.Kubectl(t.Context(), env.Direct, "apply", "--server-side", "--filename", path)
 		}},
