@@ -340,10 +340,8 @@ func (d *danger) given(rule *rbacv1.PolicyRule, verbs []string) bool {
 	return slices.ContainsFunc(d.to, func(o objects) bool {
 		return has(rule.APIGroups, o.group) && slices.ContainsFunc(o.resources, func(resource string) bool {
 			_, sub, isSub := strings.Cut(resource, "/")
-			if !has(rule.Resources, resource) && !(isSub && slices.Contains(rule.Resources, "*/"+sub)) {
-				return false
-			}
-			return slices.ContainsFunc(verbs, func(verb string) bool {
+			named := has(rule.Resources, resource) || isSub && slices.Contains(rule.Resources, "*/"+sub)
+			return named && slices.ContainsFunc(verbs, func(verb string) bool {
 				return has(rule.Verbs, verb) && (len(rule.ResourceNames) == 0 || verb != "create" || isSub)
 			})
 		})

@@ -125,9 +125,10 @@ func (r *Reconciler) record(ctx context.Context, s *scope, p *pending, result v1
 		if err != nil {
 			return err
 		}
-		live.Status.Notifications = append(all, v1alpha1.Notification{
+		all = append(all, v1alpha1.Notification{
 			Notifier: s.notifier.Name, Event: p.event, Result: result, At: metav1.NewTime(r.Now().Truncate(time.Second)),
 		})
+		live.Status.Notifications = all
 		return patcher.PatchStatus(ctx, live)
 	})
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -4,6 +4,8 @@
 package notify
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -47,6 +49,8 @@ type memory struct {
 	failures int
 	// until is when the receiver may be tried again.
 	until time.Time
+	// settings is the digest of those that failures are about.
+	settings [sha256.Size]byte
 	// tried are the attempts to send what was not taken.
 	tried map[key]attempts
 	// over are notifications whose end the cache does not show yet, or could not be
@@ -95,6 +99,14 @@ func (m *memory) keep(waiting []pending) {
 		if !still[k] {
 			delete(m.over, k)
 		}
+	}
+}
+
+// uses forgets failures of other settings: who has mended something need not wait.
+func (m *memory) uses(r *receiver, generation int64) {
+	settings := sha256.Sum256(fmt.Appendf(nil, "%d %q %q", generation, r.url, map[string][]string(r.headers)))
+	if settings != m.settings {
+		m.settings, m.failures, m.until = settings, 0, time.Time{}
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // canary stands for what nobody is to see.
 const canary = "canary-3c91f0"
 
-// clear is a spec for a receiver without TLS.
-func clear(url string) *v1alpha1.NotifierSpec {
+// inTheClear is a spec for a receiver without TLS.
+func inTheClear(url string) *v1alpha1.NotifierSpec {
 	return &v1alpha1.NotifierSpec{URL: url, TLS: &v1alpha1.SinkTLS{Mode: v1alpha1.TLSDisabled}}
 }
 
@@ -55,7 +55,7 @@ func TestAnswers(t *testing.T) {
 				fmt.Fprintf(w, "you sent %s and %s\x1b[2J", r.URL.Path, r.Header.Get("Authorization"))
 			}))
 			defer server.Close()
-			r, err := newReceiver(clear(""), map[string][]byte{
+			r, err := newReceiver(inTheClear(""), map[string][]byte{
 				keyURL: []byte(server.URL + "/" + canary + "/a\n"), keyHeaders: []byte("Authorization: Bearer " + canary + "\n"),
 			}, true)
 			if err != nil {
@@ -90,7 +90,7 @@ func TestPlacesThatNothingIsSentTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"127.0.0.1", "localhost", "169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "0.0.0.0", "100.100.100.200", "[fd00:ec2::254]"} {
-		r, err := newReceiver(clear("http://"+host+":"+port+"/"), nil, false)
+		r, err := newReceiver(inTheClear("http://"+host+":"+port+"/"), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestReceiverSettings(t *testing.T) {
 		"Spec":        {"a URL that is no secret", &v1alpha1.NotifierSpec{URL: "https://a.example/x"}, "", "", ""},
 		"Secret":      {"one that is", &v1alpha1.NotifierSpec{}, "https://a.example/" + canary + "\n", "", ""},
 		"Clear":       {"clear text is asked for in words", &v1alpha1.NotifierSpec{}, "http://a.example/" + canary, "", "must begin with https://"},
-		"NotClear":    {"which is meant is not guessed", clear(""), "https://a.example/" + canary, "", "must begin with https://"},
+		"NotClear":    {"which is meant is not guessed", inTheClear(""), "https://a.example/" + canary, "", "must begin with https://"},
 		"User":        {"credentials belong into headers", &v1alpha1.NotifierSpec{}, "https://u:" + canary + "@a.example/", "", "without user"},
 		"NoURL":       {"checklist 47: what cannot be read is not shown", &v1alpha1.NotifierSpec{}, "://" + canary, "", "not an http or https URL"},
 		"Two":         {"several headers", &v1alpha1.NotifierSpec{URL: "https://a.example/"}, "", "Authorization: Bearer " + canary + "\n\nX-A: b\n", ""},
@@ -146,11 +146,25 @@ func TestPauses(t *testing.T) {
 			t.Errorf("pause %d is %s, want about %s", n, got, want)
 		}
 	}
+	one := &receiver{url: "https://a.example/"}
+	m.uses(one, 1)
+	if !m.until.IsZero() || m.failures != 0 {
+		t.Error("failures of other settings count")
+	}
+	m.failed(now, 0)
+	if m.uses(one, 1); m.until.IsZero() {
+		t.Error("failures of the same settings are forgotten")
+	}
+	if m.uses(&receiver{url: one.url, headers: http.Header{"A": {"b"}}}, 1); !m.until.IsZero() {
+		t.Error("who corrected the headers has to wait")
+	}
 	m = &memory{}
-	if m.failed(now, time.Minute); m.until.Sub(now) != time.Minute {
+	m.failed(now, time.Minute)
+	if m.until.Sub(now) != time.Minute {
 		t.Errorf("the receiver asked for a minute and got %s", m.until.Sub(now))
 	}
-	if m.failed(now, 24*time.Hour); m.until.Sub(now) != longestPause {
+	m.failed(now, 24*time.Hour)
+	if m.until.Sub(now) != longestPause {
 		t.Errorf("a receiver is left alone for %s", m.until.Sub(now))
 	}
 }

@@ -25,7 +25,7 @@ func writeStatus(s *scope, runErr error) {
 		accepted = kit.Unknown(v1alpha1.ConditionAccepted, v1alpha1.ReasonProgressing, runErr.Error())
 	}
 	if s.gathered {
-		waiting := int32(min(len(s.pending)-s.told, 1<<30))
+		waiting := int32(min(len(s.pending)-s.told, 1<<30)) //nolint:gosec // bounded just here
 		status.Waiting = &waiting
 	}
 	reachable := lastReachable(s)

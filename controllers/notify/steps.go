@@ -148,5 +148,6 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 		return &kit.Stalled{Reason: v1alpha1.ReasonInvalidCertificateAuthority, Err: fmt.Errorf("spec.tls: %w", err)}
 	}
 	s.notice, s.receiver = notice, receiver
+	s.memory.uses(receiver, s.notifier.Generation)
 	return nil
 }

@@ -231,7 +231,7 @@ func notifier(t *testing.T, namespace string, c *chat, change func(*v1alpha1.Not
 	must(t, admin.Create(t.Context(), n))
 	t.Cleanup(func() {
 		for _, object := range []client.Object{n, secret} {
-			if err := admin.Delete(context.WithoutCancel(t.Context()), object); client.IgnoreNotFound(err) != nil {
+			if err := client.IgnoreNotFound(admin.Delete(context.WithoutCancel(t.Context()), object)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -60,7 +60,10 @@ func newNotice(spec *v1alpha1.NotifierSpec) (*notice, error) {
 		return nil, err
 	}
 	n.template = parsed
-	return n, n.tryOut(spec.Markup)
+	if err := n.tryOut(spec.Markup); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // tryOut makes a notification of each event, and of texts that try to break out.
@@ -85,8 +88,8 @@ func (n *notice) execute(m *Message) ([]byte, error) {
 		return nil, err
 	}
 	if n.isJSON && !json.Valid(body.Bytes()) {
-		var any json.RawMessage
-		return nil, fmt.Errorf("template makes no JSON: %w", json.Unmarshal(body.Bytes(), &any))
+		var document json.RawMessage
+		return nil, fmt.Errorf("template makes no JSON: %w", json.Unmarshal(body.Bytes(), &document))
 	}
 	return body.Bytes(), nil
 }

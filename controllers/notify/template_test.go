@@ -198,7 +198,7 @@ func TestTeamsSample(t *testing.T) {
 		Wrap                         bool
 		Inlines                      []element
 	}
-	each(t, sampled(t, "notifier_teams.yaml"), func(m *Message, body []byte) {
+	each(t, sampled(t, "notifier_teams.yaml"), func(_ *Message, body []byte) {
 		var got struct {
 			Type        string
 			Attachments []struct {

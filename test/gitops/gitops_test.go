@@ -50,8 +50,8 @@ func TestAppliedAgainAndAgain(t *testing.T) {
 		}
 		for _, f := range is.GetManagedFields() {
 			tool := f.Manager == "kustomize-controller" || f.Manager == "argocd-controller"
-			if tool == (f.Subresource == "status") || !tool && strings.Contains(string(f.FieldsV1.Raw), "f:spec") {
-				t.Errorf("%s: field manager %s, subresource %q, has %s", key(o), f.Manager, f.Subresource, f.FieldsV1.Raw)
+			if tool == (f.Subresource == "status") || !tool && strings.Contains(f.FieldsV1.GetRawString(), "f:spec") {
+				t.Errorf("%s: field manager %s, subresource %q, has %s", key(o), f.Manager, f.Subresource, f.FieldsV1.GetRawString())
 			}
 		}
 	}
@@ -120,21 +120,21 @@ var prunes = map[string]func(t *testing.T, left []*unstructured.Unstructured){
 		args := []string{"--selector", "app.kubernetes.io/instance=shop", "--filename"}
 		// It knows its own by an annotation of its own.
 		kubectl(t, env.Direct, append([]string{"apply"}, append(slices.Clone(args), manifests(t, objects(t)))...)...)
-		all := append([]string{"apply", "--prune"}, append(args, manifests(t, left))...)
+		pruning := append([]string{"apply", "--prune"}, append(args, manifests(t, left))...)
 		for _, kind := range kinds {
 			group := kind.Group
 			if group == "" {
 				group = "core"
 			}
-			all = append(all, fmt.Sprintf("--prune-allowlist=%s/%s/%s", group, kind.Version, kind.Kind))
+			pruning = append(pruning, fmt.Sprintf("--prune-allowlist=%s/%s/%s", group, kind.Version, kind.Kind))
 		}
-		kubectl(t, env.Direct, all...)
+		kubectl(t, env.Direct, pruning...)
 	},
 	"ApplySet": func(t *testing.T, left []*unstructured.Unstructured) {
 		t.Helper()
 		t.Setenv("KUBECTL_APPLYSET", "true")
-		namespaced := func(all []*unstructured.Unstructured) []*unstructured.Unstructured {
-			return slices.DeleteFunc(slices.Clone(all), func(o *unstructured.Unstructured) bool { return o.GetNamespace() == "" })
+		namespaced := func(set []*unstructured.Unstructured) []*unstructured.Unstructured {
+			return slices.DeleteFunc(slices.Clone(set), func(o *unstructured.Unstructured) bool { return o.GetNamespace() == "" })
 		}
 		for _, set := range [][]*unstructured.Unstructured{objects(t), left} {
 			kubectl(t, env.Direct, "apply", "--server-side", "--force-conflicts", "--namespace", namespace, "--prune", "--applyset=shop", "--filename", manifests(t, namespaced(set)))

@@ -191,10 +191,10 @@ func objects(t *testing.T, without ...string) []*unstructured.Unstructured {
 }
 
 // manifests writes objects into a file.
-func manifests(t *testing.T, all []*unstructured.Unstructured) string {
+func manifests(t *testing.T, set []*unstructured.Unstructured) string {
 	t.Helper()
 	var documents []string
-	for _, object := range all {
+	for _, object := range set {
 		text, err := yaml.Marshal(object.Object)
 		must(t, err)
 		documents = append(documents, string(text))
