@@ -199,4 +199,12 @@ type ApprovalRequestStatus struct {
 	// +listMapKey=index
 	// +kubebuilder:validation:MaxItems=32
 	Decisions []DecisionStatus `json:"decisions,omitempty"`
+
+	// notifications are those that are over, so that none is sent again.
+	// +optional
+	// +listType=map
+	// +listMapKey=notifier
+	// +listMapKey=event
+	// +kubebuilder:validation:MaxItems=128
+	Notifications []Notification `json:"notifications,omitempty"`
 }

@@ -72,8 +72,12 @@ const (
 	// only copy of records on a directory that goes with the pod.
 	ReasonVolatileLog = "VolatileLog"
 
-	// ReasonIncompleteSecret surfaces on a LogSink whose Secret lacks a key. Proxies
-	// keep their records for the sink until the key is there.
+	// ReasonInvalidTemplate surfaces on a Notifier whose template cannot be read, asks
+	// for what there is not, or does not make JSON where it should.
+	ReasonInvalidTemplate = "InvalidTemplate"
+
+	// ReasonIncompleteSecret surfaces on a LogSink or Notifier whose Secret lacks a
+	// key. Proxies keep their records for the sink until the key is there.
 	ReasonIncompleteSecret = "IncompleteSecret"
 
 	// ReasonManagedProxiesLeftOut surfaces on a LogSink that is in order and of a
@@ -102,7 +106,8 @@ const (
 
 	// ReasonWrongSecretType surfaces when the Secret is not of type
 	// doorward.dev/credential; on a LogSink, when it is neither of type
-	// doorward.dev/sink-credential nor Opaque.
+	// doorward.dev/sink-credential nor Opaque; on a Notifier, when it is not of type
+	// doorward.dev/notifier-credential.
 	ReasonWrongSecretType = "WrongSecretType"
 
 	// ReasonCredentialRejected surfaces when a proxy reports that the credential
@@ -182,13 +187,18 @@ const (
 	ReasonDuplicateInstance = "DuplicateInstance"
 )
 
-// ConditionReachable of a LogSink says whether proxies reach the sink.
+// ConditionReachable of a LogSink says whether proxies reach the sink; of a Notifier,
+// whether its receiver takes what it is told.
 const ConditionReachable = "Reachable"
 
-// Reasons of Reachable of a LogSink.
+// Reasons of Reachable of a LogSink or a Notifier.
 const (
-	// ReasonDelivering surfaces when the sink took the last batch of every proxy.
+	// ReasonDelivering surfaces when the sink took the last batch of every proxy; on a
+	// Notifier, when the receiver took the last notification.
 	ReasonDelivering = "Delivering"
+
+	// ReasonNothingSent surfaces on a Notifier when there was nothing to tell yet.
+	ReasonNothingSent = "NothingSent"
 
 	// ReasonPartlyUnreachable surfaces when the last batch of some proxies failed.
 	ReasonPartlyUnreachable = "PartlyUnreachable"
@@ -331,7 +341,7 @@ const (
 	ReasonDiscovered = "Discovered"
 
 	// ReasonUnreachable surfaces when they could not be read; on a LogSink, when
-	// the last batch of every proxy failed.
+	// the last batch of every proxy failed; on a Notifier, when the last attempt did.
 	ReasonUnreachable = "Unreachable"
 
 	// ReasonNotNeeded surfaces when tokens are verified by TokenReview, so that nobody

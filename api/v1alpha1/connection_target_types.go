@@ -91,10 +91,12 @@ type TargetTLS struct {
 // FileCredential names a directory beside an External proxy.
 type FileCredential struct {
 	// path is an absolute directory that holds one file per key of a credential
-	// Secret: username, password, connection and addresses.
+	// Secret: username, password, connection and addresses. It is part of a command
+	// line, so of letters, digits and ._@:+=,/- only.
 	// +required
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._@:+=,/-]+$`
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.split('/').exists(p, p == '..' || p == '.')",message="path must be absolute and without '.' or '..' parts"
 	Path string `json:"path,omitempty"`
 }

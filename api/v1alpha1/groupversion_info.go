@@ -45,6 +45,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Connection{}, &ConnectionList{},
 		&IdentityProvider{}, &IdentityProviderList{},
 		&LogSink{}, &LogSinkList{},
+		&Notifier{}, &NotifierList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -100,7 +100,7 @@ func mapper() meta.RESTMapper {
 		}
 	}
 	add(v1alpha1.GroupVersion, meta.RESTScopeNamespace, "AccessPolicy", "ApprovalRequest", "AuditLog", "AuditSession", "Connection")
-	add(v1alpha1.GroupVersion, meta.RESTScopeRoot, "ClusterAccessPolicy", "GatewayCredential", "IdentityProvider", "LogSink")
+	add(v1alpha1.GroupVersion, meta.RESTScopeRoot, "ClusterAccessPolicy", "GatewayCredential", "IdentityProvider", "LogSink", "Notifier")
 	add(corev1.SchemeGroupVersion, meta.RESTScopeNamespace, "ConfigMap")
 	add(corev1.SchemeGroupVersion, meta.RESTScopeRoot, "Namespace")
 	add(authenticationv1.SchemeGroupVersion, meta.RESTScopeRoot, "SelfSubjectReview")

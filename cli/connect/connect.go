@@ -15,17 +15,17 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/cli/login"
 )
 
 // options are the flags of connect.
 type options struct {
 	genericiooptions.IOStreams
-	cluster *genericclioptions.ConfigFlags
+	cluster *cluster.Flags
 	login   login.Selection
 	caFile  string
 	listen  string
@@ -41,7 +41,7 @@ const (
 
 // NewCommand returns the command connect.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &options{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true)}
+	o := &options{IOStreams: streams, cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "connect CONNECTION [-- CLIENT-ARGUMENTS]",
 		Short: "Connect to a target through its proxy",
@@ -81,7 +81,7 @@ A proxy that can only be reached within the cluster is reached by port-forward.`
 	flags.StringVar(&o.forward, "port-forward", forwardAuto, "Reach the proxy through the API server. One of: (auto, always, never).")
 	flags.StringVar(&o.caFile, "ca-file", "", "File with the authorities that sign the proxy's certificate, in PEM. The ConfigMap "+trustBundle+" of the Connection's namespace where unset.")
 	o.login.AddFlags(flags)
-	o.cluster.AddFlags(flags)
+	o.cluster.Add(cmd)
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func (o *options) run(ctx context.Context, name string, args []string) error {
 	if o.listen != "" && len(args) > 0 {
 		return errors.New("client arguments and --listen do not go together: no client is started")
 	}
-	c, err := openCluster(o.cluster)
+	c, err := openCluster(o.cluster.ConfigFlags)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (o *options) run(ctx context.Context, name string, args []string) error {
 }
 
 // way is the endpoint itself, or a port that is forwarded to it.
-func (o *options) way(ctx context.Context, c *cluster, t *target) (way, error) {
+func (o *options) way(ctx context.Context, c *lookup, t *target) (way, error) {
 	if o.forward == forwardNever || o.forward == forwardAuto && !t.inside(ctx) {
 		return direct(t.endpoint), nil
 	}

@@ -44,14 +44,14 @@ type target struct {
 	warning string
 }
 
-// cluster is where the Connection is looked up.
-type cluster struct {
+// lookup is where the Connection is looked up.
+type lookup struct {
 	config    *rest.Config
 	reader    client.Client
 	namespace string
 }
 
-func openCluster(flags *genericclioptions.ConfigFlags) (*cluster, error) {
+func openCluster(flags *genericclioptions.ConfigFlags) (*lookup, error) {
 	config, err := flags.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
@@ -68,11 +68,11 @@ func openCluster(flags *genericclioptions.ConfigFlags) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	return &cluster{config: config, reader: reader, namespace: namespace}, nil
+	return &lookup{config: config, reader: reader, namespace: namespace}, nil
 }
 
 // find reads a Connection, named NAME or NAMESPACE/NAME.
-func (c *cluster) find(ctx context.Context, given string) (*target, error) {
+func (c *lookup) find(ctx context.Context, given string) (*target, error) {
 	namespace, name, both := strings.Cut(given, "/")
 	if !both {
 		namespace, name = c.namespace, given
@@ -106,7 +106,7 @@ func (c *cluster) find(ctx context.Context, given string) (*target, error) {
 
 // authorities are those that may sign the proxy's certificate, in PEM. Without them nobody
 // can tell the proxy from somebody else who would like a token.
-func (c *cluster) authorities(ctx context.Context, t *target, file string) ([]byte, error) {
+func (c *lookup) authorities(ctx context.Context, t *target, file string) ([]byte, error) {
 	if file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {

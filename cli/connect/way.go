@@ -26,7 +26,7 @@ func (direct) Close()                                    {}
 
 // newForwarder forwards a port to the pods of a proxy. When the pod goes, the next one
 // takes its place for who comes next.
-func newForwarder(c *cluster, t *target) (*forward.Forwarder, error) {
+func newForwarder(c *lookup, t *target) (*forward.Forwarder, error) {
 	service, ok := t.service()
 	if !ok {
 		return nil, fmt.Errorf("endpoint %q is no Service of the cluster: no port can be forwarded to it: leave out --port-forward", t.endpoint)

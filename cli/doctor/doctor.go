@@ -13,10 +13,10 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/doorward/doorward/cli/audit"
+	"github.com/doorward/doorward/cli/cluster"
 )
 
 // ErrFailed says that something does not work or is not safe, which the command has said.
@@ -64,6 +64,7 @@ var checks = []check{
 	{"Rights", lookAtRights},
 	{"IdentityProviders", lookAtProviders},
 	{"LogSinks", lookAtSinks},
+	{"Notifiers", lookAtNotifiers},
 	{"Policies", lookAtPolicies},
 	{"Connections", lookAtConnections},
 	{"Isolation", lookAtIsolation},
@@ -71,14 +72,14 @@ var checks = []check{
 
 type options struct {
 	genericiooptions.IOStreams
-	cluster   *genericclioptions.ConfigFlags
+	cluster   *cluster.Flags
 	namespace string
 	output    string
 }
 
 // NewCommand returns the command doctor.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &options{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true)}
+	o := &options{IOStreams: streams, cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out what is wrong with an installation",
@@ -99,7 +100,7 @@ The exit code is 1 where a check fails.`,
 	}
 	cmd.Flags().StringVar(&o.namespace, "operator-namespace", "doorward-system", "Namespace of the manager.")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "Output format. One of: (text, json).")
-	o.cluster.AddFlags(cmd.Flags())
+	o.cluster.Add(cmd)
 	return cmd
 }
 
@@ -107,7 +108,7 @@ func (o *options) run(ctx context.Context) error {
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("output format not known: %q: one of (text, json)", o.output)
 	}
-	e, err := newExaminer(o.cluster, o.namespace)
+	e, err := newExaminer(o.cluster.ConfigFlags, o.namespace)
 	if err != nil {
 		return err
 	}

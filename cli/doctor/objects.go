@@ -85,6 +85,24 @@ func lookAtSinks(ctx context.Context, e *examiner) {
 	}
 }
 
+// lookAtNotifiers has nothing to say where there is none: nobody need be told by a chat.
+func lookAtNotifiers(ctx context.Context, e *examiner) {
+	var all v1alpha1.NotifierList
+	if !e.list(ctx, &all, "notifiers."+v1alpha1.GroupName) {
+		return
+	}
+	bad := 0
+	for i := range all.Items {
+		n := &all.Items[i]
+		if e.condition("Notifier", "", n.Name, v1alpha1.ConditionReady, n.Status.Conditions, n.Generation) {
+			bad++
+		}
+	}
+	if bad == 0 && len(all.Items) > 0 {
+		e.ok("%d notifiers tell their receivers", len(all.Items))
+	}
+}
+
 func lookAtPolicies(ctx context.Context, e *examiner) {
 	var own v1alpha1.AccessPolicyList
 	var cluster v1alpha1.ClusterAccessPolicyList

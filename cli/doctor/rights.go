@@ -20,13 +20,22 @@ const admissionGroup = "admissionregistration.k8s.io"
 
 // danger is a right that undoes a promise. Whoever has it is trusted as the manager is.
 type danger struct {
-	what             string
-	group            string
-	resources, verbs []string
+	what  string
+	to    []objects
+	verbs []string
 	// within says where it counts: everywhere, where Connections are, or in the
 	// operator's namespace.
 	within within
-	remedy string
+	// concerns says whether a right to one object by its name counts; every name does
+	// where it is nil.
+	concerns func(w *world, namespace, name string) bool
+	remedy   string
+}
+
+// objects are resources of a group.
+type objects struct {
+	group     string
+	resources []string
 }
 
 type within int
@@ -37,42 +46,92 @@ const (
 	operator
 )
 
+// core are resources of the core group.
+func core(resources ...string) []objects { return []objects{{resources: resources}} }
+
 var dangers = []danger{
 	{
-		what: "impersonate users or groups, and so approve as somebody else", resources: []string{"users", "groups"}, verbs: []string{"impersonate"},
+		what: "impersonate users or groups, and so approve as somebody else", to: core("users", "groups"), verbs: []string{"impersonate"},
 		remedy: "take the verb \"impersonate\" from their roles, or trust them with every approval",
 	},
 	{
-		what: "write approvalrequests/status, which is the manager's alone", group: v1alpha1.GroupName,
-		resources: []string{"approvalrequests/status"}, verbs: []string{"update", "patch"}, within: withConnections,
+		what:  "write approvalrequests/status, which is the manager's alone",
+		to:    []objects{{v1alpha1.GroupName, []string{"approvalrequests/status"}}},
+		verbs: []string{"update", "patch"}, within: withConnections,
 		remedy: "take update and patch on approvalrequests/status from their roles",
 	},
 	{
-		what: "change admission policies, without which approvals can be forged", group: admissionGroup,
-		resources: []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"},
-		verbs:     []string{"create", "update", "patch", "delete", "deletecollection"},
-		remedy:    "leave that to the cluster's admins",
+		what: "change admission policies, without which approvals can be forged",
+		to: []objects{{admissionGroup, []string{
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+		}}},
+		verbs:    []string{"create", "update", "patch", "delete", "deletecollection"},
+		concerns: func(_ *world, _, name string) bool { return ours(name) },
+		remedy:   "leave that to the cluster's admins",
 	},
 	{
-		what: "read Secrets beside Connections: credentials of targets, and snapshots", resources: []string{"secrets"},
-		verbs: []string{"get", "list", "watch"}, within: withConnections,
+		what: "read Secrets beside Connections: credentials of targets, and snapshots", to: core("secrets"),
+		verbs: []string{"get", "list", "watch"}, within: withConnections, concerns: (*world).secret,
 		remedy: "keep Connections in namespaces of their own, and give no role there that reads Secrets, such as edit",
 	},
 	{
-		what: "read the manager's Secrets: the keys that sign certificates and snapshots", resources: []string{"secrets"},
-		verbs: []string{"get", "list", "watch"}, within: operator,
+		what: "read the manager's Secrets: the keys that sign certificates and snapshots", to: core("secrets"),
+		verbs: []string{"get", "list", "watch"}, within: operator, concerns: func(_ *world, _, name string) bool { return ours(name) },
 		remedy: "give no role in the operator's namespace that reads Secrets",
 	},
 	{
-		what: "take tokens of ServiceAccounts beside Connections, and so be their proxies", resources: []string{"serviceaccounts/token"},
-		verbs: []string{"create"}, within: withConnections,
+		what: "take tokens of ServiceAccounts beside Connections, and so be their proxies", to: core("serviceaccounts/token"),
+		verbs: []string{"create"}, within: withConnections, concerns: func(_ *world, _, name string) bool { return ours(name) },
 		remedy: "give serviceaccounts/token to those only who enrol proxies",
 	},
 	{
-		what: "start or enter pods beside Connections, and so take credentials of targets", resources: []string{"pods", "pods/exec", "pods/attach", "pods/ephemeralcontainers"},
+		what: "start or enter pods beside Connections, and so take credentials of targets",
+		to: []objects{
+			{resources: []string{"pods", "pods/exec", "pods/attach", "pods/ephemeralcontainers", "replicationcontrollers"}},
+			{"apps", []string{"deployments", "daemonsets", "replicasets", "statefulsets"}},
+			{"batch", []string{"cronjobs", "jobs"}},
+		},
 		verbs: []string{"create", "update", "patch"}, within: withConnections,
-		remedy: "keep Connections in namespaces of their own, where nobody else starts pods",
+		remedy: "keep Connections in namespaces of their own, where nobody else starts pods, Deployments, Jobs and the like",
 	},
+}
+
+// ours says whether a name is one that the manager gives.
+func ours(name string) bool { return strings.HasPrefix(name, "doorward-") }
+
+// world is what a right by name is held against: the credentials' Secrets of Connections,
+// by namespace and name of the Connection.
+type world map[string]map[string]string
+
+// secret says whether a Secret holds a credential, or is of the manager's making.
+func (w *world) secret(namespace, name string) bool {
+	if ours(name) {
+		return true
+	}
+	for within, connections := range *w {
+		if namespace != "" && namespace != within {
+			continue
+		}
+		for _, credential := range connections {
+			if credential == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// proxys says whether names are of what the manager lets the proxy of a Connection have:
+// its own, and the Secret of its credential.
+func (w *world) proxys(s rbacv1.Subject, namespace string, names []string) bool {
+	if s.Kind != rbacv1.ServiceAccountKind || s.Namespace != "" && s.Namespace != namespace || namespace == "" {
+		return false
+	}
+	connection, is := strings.CutPrefix(s.Name, "doorward-")
+	credential, there := (*w)[namespace][connection]
+	return is && there && !slices.ContainsFunc(names, func(name string) bool {
+		return name != credential && name != s.Name && !strings.HasPrefix(name, s.Name+"-")
+	})
 }
 
 // maxNamed bounds the subjects that a line names.
@@ -80,11 +139,11 @@ const maxNamed = 8
 
 // lookAtRights asks what the manager may do, and who else may do what only few should.
 func lookAtRights(ctx context.Context, e *examiner) {
-	namespaces, ok := e.namespaces(ctx)
+	connections, ok := e.connections(ctx)
 	if !ok {
 		return
 	}
-	e.managerRights(ctx, namespaces)
+	e.managerRights(ctx, connections)
 	held, ok := e.rights(ctx)
 	if !ok {
 		return
@@ -93,11 +152,16 @@ func lookAtRights(ctx context.Context, e *examiner) {
 	for _, d := range dangers {
 		who := map[string]bool{}
 		for _, right := range held {
-			if right.covers(&d, namespaces, e.namespace) {
-				for _, subject := range right.subjects {
-					if name := e.unexpected(subject, right.namespace); name != "" {
-						who[name] = true
-					}
+			covered, names := right.covers(&d, connections, e.namespace)
+			if !covered {
+				continue
+			}
+			for _, subject := range right.subjects {
+				if len(names) > 0 && connections.proxys(subject, right.namespace, names) {
+					continue
+				}
+				if name := e.unexpected(subject, right.namespace); name != "" {
+					who[name] = true
 				}
 			}
 		}
@@ -107,26 +171,34 @@ func lookAtRights(ctx context.Context, e *examiner) {
 		}
 	}
 	if quiet {
-		e.ok("of the rights that are looked at, none that undoes approvals or shows credentials is anybody's but the cluster's own parts' and admins' (not looked at: rules with resourceNames, and who may make Deployments, Jobs and the like)")
+		e.ok("of the rights that are looked at, none that undoes approvals or shows credentials is anybody's but the cluster's own parts' and admins'")
 	}
 }
 
-// namespaces are those that hold Connections.
-func (e *examiner) namespaces(ctx context.Context) (map[string]bool, bool) {
+// connections are all, with the Secrets of their credentials.
+func (e *examiner) connections(ctx context.Context) (world, bool) {
 	var all v1alpha1.ConnectionList
 	if !e.list(ctx, &all, "connections."+v1alpha1.GroupName) {
 		return nil, false
 	}
-	found := map[string]bool{}
+	found := world{}
 	for i := range all.Items {
-		found[all.Items[i].Namespace] = true
+		c := &all.Items[i]
+		if found[c.Namespace] == nil {
+			found[c.Namespace] = map[string]string{}
+		}
+		credential := ""
+		if c.Spec.Credential.Secret != nil {
+			credential = c.Spec.Credential.Secret.Name
+		}
+		found[c.Namespace][c.Name] = credential
 	}
 	return found, true
 }
 
 // managerRights asks the API server for some of the rights that the manager needs, one of
 // each of its roles, and for one that it must not have.
-func (e *examiner) managerRights(ctx context.Context, namespaces map[string]bool) {
+func (e *examiner) managerRights(ctx context.Context, namespaces world) {
 	type asked struct {
 		authorizationv1.ResourceAttributes
 		role string
@@ -234,19 +306,44 @@ func (e *examiner) rights(ctx context.Context) ([]right, bool) {
 	return all, true
 }
 
-// covers says whether a right holds a danger, where that counts.
-func (r *right) covers(d *danger, connections map[string]bool, operatorNamespace string) bool {
+// covers says whether a right holds a danger, where that counts; with names where it does
+// for the objects of these names only.
+func (r *right) covers(d *danger, w world, operatorNamespace string) (covered bool, names []string) {
 	switch {
 	case r.namespace == "":
-	case d.within == withConnections && connections[r.namespace], d.within == operator && r.namespace == operatorNamespace:
+	case d.within == withConnections && w[r.namespace] != nil, d.within == operator && r.namespace == operatorNamespace:
 	default:
-		return false
+		return false, nil
 	}
-	return slices.ContainsFunc(r.rules, func(rule rbacv1.PolicyRule) bool {
-		// A right to objects by name is made for somebody, such as a proxy for its own.
-		return len(rule.ResourceNames) == 0 && has(rule.APIGroups, d.group) && has(rule.Verbs, d.verbs...) && slices.ContainsFunc(d.resources, func(resource string) bool {
+	for i := range r.rules {
+		rule := &r.rules[i]
+		if len(rule.ResourceNames) == 0 && d.given(rule, d.verbs) {
+			return true, nil
+		}
+		// Nobody creates, or deletes a collection of, what has a certain name; what is
+		// below an object, such as a token, is created of one that is there.
+		if !d.given(rule, slices.DeleteFunc(slices.Clone(d.verbs), func(verb string) bool { return verb == "deletecollection" })) {
+			continue
+		}
+		for _, name := range rule.ResourceNames {
+			if d.concerns == nil || d.concerns(&w, r.namespace, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return len(names) > 0, names
+}
+
+// given says whether a rule gives one of the verbs on one of the resources. With names, a
+// rule gives create below an object only.
+func (d *danger) given(rule *rbacv1.PolicyRule, verbs []string) bool {
+	return slices.ContainsFunc(d.to, func(o objects) bool {
+		return has(rule.APIGroups, o.group) && slices.ContainsFunc(o.resources, func(resource string) bool {
 			_, sub, isSub := strings.Cut(resource, "/")
-			return has(rule.Resources, resource) || isSub && slices.Contains(rule.Resources, "*/"+sub)
+			named := has(rule.Resources, resource) || isSub && slices.Contains(rule.Resources, "*/"+sub)
+			return named && slices.ContainsFunc(verbs, func(verb string) bool {
+				return has(rule.Verbs, verb) && (len(rule.ResourceNames) == 0 || verb != "create" || isSub)
+			})
 		})
 	})
 }

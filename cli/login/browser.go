@@ -22,6 +22,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/doorward/doorward/cli/audit"
 )
 
 // callbackPath is where the browser comes back to.
@@ -55,7 +57,7 @@ func (p *provider) browse(ctx context.Context, say io.Writer, port int, open boo
 	server := &http.Server{Handler: wait, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	fmt.Fprintf(say, "Log in with your browser. Where it does not open by itself, visit:\n\n  %s\n\n", target)
+	fmt.Fprintf(say, "Log in with your browser. Where it does not open by itself, visit:\n\n  %s\n\n", audit.Safe(target))
 	if open {
 		if err := openBrowser(ctx, target); err != nil {
 			fmt.Fprintf(say, "No browser was started (%v). On a machine without one, use --device.\n", err)

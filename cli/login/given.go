@@ -14,10 +14,12 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/proxy/identity"
 )
 
 // maxToken bounds a token in bytes: a proxy takes no longer one.
-const maxToken = 32 << 10
+const maxToken = identity.MaxTokenBytes
 
 // commandGrace is how long a token's command has to end when it is told to.
 const commandGrace = 5 * time.Second

@@ -56,7 +56,7 @@ func (s *store) token(ctx context.Context, e *entry) (string, error) {
 	if err != nil || fresh(e) {
 		return tokenOf(e), err
 	}
-	if err := renew(ctx, e); err != nil {
+	if err := s.renew(ctx, e); err != nil {
 		return "", err
 	}
 	return e.IDToken, s.save(e)
@@ -75,7 +75,7 @@ func fresh(e *entry) bool {
 }
 
 // renew gets a new token for the refresh token (OpenID Connect Core 1.0, section 12).
-func renew(ctx context.Context, e *entry) error {
+func (s *store) renew(ctx context.Context, e *entry) error {
 	again := fmt.Sprintf("run \"kubectl doorward login --issuer %s --client-id %s\"", e.Issuer, e.ClientID)
 	if e.Portal {
 		return fmt.Errorf("%w any more: the token of %s has expired: run \"kubectl doorward login --portal %s\"", ErrNotLoggedIn, e.name(), e.Issuer)
@@ -94,6 +94,14 @@ func renew(ctx context.Context, e *entry) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot renew the token of %s: %w", e.name(), shown(err))
+	}
+	if got.RefreshToken != "" && got.RefreshToken != e.RefreshToken {
+		// The issuer takes the former one no more (RFC 6749, section 6), whatever is wrong
+		// with the rest of its answer.
+		e.RefreshToken = got.RefreshToken
+		if err := s.save(e); err != nil {
+			return err
+		}
 	}
 	return p.take(ctx, got, "")
 }

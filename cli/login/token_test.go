@@ -5,6 +5,8 @@ package login_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/doorward/doorward/cli/login"
+	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/test/oidctest"
 )
 
@@ -146,5 +149,72 @@ func TestIssuersThatMisbehave(t *testing.T) {
 				t.Errorf("%s: want %q, got %v", tc.reason, tc.want, err)
 			}
 		})
+	}
+}
+
+// An issuer that gives a new refresh token takes the former one no more: it is kept even
+// where the rest of the answer is of no use, or the login would be lost.
+func TestRotatedRefreshTokenIsKept(t *testing.T) {
+	w := loggedIn(t, 30*time.Second)
+	subject := w.client.Claims["sub"]
+	w.client.Claims["exp"] = time.Now().Add(time.Hour).Unix()
+	w.client.Claims["sub"] = "somebody-else"
+	w.Allow(w.client)
+	if _, err := login.Token(t.Context(), login.Selection{}); err == nil || !strings.Contains(err.Error(), "of somebody else") {
+		t.Fatalf("a token of somebody else was taken: %v", err)
+	}
+	w.client.Claims["sub"] = subject
+	w.Allow(w.client)
+	if token, err := login.Token(t.Context(), login.Selection{}); err != nil || token == "" {
+		t.Errorf("the login is lost: %v", err)
+	}
+}
+
+// A token that no proxy would take is refused when it is got, and not at the first connect.
+func TestTokenThatNoProxyTakes(t *testing.T) {
+	w := loggedIn(t, 30*time.Second)
+	w.client.Claims["exp"] = time.Now().Add(time.Hour).Unix()
+	w.client.Claims["groups"] = strings.Repeat("g", identity.MaxTokenBytes)
+	w.Allow(w.client)
+	if _, err := login.Token(t.Context(), login.Selection{}); err == nil || !strings.Contains(err.Error(), "a proxy takes 16384: ask for fewer scopes") {
+		t.Errorf("want what a proxy takes, and what to do, got %v", err)
+	}
+}
+
+// until ends a command once it has said something.
+type until struct {
+	bytes.Buffer
+	text string
+	end  context.CancelFunc
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.Buffer.Write(p)
+	if strings.Contains(u.String(), u.text) {
+		u.end()
+	}
+	return n, err
+}
+
+// checklist 48: where an issuer sends browsers draws nothing on the terminal.
+func TestBrowserAddressDrawsNothing(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"issuer": %q, "authorization_endpoint": "%s/a\u202e\u009b2J", "token_endpoint": "%s/t", "jwks_uri": "%s/k"}`,
+			server.URL, server.URL, server.URL, server.URL)
+	})
+	server.Start()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	said := &until{text: "client_id=", end: cancel}
+	cmd := login.NewLogin(genericiooptions.IOStreams{In: strings.NewReader(""), Out: said, ErrOut: said})
+	cmd.SetArgs([]string{"--issuer", server.URL, "--client-id", "doorward", "--no-browser"})
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	err := cmd.ExecuteContext(ctx)
+	if err == nil || strings.ContainsAny(said.String(), "\u202e\u009b") || !strings.Contains(said.String(), `/a\u{202e}\u{9b}2J`) {
+		t.Errorf("it said %q: %v", said.String(), err)
 	}
 }

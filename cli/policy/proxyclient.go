@@ -142,7 +142,7 @@ func (o *canIOptions) authorities(ctx context.Context) (*x509.CertPool, error) {
 		}
 		return roots, nil
 	}
-	reader, err := newReader(o.cluster)
+	reader, err := newReader(o.cluster.ConfigFlags)
 	if err != nil {
 		return nil, nil //nolint:nilnil // no cluster: those of this machine
 	}

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
+	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/proxy/policy"
 )
 
@@ -45,7 +46,7 @@ func (a Asker) Reach(ctx context.Context, namespace string, deps *Dependencies) 
 	if err != nil {
 		return nil, err
 	}
-	o := &canIOptions{source: &source{cluster: a.Cluster}, provider: a.Provider, groups: a.Groups}
+	o := &canIOptions{source: &source{cluster: &cluster.Flags{ConfigFlags: a.Cluster}}, provider: a.Provider, groups: a.Groups}
 	who, err := o.who(ctx, all)
 	if err != nil {
 		return nil, err

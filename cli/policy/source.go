@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/proxy/policy"
 )
 
@@ -19,7 +19,7 @@ import (
 type source struct {
 	files      []string
 	connection string
-	cluster    *genericclioptions.ConfigFlags
+	cluster    *cluster.Flags
 	output     string
 	// loaded are objects that were read before, for completion and tests.
 	notes []string
@@ -28,7 +28,7 @@ type source struct {
 // newSource makes a source with the usual flags. Impersonation is left out where --as is
 // the caller whom a question is about.
 func newSource(impersonate bool) *source {
-	s := &source{cluster: genericclioptions.NewConfigFlags(true)}
+	s := &source{cluster: cluster.NewFlags()}
 	if !impersonate {
 		s.cluster.Impersonate, s.cluster.ImpersonateGroup, s.cluster.ImpersonateUID, s.cluster.ImpersonateUserExtra = nil, nil, nil, nil
 	}
@@ -39,7 +39,7 @@ func (s *source) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&s.files, "filename", "f", nil, "File or folder with the objects, instead of those in the cluster; may be repeated.")
 	cmd.Flags().StringVarP(&s.connection, "connection", "c", "", "Connection that is asked about.")
 	cmd.Flags().StringVarP(&s.output, "output", "o", "", "Output format. One of: (json, yaml). Text for people where unset.")
-	s.cluster.AddFlags(cmd.Flags())
+	s.cluster.Add(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("connection", s.completeConnection)
 	_ = cmd.MarkFlagFilename("filename", "yaml", "yml", "json")
 }
@@ -65,7 +65,7 @@ func (s *source) load(ctx context.Context) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	all, notes, err := loadCluster(ctx, s.cluster, namespace, true)
+	all, notes, err := loadCluster(ctx, s.cluster.ConfigFlags, namespace, true)
 	s.notes = append(s.notes, notes...)
 	return all, err
 }

@@ -17,7 +17,7 @@ import (
 // Kubernetes user name, and the IdentityProvider whose kubernetesUsername makes such names
 // is the one that proves him. Names of several providers do not overlap.
 func (o *canIOptions) who(ctx context.Context, all *objects) (*caller, error) {
-	reader, err := newReader(o.cluster)
+	reader, err := newReader(o.cluster.ConfigFlags)
 	if err != nil {
 		return nil, err
 	}

@@ -13,12 +13,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/controllers/enrol"
 )
 
@@ -36,12 +33,12 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 
 type enrolOptions struct {
 	genericiooptions.IOStreams
-	cluster *genericclioptions.ConfigFlags
+	cluster *cluster.Flags
 	request enrol.Request
 }
 
 func newEnrol(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &enrolOptions{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true)}
+	o := &enrolOptions{IOStreams: streams, cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "enrol CONNECTION --out DIRECTORY",
 		Short: "Make what an External proxy is started with",
@@ -69,7 +66,7 @@ Each proxy that runs at the same time has an instance of its own: enrol once for
 	flags.StringVar(&o.request.OperatorNamespace, "operator-namespace", "doorward-system", "Namespace of the manager.")
 	flags.StringVar(&o.request.Instance, "instance", "", "ID of the proxy instance. CONNECTION-HOSTNAME where unset.")
 	flags.StringVar(&o.request.Listen, "listen", "", "Address to listen on, host:port. All addresses and the Connection's port where unset.")
-	o.cluster.AddFlags(flags)
+	o.cluster.Add(cmd)
 	return cmd
 }
 
@@ -100,18 +97,14 @@ func (o *enrolOptions) run(ctx context.Context, given string) error {
 	if err != nil {
 		return fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return err
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err := o.cluster.Client()
 	if err != nil {
-		return fmt.Errorf("cannot ask the cluster: %w", err)
+		return err
 	}
 	arguments, err := enrol.Enrol(ctx, config, c, o.request)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(o.Out, "proxy", strings.Join(arguments, " "))
+	fmt.Fprintln(o.Out, "proxy", enrol.CommandLine(arguments, " "))
 	return nil
 }

@@ -15,8 +15,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,9 +55,9 @@ type Request struct {
 	Listen string
 }
 
-// Enrol writes the files kubeconfig, ca.crt and flags (one argument a line) into
-// the directory, mode 0600, and returns the arguments. Config must be allowed to
-// make a token of the proxy's ServiceAccount.
+// Enrol writes the files kubeconfig, ca.crt and flags (one argument a line, quoted as
+// xargs and shells read it) into the directory, mode 0600, and returns the arguments.
+// Config must be allowed to make a token of the proxy's ServiceAccount.
 func Enrol(ctx context.Context, config *rest.Config, c client.Client, r Request) ([]string, error) {
 	connection := &v1alpha1.Connection{}
 	if err := c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Connection}, connection); err != nil {
@@ -98,7 +100,7 @@ func Enrol(ctx context.Context, config *rest.Config, c client.Client, r Request)
 	for name, content := range map[string][]byte{
 		"kubeconfig": kubeconfig,
 		"ca.crt":     []byte(bundle.Data["ca.crt"]),
-		"flags":      []byte(strings.Join(arguments, "\n") + "\n"),
+		"flags":      []byte(CommandLine(arguments, "\n") + "\n"),
 	} {
 		if err := write(filepath.Join(directory, name), content); err != nil {
 			return nil, err
@@ -160,8 +162,29 @@ func arguments(c *v1alpha1.Connection, r Request, key, directory string) ([]stri
 	if file := c.Spec.Credential.File; file != nil {
 		all = append(all, "--credential-dir="+file.Path)
 	}
+	for _, argument := range all {
+		if strings.ContainsFunc(argument, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return nil, fmt.Errorf("an argument of the proxy has characters that cannot be written down: %q: correct the Connection or the flag that it comes from", argument)
+		}
+	}
 	return all, nil
 }
+
+// CommandLine joins arguments as shells and xargs read them: one with any character that
+// means something to either is quoted.
+func CommandLine(arguments []string, separator string) string {
+	quoted := make([]string, 0, len(arguments))
+	for _, argument := range arguments {
+		if !plain.MatchString(argument) {
+			argument = "'" + strings.ReplaceAll(argument, "'", `'"'"'`) + "'"
+		}
+		quoted = append(quoted, argument)
+	}
+	return strings.Join(quoted, separator)
+}
+
+// plain is what neither shells nor xargs read anything into.
+var plain = regexp.MustCompile(`^[A-Za-z0-9._@:+=,/-]+$`)
 
 // encodeKubeconfig takes over how the API server is reached and verified, and
 // nothing of who asks.

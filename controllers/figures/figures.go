@@ -23,6 +23,8 @@ type Figures struct {
 	approvals  *prometheus.CounterVec
 	shared     prometheus.Counter
 	recordings *prometheus.CounterVec
+	notified   *prometheus.CounterVec
+	waiting    *prometheus.GaugeVec
 }
 
 const (
@@ -56,6 +58,14 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "approvals_total",
 			Help: "Changes of the phase of ApprovalRequests that this manager judged, by phase.",
 		}, []string{"phase"}),
+		notified: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "notifications_total",
+			Help: "Attempts to tell the receiver of a Notifier, and notifications given up, by result.",
+		}, []string{"notifier", "result"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "notifications_waiting",
+			Help: "Notifications that the receiver of a Notifier has not taken yet.",
+		}, []string{"notifier"}),
 	}
 	f.shared = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "shared_credentials_total",
@@ -76,7 +86,7 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Name: "build_info", Help: "1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.shared, f.recordings, build} {
+	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.shared, f.recordings, f.notified, f.waiting, build} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -120,6 +130,32 @@ func (f *Figures) Approval(phase string) {
 func (f *Figures) Shared() {
 	if f != nil {
 		f.shared.Inc()
+	}
+}
+
+// Notified takes note of an attempt to tell the receiver of a Notifier, or of a
+// notification that was given up.
+func (f *Figures) Notified(notifier, result string) {
+	if f != nil {
+		f.notified.WithLabelValues(notifier, result).Inc()
+	}
+}
+
+// NotificationsWaiting takes note of how many notifications a receiver has not taken.
+func (f *Figures) NotificationsWaiting(notifier string, count int) {
+	if f != nil {
+		f.waiting.WithLabelValues(notifier).Set(float64(count))
+		for _, result := range []string{"Sent", failed, "GivenUp"} {
+			f.notified.WithLabelValues(notifier, result) // a rise from nothing would be no rise
+		}
+	}
+}
+
+// NotifierGone drops the figures of a Notifier.
+func (f *Figures) NotifierGone(notifier string) {
+	if f != nil {
+		f.notified.DeletePartialMatch(prometheus.Labels{"notifier": notifier})
+		f.waiting.DeleteLabelValues(notifier)
 	}
 }
 

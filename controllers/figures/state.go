@@ -137,12 +137,13 @@ func (n *counts) read(ctx context.Context, reader client.Reader) bool {
 	var clusterPolicies v1alpha1.ClusterAccessPolicyList
 	var providers v1alpha1.IdentityProviderList
 	var sinks v1alpha1.LogSinkList
+	var notifiers v1alpha1.NotifierList
 	var requests v1alpha1.ApprovalRequestList
 	var sessions v1alpha1.AuditSessionList
 	var logs v1alpha1.AuditLogList
 	for kind, list := range map[string]client.ObjectList{
 		"Connection": &connections, "AccessPolicy": &policies, "ClusterAccessPolicy": &clusterPolicies, "IdentityProvider": &providers, "LogSink": &sinks,
-		"ApprovalRequest": &requests, "AuditSession": &sessions, "AuditLog": &logs,
+		"Notifier": &notifiers, "ApprovalRequest": &requests, "AuditSession": &sessions, "AuditLog": &logs,
 	} {
 		// Nothing is changed, so the caches need not copy what they hold.
 		if err := reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -164,6 +165,9 @@ func (n *counts) read(ctx context.Context, reader client.Reader) bool {
 	}
 	for i := range sinks.Items {
 		n.add("LogSink", sinks.Items[i].Status.Conditions)
+	}
+	for i := range notifiers.Items {
+		n.add("Notifier", notifiers.Items[i].Status.Conditions)
 	}
 	for i := range requests.Items {
 		n.add("ApprovalRequest", nil)

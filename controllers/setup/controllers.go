@@ -30,6 +30,7 @@ import (
 	"github.com/doorward/doorward/controllers/inforce"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/logsink"
+	tell "github.com/doorward/doorward/controllers/notify"
 	"github.com/doorward/doorward/controllers/publish"
 )
 
@@ -99,6 +100,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		(&auditsession.Reconciler{Client: mgr.GetClient(), Events: recorder, Shared: counted.Shared}).SetupWithManager(ctx, mgr),
 		(&identityprovider.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr),
 		logsink.New(logsink.Options{Client: mgr.GetClient(), Namespace: o.Namespace, Deliveries: deliveries}).SetupWithManager(mgr),
+		tell.New(tell.Options{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Metadata: mgr.GetCache(), Namespace: o.Namespace, Events: recorder, Figures: counted,
+			Loopback: o.DirectWay.Loopback,
+		}).SetupWithManager(mgr),
 		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover), mgr.Add(ways),
 		addLogin(ctx, mgr, direct, o, authority, user),
 		addRecordings(ctx, mgr, direct, o, authority, key, counted),

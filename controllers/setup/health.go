@@ -37,7 +37,7 @@ const (
 // does not lead: it takes over with them, and its readiness means something.
 func warm(ctx context.Context, c cache.Cache) error {
 	for _, object := range []client.Object{
-		&v1alpha1.Connection{}, &v1alpha1.AccessPolicy{}, &v1alpha1.ClusterAccessPolicy{}, &v1alpha1.IdentityProvider{}, &v1alpha1.LogSink{}, &v1alpha1.GatewayCredential{},
+		&v1alpha1.Connection{}, &v1alpha1.AccessPolicy{}, &v1alpha1.ClusterAccessPolicy{}, &v1alpha1.IdentityProvider{}, &v1alpha1.LogSink{}, &v1alpha1.GatewayCredential{}, &v1alpha1.Notifier{},
 		&v1alpha1.ApprovalRequest{}, &v1alpha1.AuditSession{}, &v1alpha1.AuditLog{},
 	} {
 		if _, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {

@@ -200,6 +200,11 @@ var Table = []Rule{
 		Reason: "the manager is put together here: the login portal is given what it proves callers with",
 	},
 	{
+		Packages: []string{"controllers/notify"},
+		May:      []string{"api/...", "controllers/compile", "controllers/kit", "proxy/egress", "proxy/record/sink"},
+		Reason:   "a receiver of notifications is verified as that of a sink, and what it says is shown as that",
+	},
+	{
 		Packages: []string{"cli/..."},
 		May:      append([]string{"api/...", "cli/...", "proxy/record/cast", "proxy/record/extract", "proxy/record/tree", "proxy/record/verify", "proxy/witness"}, leaves...),
 		Reason:   "the plugin is a client of the API server, and reads records",

@@ -94,7 +94,7 @@ func TestLogSinkSamplesApply(t *testing.T) {
 
 // Short names and the category are the console of kubectl and k9s.
 func TestShortNames(t *testing.T) {
-	for _, name := range []string{"conn", "ap", "cap", "ar", "alog", "as", "idp", "sink", "doorward"} {
+	for _, name := range []string{"conn", "ap", "cap", "ar", "alog", "as", "idp", "sink", "ntf", "doorward"} {
 		if _, err := env.Kubectl(t.Context(), env.Direct, "get", name, "--all-namespaces"); err != nil {
 			t.Error(err)
 		}
@@ -137,7 +137,7 @@ func TestDocumentedObjectsApply(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"AccessPolicy", "ApprovalRequest", "AuditLog", "AuditSession", "ClusterAccessPolicy", "Connection", "IdentityProvider", "LogSink"} {
+	for _, kind := range []string{"AccessPolicy", "ApprovalRequest", "AuditLog", "AuditSession", "ClusterAccessPolicy", "Connection", "IdentityProvider", "LogSink", "Notifier"} {
 		if shown[kind] == 0 {
 			t.Errorf("no page of docs/api shows an object of kind %s", kind)
 		}

@@ -133,6 +133,8 @@ func TestConnectionSchema(t *testing.T) {
 		"ExternalIsolation":   {reason: "no network to close", changes: managed, want: "isolation needs proxy.placement Managed"},
 		"FileRelative":        {reason: "absolute", changes: edits{"spec.credential.file.path": "etc/x"}, want: "path must be absolute"},
 		"FileTraversal":       {reason: "no traversal", changes: edits{"spec.credential.file.path": "/etc/../x"}, want: "path must be absolute"},
+		"FilePathQuotes":      {reason: "a path is part of a command line", changes: edits{"spec.credential.file.path": "/etc/x' --listen=a '"}, want: "spec.credential.file.path"},
+		"FilePathLine":        {reason: "and of a line of the file flags", changes: edits{"spec.credential.file.path": "/etc/x\n--listen=a"}, want: "spec.credential.file.path"},
 		"FileTypeWithoutFile": {reason: "union", changes: edits{"spec.credential.file": absent{}}, want: "file is required"},
 	})
 }

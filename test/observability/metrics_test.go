@@ -110,6 +110,8 @@ func untouched(t *testing.T) map[string]monitoring.Metric {
 	}
 	portal.Issued("Token", "authorization_code")
 	portal.Refused("token", "invalid_grant")
+	counted.Notified("chat", "Sent")
+	counted.NotificationsWaiting("chat", 1)
 	all := map[string]monitoring.Metric{}
 	for _, r := range []*prometheus.Registry{registry, manager} {
 		families, err := r.Gather()
