@@ -20,6 +20,23 @@ const (
 	MediaType = "application/json"
 )
 
+// ports are where proxies answer by convention.
+var ports = [...]int32{8444, 8445, 8446}
+
+// Port is where a proxy answers, by the port that it serves: the first of 8444, 8445 and
+// 8446 that is another. Managed proxies keep to it; of External ones the admin decides.
+func Port(served int32) int32 {
+	for _, number := range ports {
+		if number != served {
+			return number
+		}
+	}
+	return 0 // cannot be: there are three
+}
+
+// PortName is the name of that port of a Managed proxy's Service.
+const PortName = "review"
+
 // Bounds of a question.
 const (
 	// MaxBody is its size in bytes.

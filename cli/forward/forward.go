@@ -1,7 +1,9 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package connect
+// Package forward forwards ports of this machine into the cluster, through the API server,
+// as kubectl port-forward does.
+package forward
 
 import (
 	"context"
@@ -15,6 +17,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -24,26 +27,26 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// way is how a proxy is reached.
-type way interface {
-	// address is where to dial now, as host:port.
-	address(ctx context.Context) (string, error)
-	close()
-}
+// Role is the ClusterRole with the rights that it takes, among others that callers need.
+const Role = "doorward-caller"
 
-// direct is the endpoint itself.
-type direct string
+// Why no port is forwarded, beside what the API server says.
+var (
+	// ErrNoPort says that a Service has no such port.
+	ErrNoPort = errors.New("no such port")
+	// ErrNoPod says that no pod of a Service is ready.
+	ErrNoPod = errors.New("no pod is ready")
+	// ErrNotForwarded says that no port could be forwarded to a pod.
+	ErrNotForwarded = errors.New("cannot forward a port")
+)
 
-func (d direct) address(context.Context) (string, error) { return string(d), nil }
-func (direct) close()                                    {}
-
-// forwarder forwards a port of this machine to a pod of a proxy, through the API server.
+// Forwarder forwards a port of this machine to a pod behind a Service.
 // When the pod goes, the next one takes its place for who comes next.
-type forwarder struct {
+type Forwarder struct {
 	config             *rest.Config
 	clients            kubernetes.Interface
 	namespace, service string
-	port               string // of the Service
+	port               string // of the Service: its number, or its name
 
 	mu      sync.Mutex // guards what follows
 	running *forwarding
@@ -57,23 +60,17 @@ type forwarding struct {
 	local  string
 }
 
-func newForwarder(c *cluster, t *target) (*forwarder, error) {
-	service, ok := t.service()
-	if !ok {
-		return nil, fmt.Errorf("endpoint %q is no Service of the cluster: no port can be forwarded to it: leave out --port-forward", t.endpoint)
-	}
-	_, port, err := net.SplitHostPort(t.endpoint)
-	if err != nil {
-		return nil, err
-	}
-	clients, err := kubernetes.NewForConfig(c.config)
+// New makes a Forwarder to a port of a Service, given by its number or its name.
+func New(config *rest.Config, namespace, service, port string) (*Forwarder, error) {
+	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	return &forwarder{config: c.config, clients: clients, namespace: t.namespace, service: service, port: port}, nil
+	return &Forwarder{config: config, clients: clients, namespace: namespace, service: service, port: port}, nil
 }
 
-func (f *forwarder) address(ctx context.Context) (string, error) {
+// Address is the local port, as host:port. It is opened where it is not.
+func (f *Forwarder) Address(ctx context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.running != nil {
@@ -89,12 +86,13 @@ func (f *forwarder) address(ctx context.Context) (string, error) {
 	}
 	f.running, err = f.start(ctx, pod, port)
 	if err != nil {
-		return "", fmt.Errorf("cannot forward a port to pod %s/%s: %w: ask for the verb \"create\" on pods/portforward, or for a way to %s", f.namespace, pod, err, f.service)
+		return "", fmt.Errorf("%w to pod %s/%s: %w: ask for the verb \"create\" on pods/portforward, which ClusterRole %s holds, or for a way to %s", ErrNotForwarded, f.namespace, pod, err, Role, f.service)
 	}
 	return f.running.local, nil
 }
 
-func (f *forwarder) close() {
+// Close ends the forwarding.
+func (f *Forwarder) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.running != nil {
@@ -105,31 +103,38 @@ func (f *forwarder) close() {
 }
 
 // pod is a ready pod behind the Service, and its port.
-func (f *forwarder) pod(ctx context.Context) (string, int32, error) {
+func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 	service, err := f.clients.CoreV1().Services(f.namespace).Get(ctx, f.service, metav1.GetOptions{})
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w", f.namespace, f.service, err)
+		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w%s", f.namespace, f.service, err, f.remedy(err))
+	}
+	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == f.port || strconv.Itoa(int(p.Port)) == f.port })
+	if i < 0 {
+		return "", 0, fmt.Errorf("%w: Service %s/%s has no port %s", ErrNoPort, f.namespace, f.service, f.port)
 	}
 	pods, err := f.clients.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w", f.namespace, err)
+		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w%s", f.namespace, err, f.remedy(err))
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
+	for n := range pods.Items {
+		pod := &pods.Items[n]
 		if !ready(pod) {
 			continue
 		}
-		for _, port := range service.Spec.Ports {
-			if strconv.Itoa(int(port.Port)) != f.port {
-				continue
-			}
-			if number, ok := podPort(pod, &port); ok {
-				return pod.Name, number, nil
-			}
+		if number, ok := podPort(pod, &service.Spec.Ports[i]); ok {
+			return pod.Name, number, nil
 		}
 	}
-	return "", 0, fmt.Errorf("no pod of Service %s/%s is ready for port %s: see \"kubectl -n %s get pods -l %s\"", f.namespace, f.service, f.port, f.namespace,
+	return "", 0, fmt.Errorf("%w: Service %s/%s, port %s: see \"kubectl -n %s get pods -l %s\"", ErrNoPod, f.namespace, f.service, f.port, f.namespace,
 		labels.SelectorFromSet(service.Spec.Selector))
+}
+
+// remedy is what to do where the API server forbids it.
+func (f *Forwarder) remedy(err error) string {
+	if !apierrors.IsForbidden(err) {
+		return ""
+	}
+	return fmt.Sprintf(": ask for ClusterRole %s in namespace %q", Role, f.namespace)
 }
 
 func ready(pod *corev1.Pod) bool {
@@ -156,8 +161,8 @@ func podPort(pod *corev1.Pod, port *corev1.ServicePort) (int32, bool) {
 	return 0, false
 }
 
-// start returns once the port is open. The forward outlives ctx, and ends with close.
-func (f *forwarder) start(ctx context.Context, pod string, port int32) (*forwarding, error) {
+// start returns once the port is open. The forward outlives ctx, and ends with Close.
+func (f *Forwarder) start(ctx context.Context, pod string, port int32) (*forwarding, error) {
 	dialer, err := f.dialer(pod)
 	if err != nil {
 		return nil, err
@@ -196,7 +201,7 @@ func (f *forwarder) start(ctx context.Context, pod string, port int32) (*forward
 
 // dialer reaches a pod as kubectl does: over WebSocket, and over SPDY where an older API
 // server, or what stands before it, does not know that.
-func (f *forwarder) dialer(pod string) (httpstream.Dialer, error) {
+func (f *Forwarder) dialer(pod string) (httpstream.Dialer, error) {
 	at := f.clients.CoreV1().RESTClient().Post().Resource("pods").Namespace(f.namespace).Name(pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(f.config)
 	if err != nil {
