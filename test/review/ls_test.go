@@ -54,6 +54,7 @@ var people = map[string][]rbacv1.RoleRef{
 	"petra": {{Name: "doorward-requester"}, {Name: "doorward-caller"}},
 	"nina":  {{Name: "doorward-requester"}},
 	"wanda": {{Name: "doorward-caller"}},
+	"vera":  {{Name: "doorward-caller"}},
 	"nora":  {{Name: "doorward-requester"}, {Kind: "Role", Name: "almost-caller"}},
 }
 
@@ -83,11 +84,13 @@ func TestScripts(t *testing.T) {
 			})
 		}
 	}
-	// Wanda sees the Connections of all namespaces.
-	stacktest.Create(t, world, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "wanda"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "doorward-requester"},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "wanda"}},
-	})
+	// Wanda sees the Connections of all namespaces, Vera all that policies say.
+	for name, role := range map[string]string{"wanda": "doorward-requester", "vera": "doorward-auditor"} {
+		stacktest.Create(t, world, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}},
+		})
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {

@@ -20,18 +20,16 @@ const (
 	MediaType = "application/json"
 )
 
-// ports are where proxies answer by convention.
-var ports = [...]int32{8444, 8445, 8446}
+// port is where proxies answer by convention.
+const port = 8444
 
-// Port is where a proxy answers, by the port that it serves: the first of 8444, 8445 and
-// 8446 that is another. Managed proxies keep to it; of External ones the admin decides.
+// Port is where a proxy answers, by the port that it serves: 8444, or 8445 where it serves
+// that one. Managed proxies keep to it; of External ones the admin decides.
 func Port(served int32) int32 {
-	for _, number := range ports {
-		if number != served {
-			return number
-		}
+	if served == port {
+		return port + 1
 	}
-	return 0 // cannot be: there are three
+	return port
 }
 
 // PortName is the name of that port of a Managed proxy's Service.
