@@ -24,10 +24,10 @@ import (
 )
 
 const (
-	// TrustBundle is the ConfigMap of the authorities that callers trust, and TrustBundleKey
-	// where it has them.
-	TrustBundle    = "doorward-trust-bundle"
-	TrustBundleKey = "ca.crt"
+	// TrustBundle is the ConfigMap of the authorities that callers trust, and bundleKey where
+	// it has them.
+	TrustBundle = "doorward-trust-bundle"
+	bundleKey   = "ca.crt"
 	// lookupTimeout bounds the look whether a name of the cluster is known here.
 	lookupTimeout = 3 * time.Second
 )
@@ -125,9 +125,9 @@ func Authorities(ctx context.Context, reader client.Reader, namespace, file stri
 	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: TrustBundle}, &bundle); err != nil {
 		return nil, fmt.Errorf("cannot read the authorities that sign the proxy's certificate: %w: ask for ClusterRole %s in namespace %q, or give a file with --ca-file", err, forward.Role, namespace)
 	}
-	pem := []byte(bundle.Data[TrustBundleKey])
+	pem := []byte(bundle.Data[bundleKey])
 	if len(pem) == 0 {
-		return nil, fmt.Errorf("%w: ConfigMap %s/%s holds nothing under %q: is the manager running?", ErrNoAuthorities, namespace, TrustBundle, TrustBundleKey)
+		return nil, fmt.Errorf("%w: ConfigMap %s/%s holds nothing under %q: is the manager running?", ErrNoAuthorities, namespace, TrustBundle, bundleKey)
 	}
 	return pem, nil
 }

@@ -48,12 +48,12 @@ func (o *canIOptions) askProxy(ctx context.Context, streams genericiooptions.IOS
 	if o.Proxy == ProxyAlways || o.Proxy == ProxyAuto {
 		return o.askOwn(ctx, streams.Out, token)
 	}
-	client, err := o.client(ctx, token)
+	asking, err := o.client(ctx, token)
 	if err != nil {
 		return err
 	}
-	defer client.close()
-	return o.question(ctx, streams.Out, o.meant(), client.ask)
+	defer asking.close()
+	return o.question(ctx, streams.Out, o.meant(), asking.ask)
 }
 
 // askOwn finds the Connection's own proxy and asks it.
