@@ -19,6 +19,7 @@ import (
 
 	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/cluster"
+	"github.com/doorward/doorward/cli/endpoint"
 	"github.com/doorward/doorward/cli/login"
 )
 
@@ -31,13 +32,6 @@ type options struct {
 	listen  string
 	forward string
 }
-
-// The values of --port-forward.
-const (
-	forwardAuto   = "auto"
-	forwardAlways = "always"
-	forwardNever  = "never"
-)
 
 // NewCommand returns the command connect.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
@@ -78,16 +72,16 @@ A proxy that can only be reached within the cluster is reached by port-forward.`
 	flags := cmd.Flags()
 	flags.StringVar(&o.listen, "listen", "", "Open a port for other tools: ADDRESS:PORT of this machine, or unix:FOLDER for a socket. Without a value, any port.")
 	flags.Lookup("listen").NoOptDefVal = "127.0.0.1:0"
-	flags.StringVar(&o.forward, "port-forward", forwardAuto, "Reach the proxy through the API server. One of: (auto, always, never).")
-	flags.StringVar(&o.caFile, "ca-file", "", "File with the authorities that sign the proxy's certificate, in PEM. The ConfigMap "+trustBundle+" of the Connection's namespace where unset.")
+	flags.StringVar(&o.forward, "port-forward", endpoint.Auto, "Reach the proxy through the API server. One of: (auto, always, never).")
+	flags.StringVar(&o.caFile, "ca-file", "", "File with the authorities that sign the proxy's certificate, in PEM. The ConfigMap "+endpoint.TrustBundle+" of the Connection's namespace where unset.")
 	o.login.AddFlags(flags)
 	o.cluster.Add(cmd)
 	return cmd
 }
 
 func (o *options) run(ctx context.Context, name string, args []string) error {
-	if o.forward != forwardAuto && o.forward != forwardAlways && o.forward != forwardNever {
-		return fmt.Errorf("invalid --port-forward: one of (auto, always, never): %q", o.forward)
+	if err := endpoint.CheckForward(o.forward); err != nil {
+		return err
 	}
 	if o.listen != "" && len(args) > 0 {
 		return errors.New("client arguments and --listen do not go together: no client is started")
@@ -125,7 +119,7 @@ func (o *options) run(ctx context.Context, name string, args []string) error {
 		return fmt.Errorf("no folder for the authorities: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	authorities, err := c.authorities(ctx, t, o.caFile)
+	authorities, err := endpoint.Authorities(ctx, c.reader, t.namespace, o.caFile)
 	if err != nil {
 		return err
 	}
@@ -152,11 +146,8 @@ func (o *options) run(ctx context.Context, name string, args []string) error {
 }
 
 // way is the endpoint itself, or a port that is forwarded to it.
-func (o *options) way(ctx context.Context, c *lookup, t *target) (way, error) {
-	if o.forward == forwardNever || o.forward == forwardAuto && !t.inside(ctx) {
-		return direct(t.endpoint), nil
-	}
-	return newForwarder(c, t)
+func (o *options) way(ctx context.Context, c *lookup, t *target) (endpoint.Way, error) {
+	return endpoint.Reach(ctx, c.config, o.forward, t.namespace, t.endpoint, "")
 }
 
 // token is one that is good now.

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/stack"
@@ -102,10 +101,6 @@ func runPlugin(t *testing.T, kubeconfig string, args []string) (string, error) {
 		}
 	}
 	return string(out), err
-}
-
-func keyOf(name string) client.ObjectKey {
-	return client.ObjectKey{Namespace: stack.Namespace, Name: name}
 }
 
 // TestScripts reads like alice's terminal: real plugin, psql, proxy and target.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/connect/onward"
+	"github.com/doorward/doorward/cli/endpoint"
 )
 
 // maxLocal bounds the connections of a local port.
@@ -67,7 +68,7 @@ func listen(ctx context.Context, p protocol, where string) (listener net.Listene
 }
 
 // serveLocal serves clients of this machine until ctx ends.
-func (o *options) serveLocal(ctx context.Context, streams genericiooptions.IOStreams, p protocol, s *session, w way) error {
+func (o *options) serveLocal(ctx context.Context, streams genericiooptions.IOStreams, p protocol, s *session, w endpoint.Way) error {
 	roots := x509.NewCertPool()
 	pem, err := os.ReadFile(s.caFile)
 	if err != nil || !roots.AppendCertsFromPEM(pem) {

@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,14 +22,6 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/cli/audit"
-)
-
-const (
-	// trustBundle is the ConfigMap of the authorities that callers trust, and its key.
-	trustBundle    = "doorward-trust-bundle"
-	trustBundleKey = "ca.crt"
-	// lookupTimeout bounds the look whether a name of the cluster is known here.
-	lookupTimeout = 3 * time.Second
 )
 
 // target is a Connection as its callers see it.
@@ -102,50 +92,6 @@ func (c *lookup) find(ctx context.Context, given string) (*target, error) {
 		return nil, fmt.Errorf("connection %q has no endpoint yet: %s: see \"kubectl -n %s describe connection %s\"", name, first(t.warning, "the manager has not seen it"), namespace, name)
 	}
 	return t, nil
-}
-
-// authorities are those that may sign the proxy's certificate, in PEM. Without them nobody
-// can tell the proxy from somebody else who would like a token.
-func (c *lookup) authorities(ctx context.Context, t *target, file string) ([]byte, error) {
-	if file != "" {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the authorities: %w", err)
-		}
-		return pem, nil
-	}
-	var bundle corev1.ConfigMap
-	if err := c.reader.Get(ctx, client.ObjectKey{Namespace: t.namespace, Name: trustBundle}, &bundle); err != nil {
-		return nil, fmt.Errorf("cannot read the authorities that sign the proxy's certificate: %w: ask for the verb \"get\" on ConfigMap %s/%s, or give a file with --ca-file", err, t.namespace, trustBundle)
-	}
-	pem := []byte(bundle.Data[trustBundleKey])
-	if len(pem) == 0 {
-		return nil, fmt.Errorf("ConfigMap %s/%s holds nothing under %q: is the manager running?", t.namespace, trustBundle, trustBundleKey)
-	}
-	return pem, nil
-}
-
-// service is the name of the Service that an endpoint in the cluster is of.
-func (t *target) service() (string, bool) {
-	host, _, err := net.SplitHostPort(t.endpoint)
-	labels := strings.Split(host, ".")
-	if err != nil || len(labels) < 3 || labels[1] != t.namespace || labels[2] != "svc" {
-		return "", false
-	}
-	return labels[0], true
-}
-
-// inside says whether the endpoint can be reached from within the cluster only: its name
-// is the cluster's, and nobody knows it here.
-func (t *target) inside(ctx context.Context) bool {
-	if _, ok := t.service(); !ok {
-		return false
-	}
-	host, _, _ := net.SplitHostPort(t.endpoint)
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	found, err := net.DefaultResolver.LookupHost(ctx, host)
-	return err != nil || len(found) == 0
 }
 
 func known() string {

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -26,13 +27,26 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
+// Role is the ClusterRole with the rights that it takes, among others that callers need.
+const Role = "doorward-caller"
+
+// Why no port is forwarded, beside what the API server says.
+var (
+	// ErrNoPort says that a Service has no such port.
+	ErrNoPort = errors.New("no such port")
+	// ErrNoPod says that no pod of a Service is ready.
+	ErrNoPod = errors.New("no pod is ready")
+	// ErrNotForwarded says that no port could be forwarded to a pod.
+	ErrNotForwarded = errors.New("cannot forward a port")
+)
+
 // Forwarder forwards a port of this machine to a pod behind a Service.
 // When the pod goes, the next one takes its place for who comes next.
 type Forwarder struct {
 	config             *rest.Config
 	clients            kubernetes.Interface
 	namespace, service string
-	port               string // of the Service
+	port               string // of the Service: its number, or its name
 
 	mu      sync.Mutex // guards what follows
 	running *forwarding
@@ -46,7 +60,7 @@ type forwarding struct {
 	local  string
 }
 
-// New makes a Forwarder to a port of a Service.
+// New makes a Forwarder to a port of a Service, given by its number or its name.
 func New(config *rest.Config, namespace, service, port string) (*Forwarder, error) {
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -72,7 +86,7 @@ func (f *Forwarder) Address(ctx context.Context) (string, error) {
 	}
 	f.running, err = f.start(ctx, pod, port)
 	if err != nil {
-		return "", fmt.Errorf("cannot forward a port to pod %s/%s: %w: ask for the verb \"create\" on pods/portforward, or for a way to %s", f.namespace, pod, err, f.service)
+		return "", fmt.Errorf("%w to pod %s/%s: %w: ask for the verb \"create\" on pods/portforward, which ClusterRole %s holds, or for a way to %s", ErrNotForwarded, f.namespace, pod, err, Role, f.service)
 	}
 	return f.running.local, nil
 }
@@ -92,28 +106,35 @@ func (f *Forwarder) Close() {
 func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 	service, err := f.clients.CoreV1().Services(f.namespace).Get(ctx, f.service, metav1.GetOptions{})
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w", f.namespace, f.service, err)
+		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w%s", f.namespace, f.service, err, f.remedy(err))
+	}
+	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == f.port || strconv.Itoa(int(p.Port)) == f.port })
+	if i < 0 {
+		return "", 0, fmt.Errorf("%w: Service %s/%s has no port %s", ErrNoPort, f.namespace, f.service, f.port)
 	}
 	pods, err := f.clients.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w", f.namespace, err)
+		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w%s", f.namespace, err, f.remedy(err))
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
+	for n := range pods.Items {
+		pod := &pods.Items[n]
 		if !ready(pod) {
 			continue
 		}
-		for _, port := range service.Spec.Ports {
-			if strconv.Itoa(int(port.Port)) != f.port {
-				continue
-			}
-			if number, ok := podPort(pod, &port); ok {
-				return pod.Name, number, nil
-			}
+		if number, ok := podPort(pod, &service.Spec.Ports[i]); ok {
+			return pod.Name, number, nil
 		}
 	}
-	return "", 0, fmt.Errorf("no pod of Service %s/%s is ready for port %s: see \"kubectl -n %s get pods -l %s\"", f.namespace, f.service, f.port, f.namespace,
+	return "", 0, fmt.Errorf("%w: Service %s/%s, port %s: see \"kubectl -n %s get pods -l %s\"", ErrNoPod, f.namespace, f.service, f.port, f.namespace,
 		labels.SelectorFromSet(service.Spec.Selector))
+}
+
+// remedy is what to do where the API server forbids it.
+func (f *Forwarder) remedy(err error) string {
+	if !apierrors.IsForbidden(err) {
+		return ""
+	}
+	return fmt.Sprintf(": ask for ClusterRole %s in namespace %q", Role, f.namespace)
 }
 
 func ready(pod *corev1.Pod) bool {

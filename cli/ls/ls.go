@@ -6,8 +6,8 @@ package ls
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,7 +18,6 @@ import (
 	"github.com/doorward/doorward/cli/cluster"
 	clipolicy "github.com/doorward/doorward/cli/policy"
 	"github.com/doorward/doorward/cli/show"
-	"github.com/doorward/doorward/proxy/policy"
 )
 
 // rightsShown is the width of rights in a table.
@@ -27,6 +26,7 @@ const rightsShown = 60
 // options are the flags of ls.
 type options struct {
 	*cluster.Flags
+	asking   clipolicy.ProxyFlags
 	output   *show.Output
 	provider string
 	groups   []string
@@ -43,20 +43,29 @@ func NewCommand(streams genericiooptions.IOStreams, deps *clipolicy.Dependencies
 may do there. The rights are the actions that rules allow you, on some resources at least,
 and those that need an approval; "kubectl doorward policy can-i -c NAME" has them in full.
 
-Rights are told from the policies, as far as you may read them, for who the API server says
-you are. Where you may not, they are "unknown": the proxy itself answers you then, see
-"kubectl doorward policy can-i --help". Other formats print the Connections, without rights.`,
+Where you are logged in, the proxies of the namespace are asked, as connect reaches them,
+with the token that you would open a session with: what they answer holds for you, by all
+policies in force. Each puts the question on record. With --all-namespaces they are asked
+with --proxy always only: whoever runs a proxy gets to see your token.
+
+Without a login, and of proxies that cannot be asked, rights are told from the policies, as
+far as you may read them, for who the API server says you are; with --as, --group and
+--provider always. Else they are "unknown", and why is said. Other formats print the
+Connections, without rights.`,
 		Example: `  # What can I reach?
   kubectl doorward ls
 
-  # In all namespaces, with all actions and what keeps a Connection from being ready
-  kubectl doorward ls -A -o wide`,
+  # All actions, who told them, and what keeps a Connection from being ready
+  kubectl doorward ls -o wide
+
+  # In all namespaces, each proxy asked
+  kubectl doorward ls -A --proxy always`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err != nil {
 				return err
 			}
-			if err := o.output.Check(); err != nil {
+			if err := errors.Join(o.output.Check(), o.check()); err != nil {
 				return err
 			}
 			return o.run(cmd.Context(), streams, deps)
@@ -64,6 +73,7 @@ you are. Where you may not, they are "unknown": the proxy itself answers you the
 	}
 	o.AddList(cmd)
 	o.output.AddTable(cmd)
+	o.asking.Add(cmd.Flags(), "Whom to ask for rights. One of: (auto, always, never). auto: the proxies of the namespace where you are logged in, else the policies; always: the proxies; never: the policies.")
 	cmd.Flags().StringVar(&o.provider, "provider", "", "IdentityProvider that proves you, where the API server's name for you does not tell.")
 	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "Group that you have at the proxy, instead of those that the API server knows; may be repeated.")
 	o.Add(cmd)
@@ -95,7 +105,7 @@ func (o *options) run(ctx context.Context, streams genericiooptions.IOStreams, d
 		show.None(streams.ErrOut, "Connections", query.Namespace)
 		return nil
 	}
-	known := o.rights(ctx, connections, deps)
+	known := o.rights(ctx, streams, connections, deps)
 	if err := show.NewTable(streams.Out, o.output, query.Namespace == "", columns(known)).Add(connections...); err != nil {
 		return err
 	}
@@ -105,46 +115,8 @@ func (o *options) run(ctx context.Context, streams genericiooptions.IOStreams, d
 	return nil
 }
 
-// rights are those on each Connection, and what is to be said of those that are not known.
-type rights struct {
-	of    map[client.ObjectKey]clipolicy.Rights
-	notes []string
-}
-
-// rights asks namespace by namespace. What cannot be told of one is told of the others.
-func (o *options) rights(ctx context.Context, connections []*v1alpha1.Connection, deps *clipolicy.Dependencies) rights {
-	known := rights{of: map[client.ObjectKey]clipolicy.Rights{}}
-	asker := clipolicy.Asker{Cluster: o.ConfigFlags, Provider: o.provider, Groups: o.groups}
-	reach, failed := map[string]map[string]clipolicy.Rights{}, map[string]error{}
-	for _, c := range connections {
-		if _, done := reach[c.Namespace]; !done {
-			reach[c.Namespace], failed[c.Namespace] = asker.Reach(ctx, c.Namespace, deps)
-			if err := failed[c.Namespace]; err != nil {
-				known.notes = append(known.notes, fmt.Sprintf("Your rights in namespace %s are unknown: %s\n"+
-					"Ask the proxy of a Connection instead: kubectl doorward policy can-i -n %s -c NAME --proxy doorward-NAME.%s.svc:8444 --token-file TOKEN_FILE",
-					c.Namespace, oneLine(err), c.Namespace, c.Namespace))
-			}
-		}
-		r, found := reach[c.Namespace][c.Name]
-		switch {
-		case failed[c.Namespace] != nil:
-			r = clipolicy.Rights{Err: failed[c.Namespace]}
-		case !found: // made since the list was read
-			r = clipolicy.Rights{Err: fmt.Errorf("it was made just now: run the command again")}
-		}
-		if r.Err != nil && failed[c.Namespace] == nil {
-			known.notes = append(known.notes, fmt.Sprintf("Your rights on %s/%s are unknown: %s", c.Namespace, c.Name, oneLine(r.Err)))
-		}
-		known.of[client.ObjectKeyFromObject(c)] = r
-	}
-	return known
-}
-
-// oneLine is an error, or several that were joined.
-func oneLine(err error) string { return show.Line(strings.ReplaceAll(err.Error(), "\n", "; ")) }
-
-func columns(known rights) []show.Column[*v1alpha1.Connection] {
-	words := func(c *v1alpha1.Connection) string { return say(known.of[client.ObjectKeyFromObject(c)]) }
+func columns(known *rights) []show.Column[*v1alpha1.Connection] {
+	words := func(c *v1alpha1.Connection) string { return known.of[client.ObjectKeyFromObject(c)].say() }
 	return []show.Column[*v1alpha1.Connection]{
 		{Name: "Name", Value: func(c *v1alpha1.Connection) string { return c.Name }},
 		{Name: "Protocol", Value: func(c *v1alpha1.Connection) string { return c.Spec.Protocol }},
@@ -152,6 +124,7 @@ func columns(known rights) []show.Column[*v1alpha1.Connection] {
 		{Name: "Ready", Value: ready},
 		{Name: "Rights", Value: func(c *v1alpha1.Connection) string { return show.Bounded(words(c), rightsShown) }},
 		{Name: "All rights", Wide: true, Value: words},
+		{Name: "Told by", Wide: true, Value: func(c *v1alpha1.Connection) string { return known.of[client.ObjectKeyFromObject(c)].by }},
 		{Name: "Message", Wide: true, Value: func(c *v1alpha1.Connection) string {
 			if condition := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); condition != nil {
 				return condition.Message
@@ -171,29 +144,4 @@ func ready(c *v1alpha1.Connection) string {
 		return string(condition.Status)
 	}
 	return fmt.Sprintf("%s (%s)", condition.Status, condition.Reason)
-}
-
-// say puts rights in words.
-func say(r clipolicy.Rights) string {
-	if r.Err != nil {
-		return "unknown"
-	}
-	if r.Connect == policy.Deny || r.Connect == "" {
-		return "none"
-	}
-	var parts []string
-	if len(r.Allowed) > 0 {
-		parts = append(parts, strings.Join(r.Allowed, ","))
-	}
-	if len(r.Approval) > 0 {
-		parts = append(parts, "with approval: "+strings.Join(r.Approval, ","))
-	}
-	if r.Module {
-		parts = append(parts, "more by Rego")
-	}
-	text := strings.Join(parts, "; ")
-	if r.Connect == policy.RequireApproval {
-		text = "session after approval; " + text
-	}
-	return text
 }

@@ -24,7 +24,7 @@ import (
 type canIOptions struct {
 	*source
 	operation
-	proxyFlags
+	ProxyFlags
 	provider, at, from string
 	groups             []string
 }
@@ -38,14 +38,17 @@ func newCanI(streams genericiooptions.IOStreams, deps *Dependencies) *cobra.Comm
 one, what all rules that are about you say; without a Connection, which Connections of
 the namespace let you in.
 
-You are who the API server says, mapped back to the IdentityProvider whose
-kubernetesUsername makes that name; --as asks for somebody else, if you may impersonate.
-Policies are read with your own rights. The API server does not know the claims of a
-token for a proxy, nor always the same groups: --group says which groups you have there.
+Where you are logged in, the Connection's proxy is asked, as connect reaches it, with the
+token that you would open a session with. It answers for that token alone, by the
+policies in force, and puts the question on record. --proxy HOST:PORT says where its port
+for questions is; --token-file gives another token.
 
-Without the right to read policies, ask the proxy itself: --proxy is its host:port for
-questions, --token-file the token that you would open a session with. It answers for
-that token alone, by the policies in force, and puts the question on record.
+Without a login, or with --proxy never, policies are read with your own rights. You are
+then who the API server says, mapped back to the IdentityProvider whose
+kubernetesUsername makes that name; --as asks for somebody else, if you may impersonate.
+The API server does not know the claims of a token for a proxy, nor always the same
+groups: --group says which groups you have there. So it is with these flags, and with
+-o json and yaml, whose form is that of the policies' answer unless --proxy is given.
 
 The exit code is 0 for yes, 1 for no, 3 where an approval is needed, and 2 where the
 question could not be answered.`,
@@ -56,28 +59,22 @@ question could not be answered.`,
   # May I delete orders?
   kubectl doorward policy can-i -c orders-db 'delete public.orders'
 
-  # The same without the right to read policies
-  kubectl doorward policy can-i --proxy doorward-orders-db.shop.svc:8444 --token-file token 'delete public.orders'`,
+  # The same by the policies in the cluster, naming their rules
+  kubectl doorward policy can-i -c orders-db --proxy never
+
+  # The same of a proxy that is reached otherwise, with a token of a file
+  kubectl doorward policy can-i --proxy localhost:8444 --token-file token 'delete public.orders'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// kubectl auth can-i takes the verb and the resource as two words.
 			if o.Accesses = args; len(args) == 2 && !strings.Contains(args[0]+args[1], " ") {
 				o.Accesses = []string{args[0] + " " + args[1]}
 			}
-			if o.proxy != "" {
-				if err := o.check(); err != nil {
-					return err
-				}
-				return o.askProxy(cmd.Context(), streams, cmd.Flags().Changed)
-			}
-			if o.tokenFile+o.caFile != "" {
-				return errors.New("--token-file and --ca-file go with --proxy")
-			}
-			return o.orProxy(o.run(cmd.Context(), streams, deps))
+			return o.answer(cmd.Context(), streams, deps, cmd.Flags().Changed)
 		},
 	}
 	cmd.ValidArgsFunction = o.completeAccess(deps)
 	o.source.add(cmd)
-	o.proxyFlags.add(cmd.Flags())
+	o.ProxyFlags.Add(cmd.Flags(), "Whom to ask. One of: (auto, always, never), or host:port of the proxy's port for questions. auto: the Connection's proxy where you are logged in, else the policies; always: the proxy; never: the policies.")
 	cmd.Flags().StringVar(&o.provider, "provider", "", "IdentityProvider that proves you, where the API server's name for you does not tell.")
 	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "Group that you have at the proxy, instead of those that the API server knows; may be repeated.")
 	cmd.Flags().StringArrayVar(&o.Properties, "property", nil, "Property of the operation, such as unboundedWrite; may be repeated.")
@@ -87,6 +84,25 @@ question could not be answered.`,
 	_ = cmd.RegisterFlagCompletionFunc("provider", o.completeProvider)
 	_ = cmd.RegisterFlagCompletionFunc("property", o.completeProperty(deps))
 	return cmd
+}
+
+// answer asks the proxy, or reads policies.
+func (o *canIOptions) answer(ctx context.Context, streams genericiooptions.IOStreams, deps *Dependencies, changed func(string) bool) error {
+	if err := errors.Join(o.check(), o.Check()); err != nil {
+		return err
+	}
+	fit := o.fitForProxy(changed)
+	// Formats for programs are of what was asked, which must not depend on a login.
+	meant := o.Proxy != ProxyAuto || o.Given()
+	switch {
+	case o.Proxy == ProxyNever, !meant && (fit != nil || o.connection == "" || o.output != ""):
+		return o.orProxy(o.run(ctx, streams, deps), nil)
+	case fit != nil:
+		return fit
+	case meant:
+		return o.askProxy(ctx, streams)
+	}
+	return o.orPolicies(ctx, streams, deps)
 }
 
 func (o *canIOptions) run(ctx context.Context, streams genericiooptions.IOStreams, deps *Dependencies) error {

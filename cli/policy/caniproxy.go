@@ -13,73 +13,130 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/cluster"
+	"github.com/doorward/doorward/cli/login"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/review/wire"
 )
 
-// proxyFlags say which proxy is asked, and how.
-type proxyFlags struct {
-	proxy, tokenFile, caFile string
-}
-
-func (p *proxyFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&p.proxy, "proxy", "", "Ask the proxy of the Connection, at its host:port for questions, instead of reading policies.")
-	flags.StringVar(&p.tokenFile, "token-file", "", "File with the token that you would open a session with, for --proxy; - for standard input.")
-	flags.StringVar(&p.caFile, "ca-file", "", "File with the authorities that sign the proxy's certificate, for --proxy. Unset: ConfigMap "+trustBundle+" of the namespace, or those of this machine.")
-}
-
-// askProxy puts the question to the proxy, who knows the caller by his token.
-func (o *canIOptions) askProxy(ctx context.Context, streams genericiooptions.IOStreams, changed func(string) bool) error {
+// fitForProxy says whether a proxy can be asked what the flags ask; the error names the
+// one that keeps it from that.
+func (o *canIOptions) fitForProxy(changed func(string) bool) error {
 	for _, name := range []string{"filename", "provider", "group", "at", "from", "as", "as-group", "as-uid"} {
 		if changed(name) {
 			return fmt.Errorf("--%s is not for --proxy: the proxy knows who you are by your token, and asks its own clock", name)
 		}
 	}
-	switch {
-	case o.tokenFile == "":
-		return errors.New("no token: --token-file says where the token is that you would open a session with")
-	case o.Statement != "":
+	if o.Statement != "" {
 		return errors.New("--statement is not for --proxy: write accesses, such as 'select public.orders'")
 	}
-	client, err := o.client(ctx, streams)
+	return nil
+}
+
+// askProxy puts the question to the proxy that the flags name, or to the Connection's own,
+// who knows the caller by his token.
+func (o *canIOptions) askProxy(ctx context.Context, streams genericiooptions.IOStreams) error {
+	token, err := o.Token(ctx, streams.In)
 	if err != nil {
 		return err
 	}
-	defer client.close()
+	if o.Proxy == ProxyAlways || o.Proxy == ProxyAuto {
+		return o.askOwn(ctx, streams.Out, token)
+	}
+	asking, err := o.client(ctx, token)
+	if err != nil {
+		return err
+	}
+	defer asking.close()
+	return o.question(ctx, streams.Out, o.meant(), asking.ask)
+}
+
+// askOwn finds the Connection's own proxy and asks it.
+func (o *canIOptions) askOwn(ctx context.Context, out io.Writer, token string) error {
+	if o.connection == "" {
+		return errors.New("no Connection given: --connection says whose proxy is asked; \"kubectl doorward ls\" asks all of them")
+	}
+	asked := o.meant()
+	if asked.Namespace == "" {
+		var err error
+		if asked.Namespace, _, err = o.cluster.ToRawKubeConfigLoader().Namespace(); err != nil {
+			return fmt.Errorf("cannot ask the cluster: %w", err)
+		}
+	}
+	proxies, err := NewProxies(o.cluster.ConfigFlags, &o.ProxyFlags, token)
+	if err != nil {
+		return err
+	}
+	var c v1alpha1.Connection
+	err = proxies.reader.Get(ctx, client.ObjectKey{Namespace: asked.Namespace, Name: asked.Name}, &c)
+	if err := (cluster.Request{Verb: "get", Resource: cluster.Ours("connections"), Namespace: asked.Namespace, Name: asked.Name}).Failed(err); err != nil {
+		return err
+	}
+	return o.question(ctx, out, asked, func(ctx context.Context, path string, question, answer any) error {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		return proxies.ask(ctx, &c, path, question, answer)
+	})
+}
+
+// orPolicies asks the Connection's own proxy where the caller has a login, and reads
+// policies where there is none, or where the proxy cannot be asked. What a proxy that was
+// asked does not answer, policies do not either: it would let nobody in.
+func (o *canIOptions) orPolicies(ctx context.Context, streams genericiooptions.IOStreams, deps *Dependencies) error {
+	token, err := o.Token(ctx, streams.In)
+	if err == nil {
+		err = o.askOwn(ctx, streams.Out, token)
+		if known := (*Unanswered)(nil); !errors.As(err, &known) || known.Refused {
+			return o.orProxy(err, nil)
+		}
+	}
+	read := o.run(ctx, streams, deps)
+	missing := (*cluster.MissingRight)(nil)
+	if !errors.As(read, &missing) && !errors.Is(err, login.ErrNotLoggedIn) {
+		fmt.Fprintln(streams.ErrOut, "This is told from policies, since the proxy was not asked:", oneLine(err))
+	}
+	return o.orProxy(read, err)
+}
+
+// oneLine is an error that draws on no terminal.
+func oneLine(err error) string { return audit.Safe(strings.Join(strings.Fields(err.Error()), " ")) }
+
+// question asks by ask, and prints the answer.
+func (o *canIOptions) question(ctx context.Context, out io.Writer, about wire.Connection, ask func(ctx context.Context, path string, question, answer any) error) error {
 	if o.operation.empty() {
 		answer := &wire.SelfRulesReview{}
-		question := wire.SelfRulesReview{TypeMeta: wire.TypeMeta{APIVersion: wire.Version, Kind: wire.RulesKind}, Spec: wire.RulesSpec{Connection: o.meant()}}
-		if err := client.ask(ctx, wire.RulesPath, question, answer); err != nil {
+		question := wire.SelfRulesReview{TypeMeta: wire.TypeMeta{APIVersion: wire.Version, Kind: wire.RulesKind}, Spec: wire.RulesSpec{Connection: about}}
+		if err := ask(ctx, wire.RulesPath, question, answer); err != nil {
 			return err
 		}
 		if answer.Status == nil {
 			return errNoAnswer
 		}
-		return o.sayRules(streams.Out, answer)
+		return o.sayRules(out, answer)
 	}
 	question := wire.SelfAccessReview{
-		TypeMeta: wire.TypeMeta{APIVersion: wire.Version, Kind: wire.AccessKind}, Spec: wire.AccessSpec{Connection: o.meant(), Properties: o.Properties},
+		TypeMeta: wire.TypeMeta{APIVersion: wire.Version, Kind: wire.AccessKind}, Spec: wire.AccessSpec{Connection: about, Properties: o.Properties},
 	}
 	for _, text := range o.Accesses {
 		action, resource, _ := strings.Cut(strings.TrimSpace(text), " ")
 		question.Spec.Accesses = append(question.Spec.Accesses, wire.Access{Action: action, Resource: strings.TrimSpace(resource)})
 	}
 	answer := &wire.SelfAccessReview{}
-	if err := client.ask(ctx, wire.AccessPath, question, answer); err != nil {
+	if err := ask(ctx, wire.AccessPath, question, answer); err != nil {
 		return err
 	}
 	if answer.Status == nil {
 		return errNoAnswer
 	}
-	return o.sayAccess(streams.Out, answer)
+	return o.sayAccess(out, answer)
 }
 
-var errNoAnswer = errors.New("the proxy sent no answer: is it the port for questions?")
+var errNoAnswer error = unanswered("no answer", "the proxy sent no answer: is it the port for questions?")
 
 // meant is the Connection that is asked about, as far as flags say.
 func (o *canIOptions) meant() wire.Connection {
@@ -217,8 +274,9 @@ func sayMasks(out io.Writer, masks []wire.Mask) error {
 	return err
 }
 
-// orProxy tells whoever may not read policies whom to ask instead.
-func (o *canIOptions) orProxy(err error) error {
+// orProxy tells whoever may not read policies whom to ask instead; why is why the proxy was
+// not asked.
+func (o *canIOptions) orProxy(err, why error) error {
 	missing := (*cluster.MissingRight)(nil)
 	if !errors.As(err, &missing) || len(o.files) > 0 {
 		return err
@@ -239,5 +297,9 @@ func (o *canIOptions) orProxy(err error) error {
 	for _, property := range o.Properties {
 		command += " --property " + property
 	}
-	return fmt.Errorf("%w\nWithout these rights, ask the proxy with the token that you would open a session with (from outside of the cluster, at the address that your admins give):\n  %s", err, command)
+	without := "Without these rights, ask the proxy with the token that you would open a session with"
+	if why != nil {
+		without = fmt.Sprintf("The proxy answers without these rights, and was not asked: %s\nOr ask it", oneLine(why))
+	}
+	return fmt.Errorf("%w\n%s (from outside of the cluster, at the address that your admins give):\n  %s", err, without, command)
 }

@@ -21,6 +21,7 @@ import (
 // TestCanIByProxy: what a proxy answers is said as can-i says it, whatever it holds;
 // the token goes to the proxy that was named, and nowhere else.
 func TestCanIByProxy(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir()) // nobody is logged in
 	var answer string
 	code, tokens := http.StatusOK, 0
 	proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +75,8 @@ func TestCanIByProxy(t *testing.T) {
 		"Empty":     {"an empty file is no token", append(base[:6:6], ca), 200, ``, errors.ErrUnsupported, "want one token"},
 		"Statement": {"a statement is not read here", append(base[:len(base):len(base)], "--statement", "SELECT 1"), 200, ``, errors.ErrUnsupported, "write accesses"},
 		"Group":     {"nobody chooses his groups", append(base[:len(base):len(base)], "--group", "admins"), 200, ``, errors.ErrUnsupported, "--group is not for --proxy"},
-		"Alone":     {"flags of a proxy without one", []string{"can-i", "--token-file", token}, 200, ``, errors.ErrUnsupported, "go with --proxy"},
+		"Alone":     {"a token is for a proxy, and whose is not said", []string{"can-i", "--token-file", token}, 200, ``, errors.ErrUnsupported, "no Connection given"},
+		"Never":     {"a token for nobody", []string{"can-i", "--proxy", "never", "--token-file", token}, 200, ``, errors.ErrUnsupported, "--proxy never asks none"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -33,8 +33,11 @@ type Rights struct {
 	// Allowed and Approval are the actions that rules allow, and that they allow after
 	// an approval; on some resources at least.
 	Allowed, Approval []string
-	// Module says that a module of Rego decides on more.
+	// Module says that there is more that cannot be listed, such as what a module of Rego
+	// decides on.
 	Module bool
+	// Restricted says that other rules refuse some of it; only proxies tell.
+	Restricted bool
 	// Err is why it is not known.
 	Err error
 }

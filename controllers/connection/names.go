@@ -63,21 +63,6 @@ func containerPort(port int32) int32 {
 	return port
 }
 
-// reviewPorts are where Managed proxies answer callers what they may do: the first
-// that is not taken by what they serve.
-var reviewPorts = [...]int32{8444, 8445, 8446}
-
-// reviewPort is that port, of the container and of the Service, by the port that
-// callers connect to.
-func reviewPort(port int32) int32 {
-	for _, number := range reviewPorts {
-		if number != port && number != containerPort(port) {
-			return number
-		}
-	}
-	return 0 // cannot be: two ports take two of three
-}
-
 // recordingsPorts are where Managed proxies give the manager recordings: the first that
 // is not taken. The manager alone goes there, by the pod's address.
 var recordingsPorts = [...]int32{8447, 8448, 8449}

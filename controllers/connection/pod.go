@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/review/wire"
 )
 
 // What proxies are told on their command line.
@@ -24,7 +25,6 @@ const (
 	tokenDirectory      = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // a folder, not a credential
 	tokenSeconds        = 3600
 	healthPort          = 8081
-	reviewPortName      = "review"
 	user                = 65532
 )
 
@@ -63,7 +63,7 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 		Args: []string{
 			"--connection=" + name,
 			fmt.Sprintf("--listen=%s=:%d", name, containerPort(number)),
-			fmt.Sprintf("--review-address=%s=:%d", name, reviewPort(number)),
+			fmt.Sprintf("--review-address=%s=:%d", name, wire.Port(number)),
 			fmt.Sprintf("--recordings-address=%s=:%d", name, recordingsPort(number)),
 			"--credential-dir=" + credentialDirectory,
 			"--snapshot-key=" + r.SnapshotKey,
@@ -77,7 +77,7 @@ func (r *Reconciler) podTemplate(c *v1alpha1.Connection, number int32) corev1.Po
 		Env: []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")},
 		Ports: []corev1.ContainerPort{
 			{Name: "serve", ContainerPort: containerPort(number), Protocol: corev1.ProtocolTCP},
-			{Name: reviewPortName, ContainerPort: reviewPort(number), Protocol: corev1.ProtocolTCP},
+			{Name: wire.PortName, ContainerPort: wire.Port(number), Protocol: corev1.ProtocolTCP},
 			{Name: "recordings", ContainerPort: recordingsPort(number), Protocol: corev1.ProtocolTCP},
 			{Name: "health", ContainerPort: healthPort, Protocol: corev1.ProtocolTCP},
 		},

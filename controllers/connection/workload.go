@@ -16,6 +16,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
+	"github.com/doorward/doorward/proxy/review/wire"
 )
 
 const (
@@ -114,8 +115,8 @@ func service(c *v1alpha1.Connection, number int32) *corev1.Service {
 					Port: number, TargetPort: intstr.FromInt32(containerPort(number)),
 				},
 				{
-					Name: reviewPortName, Protocol: corev1.ProtocolTCP,
-					Port: reviewPort(number), TargetPort: intstr.FromInt32(reviewPort(number)),
+					Name: wire.PortName, Protocol: corev1.ProtocolTCP,
+					Port: wire.Port(number), TargetPort: intstr.FromInt32(wire.Port(number)),
 				},
 			},
 		},
@@ -126,7 +127,7 @@ func service(c *v1alpha1.Connection, number int32) *corev1.Service {
 // a protocol could be called like the port of questions.
 func servicePortName(c *v1alpha1.Connection) string {
 	name := c.Spec.Protocol[:min(15, len(c.Spec.Protocol))]
-	if name == reviewPortName {
+	if name == wire.PortName {
 		return "serve"
 	}
 	return name

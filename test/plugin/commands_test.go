@@ -68,6 +68,7 @@ func arrange(e *testscript.Env) error {
 	e.Setenv("NAMESPACE", s.namespace)
 	e.Setenv("KUBECACHEDIR", filepath.Join(e.WorkDir, ".cache"))
 	e.Setenv("KUBECONFIG", os.DevNull)
+	e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, ".config"))
 	return nil
 }
 

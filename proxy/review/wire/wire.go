@@ -20,6 +20,21 @@ const (
 	MediaType = "application/json"
 )
 
+// port is where proxies answer by convention.
+const port = 8444
+
+// Port is where a proxy answers, by the port that it serves: 8444, or 8445 where it serves
+// that one. Managed proxies keep to it; of External ones the admin decides.
+func Port(served int32) int32 {
+	if served == port {
+		return port + 1
+	}
+	return port
+}
+
+// PortName is the name of that port of a Managed proxy's Service.
+const PortName = "review"
+
 // Bounds of a question.
 const (
 	// MaxBody is its size in bytes.
