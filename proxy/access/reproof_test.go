@@ -68,7 +68,7 @@ func TestReproof(t *testing.T) {
 				w := newWorld(t, allowing)
 				w.caller.ExpiresAt = time.Now().Add(24 * time.Hour)
 				j := &judged{who: w.caller}
-				w.gate.config.NewVerifier = func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return j, nil }
+				w.gate.config.NewVerifier = func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return j, nil }
 				w.apply(allowing, func(s *snapshot.Snapshot) {
 					s.IdentityProviders = []snapshot.IdentityProvider{{Name: "corp", Type: "Kubernetes", Kubernetes: &snapshot.Kubernetes{Verification: tc.verification}}}
 				})
@@ -113,7 +113,7 @@ func TestReproofEndsWithSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, allowing)
 		j := &judged{who: w.caller}
-		w.gate.config.NewVerifier = func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error) { return j, nil }
+		w.gate.config.NewVerifier = func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return j, nil }
 		w.apply(allowing, func(s *snapshot.Snapshot) {
 			s.IdentityProviders = []snapshot.IdentityProvider{{Name: "corp", Type: "Kubernetes", Kubernetes: &snapshot.Kubernetes{Verification: snapshot.VerifyTokenReview}}}
 		})

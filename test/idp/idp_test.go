@@ -172,7 +172,7 @@ func (i *issuer) run(t *testing.T) {
 	chain, err := provider.Verifiers(pool, nil)(t.Context(), []snapshot.IdentityProvider{{
 		Name: "company", Type: provider.OIDC, OIDC: &snapshot.OIDC{
 			IssuerURL: i.url, Audiences: []string{client}, CertificateAuthority: string(i.authority),
-			Username: snapshot.ClaimMapping{Claim: "email"}, Groups: &snapshot.ClaimMapping{Claim: "groups", Prefix: "company:"},
+			Mapped: snapshot.Mapped{Username: snapshot.ClaimMapping{Claim: "email"}, Groups: &snapshot.ClaimMapping{Claim: "groups", Prefix: "company:"}},
 		},
 	}})
 	if err != nil {

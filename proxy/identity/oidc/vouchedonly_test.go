@@ -66,7 +66,7 @@ func TestVouchedPrincipal(t *testing.T) {
 }
 
 func principalOf(ctx context.Context, v *Verifier, all claims) (identity.Principal, error) {
-	return v.principal(ctx, all)
+	return v.principal(ctx, all, v.config.ClockSkew)
 }
 
 // TestVouchedOnlyRefuses: what belongs to tokens has no meaning where there are none.

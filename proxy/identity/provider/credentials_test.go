@@ -59,7 +59,7 @@ func TestTokenClasses(t *testing.T) {
 			Login: snapshot.Login{Keys: [][]byte{der}},
 			IdentityProviders: []snapshot.IdentityProvider{{Name: "corp", Type: provider.OIDC, Login: true, OIDC: &snapshot.OIDC{
 				IssuerURL: issuer.URL(), Audiences: []string{"doorward", gateway.Audience}, CertificateAuthority: string(issuer.CertificateAuthorityPEM),
-				Username: snapshot.ClaimMapping{Claim: "sub"},
+				Mapped: snapshot.Mapped{Username: snapshot.ClaimMapping{Claim: "sub"}},
 			}}},
 		}
 		for _, c := range change {

@@ -66,7 +66,7 @@ func newPortal(tb testing.TB) *portal {
 // issuer.
 func corp() snapshot.IdentityProvider {
 	return snapshot.IdentityProvider{Name: "corp", Type: provider.OIDC, Login: true, OIDC: &snapshot.OIDC{
-		IssuerURL: "https://idp.example", Audiences: []string{"doorward"}, Username: snapshot.ClaimMapping{Claim: "sub"},
+		IssuerURL: "https://idp.example", Audiences: []string{"doorward"}, Mapped: snapshot.Mapped{Username: snapshot.ClaimMapping{Claim: "sub"}},
 	}}
 }
 
