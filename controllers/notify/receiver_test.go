@@ -152,10 +152,12 @@ func TestPauses(t *testing.T) {
 		t.Error("failures of other settings count")
 	}
 	m.failed(now, 0)
-	if m.uses(one, 1); m.until.IsZero() {
+	m.uses(one, 1)
+	if m.until.IsZero() {
 		t.Error("failures of the same settings are forgotten")
 	}
-	if m.uses(&receiver{url: one.url, headers: http.Header{"A": {"b"}}}, 1); !m.until.IsZero() {
+	m.uses(&receiver{url: one.url, headers: http.Header{"A": {"b"}}}, 1)
+	if !m.until.IsZero() {
 		t.Error("who corrected the headers has to wait")
 	}
 	m = &memory{}
