@@ -121,8 +121,10 @@ func table(all []right, known map[string]string) string {
 // reasons are those of a list, by the right's key.
 func reasons(list string) map[string]string {
 	known := map[string]string{}
-	width := len(right{}.key())
 	for line := range strings.Lines(list) {
+		// A long name has its columns further to the right.
+		who, _, _ := strings.Cut(line, " ")
+		width := len(right{who: who}.key())
 		if _, reason, found := strings.Cut(line, "#"); found && len(line) > width {
 			known[line[:width]] = strings.TrimSpace(reason)
 		}
