@@ -54,7 +54,7 @@ const (
 	ForeignLogin Type = "ForeignLogin"
 	// SharedCredential is a proven caller whose credential is used from several places; of
 	// a session, that it goes on with one.
-	SharedCredential Type = "SharedCredential"
+	SharedCredential Type = "SharedCredential" //nolint:gosec // a word, not a credential
 	// RecordingChunk holds a part of a recording of terminal or other bytes;
 	// RecordingEnd closes the recording.
 	RecordingChunk Type = "RecordingChunk"
