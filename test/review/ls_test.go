@@ -38,7 +38,8 @@ spec:
   limits: []
 `
 
-// almost is ClusterRole doorward-caller without the right to forward ports.
+// almost is ClusterRole doorward-caller without the right to forward ports; labels of
+// namespaces are needed to tell which policies of the whole cluster hold.
 const almost = `apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: almost-caller, namespace: shop}
@@ -46,6 +47,12 @@ rules:
 - {apiGroups: [""], resources: [configmaps], resourceNames: [doorward-trust-bundle], verbs: [get]}
 - {apiGroups: [""], resources: [services], verbs: [get]}
 - {apiGroups: [""], resources: [pods], verbs: [list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reads-namespaces}
+rules:
+- {apiGroups: [""], resources: [namespaces], verbs: [get]}
 `
 
 // people are those who type, and the roles that they hold in the namespace; the kind is
@@ -54,7 +61,7 @@ var people = map[string][]rbacv1.RoleRef{
 	"petra": {{Name: "doorward-requester"}, {Name: "doorward-caller"}},
 	"nina":  {{Name: "doorward-requester"}},
 	"wanda": {{Name: "doorward-caller"}},
-	"vera":  {{Name: "doorward-caller"}},
+	"vera":  {{Name: "doorward-caller"}, {Name: "reads-namespaces"}},
 	"nora":  {{Name: "doorward-requester"}, {Kind: "Role", Name: "almost-caller"}},
 }
 
