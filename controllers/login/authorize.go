@@ -104,7 +104,7 @@ func (p *Portal) pick(ctx context.Context, name string) (*v1alpha1.IdentityProvi
 	if err != nil {
 		return nil, nil, unavailable(err)
 	}
-	all := now.browsers(p.options.SAML != nil && p.options.Judge != nil)
+	all := now.browsers()
 	if len(all) == 0 {
 		return nil, nil, refuse(codeInvalidRequest, "nobody can log in by a browser: no accepted IdentityProvider has spec.login with a clientID")
 	}

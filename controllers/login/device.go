@@ -84,7 +84,7 @@ func (p *Portal) showDevice(w http.ResponseWriter, r *http.Request, status int, 
 		return unavailable(err)
 	}
 	var names []string
-	for _, object := range now.browsers(p.options.SAML != nil && p.options.Judge != nil) {
+	for _, object := range now.browsers() {
 		names = append(names, object.Name)
 	}
 	// The form leads on to an identity provider.
@@ -183,6 +183,9 @@ func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*
 	}
 	statement, err := statementOf(&found, &object, p.now())
 	if err != nil {
+		return nil, err
+	}
+	if _, err := p.vouch(ctx, "the proof", statement); err != nil {
 		return nil, err
 	}
 	secret, err := keys.authority.Token(statement)

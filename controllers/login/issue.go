@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,6 +34,9 @@ const (
 	maxKept = 128
 	// minLife is the shortest that a credential is worth issuing for.
 	minLife = 30 * time.Second
+	// annotationRemember holds until when the object is kept at least (RFC 3339): its name
+	// says that something that is good once was used.
+	annotationRemember = "doorward.dev/remember-until"
 	// labelOwner holds a digest over the owner's issuer and subject.
 	labelOwner = "doorward.dev/owner"
 	// maxCommonName is the bound of X.520 (RFC 5280, appendix A.1).
@@ -91,6 +95,9 @@ func (p *Portal) issue(ctx context.Context, of *proof, want wanted) (*issued, er
 	if err != nil {
 		return nil, err
 	}
+	if _, err := p.vouch(ctx, "the proof", statement); err != nil {
+		return nil, err
+	}
 	made := &issued{id: object.Name, form: object.Spec.Form, expiry: statement.ExpiresAt}
 	// Signed before the object is there: what cannot be signed leaves none behind.
 	if want.key == nil {
@@ -126,7 +133,7 @@ func (p *Portal) object(ctx context.Context, of *proof, want wanted) (*v1alpha1.
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        randomName(),
 			Labels:      map[string]string{kit.LabelManagedBy: "doorward", labelOwner: ownerLabel(&of.Owner)},
-			Annotations: want.annotations,
+			Annotations: maps.Clone(want.annotations),
 		},
 		Spec: v1alpha1.GatewayCredentialSpec{
 			Form: v1alpha1.GatewayCredentialToken, IdentityProvider: of.Provider, Owner: of.Owner, Actor: of.Actor,
@@ -135,6 +142,9 @@ func (p *Portal) object(ctx context.Context, of *proof, want wanted) (*v1alpha1.
 	}
 	if want.once != "" {
 		object.Name = want.once
+	}
+	if of.RememberUntil.After(expiry) {
+		metav1.SetMetaDataAnnotation(&object.ObjectMeta, annotationRemember, of.RememberUntil.UTC().Format(time.RFC3339))
 	}
 	if want.key != nil {
 		der, err := x509.MarshalPKIXPublicKey(want.key)
@@ -186,12 +196,15 @@ func statementOf(of *proof, object *v1alpha1.GatewayCredential, now time.Time) (
 	if err != nil {
 		return gateway.Statement{}, unavailable(err)
 	}
-	expiry := object.Spec.ExpiresAt.Time
+	return statement(of.Provider, object.Name, encoded, object.Spec.ExpiresAt.Time, now), nil
+}
+
+func statement(provider, id string, encoded json.RawMessage, expiry, now time.Time) gateway.Statement {
 	return gateway.Statement{
-		ID: object.Name, Provider: of.Provider, Claims: encoded,
+		ID: id, Provider: provider, Claims: encoded,
 		// Proxies' clocks may be a little behind.
-		IssuedAt: latest(now.Add(-clockGrace), expiry.Add(-gateway.MaxLifetime)).Truncate(time.Second), ExpiresAt: expiry,
-	}, nil
+		IssuedAt: latest(now.Add(-clockGrace), expiry.Add(-gateway.MaxLifetime)).Truncate(time.Second), ExpiresAt: expiry.Truncate(time.Second),
+	}
 }
 
 // clockGrace is how far a proxy's clock may be behind the manager's.

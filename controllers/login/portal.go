@@ -5,7 +5,6 @@ package login
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -19,9 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/ca"
-	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/pace"
 )
@@ -59,12 +56,6 @@ type Options struct {
 	Authority CertificateAuthority
 	// Pool holds what is known of issuers.
 	Pool *oidc.Pool
-	// SAML makes the service provider of an IdentityProvider of type SAML, and Judge says
-	// whom an assertion's claims prove by it. Without both, nobody logs in by SAML.
-	SAML  func(object *v1alpha1.IdentityProvider, settings ServiceProviderSettings) (ServiceProvider, error)
-	Judge func(ctx context.Context, object *v1alpha1.IdentityProvider, claims json.RawMessage) (identity.Principal, error)
-	// Compile says which IdentityProviders are accepted; compile.Providers where nil.
-	Compile Compiler
 	// Log is where issues and refusals are logged.
 	Log logr.Logger
 	// Metrics is where figures are registered; nowhere where nil.
@@ -111,7 +102,7 @@ func New(o Options) (*Portal, error) {
 	}
 	p := &Portal{
 		options: o, url: parsed, live: o.Live, keys: o.Keys, log: o.Log, now: o.Now,
-		providers: newProviders(o.Cached, o.Compile, o.Pool, reviewer{o.Live}),
+		providers: newProviders(o.Cached, o.Pool, reviewer{o.Live}),
 		hosts:     pace.New[netip.Addr](requestsPerSecond, requestBurst, maxHosts),
 		codes:     pace.New[netip.Addr](codesPerSecond, codeBurst, maxHosts),
 	}

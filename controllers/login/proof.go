@@ -37,6 +37,30 @@ type proof struct {
 	NotAfter time.Time `json:"n"`
 	// DerivedFrom is the credential that was shown as proof.
 	DerivedFrom string `json:"f,omitempty"`
+	// RememberUntil is until when what is good once has to be known as used; zero where
+	// the credential's own end is enough.
+	RememberUntil time.Time `json:"r,omitzero"`
+}
+
+// vouch asks the provider, as a proxy will, whom a statement is about: what no proxy would
+// take is not issued. what is what its claims came in.
+func (p *Portal) vouch(ctx context.Context, what string, statement gateway.Statement) (*identity.Principal, error) {
+	now, err := p.providers.now(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	vouching := now.vouching[statement.Provider]
+	if vouching == nil {
+		return nil, refuse(codeInvalidGrant, "IdentityProvider %q is not in force, or has no spec.login any more", statement.Provider)
+	}
+	if err := statement.Date(); err != nil {
+		return nil, &fault{code: codeInvalidRequest, text: err.Error()}
+	}
+	principal, err := vouching.Vouched(ctx, statement.Claims)
+	if err != nil {
+		return nil, ofVerifier(what, err)
+	}
+	return &principal, nil
 }
 
 // prove proves who a token is about, by the verifiers that proxies have. what is the

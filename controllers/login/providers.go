@@ -15,7 +15,6 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
-	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/identity/provider"
@@ -25,9 +24,9 @@ import (
 // providers are the accepted IdentityProviders that have spec.login, with the verifier
 // that proxies have of them.
 type providers struct {
-	reader  client.Reader
-	compile Compiler
-	verify  func(context.Context, []snapshot.IdentityProvider) (identity.Verifier, error)
+	reader   client.Reader
+	pool     *oidc.Pool
+	reviewer oidc.TokenReviewer
 
 	mu   sync.Mutex // guards the rest
 	key  string     // tells which objects made is made of
@@ -36,18 +35,14 @@ type providers struct {
 
 // inForce are the providers of one moment.
 type inForce struct {
-	byName   map[string]*v1alpha1.IdentityProvider
+	byName map[string]*v1alpha1.IdentityProvider
+	// verifier proves tokens; vouching are those who judge what the portal vouches for.
 	verifier identity.Verifier
+	vouching map[string]*oidc.Verifier
 }
 
-// Compiler says which IdentityProviders are accepted, and why others are not.
-type Compiler func(all []v1alpha1.IdentityProvider) ([]snapshot.IdentityProvider, map[string]kit.Verdict)
-
-func newProviders(reader client.Reader, compiler Compiler, pool *oidc.Pool, reviewer oidc.TokenReviewer) *providers {
-	if compiler == nil {
-		compiler = compile.Providers
-	}
-	return &providers{reader: reader, compile: compiler, verify: provider.Verifiers(pool, reviewer)}
+func newProviders(reader client.Reader, pool *oidc.Pool, reviewer oidc.TokenReviewer) *providers {
+	return &providers{reader: reader, pool: pool, reviewer: reviewer}
 }
 
 // now are those in force. Expressions are compiled once for each change.
@@ -67,25 +62,27 @@ func (p *providers) now(ctx context.Context) (*inForce, error) {
 	if p.made != nil && p.key == key {
 		return p.made, nil
 	}
-	made := &inForce{byName: map[string]*v1alpha1.IdentityProvider{}}
+	made := &inForce{byName: map[string]*v1alpha1.IdentityProvider{}, vouching: map[string]*oidc.Verifier{}}
 	objects := make(map[string]*v1alpha1.IdentityProvider, len(list.Items))
 	for i := range list.Items {
 		objects[list.Items[i].Name] = &list.Items[i]
 	}
-	accepted, _ := p.compile(list.Items)
-	var tokens []snapshot.IdentityProvider
+	accepted, _ := compile.Providers(list.Items)
+	var withLogin []snapshot.IdentityProvider
 	for i := range accepted {
 		object := objects[accepted[i].Name]
 		if object.Spec.Login == nil {
 			continue
 		}
-		made.byName[object.Name] = object
-		if object.Spec.Type != v1alpha1.IdentityProviderSAML {
-			tokens = append(tokens, accepted[i])
+		vouching, err := provider.Vouching(p.pool, &accepted[i], p.reviewer)
+		if err != nil {
+			return nil, err
 		}
+		made.byName[object.Name], made.vouching[object.Name] = object, vouching
+		withLogin = append(withLogin, accepted[i])
 	}
 	var err error
-	if made.verifier, err = p.verify(ctx, tokens); err != nil {
+	if made.verifier, err = provider.Verifiers(p.pool, p.reviewer)(ctx, withLogin); err != nil {
 		return nil, err
 	}
 	p.key, p.made = key, made
@@ -93,7 +90,7 @@ func (p *providers) now(ctx context.Context) (*inForce, error) {
 }
 
 // browsers are those that people log in to by a browser, by name.
-func (f *inForce) browsers(saml bool) []*v1alpha1.IdentityProvider {
+func (f *inForce) browsers() []*v1alpha1.IdentityProvider {
 	var all []*v1alpha1.IdentityProvider
 	for _, object := range f.byName {
 		switch object.Spec.Type {
@@ -102,9 +99,7 @@ func (f *inForce) browsers(saml bool) []*v1alpha1.IdentityProvider {
 				all = append(all, object)
 			}
 		case v1alpha1.IdentityProviderSAML:
-			if saml {
-				all = append(all, object)
-			}
+			all = append(all, object)
 		case v1alpha1.IdentityProviderKubernetes:
 		}
 	}

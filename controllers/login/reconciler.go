@@ -22,6 +22,10 @@ import (
 // behind. What was revoked must not be forgotten before it has ended everywhere.
 const keptAfterExpiry = time.Hour
 
+// longestRemembered is how long an object is kept to say that something was used: more
+// than any assertion is good for.
+const longestRemembered = 48 * time.Hour
+
 // Reconciler deletes GatewayCredentials that have expired, and revokes those that were made
 // of one that is revoked.
 type Reconciler struct {
@@ -46,20 +50,34 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if r.Now != nil {
 		now = r.Now
 	}
-	if left := credential.Spec.ExpiresAt.Add(keptAfterExpiry).Sub(now()); left <= 0 {
+	left := keptUntil(&credential).Sub(now())
+	if left <= 0 {
 		err := r.Client.Delete(ctx, &credential, client.Preconditions{UID: &credential.UID})
 		if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
 			return ctrl.Result{}, fmt.Errorf("cannot delete GatewayCredential: %w", err)
 		}
 		return ctrl.Result{}, nil
-	} else if left > keptAfterExpiry {
+	}
+	if now().Before(credential.Spec.ExpiresAt.Time) {
 		if err := r.follow(ctx, &credential); apierrors.IsConflict(err) {
 			return ctrl.Result{RequeueAfter: time.Second}, nil
 		} else if err != nil {
 			return ctrl.Result{}, err
 		}
 	}
-	return ctrl.Result{RequeueAfter: credential.Spec.ExpiresAt.Add(keptAfterExpiry).Sub(now())}, nil
+	return ctrl.Result{RequeueAfter: left}, nil
+}
+
+// keptUntil is until when a credential's object is kept. What was written into it by
+// somebody else keeps it no longer than anything can be good for.
+func keptUntil(credential *v1alpha1.GatewayCredential) time.Time {
+	until := credential.Spec.ExpiresAt.Add(keptAfterExpiry)
+	if text, present := credential.Annotations[annotationRemember]; present {
+		if remember, err := time.Parse(time.RFC3339, text); err == nil && remember.After(until) {
+			until = earlier(remember, credential.CreationTimestamp.Add(longestRemembered))
+		}
+	}
+	return until
 }
 
 // follow revokes a credential with the one that it was made of.

@@ -5,8 +5,6 @@ package login
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,55 +12,14 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/api/v1alpha1"
-	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/identity/saml"
 )
-
-// ServiceProviderSettings are those of the portal at one SAML identity provider.
-type ServiceProviderSettings struct {
-	// EntityID is the portal's, and where its metadata is; ACSURL takes assertions.
-	EntityID, ACSURL string
-	// Key and Certificate sign requests and decrypt assertions.
-	Key         *rsa.PrivateKey
-	Certificate *x509.Certificate
-}
-
-// SAMLRequest has a browser go to a SAML identity provider: to URL, where Form is nil (the
-// HTTP-Redirect binding), or with Form to URL (the HTTP-POST binding).
-type SAMLRequest struct {
-	URL  string
-	Form url.Values
-}
-
-// SAMLAssertion is a proven assertion.
-type SAMLAssertion struct {
-	// Issuer and ID name it among all others.
-	Issuer, ID string
-	// Claims is a JSON object: iss, sub and the attributes.
-	Claims json.RawMessage
-	// SessionNotOnOrAfter is when the identity provider ends the session; zero where it
-	// does not say.
-	SessionNotOnOrAfter time.Time
-}
-
-// ErrAssertion is wrapped by errors that are about what a browser brought, not about the
-// portal.
-var ErrAssertion = errors.New("assertion refused")
-
-// ServiceProvider is SAML 2.0 with one identity provider.
-type ServiceProvider interface {
-	// AuthnRequest makes the request of a login; its answer repeats the id.
-	AuthnRequest(id, relayState string, now time.Time) (SAMLRequest, error)
-	// Metadata is the portal's own document.
-	Metadata() ([]byte, error)
-	// Response proves an answer, in base64, to the request of an id.
-	Response(encoded, requestID string, now time.Time) (SAMLAssertion, error)
-}
 
 // requestID is an xs:ID, which begins with no digit.
 func requestID(flow string) string { return "id-" + flow }
 
 // serviceProvider makes the service provider of an accepted provider of type SAML.
-func (p *Portal) serviceProvider(ctx context.Context, name string) (*v1alpha1.IdentityProvider, ServiceProvider, error) {
+func (p *Portal) serviceProvider(ctx context.Context, name string) (*v1alpha1.IdentityProvider, *saml.ServiceProvider, error) {
 	object, _, err := p.pick(ctx, name)
 	if err != nil {
 		return nil, nil, err
@@ -74,9 +31,11 @@ func (p *Portal) serviceProvider(ctx context.Context, name string) (*v1alpha1.Id
 	if err != nil {
 		return nil, nil, unavailable(err)
 	}
-	made, err := p.options.SAML(object, ServiceProviderSettings{
-		EntityID: p.origin() + "/saml/" + name + "/metadata", ACSURL: p.origin() + "/saml/" + name + "/acs",
-		Key: keys.SAMLKey, Certificate: keys.SAMLCertificate,
+	spec := object.Spec.SAML
+	made, err := saml.New(saml.Config{
+		EntityID: object.SAMLEntityID(), ACSURL: p.origin() + "/saml/" + name + "/acs", Metadata: []byte(spec.Metadata), IdPEntityID: spec.EntityID,
+		NameIDFormat: spec.NameIDFormat, EncryptionRequired: spec.AssertionEncryption != v1alpha1.SAMLAssertionEncryptionOptional,
+		ClockSkew: time.Duration(spec.ClockSkewSeconds) * time.Second, Key: keys.SAMLKey, Certificate: keys.SAMLCertificate,
 	})
 	if err != nil {
 		return nil, nil, unavailable(err)
@@ -102,12 +61,8 @@ func (p *Portal) samlMetadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	document, err := provider.Metadata()
-	if err != nil {
-		return unavailable(err)
-	}
 	w.Header().Set("Content-Type", "application/samlmetadata+xml")
-	_, _ = w.Write(document) //nolint:gosec // XML of ours; the client that went away learns nothing of it
+	_, _ = w.Write(provider.Metadata()) //nolint:gosec // XML of ours; the client that went away learns nothing of it
 	return nil
 }
 
@@ -132,24 +87,35 @@ func (p *Portal) consumeAssertion(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	assertion, err := provider.Response(form.Get("SAMLResponse"), requestID(id), p.now())
-	if errors.Is(err, ErrAssertion) || errors.Is(err, identity.ErrRejected) {
-		return &fault{code: codeInvalidGrant, text: "the identity provider's answer is not good: begin again in the terminal; the manager's log says what is wrong with it", cause: err}
-	}
 	if err != nil {
-		return unavailable(err)
+		return ofAssertion(err)
 	}
-	principal, err := p.options.Judge(r.Context(), object, assertion.Claims)
+	raw, err := assertion.Claims()
 	if err != nil {
-		return ofVerifier("the assertion", err)
+		return ofAssertion(err)
 	}
-	found := &proof{Provider: object.Name, Owner: ownerOf(&principal), Kind: principal.Kind, NotAfter: p.now().Add(lifetime(object))}
-	if err := json.Unmarshal(assertion.Claims, &found.Claims); err != nil {
-		return unavailable(err)
-	}
-	found.Claims = found.Claims.withoutTimes()
+	found := &proof{Provider: object.Name, NotAfter: p.now().Add(lifetime(object)), RememberUntil: assertion.NotOnOrAfter}
 	if end := assertion.SessionNotOnOrAfter; !end.IsZero() {
 		found.NotAfter = earlier(found.NotAfter, end)
 	}
+	once := onceName("saml", assertion.Issuer+"\n"+assertion.ID)
+	principal, err := p.vouch(r.Context(), "the assertion", statement(found.Provider, once, raw, found.NotAfter, p.now()))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, &found.Claims); err != nil {
+		return unavailable(err)
+	}
+	found.Owner, found.Kind = ownerOf(principal), principal.Kind
 	// Whatever becomes of one assertion is one credential.
-	return p.ask(w, r, id, f, found, onceName("saml", assertion.Issuer+"\n"+assertion.ID))
+	return p.ask(w, r, id, f, found, once)
+}
+
+// ofAssertion tells what a browser brought from what is the portal's own trouble. Why an
+// assertion is refused is for the administrator: whoever forges one learns nothing.
+func ofAssertion(err error) error {
+	if !errors.Is(err, saml.ErrRejected) {
+		return unavailable(err)
+	}
+	return &fault{code: codeInvalidGrant, text: "the identity provider's answer is not good: begin again in the terminal; the manager's log says what is wrong with it", cause: err}
 }

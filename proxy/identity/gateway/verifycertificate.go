@@ -95,6 +95,6 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	if err := o.statement(&s); err != nil {
 		return s, err
 	}
-	err = s.date()
+	err = s.Date()
 	return s, err
 }

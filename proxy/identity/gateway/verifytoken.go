@@ -135,7 +135,7 @@ func (o object) ofToken() (Statement, error) {
 	if !begin.Equal(s.IssuedAt) {
 		return s, errors.New("claims \"iat\" and \"nbf\" of the token differ")
 	}
-	err := s.date()
+	err := s.Date()
 	return s, err
 }
 
@@ -154,9 +154,9 @@ func (o object) statement(s *Statement) (err error) {
 	return nil
 }
 
-// date gives the claims the dates of the credential: a rule of the provider that looks at
-// them looks at those.
-func (s *Statement) date() error {
+// Date gives the claims the dates of the credential: a rule of the provider that looks at
+// them looks at those. So does the manager before it signs, to judge as proxies will.
+func (s *Statement) Date() error {
 	if err := s.check(); err != nil {
 		return err
 	}

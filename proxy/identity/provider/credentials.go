@@ -39,15 +39,21 @@ func withCredentials(pool *oidc.Pool, reviewer oidc.TokenReviewer, s *snapshot.S
 		if !p.Login {
 			continue
 		}
-		config, err := configOf(p, reviewer)
-		if err != nil {
-			return nil, err
-		}
-		if c.vouching[p.Name], err = pool.Verifier(config); err != nil {
+		if c.vouching[p.Name], err = Vouching(pool, p, reviewer); err != nil {
 			return nil, err
 		}
 	}
 	return c, nil
+}
+
+// Vouching makes the Verifier of a provider by which claims are judged that the manager
+// vouches for, here and where they are vouched for.
+func Vouching(pool *oidc.Pool, p *snapshot.IdentityProvider, reviewer oidc.TokenReviewer) (*oidc.Verifier, error) {
+	config, err := configOf(p, reviewer)
+	if err != nil {
+		return nil, err
+	}
+	return pool.Verifier(config)
 }
 
 // Verify goes by what a token says of its issuer: each class of tokens is refused by the

@@ -149,7 +149,7 @@ func TestTokenClasses(t *testing.T) {
 			}
 		})
 	}
-	reserved := &snapshot.IdentityProvider{Name: "x", Type: provider.OIDC, OIDC: &snapshot.OIDC{IssuerURL: gateway.Issuer, Audiences: []string{gateway.Audience}, Username: snapshot.ClaimMapping{Claim: "sub"}}}
+	reserved := &snapshot.IdentityProvider{Name: "x", Type: provider.OIDC, OIDC: &snapshot.OIDC{IssuerURL: gateway.Issuer, Audiences: []string{gateway.Audience}, Mapped: snapshot.Mapped{Username: snapshot.ClaimMapping{Claim: "sub"}}}}
 	if err := provider.Check(reserved); err == nil || !strings.Contains(err.Error(), "own login") {
 		t.Errorf("an IdentityProvider is the manager's own login: %v", err)
 	}
