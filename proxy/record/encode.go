@@ -268,6 +268,10 @@ func appendApproval(dst []byte, a *Approval) []byte {
 	dst = appendMember(dst, `,"uid":`, a.UID)
 	dst = appendMember(dst, `,"outcome":`, a.Outcome)
 	dst = appendList(dst, `,"approvers":[`, a.Approvers)
+	if a.BreakGlass {
+		dst = append(dst, `,"breakGlass":true`...)
+	}
+	dst = appendMember(dst, `,"reasonDigest":`, a.ReasonDigest)
 	for i := range a.Also {
 		if i == 0 {
 			dst = append(dst, `,"also":[`...)
