@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorward/doorward/controllers/approvalrequest"
 )
 
 // Figures count what the manager does. The zero pointer counts nothing.
@@ -19,6 +21,7 @@ type Figures struct {
 	repaired   prometheus.Counter
 	heartbeats *prometheus.CounterVec
 	approvals  *prometheus.CounterVec
+	breakGlass *prometheus.CounterVec
 }
 
 const (
@@ -52,6 +55,13 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "approvals_total",
 			Help: "Changes of the phase of ApprovalRequests that this manager judged, by phase.",
 		}, []string{"phase"}),
+		breakGlass: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "break_glass_total",
+			Help: "What came of requests to go ahead without approvals: Activated, Refused, and later Reviewed.",
+		}, []string{"outcome"}),
+	}
+	for _, outcome := range []string{approvalrequest.BreakGlassActivated, approvalrequest.BreakGlassRefused, approvalrequest.BreakGlassReviewed} {
+		f.breakGlass.WithLabelValues(outcome)
 	}
 	for _, result := range []string{succeeded, failed} {
 		f.published.WithLabelValues(result)
@@ -61,7 +71,7 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Name: "build_info", Help: "1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, build} {
+	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.breakGlass, build} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -91,6 +101,13 @@ func (f *Figures) Beat(err error) {
 func (f *Figures) Approval(phase string) {
 	if f != nil {
 		f.approvals.WithLabelValues(phase).Inc()
+	}
+}
+
+// BreakGlass takes note of what came of a request to go ahead without approvals.
+func (f *Figures) BreakGlass(outcome string) {
+	if f != nil {
+		f.breakGlass.WithLabelValues(outcome).Inc()
 	}
 }
 
