@@ -4,6 +4,7 @@
 package kube
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -34,5 +35,18 @@ func TestCountsAreWrittenNowAndThen(t *testing.T) {
 	p.apply(document(record.SessionEnd, 7))
 	if !p.due(start) || p.from != 5 {
 		t.Errorf("a session that ended: due %v, from %d", p.due(start), p.from)
+	}
+}
+
+// TestProjectionOfBreakGlass: the AuditSession names what was gone ahead by, each once.
+func TestProjectionOfBreakGlass(t *testing.T) {
+	p := begin(&record.Document{Type: record.SessionStart, Session: "s", Connection: &record.ConnectionDocument{Namespace: "data", Name: "shop"}})
+	for i, a := range []*record.ApprovalDocument{
+		nil, {Request: "plain"}, {Request: "held", Also: []record.ApprovalDocument{{Request: "one", BreakGlass: true}}}, {Request: "one", BreakGlass: true}, {Request: "two", BreakGlass: true},
+	} {
+		p.apply(&record.Document{Type: record.OperationDecided, Index: int64(i + 1), Approval: a})
+	}
+	if got := p.shown().BreakGlass; !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("it names %v", got)
 	}
 }
