@@ -10,6 +10,32 @@ type BreakGlassDeclaration string
 // BreakGlassDeclared goes ahead without approvals.
 const BreakGlassDeclared BreakGlassDeclaration = "Declared"
 
+// ConditionBreakGlass of an ApprovalRequest is True once it went ahead without approvals.
+const ConditionBreakGlass = "BreakGlass"
+
+// ConditionReviewed of an ApprovalRequest that went ahead without approvals says whether
+// somebody else has looked at it since. Its reasons are those of decisions, and these.
+const ConditionReviewed = "Reviewed"
+
+// Reasons of Reviewed of an ApprovalRequest.
+const (
+	// ReasonReviewAwaited surfaces when there is no review.
+	ReasonReviewAwaited = "ReviewAwaited"
+
+	// ReasonReviewed surfaces when there is one that counts.
+	ReasonReviewed = "Reviewed"
+)
+
+// Further reasons of Accepted, Approved and Complete of an ApprovalRequest.
+const (
+	// ReasonBreakGlass surfaces when the request goes ahead without approvals.
+	ReasonBreakGlass = "BreakGlass"
+
+	// ReasonReviewsOutstanding surfaces when too many of what the requester did
+	// without approvals is not reviewed yet.
+	ReasonReviewsOutstanding = "ReviewsOutstanding"
+)
+
 // Review says that somebody other than the requester has looked at what was done without
 // approvals. It is written with a JSON patch that tests /metadata/uid and adds /spec/review.
 type Review struct {

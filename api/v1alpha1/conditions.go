@@ -294,29 +294,6 @@ const (
 	// ReasonTermsMismatch surfaces when the request names other approvers or fewer
 	// approvals than the rules it is bound to.
 	ReasonTermsMismatch = "TermsMismatch"
-
-	// ReasonBreakGlass surfaces when the request goes ahead without approvals.
-	ReasonBreakGlass = "BreakGlass"
-
-	// ReasonReviewsOutstanding surfaces when too many of what the requester did
-	// without approvals is not reviewed yet.
-	ReasonReviewsOutstanding = "ReviewsOutstanding"
-)
-
-// ConditionBreakGlass of an ApprovalRequest is True once it went ahead without approvals.
-const ConditionBreakGlass = "BreakGlass"
-
-// ConditionReviewed of an ApprovalRequest that went ahead without approvals says whether
-// somebody else has looked at it since. Its reasons are those of decisions, and these.
-const ConditionReviewed = "Reviewed"
-
-// Reasons of Reviewed of an ApprovalRequest.
-const (
-	// ReasonReviewAwaited surfaces when there is no review.
-	ReasonReviewAwaited = "ReviewAwaited"
-
-	// ReasonReviewed surfaces when there is one that counts.
-	ReasonReviewed = "Reviewed"
 )
 
 // Reasons of a decision in the status of an ApprovalRequest.
