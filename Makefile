@@ -142,6 +142,10 @@ evasion: install-deps ## Run every attack and every honest query with every clie
 resilience: install-deps ## Take the API server, the manager and the proxy away under load; the API server for a full minute, the proxy 200 times.
 	@DOORWARD_OUTAGE=$${DOORWARD_OUTAGE:-1m} DOORWARD_LONG=1 $(MAKE) test PACKAGES=./test/resilience/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
+.PHONY: flood
+flood: install-deps ## Have one person make 10,000 ApprovalRequests while another asks for one.
+	@DOORWARD_FLOOD=$${DOORWARD_FLOOD:-10000} $(MAKE) test PACKAGES=./test/approvals TESTFLAGS='-count=1 -v -run TestFlood $(TESTFLAGS)'
+
 .PHONY: operations
 operations: install-deps ## Back up, restore, lose and rotate on real components, with the commands of docs/operations.
 	@$(MAKE) test PACKAGES=./test/operations/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'

@@ -60,6 +60,31 @@ type ApprovalTerms struct {
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=86400
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
+
+	// breakGlass names who may go ahead without approvals for a short time, in the
+	// open and reviewed afterwards. Unset lets nobody.
+	// +optional
+	BreakGlass *BreakGlass `json:"breakGlass,omitempty"`
+}
+
+// BreakGlass lets named people do for a short time, without approvals, what a rule asks
+// them for. Each use is on record, raises a Warning and an alert, and has to be reviewed
+// afterwards by one of the rule's approvers.
+type BreakGlass struct {
+	// subjects may declare it, for themselves: users and groups as the API server
+	// knows them. People only: approvals that last are not for service accounts.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(s, !s.name.startsWith('system:'))",message="breakGlass is for named people: no subject's name begins with 'system:'"
+	Subjects []Approver `json:"subjects,omitempty"`
+
+	// maxDurationSeconds is how long it may last at most.
+	// +required
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=86400
+	MaxDurationSeconds int32 `json:"maxDurationSeconds,omitempty"`
 }
 
 // Rule matches operations and says what happens to them. Of all rules of all matching

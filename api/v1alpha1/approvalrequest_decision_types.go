@@ -155,7 +155,7 @@ type DecisionStatus struct {
 // ApprovalRequestStatus is what the manager, and nobody else, made of the decisions.
 type ApprovalRequestStatus struct {
 	// conditions are the observations of the request's state. Known types are
-	// Accepted, Approved and Complete.
+	// Accepted, Approved, Complete, BreakGlass and Reviewed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -192,6 +192,10 @@ type ApprovalRequestStatus struct {
 	// read it: its digest is what they decide on.
 	// +optional
 	Session *SessionApproval `json:"session,omitempty"`
+
+	// breakGlass is there once the request went ahead without approvals.
+	// +optional
+	BreakGlass *BreakGlassUse `json:"breakGlass,omitempty"`
 
 	// decisions say which decisions count.
 	// +optional

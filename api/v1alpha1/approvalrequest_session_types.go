@@ -42,7 +42,7 @@ type RequestedRule struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
 	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
@@ -52,14 +52,17 @@ type RequestedRule struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:MaxLength=256
 	// +kubebuilder:validation:items:Pattern=`^[^\pC\p{Zl}\p{Zp}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}\x{e0000}-\x{e0fff}]+$`
 	Resources []string `json:"resources,omitempty"`
 }
 
 // RequestedSession is what a request of scope Session asks for.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.breakGlass) || !has(self.notBefore)",message="notBefore is forbidden with breakGlass, which begins at once"
+// +kubebuilder:validation:XValidation:rule="self.rules.map(r, (has(r.actions) ? r.actions.map(a, size(a)).sum() : 0) + (has(r.resources) ? r.resources.map(a, size(a)).sum() : 0)).sum() <= 4096",message="actions and resources of all rules have at most 4096 characters together"
 type RequestedSession struct {
 	// reason is shown to approvers and kept on record. Characters that could deceive
 	// them, such as control, bidirectional and invisible ones, are not taken.
@@ -89,8 +92,13 @@ type RequestedSession struct {
 	// +listMapKey=policy
 	// +listMapKey=rule
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=8
 	Rules []RequestedRule `json:"rules,omitempty"`
+
+	// breakGlass as Declared goes ahead without approvals, where each of the rules
+	// lets the requester: loudly, and to be reviewed afterwards.
+	// +optional
+	BreakGlass BreakGlassDeclaration `json:"breakGlass,omitempty"`
 }
 
 // Revocation ends an approval of scope Session.
@@ -110,11 +118,42 @@ type Revocation struct {
 	Username string `json:"username,omitempty"`
 }
 
+// AskedRule is what a request of scope Session asks for of one rule, as approvers read it.
+type AskedRule struct {
+	// kind of the policy.
+	// +required
+	Kind PolicyKind `json:"kind,omitempty"`
+
+	// policy is the name of the policy.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Policy string `json:"policy,omitempty"`
+
+	// rule is the name of the rule.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Rule string `json:"rule,omitempty"`
+
+	// lets says in words what an approval lets through: what the rule matches, and
+	// what the requester narrowed that to. Characters that could deceive are
+	// escaped.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Lets string `json:"lets,omitempty"`
+
+	// truncation says whether the end of lets is missing. The digest is over all.
+	// +required
+	Truncation Truncation `json:"truncation,omitempty"`
+}
+
 // SessionApproval is what the manager found a request of scope Session to ask for, and
 // when its approval holds.
 type SessionApproval struct {
-	// digest is the SHA-256 over the request, its requester, what it asks for and
-	// its binding, as sha256:<64 hex digits>. Every decision repeats it.
+	// digest is the SHA-256 over the request, its requester, what it asks for, what
+	// the rules let through and its binding, as sha256:<64 hex digits>. Every decision repeats it.
 	// +required
 	// +kubebuilder:validation:MinLength=71
 	// +kubebuilder:validation:MaxLength=71
@@ -131,6 +170,21 @@ type SessionApproval struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	Approvers []Approver `json:"approvers,omitempty"`
+
+	// rules say what is asked for, in the order of spec.session.rules.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Rules []AskedRule `json:"rules,omitempty"`
+
+	// claimed is what the requester says of issuer and subject, which nobody has
+	// proven: it narrows the approval to callers with these, and says nothing of who
+	// asks. Unset where they say nothing.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Claimed string `json:"claimed,omitempty"`
 
 	// startsAt is when the approval begins. Unset before it is given.
 	// +optional

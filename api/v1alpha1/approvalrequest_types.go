@@ -207,14 +207,19 @@ type Binding struct {
 }
 
 // ApprovalRequestSpec says who asks for what, and what was decided. Everything but
-// decisions, which only grows, use and revoke, which are set once, is immutable.
+// decisions, which only grows, use and revoke, which are set once, and review, which is
+// replaced only while it does not count, is immutable.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.decisions.size() == 0",optionalOldSelf=true,message="decisions must be empty on create"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.use)",optionalOldSelf=true,message="use must be absent on create"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.revoke)",optionalOldSelf=true,message="revoke must be absent on create"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.review)",optionalOldSelf=true,message="review must be absent on create"
+// +kubebuilder:validation:XValidation:rule="self.scope != 'Session' || ((!has(self.requester.issuer) || self.requester.issuer.matches('^https://[!-~]+$')) && (!has(self.requester.subject) || self.requester.subject.matches('^[^\\\\pC\\\\p{Zl}\\\\p{Zp}]+$')))",message="requester.issuer is an https URL, and requester.subject has no control or invisible characters, when scope is Session: both are what the requester says"
 // +kubebuilder:validation:XValidation:rule="self.scope == 'Operation' ? has(self.operation) && has(self.holder) && has(self.binding) && has(self.approvers) && has(self.minimumApprovals) && has(self.expiresAt) && has(self.requester.issuer) && has(self.requester.subject) : !has(self.operation) && !has(self.holder) && !has(self.binding) && !has(self.approvers) && !has(self.minimumApprovals) && !has(self.expiresAt) && !has(self.use)",message="operation, holder, binding, approvers, minimumApprovals, expiresAt, requester.issuer and requester.subject are required when scope is Operation; of these only the requester's, and no use, when scope is Session"
 // +kubebuilder:validation:XValidation:rule="(self.scope == 'Session') == has(self.session)",message="session is required when scope is Session, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="!has(self.revoke) || self.scope == 'Session'",message="revoke is forbidden unless scope is Session; what is held for an approval is denied"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || (has(self.session) && has(self.session.breakGlass))",message="review is forbidden unless session.breakGlass is Declared; nothing else went ahead without approvals"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.review) || has(self.review)",message="review cannot be taken back"
 // +kubebuilder:validation:XValidation:rule="self.decisions.size() >= oldSelf.decisions.size() && [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31].all(i, i >= oldSelf.decisions.size() || self.decisions[i] == oldSelf.decisions[i])",message="decisions can only be added to, at the end"
 // +kubebuilder:validation:XValidation:rule="!has(self.operation) || self.decisions.all(d, d.operationDigest == self.operation.digest)",message="the operationDigest of a decision must equal operation.digest"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.use) || (has(self.use) && self.use == oldSelf.use)",message="use cannot be changed once it is set"
@@ -297,6 +302,11 @@ type ApprovalRequestSpec struct {
 	// terminate on the Connection; once, and it cannot be taken back.
 	// +optional
 	Revoke *Revocation `json:"revoke,omitempty"`
+
+	// review is required after what went ahead without approvals (session.breakGlass)
+	// is over. Who may decide on the request, may review it.
+	// +optional
+	Review *Review `json:"review,omitempty"`
 }
 
 // ApprovalRequest asks approvers to let one held operation go, or to let its requester do
@@ -313,6 +323,8 @@ type ApprovalRequestSpec struct {
 // +kubebuilder:printcolumn:name="Approvals",type="integer",JSONPath=".status.approvals",description="Approvals that count"
 // +kubebuilder:printcolumn:name="Needed",type="integer",JSONPath=".status.minimumApprovals",description="Approvals that are needed"
 // +kubebuilder:printcolumn:name="Expires",type="string",JSONPath=".status.expiresAt",description="When the request, or what it came to, ends",priority=10
+// +kubebuilder:printcolumn:name="Break-Glass",type="string",JSONPath=".spec.session.breakGlass",description="Whether it goes ahead without approvals",priority=10
+// +kubebuilder:printcolumn:name="Reviewed",type="string",JSONPath=".status.conditions[?(@.type==\"Reviewed\")].status",description="Whether what went ahead without approvals was reviewed",priority=10
 // +kubebuilder:printcolumn:name="Statement",type="string",JSONPath=".spec.operation.statement",description="What is asked for",priority=10
 // +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".spec.session.reason",description="What it is asked for",priority=10
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"

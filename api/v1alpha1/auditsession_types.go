@@ -262,6 +262,15 @@ type AuditSessionStatus struct {
 	// +optional
 	Log *LogPosition `json:"log,omitempty"`
 
+	// breakGlass names the ApprovalRequests that operations of the session went ahead
+	// by without approvals, the first 16.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	BreakGlass []string `json:"breakGlass,omitempty"`
+
 	// snapshotRevision is the snapshot revision that the session runs under.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -281,6 +290,7 @@ type AuditSessionStatus struct {
 // +kubebuilder:printcolumn:name="Operations",type="integer",JSONPath=".status.operations.total",description="Number of operations"
 // +kubebuilder:printcolumn:name="Denied",type="integer",JSONPath=".status.operations.denied",description="Number of refused operations"
 // +kubebuilder:printcolumn:name="Shared",type="string",JSONPath=".status.conditions[?(@.type==\"SharedCredential\")].status",description="Whether the caller's credential was found to be used from several places"
+// +kubebuilder:printcolumn:name="Break-Glass",type="string",JSONPath=".status.breakGlass[*]",description="ApprovalRequests that it went ahead by without approvals",priority=10
 // +kubebuilder:printcolumn:name="Client",type="string",JSONPath=".spec.clientAddress",description="Where the caller came from",priority=10
 // +kubebuilder:printcolumn:name="End",type="string",JSONPath=".status.endReason",description="Why the session ended",priority=10
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"

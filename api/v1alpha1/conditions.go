@@ -287,8 +287,8 @@ const (
 	// ReasonRevoked surfaces when spec.revoke is set.
 	ReasonRevoked = "Revoked"
 
-	// ReasonQuotaExceeded surfaces when the requester had too many requests that
-	// waited when this one was made.
+	// ReasonQuotaExceeded surfaces when the requester had too many requests, that
+	// waited or in all, when this one was made.
 	ReasonQuotaExceeded = "QuotaExceeded"
 
 	// ReasonUsed surfaces when spec.use is set.

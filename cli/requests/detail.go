@@ -18,7 +18,7 @@ import (
 
 // one shows one request.
 func (o *listing) one(ctx context.Context, streams genericiooptions.IOStreams, name string) error {
-	if o.All || o.pending || o.mine || o.watch || o.connection != "" || o.requester != "" || o.Selector != "" || o.FieldSelector != "" {
+	if o.All || o.pending || o.unreviewed || o.mine || o.watch || o.connection != "" || o.requester != "" || o.Selector != "" || o.FieldSelector != "" {
 		return fmt.Errorf("a name and flags that choose: %q is shown alone: leave out the name, or the flags", name)
 	}
 	c, err := o.Client()
@@ -154,6 +154,8 @@ func judged(r *v1alpha1.ApprovalRequest, index int) string {
 func next(r *v1alpha1.ApprovalRequest) string {
 	command := fmt.Sprintf("-n %s %s", r.Namespace, r.Name)
 	switch {
+	case ended(r) && r.AwaitsReview():
+		return fmt.Sprintf("\nIt went ahead without approvals. An approver has to review it:\n  kubectl doorward review %s --reason TEXT\n", command)
 	case over(r):
 		return ""
 	case r.DecidedDigest() == "":

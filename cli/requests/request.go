@@ -43,7 +43,7 @@ type requesting struct {
 	rules, actions, resources []string
 	reason, notBefore         string
 	duration, timeout         time.Duration
-	wait                      bool
+	wait, breakGlass          bool
 
 	client client.WithWatch
 }
@@ -61,6 +61,10 @@ read are listed. KIND is AccessPolicy, or ClusterAccessPolicy where it has to be
 The approval is for you alone, begins when it is given or at --not-before, and ends after
 --for; the sessions that rest on it end with it. "kubectl doorward revoke" ends it before.
 
+With --break-glass you go ahead without approvals, where each of the rules lets you: it
+begins at once, is on record with all that you do under it, warns the admins, and has to be
+reviewed by an approver afterwards. Who has too many that are not reviewed is refused.
+
 With --wait the command follows the request: its exit code is 0 once it is approved, 1 if
 it is denied, void, stale, revoked, deleted or expired, and 2 for every other failure.
 Interrupted, it leaves the request as it is.`,
@@ -72,7 +76,10 @@ Interrupted, it leaves the request as it is.`,
 
   # For part of what the rule matches, from tonight on
   kubectl doorward request orders-db --rule on-call/incident --resource public.orders \
-    --not-before 2027-01-01T22:00:00Z --for 4h --reason 'CHG-17, migration'`,
+    --not-before 2027-01-01T22:00:00Z --for 4h --reason 'CHG-17, migration'
+
+  # It burns, and nobody who could approve is awake
+  kubectl doorward request orders-db --rule on-call/incident --break-glass --reason 'INC-4712, checkout is down'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("one Connection has to be named: kubectl doorward request CONNECTION; see \"kubectl doorward ls\"")
@@ -93,6 +100,7 @@ Interrupted, it leaves the request as it is.`,
 	flags.StringVar(&o.notBefore, "not-before", "", "When it begins at the earliest: a time as 2027-01-01T22:00:00Z, or a duration from now.")
 	flags.StringArrayVar(&o.actions, "action", nil, "Glob of actions that narrows every rule. Can be repeated.")
 	flags.StringArrayVar(&o.resources, "resource", nil, "Glob of resources that narrows every rule. Can be repeated.")
+	flags.BoolVar(&o.breakGlass, "break-glass", false, "Go ahead without approvals, in the open, and be reviewed afterwards.")
 	flags.BoolVar(&o.wait, "wait", false, "Wait until it is approved, or cannot be any more.")
 	flags.DurationVar(&o.timeout, "timeout", 0, "How long to wait with --wait at most; 0 waits until the request ends.")
 	o.output.Add(cmd)
@@ -110,6 +118,9 @@ Interrupted, it leaves the request as it is.`,
 func (o *requesting) run(ctx context.Context, streams genericiooptions.IOStreams, connection string) error {
 	if o.timeout != 0 && !o.wait {
 		return errors.New("--timeout is for --wait: add it, or leave out --timeout")
+	}
+	if o.breakGlass && o.notBefore != "" {
+		return errors.New("--break-glass begins at once: leave out --not-before")
 	}
 	if err := o.output.Check(); err != nil {
 		return err
@@ -145,6 +156,9 @@ func (o *requesting) build(connection string, now time.Time) (*v1alpha1.Approval
 		return nil, err
 	}
 	asked := v1alpha1.RequestedSession{Reason: o.reason, DurationSeconds: int32(o.duration.Seconds())}
+	if o.breakGlass {
+		asked.BreakGlass = v1alpha1.BreakGlassDeclared
+	}
 	seen := map[string]bool{}
 	for _, text := range o.rules {
 		rule, err := parseRule(text)
@@ -230,10 +244,10 @@ func (o *requesting) prepare(ctx context.Context, r *v1alpha1.ApprovalRequest) e
 	var rules []offeredRule
 	var unread error
 	if err == nil && (!named || o.duration == 0) {
-		rules, unread = offered(ctx, o.client, connection)
+		rules, unread = offered(ctx, o.client, connection, o.breakGlass)
 	}
 	if !named {
-		return howToName(key.Name, rules, unread)
+		return howToName(key.Name, rules, unread, o.breakGlass)
 	}
 	if o.duration == 0 {
 		r.Spec.Session.DurationSeconds = int32(usual(rules, r.Spec.Session.Rules).Seconds())
@@ -279,12 +293,16 @@ func (o *requesting) refused(ctx context.Context, r *v1alpha1.ApprovalRequest, e
 func (o *requesting) accepted(ctx context.Context, words, notes io.Writer, r *v1alpha1.ApprovalRequest) error {
 	accepting, cancel := context.WithTimeout(ctx, judgeTimeout)
 	defer cancel()
-	last, err := follow(accepting, o.client, r, func(r *v1alpha1.ApprovalRequest) bool { return r.Status.Session != nil || ended(r) })
+	last, err := follow(accepting, o.client, r, func(r *v1alpha1.ApprovalRequest) bool {
+		return r.Status.Session != nil && r.Status.Phase != "" || ended(r)
+	})
 	switch {
 	case ctx.Err() != nil:
 		return o.left(ctx.Err(), notes, r)
 	case errors.Is(err, errGone), ended(last):
 		return o.came(words, last, err)
+	case last.Status.BreakGlass != nil:
+		fmt.Fprintf(words, "It goes ahead without approvals: %s.\nIt has to be reviewed afterwards by one of: %s\n", ahead(last), show.Line(approvers(last)))
 	case last.Status.Session != nil:
 		fmt.Fprintf(words, "It needs approvals: %d. Who may give them: %s\n", minimum(last), show.Line(approvers(last)))
 	case errors.Is(err, context.DeadlineExceeded):
@@ -360,7 +378,7 @@ func (o *requesting) completeRule(cmd *cobra.Command, args []string, prefix stri
 	if c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: args[0]}, connection) != nil {
 		return nil, done
 	}
-	rules, _ := offered(ctx, c, connection) // what can be read is offered
+	rules, _ := offered(ctx, c, connection, o.breakGlass) // what can be read is offered
 	var words []string
 	for _, rule := range rules {
 		if strings.HasPrefix(rule.name, prefix) {

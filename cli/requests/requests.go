@@ -24,9 +24,9 @@ import (
 // resource is that of ApprovalRequests.
 const resource = "approvalrequests"
 
-// NewCommands returns the commands request, requests, approve, deny and revoke.
+// NewCommands returns the commands request, requests, approve, deny, revoke and review.
 func NewCommands(streams genericiooptions.IOStreams) []*cobra.Command {
-	return []*cobra.Command{newRequest(streams), newRequests(streams), newApprove(streams), newDeny(streams), newRevoke(streams)}
+	return []*cobra.Command{newRequest(streams), newRequests(streams), newApprove(streams), newDeny(streams), newRevoke(streams), newReview(streams)}
 }
 
 // listing are the flags of requests.
@@ -34,6 +34,7 @@ type listing struct {
 	*cluster.Flags
 	output                *show.Output
 	pending, mine, watch  bool
+	unreviewed            bool
 	connection, requester string
 }
 
@@ -56,6 +57,9 @@ of scope Session it is over all that is asked for.`,
   # What became of my own requests, in all namespaces
   kubectl doorward requests --mine -A
 
+  # What went ahead without approvals and waits for a review
+  kubectl doorward requests --unreviewed
+
   # Everything about one
   kubectl doorward requests orders-db-x7k2p`,
 		Args: cobra.MaximumNArgs(1),
@@ -75,6 +79,7 @@ of scope Session it is over all that is asked for.`,
 	o.AddList(cmd)
 	o.output.AddTable(cmd)
 	cmd.Flags().BoolVar(&o.pending, "pending", false, "Show those only that wait for approvals.")
+	cmd.Flags().BoolVar(&o.unreviewed, "unreviewed", false, "Show those only that went ahead without approvals and are not reviewed.")
 	cmd.Flags().BoolVar(&o.mine, "mine", false, "Show those only that ask for you, by the name that the API server knows you by.")
 	cmd.Flags().StringVarP(&o.connection, "connection", "c", "", "Show those only that are for this Connection.")
 	cmd.Flags().StringVar(&o.requester, "requester", "", "Show those only that ask for this Kubernetes user name.")
@@ -144,6 +149,7 @@ func (o *listing) run(ctx context.Context, streams genericiooptions.IOStreams) e
 
 func (o *listing) keep(r *v1alpha1.ApprovalRequest) bool {
 	return (!o.pending || phase(r) == v1alpha1.ApprovalPending) &&
+		(!o.unreviewed || r.AwaitsReview()) &&
 		(o.connection == "" || r.Spec.ConnectionRef.Name == o.connection) &&
 		(o.requester == "" || r.Spec.Requester.Username == o.requester)
 }
@@ -159,7 +165,7 @@ var columns = []show.Column[*v1alpha1.ApprovalRequest]{
 	{Name: "Connection", Value: func(r *v1alpha1.ApprovalRequest) string { return r.Spec.ConnectionRef.Name }},
 	{Name: "Scope", Value: func(r *v1alpha1.ApprovalRequest) string { return string(r.Spec.Scope) }},
 	{Name: "Asks-For", Value: asksFor},
-	{Name: "State", Value: func(r *v1alpha1.ApprovalRequest) string { return string(phase(r)) }},
+	{Name: "State", Value: func(r *v1alpha1.ApprovalRequest) string { return string(phase(r)) + unapproved(r) }},
 	{Name: "Approvals", Value: func(r *v1alpha1.ApprovalRequest) string {
 		return approvalCount(r, "/")
 	}},
@@ -175,6 +181,19 @@ func phase(r *v1alpha1.ApprovalRequest) v1alpha1.ApprovalPhase {
 		return v1alpha1.ApprovalPending
 	}
 	return r.Status.Phase
+}
+
+// unapproved marks what went ahead without approvals, for a column.
+func unapproved(r *v1alpha1.ApprovalRequest) string {
+	switch {
+	case r.Status.BreakGlass == nil:
+		return ""
+	case !ended(r):
+		return ", BREAK-GLASS"
+	case r.AwaitsReview():
+		return ", UNREVIEWED"
+	}
+	return ", reviewed"
 }
 
 // late says whether the time of a request is over, by the clock here.

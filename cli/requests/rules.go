@@ -37,9 +37,14 @@ func parseRule(text string) (v1alpha1.RequestedRule, error) {
 type offeredRule struct {
 	name string
 	rule v1alpha1.Rule
+	// breakGlass says that it is asked for without approvals.
+	breakGlass bool
 }
 
 func (o offeredRule) most() time.Duration {
+	if o.breakGlass {
+		return time.Duration(o.rule.Approval.BreakGlass.MaxDurationSeconds) * time.Second
+	}
 	return time.Duration(o.rule.Approval.MaxDurationSeconds) * time.Second
 }
 
@@ -52,14 +57,14 @@ func (o offeredRule) String() string {
 }
 
 // offered are the rules of scope Session of the policies in force that are about a Connection,
-// as far as the caller may read them; the error says what could not be read. Whether the
+// or those that let somebody go ahead without approvals, as far as the caller may read them; the error says what could not be read. Whether the
 // caller is one of a policy's subjects, the proxy alone knows.
-func offered(ctx context.Context, c client.Client, connection *v1alpha1.Connection) ([]offeredRule, error) {
+func offered(ctx context.Context, c client.Client, connection *v1alpha1.Connection, breakGlass bool) ([]offeredRule, error) {
 	var found []offeredRule
 	add := func(kind v1alpha1.PolicyKind, policy string, mode v1alpha1.PolicyMode, rules []v1alpha1.Rule) {
 		for _, rule := range rules {
-			if mode == v1alpha1.PolicyEnforce && rule.Approval != nil && rule.Approval.Scope == v1alpha1.ApprovalScopeSession {
-				found = append(found, offeredRule{ruleArgument(kind, policy, rule.Name), rule})
+			if mode == v1alpha1.PolicyEnforce && rule.Approval != nil && canAsk(rule.Approval, breakGlass) {
+				found = append(found, offeredRule{ruleArgument(kind, policy, rule.Name), rule, breakGlass})
 			}
 		}
 	}
@@ -86,6 +91,13 @@ func offered(ctx context.Context, c client.Client, connection *v1alpha1.Connecti
 	return found, err
 }
 
+func canAsk(terms *v1alpha1.ApprovalTerms, breakGlass bool) bool {
+	if breakGlass {
+		return terms.BreakGlass != nil
+	}
+	return terms.Scope == v1alpha1.ApprovalScopeSession
+}
+
 // readable says what was not read, and why.
 func readable(what string, err error) error {
 	if apierrors.IsForbidden(err) {
@@ -98,13 +110,17 @@ func readable(what string, err error) error {
 }
 
 // howToName says which rules can be asked for.
-func howToName(connection string, rules []offeredRule, unread error) error {
+func howToName(connection string, rules []offeredRule, unread error, breakGlass bool) error {
 	var b strings.Builder
+	what := "ask for an approval for a time"
+	if breakGlass {
+		what = "let somebody go ahead without approvals"
+	}
 	fmt.Fprintf(&b, "no rule: say with --rule what you ask for; what is refused for want of an approval names the rules")
 	if len(rules) > 0 {
-		fmt.Fprintf(&b, "\nRules about Connection %s that ask for an approval for a time:", connection)
+		fmt.Fprintf(&b, "\nRules about Connection %s that %s:", connection, what)
 	} else if unread == nil {
-		fmt.Fprintf(&b, "\nNo policy about Connection %s asks for an approval for a time", connection)
+		fmt.Fprintf(&b, "\nNo rules of policies about Connection %s %s", connection, what)
 	}
 	for _, rule := range rules {
 		fmt.Fprintf(&b, "\n  --rule %s  (%s)", rule.name, rule)

@@ -5,6 +5,7 @@ package requests
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,11 +48,19 @@ func approverList(r *v1alpha1.ApprovalRequest) []v1alpha1.Approver {
 
 // truncated says whether the end of what is asked for is not shown.
 func truncated(r *v1alpha1.ApprovalRequest) bool {
-	return !lasts(r) && r.Spec.Operation.Truncation != v1alpha1.TruncationNone
+	if !lasts(r) {
+		return r.Spec.Operation.Truncation != v1alpha1.TruncationNone
+	}
+	return r.Status.Session != nil && slices.ContainsFunc(r.Status.Session.Rules, func(a v1alpha1.AskedRule) bool {
+		return a.Truncation != v1alpha1.TruncationNone
+	})
 }
 
 // approvalCount is how many approvals there are of those that are needed.
 func approvalCount(r *v1alpha1.ApprovalRequest, between string) string {
+	if r.Spec.Session.BreakGlass != "" {
+		return "none"
+	}
 	if minimum(r) == 0 {
 		return fmt.Sprintf("%d%s?", r.Status.Approvals, between)
 	}
@@ -62,6 +71,9 @@ func approvalCount(r *v1alpha1.ApprovalRequest, between string) string {
 // says so.
 func asksFor(r *v1alpha1.ApprovalRequest) string {
 	if lasts(r) {
+		if r.Spec.Session.BreakGlass != "" {
+			return show.Bounded(fmt.Sprintf("BREAK-GLASS %s for %s: %s", strings.Join(ruleNames(r), ", "), length(r), r.Spec.Session.Reason), statementShown)
+		}
 		return show.Bounded(fmt.Sprintf("%s for %s: %s", strings.Join(ruleNames(r), ", "), length(r), r.Spec.Session.Reason), statementShown)
 	}
 	text := show.Bounded(r.Spec.Operation.Statement, statementShown)
@@ -102,20 +114,25 @@ func ruleArgument(kind v1alpha1.PolicyKind, policy, rule string) string {
 // sessionDetails are everything about a request of scope Session that a person decides by.
 func sessionDetails(r *v1alpha1.ApprovalRequest) *show.Details {
 	d, asked, who := &show.Details{}, &r.Spec.Session, &r.Spec.Requester
-	proven, begins := "", metav1.Time{}
+	claims, begins, breakGlass := "", metav1.Time{}, ""
 	if who.Subject != "" || who.Issuer != "" {
-		proven = who.Subject + " by " + who.Issuer
+		claims = fmt.Sprintf("%s by %s, which nobody has proven; it is for callers with these alone", who.Subject, who.Issuer)
 	}
 	if r.Status.Session != nil {
 		begins = r.Status.Session.StartsAt
+	}
+	if asked.BreakGlass != "" {
+		breakGlass = "declared: nobody approves it, and an approver has to review it afterwards"
 	}
 	d.Fields(
 		"Name", r.Name,
 		"Namespace", r.Namespace,
 		"Scope", "Session: everything that the rules match, for a time",
 		"State", state(r),
+		"Break-glass", breakGlass,
+		"Waits for its review", reviewTimes(r),
 		"Requester", who.Username,
-		"Only as", proven,
+		"Claims to be", claims,
 		"Groups", strings.Join(who.Groups, ", "),
 		"Connection", r.Spec.ConnectionRef.Name,
 		"Asked", show.Time(r.CreationTimestamp),
@@ -137,11 +154,31 @@ func sessionDetails(r *v1alpha1.ApprovalRequest) *show.Details {
 		}
 	}
 	d.Rows("Rules", rows)
+	d.Rows("Lets through", letsThrough(r))
+	if truncated(r) {
+		d.Fields("TRUNCATED", "the end of what is let through is not shown: it is more than you can see here")
+	}
 	d.Rows("Decisions", decisions(r))
+	if review := r.Spec.Review; review != nil && review.Reviewer != nil {
+		d.Fields("Review", "by "+review.Reviewer.Username+": "+review.Reason)
+	}
+	d.Fields("Reviewed", reviewed(r))
 	if revoke := r.Spec.Revoke; revoke != nil {
 		d.Fields("Revoked", "by "+revoke.Username+": "+revoke.Reason)
 	}
 	return d
+}
+
+// letsThrough are, by rule, what the manager says that an approval lets through.
+func letsThrough(r *v1alpha1.ApprovalRequest) [][]string {
+	if r.Status.Session == nil {
+		return nil
+	}
+	var rows [][]string
+	for _, asked := range r.Status.Session.Rules {
+		rows = append(rows, []string{ruleArgument(asked.Kind, asked.Policy, asked.Rule), asked.Lets})
+	}
+	return rows
 }
 
 // narrowed says what a part of a rule is narrowed to.

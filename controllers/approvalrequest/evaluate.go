@@ -28,10 +28,13 @@ type Facts struct {
 	// Entitled says, by index of the decision, that the authorizer grants the
 	// stamped user the verb approve on the Connection.
 	Entitled map[int]bool
-	// Waiting is how many elder requests of the same requester wait for decisions; only
-	// where the request was not judged yet.
-	Waiting int
-	Now     time.Time
+	// Waiting is how many elder requests of the same requester wait for decisions, Kept
+	// how many elder ones there are in all; only where the request was not judged yet.
+	Waiting, Kept int
+	// Unreviewed is how many others of the same requester went ahead without approvals,
+	// or are about to, and are not reviewed; only where this one is to go ahead so.
+	Unreviewed int
+	Now        time.Time
 }
 
 // Policy is what an approval depends on of an AccessPolicy or a ClusterAccessPolicy.
@@ -82,6 +85,8 @@ type Result struct {
 	// zero where that is not known (any more).
 	Minimum int32
 	End     time.Time
+	// BreakGlass says that the request went ahead without approvals.
+	BreakGlass bool
 }
 
 // over says whether a phase is final.
@@ -152,16 +157,39 @@ func (r *Result) disbelieve(f Facts) bool {
 }
 
 // maxWaiting is how many requests of one requester wait for decisions in a namespace, of
-// both scopes together.
-const maxWaiting = 20
+// both scopes together; maxKept is how many there are at all, whatever came of them.
+const (
+	maxWaiting = 20
+	maxKept    = 500
+)
 
 // exceeds ends a request that is one too many.
 func (r *Result) exceeds(f Facts) bool {
-	if f.Request.Status.Phase != "" || f.Waiting < maxWaiting {
+	switch {
+	case f.Request.Status.Phase != "":
+		return false
+	case f.Kept >= maxKept:
+		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf("there are %d requests of the same requester already, at most %d may be: wait until some are deleted", f.Kept, maxKept))
+	case f.Waiting >= maxWaiting:
+		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf("%d requests of the same requester wait for decisions already, at most %d may: wait for those", f.Waiting, maxWaiting))
+	default:
 		return false
 	}
-	r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf("%d requests of the same requester wait for decisions already, at most %d may: wait for those", f.Waiting, maxWaiting))
 	return true
+}
+
+// endsAnyhow is what a request comes to whatever its new decisions say and whether or not
+// they can be believed; false where that matters. What ends needs no proof: nobody gains
+// anything by it, and a proof costs several requests to the API server.
+func endsAnyhow(f Facts) (Result, bool) {
+	r := f.Request
+	if r.Status.Phase == v1alpha1.ApprovalApproved && r.Spec.Revoke == nil && r.Spec.Use == nil {
+		return Result{}, false
+	}
+	f.Request = r.DeepCopy()
+	f.Request.Spec.Decisions = f.Request.Spec.Decisions[:min(len(r.Spec.Decisions), len(r.Status.Decisions))]
+	result := Evaluate(f)
+	return result, over(result.Phase)
 }
 
 // decide judges the decisions that are new, and counts all.

@@ -11,6 +11,7 @@ package approvalrequest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,19 +25,24 @@ import (
 )
 
 const (
-	// retention is how long a request that is over stays; one beyond the quota is not
-	// worth that.
-	retention         = 7 * 24 * time.Hour
-	retentionOfExcess = 10 * time.Minute
+	// retention is how long a request that is over stays, retentionOfUndecided how long
+	// one does that no approver had a say in; one beyond the quota is not worth that.
+	retention            = 7 * 24 * time.Hour
+	retentionOfUndecided = time.Hour
+	retentionOfExcess    = 10 * time.Minute
 	// judgeAgain is how often an approval that lasts is judged without a cause: who gave
 	// it must still be entitled to.
 	judgeAgain = 30 * time.Second
+	// turn is about what a request beyond the quota takes, to come again in its turn.
+	turn = 10 * time.Millisecond
 )
 
 // Believer says whether a request may be believed; enforcement.Prover is one. An
 // error that wraps enforcement.ErrNotEnforced is the verdict no.
 type Believer interface {
 	Believe(ctx context.Context, request *v1alpha1.ApprovalRequest) error
+	// Interval proves enforcement now and names the unbroken time it is proven for.
+	Interval(ctx context.Context) (string, error)
 }
 
 // Options of a Reconciler. All are needed unless said otherwise.
@@ -54,29 +60,63 @@ type Options struct {
 	Now func() time.Time
 	// Judged is told the phase that a request came to; may be nil.
 	Judged func(phase string)
+	// BrokeGlass is told what came of a request to go ahead without approvals, by one of
+	// the words below; may be nil.
+	BrokeGlass func(outcome string)
 }
 
+// What comes of a request to go ahead without approvals.
+const (
+	BreakGlassActivated = "Activated"
+	BreakGlassRefused   = "Refused"
+	BreakGlassReviewed  = "Reviewed"
+)
+
 // Reconciler reconciles ApprovalRequests.
-type Reconciler struct{ Options }
+type Reconciler struct {
+	Options
+	// excess has room for the requests beyond their requester's quota that are judged at
+	// once: the other workers are always there for everybody else.
+	excess chan struct{}
+}
 
 // New makes a Reconciler.
 func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Reconciler{options}
+	return &Reconciler{Options: options, excess: make(chan struct{}, workers/2)}
 }
 
 // scope is what one reconciliation observed. Each field names the step that sets it.
 type scope struct {
 	request *v1alpha1.ApprovalRequest
-	facts   Facts  // look, countWaiting, believe and ask
-	result  Result // judge
-	judged  bool   // judge
+	facts   Facts  // count, look, believe and ask
+	result  Result // whoever judged
+	judged  bool   // count, endAnyhow or judge: the steps in between then do nothing
+	// enforcement names the interval that a request without approvals was believed in;
+	// believe sets it.
+	enforcement string
 }
 
 // Reconcile judges a request until it is over, and deletes it later.
 func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	known, crowd, err := r.crowd(ctx, key)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if crowd > 0 {
+		// Whoever makes too many waits behind themselves, and not before everybody else.
+		select {
+		case r.excess <- struct{}{}:
+			defer func() { <-r.excess }()
+		default:
+			return ctrl.Result{RequeueAfter: time.Second + time.Duration(crowd)*turn}, nil
+		}
+		if crowd >= maxKept {
+			return ctrl.Result{}, r.remove(ctx, known)
+		}
+	}
 	request := &v1alpha1.ApprovalRequest{}
 	if err := r.Live.Get(ctx, key.NamespacedName, request); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -88,18 +128,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	if over(request.Status.Phase) {
+		if request.AwaitsReview() {
+			return ctrl.Result{}, r.awaitReview(ctx, request)
+		}
 		return r.retire(ctx, request)
 	}
 	patcher := kit.NewPatcher(r.Client, request)
 	s := &scope{request: request}
-	err := kit.Run(ctx, s,
-		kit.Step[scope]{Name: "look at what the request is bound to", Run: r.look},
-		kit.Step[scope]{Name: "count the requester's requests", Run: r.countWaiting},
-		kit.Step[scope]{Name: "prove that admission is enforced", Run: r.believe},
-		kit.Step[scope]{Name: "ask whether approvers are entitled", Run: r.ask},
-		kit.Step[scope]{Name: "judge", Run: r.judge},
+	err = kit.Run(ctx, s,
+		kit.Step[scope]{Name: "count the requester's requests", Run: r.count},
+		kit.Step[scope]{Name: "look at what the request is bound to", Run: unjudged(r.look)},
+		kit.Step[scope]{Name: "count what is not reviewed", Run: unjudged(r.countUnreviewed)},
+		kit.Step[scope]{Name: "end what is over anyhow", Run: unjudged(r.endAnyhow)},
+		kit.Step[scope]{Name: "prove that admission is enforced", Run: unjudged(r.believe)},
+		kit.Step[scope]{Name: "ask whether approvers are entitled", Run: unjudged(r.ask)},
+		kit.Step[scope]{Name: "judge", Run: unjudged(r.judge)},
 	)
-	before := request.Status.Phase
+	before, broken := request.Status.Phase, request.Status.BreakGlass != nil
 	writeStatus(s, err)
 	if patchErr := patcher.PatchStatus(ctx, request); patchErr != nil {
 		if apierrors.IsConflict(patchErr) {
@@ -112,6 +157,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 		if r.Judged != nil {
 			r.Judged(string(request.Status.Phase))
 		}
+		if request.Spec.Session.BreakGlass == v1alpha1.BreakGlassDeclared && !broken && r.BrokeGlass != nil {
+			r.BrokeGlass(brokeGlass(request))
+		}
 	}
 	wait := request.Status.ExpiresAt.Sub(r.Now())
 	if request.Spec.Scope == v1alpha1.ApprovalScopeSession && request.Status.Phase == v1alpha1.ApprovalApproved {
@@ -122,17 +170,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 
 // retire deletes a request that has been over for the retention time.
 func (r *Reconciler) retire(ctx context.Context, request *v1alpha1.ApprovalRequest) (ctrl.Result, error) {
-	at := completedAt(request)
-	stays := retention
-	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionComplete); c != nil && c.Reason == v1alpha1.ReasonQuotaExceeded {
-		stays = retentionOfExcess
-	}
-	if wait := at.Add(stays).Sub(r.Now()); wait > 0 {
+	if wait := completedAt(request).Add(stays(request)).Sub(r.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
+	return ctrl.Result{}, r.remove(ctx, request)
+}
+
+// stays is how long a request that is over is kept.
+func stays(request *v1alpha1.ApprovalRequest) time.Duration {
+	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionComplete); c != nil && c.Reason == v1alpha1.ReasonQuotaExceeded {
+		return retentionOfExcess
+	}
+	counted := func(d v1alpha1.DecisionStatus) bool { return d.State == v1alpha1.DecisionCounted }
+	if request.Status.BreakGlass == nil && !slices.ContainsFunc(request.Status.Decisions, counted) {
+		return retentionOfUndecided
+	}
+	return retention
+}
+
+func (r *Reconciler) remove(ctx context.Context, request *v1alpha1.ApprovalRequest) error {
 	err := r.Client.Delete(ctx, request, client.Preconditions{UID: &request.UID, ResourceVersion: &request.ResourceVersion})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return ctrl.Result{}, fmt.Errorf("cannot delete old ApprovalRequest: %w", err)
+		return fmt.Errorf("cannot delete ApprovalRequest: %w", err)
 	}
-	return ctrl.Result{}, nil
+	return nil
 }

@@ -28,7 +28,7 @@ func evaluateSession(f Facts) Result {
 	result := Result{
 		Phase: v1alpha1.ApprovalPending, Reason: v1alpha1.ReasonPending,
 		Decisions: slices.Clone(r.Status.Decisions), Session: r.Status.Session.DeepCopy(),
-		Minimum: r.Status.MinimumApprovals, End: r.Status.ExpiresAt.Time,
+		Minimum: r.Status.MinimumApprovals, End: r.Status.ExpiresAt.Time, BreakGlass: r.Status.BreakGlass != nil,
 	}
 	if result.disbelieve(f) || result.exceeds(f) {
 		return result
@@ -48,19 +48,20 @@ func evaluateSession(f Facts) Result {
 		return result
 	}
 	if result.Session == nil {
-		result.Session = &v1alpha1.SessionApproval{Digest: digestOf(r, binding), Binding: *binding, Approvers: approversOf(rules)}
+		result.Session = &v1alpha1.SessionApproval{
+			Digest: digestOf(r, binding, rules), Binding: *binding, Approvers: approversOf(rules), Rules: askedRules(r, rules), Claimed: claimed(r),
+		}
 	}
-	if result.Session.Digest != digestOf(r, binding) {
+	if result.Session.Digest != digestOf(r, binding, rules) {
 		result.end(v1alpha1.ApprovalStale, v1alpha1.ReasonStale, "the connection or a policy changed since the request was accepted: ask again")
 		return result
 	}
+	if r.Spec.Session.BreakGlass == v1alpha1.BreakGlassDeclared {
+		result.breakGlass(f, rules)
+		return result
+	}
 	result.Minimum, result.End = minimumOf(rules), sessionEnd(r, rules)
-	if !f.Now.Before(result.End) {
-		message := "not approved before " + result.End.UTC().Format(time.RFC3339)
-		if !result.Session.ExpiresAt.IsZero() {
-			message = "its time was over at " + result.End.UTC().Format(time.RFC3339)
-		}
-		result.end(v1alpha1.ApprovalExpired, v1alpha1.ReasonExpired, message)
+	if result.expire(f) {
 		return result
 	}
 	result.decide(f, rules, result.Minimum)
@@ -68,6 +69,19 @@ func evaluateSession(f Facts) Result {
 		result.settle(f, rules)
 	}
 	return result
+}
+
+// expire ends a request whose time is over.
+func (r *Result) expire(f Facts) bool {
+	if f.Now.Before(r.End) {
+		return false
+	}
+	message := "not approved before " + r.End.UTC().Format(time.RFC3339)
+	if !r.Session.ExpiresAt.IsZero() {
+		message = "its time was over at " + r.End.UTC().Format(time.RFC3339)
+	}
+	r.end(v1alpha1.ApprovalExpired, v1alpha1.ReasonExpired, message)
+	return true
 }
 
 // settle ends an approval whose approvers lost the right to give it, and dates one when it
@@ -81,6 +95,11 @@ func (r *Result) settle(f Facts, rules []v1alpha1.Rule) {
 		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonNotEntitled, "an approver does not hold the verb approve on the Connection any more")
 		return
 	}
+	r.date(f)
+}
+
+// date says from when until when an approval holds, once.
+func (r *Result) date(f Facts) {
 	if !r.Session.ExpiresAt.IsZero() {
 		return
 	}
@@ -116,10 +135,16 @@ func (f Facts) requested() (*v1alpha1.Binding, []v1alpha1.Rule, v1alpha1.Approva
 			return nil, nil, phase, fmt.Errorf("%s %q is in mode Audit: what it asks approval for needs none", wanted.Kind, wanted.Policy)
 		}
 		rule := policy.asks(wanted.Rule, v1alpha1.ApprovalScopeSession)
+		if rule == nil && asked.BreakGlass == v1alpha1.BreakGlassDeclared {
+			rule = policy.asks(wanted.Rule, v1alpha1.ApprovalScopeOperation)
+		}
 		if rule == nil {
 			return nil, nil, phase, fmt.Errorf("%s %q has no rule %q that asks for an approval of scope Session", wanted.Kind, wanted.Policy, wanted.Rule)
 		}
-		if most := rule.Approval.MaxDurationSeconds; asked.DurationSeconds > most {
+		if err := f.mayBreakGlass(rule, wanted); err != nil {
+			return nil, nil, phase, err
+		}
+		if most := longest(asked, rule); asked.DurationSeconds > most {
 			return nil, nil, phase, fmt.Errorf("%d seconds are asked for, rule %q of %s %q allows at most %d: ask for less", asked.DurationSeconds, wanted.Rule, wanted.Kind, wanted.Policy, most)
 		}
 		rules = append(rules, *rule)
@@ -180,7 +205,7 @@ func approversOf(rules []v1alpha1.Rule) []v1alpha1.Approver {
 
 // digestOf names exactly this request by this requester under this binding: each part is
 // preceded by its length, each list by its number, so that no two have a form in common.
-func digestOf(r *v1alpha1.ApprovalRequest, binding *v1alpha1.Binding) string {
+func digestOf(r *v1alpha1.ApprovalRequest, binding *v1alpha1.Binding, rules []v1alpha1.Rule) string {
 	var all []byte
 	add := func(parts ...string) {
 		for _, part := range parts {
@@ -196,13 +221,16 @@ func digestOf(r *v1alpha1.ApprovalRequest, binding *v1alpha1.Binding) string {
 	if !asked.NotBefore.IsZero() {
 		notBefore = asked.NotBefore.UTC().Format(time.RFC3339)
 	}
-	add("doorward.dev/session/v1", string(r.UID), who.Username, who.Issuer, who.Subject,
+	add("doorward.dev/session/v2", string(r.UID), who.Username, who.Issuer, who.Subject,
 		binding.ConnectionUID, strconv.FormatInt(binding.ConnectionGeneration, 10),
-		asked.Reason, strconv.Itoa(int(asked.DurationSeconds)), notBefore, strconv.Itoa(len(asked.Rules)))
+		asked.Reason, strconv.Itoa(int(asked.DurationSeconds)), notBefore, string(asked.BreakGlass), strconv.Itoa(len(asked.Rules)))
 	for i, bound := range binding.Policies {
 		add(string(asked.Rules[i].Kind), bound.Name, bound.UID, strconv.FormatInt(bound.Generation, 10), bound.Rule)
 		list(asked.Rules[i].Actions)
 		list(asked.Rules[i].Resources)
+		list(rules[i].Actions)
+		list(rules[i].Resources)
+		list(rules[i].Properties)
 	}
 	sum := sha256.Sum256(all)
 	return "sha256:" + hex.EncodeToString(sum[:])

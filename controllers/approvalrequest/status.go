@@ -35,6 +35,9 @@ func writeStatus(s *scope, runErr error) {
 	if s.request.Spec.Scope == v1alpha1.ApprovalScopeSession {
 		status.Session, status.MinimumApprovals, status.ExpiresAt = result.Session, result.Minimum, metav1.NewTime(result.End)
 	}
+	if result.BreakGlass {
+		writeBreakGlass(s)
+	}
 	accepted := kit.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
 	if result.Phase == v1alpha1.ApprovalVoid || result.Phase == v1alpha1.ApprovalStale {
 		accepted = kit.False(v1alpha1.ConditionAccepted, result.Reason, result.Message)
@@ -50,8 +53,26 @@ func writeStatus(s *scope, runErr error) {
 	kit.Write(&status.Conditions, s.request.Generation, accepted, approved, complete)
 }
 
-// completedAt is when the request was found to be over.
+// writeBreakGlass writes that a request went ahead without approvals, and needs a review.
+func writeBreakGlass(s *scope) {
+	status := &s.request.Status
+	if status.BreakGlass == nil {
+		status.BreakGlass = &v1alpha1.BreakGlassUse{ReasonDigest: reasonDigest(s.request)}
+	}
+	if s.enforcement != "" {
+		status.BreakGlass.Enforcement = s.enforcement
+	}
+	reason, message := judgeReview(ReviewFacts{Request: &v1alpha1.ApprovalRequest{ObjectMeta: s.request.ObjectMeta}})
+	kit.Write(&status.Conditions, s.request.Generation,
+		kit.True(v1alpha1.ConditionBreakGlass, v1alpha1.ReasonBreakGlass, "it goes, or went, ahead without approvals"),
+		kit.False(v1alpha1.ConditionReviewed, reason, message))
+}
+
+// completedAt is when the request was found to be over, and reviewed where it has to be.
 func completedAt(request *v1alpha1.ApprovalRequest) time.Time {
+	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionReviewed); c != nil && c.Status == metav1.ConditionTrue {
+		return c.LastTransitionTime.Time
+	}
 	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionComplete); c != nil {
 		return c.LastTransitionTime.Time
 	}

@@ -11,6 +11,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -18,9 +19,18 @@ import (
 	"github.com/doorward/doorward/controllers/enforcement"
 )
 
+// unjudged is a step that does nothing where the request was judged already.
+func unjudged(run func(context.Context, *scope) error) func(context.Context, *scope) error {
+	return func(ctx context.Context, s *scope) error {
+		if s.judged {
+			return nil
+		}
+		return run(ctx, s)
+	}
+}
+
 // look reads the live Connection, policies and session.
 func (r *Reconciler) look(ctx context.Context, s *scope) error {
-	s.facts = Facts{Request: s.request, Policies: map[string]Policy{}, Now: r.Now()}
 	namespace := s.request.Namespace
 	connection := &v1alpha1.Connection{}
 	found, err := r.find(ctx, client.ObjectKey{Namespace: namespace, Name: s.request.Spec.ConnectionRef.Name}, connection)
@@ -85,22 +95,59 @@ func (r *Reconciler) lookRequested(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// countWaiting counts the requester's elder requests that wait, where the request was not
-// judged yet.
-func (r *Reconciler) countWaiting(ctx context.Context, s *scope) error {
+// count counts the requester's elder requests where the request was not judged yet, and
+// judges it where it is one too many: that costs no more than one look into a cache.
+func (r *Reconciler) count(ctx context.Context, s *scope) error {
+	s.facts = Facts{Request: s.request, Policies: map[string]Policy{}, Now: r.Now()}
 	if s.request.Status.Phase != "" {
 		return nil
 	}
+	if err := r.countElder(ctx, &s.facts); err != nil {
+		return err
+	}
+	s.judged = s.result.exceeds(s.facts)
+	return nil
+}
+
+func (r *Reconciler) countElder(ctx context.Context, f *Facts) error {
 	var list v1alpha1.ApprovalRequestList
-	if err := r.Client.List(ctx, &list, client.InNamespace(s.request.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(f.Request.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("cannot count the requester's requests: %w", err)
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
-		waits := other.Status.Phase == "" || other.Status.Phase == v1alpha1.ApprovalPending
-		if waits && other.UID != s.request.UID && other.Spec.Requester.Username == s.request.Spec.Requester.Username && elder(other, s.request) {
-			s.facts.Waiting++
+		if other.UID == f.Request.UID || other.Spec.Requester.Username != f.Request.Spec.Requester.Username || !elder(other, f.Request) {
+			continue
 		}
+		f.Kept++
+		if other.Status.Phase == "" || other.Status.Phase == v1alpha1.ApprovalPending {
+			f.Waiting++
+		}
+	}
+	return nil
+}
+
+// crowd is how many elder requests its requester has where a request that nobody has judged
+// is one too many; else zero. It asks the cache alone, and returns what that has.
+func (r *Reconciler) crowd(ctx context.Context, key ctrl.Request) (*v1alpha1.ApprovalRequest, int, error) {
+	request := &v1alpha1.ApprovalRequest{}
+	if err := r.Client.Get(ctx, key.NamespacedName, request); err != nil {
+		return nil, 0, client.IgnoreNotFound(err)
+	}
+	facts := Facts{Request: request}
+	if request.Status.Phase != "" || request.DeletionTimestamp != nil {
+		return request, 0, nil
+	}
+	if err := r.countElder(ctx, &facts); err != nil || !(&Result{}).exceeds(facts) {
+		return request, 0, err
+	}
+	return request, facts.Kept, nil
+}
+
+// endAnyhow judges what needs no proof that it can be believed.
+func (r *Reconciler) endAnyhow(_ context.Context, s *scope) error {
+	if result, over := endsAnyhow(s.facts); over {
+		s.result, s.judged = result, true
 	}
 	return nil
 }
@@ -148,6 +195,9 @@ func (r *Reconciler) find(ctx context.Context, key client.ObjectKey, into client
 // every decision that was read.
 func (r *Reconciler) believe(ctx context.Context, s *scope) error {
 	err := r.Believer.Believe(ctx, s.request)
+	if err == nil && s.request.Spec.Session.BreakGlass == v1alpha1.BreakGlassDeclared {
+		s.enforcement, err = r.Believer.Interval(ctx)
+	}
 	if errors.Is(err, enforcement.ErrNotEnforced) {
 		s.facts.NotBelieved = err
 		return nil
@@ -171,19 +221,27 @@ func (r *Reconciler) ask(ctx context.Context, s *scope) error {
 		if approver == nil {
 			continue
 		}
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: approver.Username, Groups: approver.Groups, UID: approver.UID,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: s.request.Namespace, Verb: v1alpha1.VerbApprove, Group: v1alpha1.GroupName, Version: v1alpha1.GroupVersion.Version,
-				Resource: "connections", Name: s.request.Spec.ConnectionRef.Name,
-			},
-		}}
-		if err := r.Client.Create(ctx, review); err != nil {
-			return fmt.Errorf("cannot review access of %q: %w", approver.Username, err)
+		var err error
+		if s.facts.Entitled[i], err = r.entitled(ctx, s.request, approver); err != nil {
+			return err
 		}
-		s.facts.Entitled[i] = review.Status.Allowed && !review.Status.Denied
 	}
 	return nil
+}
+
+// entitled asks whether a stamped user holds the verb approve on the Connection.
+func (r *Reconciler) entitled(ctx context.Context, request *v1alpha1.ApprovalRequest, who *v1alpha1.DecisionApprover) (bool, error) {
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: who.Username, Groups: who.Groups, UID: who.UID,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: request.Namespace, Verb: v1alpha1.VerbApprove, Group: v1alpha1.GroupName, Version: v1alpha1.GroupVersion.Version,
+			Resource: "connections", Name: request.Spec.ConnectionRef.Name,
+		},
+	}}
+	if err := r.Client.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("cannot review access of %q: %w", who.Username, err)
+	}
+	return review.Status.Allowed && !review.Status.Denied, nil
 }
 
 func (r *Reconciler) judge(_ context.Context, s *scope) error {
@@ -195,6 +253,10 @@ func (r *Reconciler) judge(_ context.Context, s *scope) error {
 func (r *Reconciler) tell(s *scope) {
 	phase := s.request.Status.Phase
 	if r.Events == nil || s.facts.Connection == nil || phase == v1alpha1.ApprovalPending {
+		return
+	}
+	if s.result.BreakGlass && phase == v1alpha1.ApprovalApproved {
+		r.tellBreakGlass(s)
 		return
 	}
 	kind := corev1.EventTypeNormal

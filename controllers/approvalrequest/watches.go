@@ -20,8 +20,8 @@ import (
 	"github.com/doorward/doorward/controllers/kit"
 )
 
-// workers is how many requests are judged at once.
-const workers = 4
+// workers is how many requests are judged at once; of those beyond quotas half as many.
+const workers = 6
 
 // SetupWithManager watches requests and what they are bound to. Each event on
 // proven, which says that the interval in which requests are believed began or
@@ -68,7 +68,7 @@ func (r *Reconciler) heldBy(ctx context.Context, object client.Object) []reconci
 	return r.requests(ctx, func(request *v1alpha1.ApprovalRequest) bool { return request.Spec.Holder.Session == object.GetName() }, client.InNamespace(object.GetNamespace()))
 }
 
-// requests returns those that are not over and wanted.
+// requests returns those that are not over, or wait for a review, and wanted.
 func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.ApprovalRequest) bool, options ...client.ListOption) []reconcile.Request {
 	var list v1alpha1.ApprovalRequestList
 	if err := r.Client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
@@ -77,7 +77,7 @@ func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.Approva
 	}
 	var requests []reconcile.Request
 	for i := range list.Items {
-		if request := &list.Items[i]; !over(request.Status.Phase) && wanted(request) {
+		if request := &list.Items[i]; (!over(request.Status.Phase) || request.AwaitsReview()) && wanted(request) {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(request)})
 		}
 	}

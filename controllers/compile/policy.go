@@ -233,6 +233,12 @@ func compileRule(r *v1alpha1.Rule) policy.Rule {
 		for _, approver := range r.Approval.Approvers {
 			rule.Approval.Approvers = append(rule.Approval.Approvers, policy.Subject{Kind: string(approver.Kind), Name: approver.Name})
 		}
+		if b := r.Approval.BreakGlass; b != nil {
+			rule.Approval.BreakGlass = &policy.BreakGlass{MaxDurationSeconds: b.MaxDurationSeconds}
+			for _, subject := range b.Subjects {
+				rule.Approval.BreakGlass.Subjects = append(rule.Approval.BreakGlass.Subjects, policy.Subject{Kind: string(subject.Kind), Name: subject.Name})
+			}
+		}
 	}
 	return rule
 }

@@ -43,7 +43,7 @@ func (p *Prover) keep(ctx context.Context, live string) (interval, error) {
 	mac := p.mac(live)
 	if !p.broken && kept.Data[keyFingerprint] == live && hmac.Equal([]byte(kept.Data[keyMAC]), []byte(mac)) {
 		if since, ok := writtenAt(&kept); ok {
-			return interval{Fingerprint: live, Since: since}, nil
+			return interval{Fingerprint: live, Since: since, UID: kept.UID}, nil
 		}
 	}
 	if kept.UID != "" {
@@ -63,7 +63,7 @@ func (p *Prover) keep(ctx context.Context, live string) (interval, error) {
 	if !ok {
 		return interval{}, errors.New("cannot keep the proven interval: the API server set no creation time")
 	}
-	return interval{Fingerprint: live, Since: since}, nil
+	return interval{Fingerprint: live, Since: since, UID: fresh.UID}, nil
 }
 
 // drop deletes the kept interval. Where that fails, this process still knows that

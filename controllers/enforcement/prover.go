@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -48,14 +49,16 @@ type Prover struct {
 	broken   bool // the interval was interrupted under an unchanged fingerprint, perhaps
 
 	// proven says whether there is an interval.
-	proven atomic.Bool
+	proven  atomic.Bool
+	flights flights
 }
 
 // interval is a proven one; the zero value is none. Since is by the API server's
-// clock.
+// clock, UID that of the object that keeps it.
 type interval struct {
 	Fingerprint string
 	Since       time.Time
+	UID         types.UID
 }
 
 // New makes a Prover.
@@ -76,19 +79,23 @@ func New(options Options) (*Prover, error) {
 // Creation times have whole seconds, so that a request of the very second in
 // which the interval began is not believed.
 func (p *Prover) Believe(ctx context.Context, request *v1alpha1.ApprovalRequest) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.prove(ctx); err != nil {
+	proven, err := p.shared(ctx)
+	if err != nil {
 		return err
 	}
 	if err := probeDecision(ctx, p.Client, request); err != nil {
 		if errors.Is(err, ErrNotEnforced) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			p.end(ctx)
 		}
 		return err
 	}
-	if !request.CreationTimestamp.After(p.interval.Since) {
-		return fmt.Errorf("%w: it is proven since %s only, which is not before the request was made", ErrNotEnforced, p.interval.Since.UTC().Format(time.RFC3339))
+	if !p.stands(proven) {
+		return errors.New("cannot prove that admission is enforced: it was interrupted meanwhile")
+	}
+	if !request.CreationTimestamp.After(proven.Since) {
+		return fmt.Errorf("%w: it is proven since %s only, which is not before the request was made", ErrNotEnforced, proven.Since.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/doorward/doorward/controllers/approvalrequest"
 	"github.com/doorward/doorward/controllers/recordings"
 )
 
@@ -25,6 +26,7 @@ type Figures struct {
 	recordings *prometheus.CounterVec
 	notified   *prometheus.CounterVec
 	waiting    *prometheus.GaugeVec
+	breakGlass *prometheus.CounterVec
 }
 
 const (
@@ -58,6 +60,10 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "approvals_total",
 			Help: "Changes of the phase of ApprovalRequests that this manager judged, by phase.",
 		}, []string{"phase"}),
+		breakGlass: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "break_glass_total",
+			Help: "What came of requests to go ahead without approvals: Activated, Refused, and later Reviewed.",
+		}, []string{"outcome"}),
 		notified: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "notifications_total",
 			Help: "Attempts to tell the receiver of a Notifier, and notifications given up, by result.",
@@ -78,6 +84,9 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 	for _, outcome := range recordings.Outcomes() {
 		f.recordings.WithLabelValues(outcome)
 	}
+	for _, outcome := range []string{approvalrequest.BreakGlassActivated, approvalrequest.BreakGlassRefused, approvalrequest.BreakGlassReviewed} {
+		f.breakGlass.WithLabelValues(outcome)
+	}
 	for _, result := range []string{succeeded, failed} {
 		f.published.WithLabelValues(result)
 		f.heartbeats.WithLabelValues(result)
@@ -86,7 +95,7 @@ func New(registerer prometheus.Registerer, version string) (*Figures, error) {
 		Namespace: namespace, Name: "build_info", Help: "1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.shared, f.recordings, f.notified, f.waiting, build} {
+	for _, c := range []prometheus.Collector{f.published, f.repaired, f.heartbeats, f.approvals, f.breakGlass, f.shared, f.recordings, f.notified, f.waiting, build} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -156,6 +165,13 @@ func (f *Figures) NotifierGone(notifier string) {
 	if f != nil {
 		f.notified.DeletePartialMatch(prometheus.Labels{"notifier": notifier})
 		f.waiting.DeleteLabelValues(notifier)
+	}
+}
+
+// BreakGlass takes note of what came of a request to go ahead without approvals.
+func (f *Figures) BreakGlass(outcome string) {
+	if f != nil {
+		f.breakGlass.WithLabelValues(outcome).Inc()
 	}
 }
 

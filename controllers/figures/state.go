@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,7 +32,7 @@ type Sources struct {
 // state collects what is read from Sources.
 type state struct {
 	Sources
-	objects, conditions, sessions, requests, conflicts, proven, authority *prometheus.Desc
+	objects, conditions, sessions, requests, conflicts, proven, authority, unreviewed, longest *prometheus.Desc
 }
 
 // Watch registers the figures of a manager's state.
@@ -45,6 +46,8 @@ func Watch(registerer prometheus.Registerer, sources Sources) error {
 		conditions: desc("object_conditions", "Objects by kind, type of condition and its status.", "kind", "condition", "status"),
 		sessions:   desc("live_sessions", "AuditSessions that have not ended."),
 		requests:   desc("approval_requests", "ApprovalRequests by phase.", "phase"),
+		unreviewed: desc("break_glass_unreviewed", "ApprovalRequests that went ahead without approvals, are over and are not reviewed."),
+		longest:    desc("break_glass_unreviewed_oldest_timestamp_seconds", "Since when the one that has waited longest for its review is over, in Unix time; absent where none waits."),
 		conflicts:  desc("witness_conflicts", "AuditLogs that were shown to the witness in two forms that exclude each other."),
 		proven:     desc("enforcement_proven", "1 where the admission policies are proven to be in force, else 0: then no approval counts."),
 		authority:  desc("ca_expiry_timestamp_seconds", "When the current certificate of the certificate authority ends, in Unix time."),
@@ -53,7 +56,7 @@ func Watch(registerer prometheus.Registerer, sources Sources) error {
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.objects, s.conditions, s.sessions, s.requests, s.conflicts, s.proven, s.authority} {
+	for _, d := range []*prometheus.Desc{s.objects, s.conditions, s.sessions, s.requests, s.conflicts, s.proven, s.authority, s.unreviewed, s.longest} {
 		c <- d
 	}
 }
@@ -95,6 +98,10 @@ func (s *state) Collect(c chan<- prometheus.Metric) {
 	for phase, count := range n.requests {
 		gauge(s.requests, float64(count), phase)
 	}
+	gauge(s.unreviewed, float64(n.unreviewed))
+	if !n.longest.IsZero() {
+		gauge(s.longest, float64(n.longest.Unix()))
+	}
 	gauge(s.sessions, float64(n.sessions))
 	gauge(s.conflicts, float64(n.conflicts))
 }
@@ -110,6 +117,9 @@ type counts struct {
 	conditions          map[condition]int
 	requests            map[string]int
 	sessions, conflicts int
+	// unreviewed are requests that wait for a review, longest since when one has.
+	unreviewed int
+	longest    time.Time
 }
 
 func newCounts() *counts {
@@ -127,6 +137,18 @@ func (n *counts) add(kind string, conditions []metav1.Condition) {
 	n.objects[kind]++
 	for i := range conditions {
 		n.conditions[condition{kind, conditions[i].Type, conditions[i].Status}]++
+	}
+}
+
+// review counts a request that waits for a review.
+func (n *counts) review(r *v1alpha1.ApprovalRequest) {
+	complete := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionComplete)
+	if !r.AwaitsReview() || complete == nil || complete.Status != metav1.ConditionTrue {
+		return
+	}
+	n.unreviewed++
+	if since := complete.LastTransitionTime.Time; n.longest.IsZero() || since.Before(n.longest) {
+		n.longest = since
 	}
 }
 
@@ -172,6 +194,7 @@ func (n *counts) read(ctx context.Context, reader client.Reader) bool {
 	for i := range requests.Items {
 		n.add("ApprovalRequest", nil)
 		n.requests[string(requests.Items[i].Status.Phase)]++
+		n.review(&requests.Items[i])
 	}
 	for i := range sessions.Items {
 		n.add("AuditSession", nil)

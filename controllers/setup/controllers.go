@@ -88,7 +88,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		CheckModule: checkModule, Audits: audits,
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder, Judged: counted.Approval,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder, Judged: counted.Approval, BrokeGlass: counted.BreakGlass,
 	})
 	logs := auditlog.New(auditlog.Options{Client: mgr.GetClient(), Keys: auditlog.NewKeys(direct, o.Namespace), Events: recorder})
 	for _, err := range []error{

@@ -66,6 +66,9 @@ type Ask struct {
 // Notice is what a caller is told while an operation is held.
 type Notice struct {
 	Requests []Request
+	// BreakGlass is the command by which this caller may go ahead without approvals, to be
+	// reviewed afterwards; empty where he may not.
+	BreakGlass string
 }
 
 // Preview decides without forwarding and without a record: for what prepares

@@ -17,13 +17,14 @@ import (
 )
 
 // approve finds the approvals that an operation needs: those for a time must be there, for
-// itself it is held. It returns what hold returns.
+// itself it is held, unless the caller goes ahead without. It returns what hold returns.
 func (g *Grant) approve(ctx context.Context, st *view, permit *Permit, ask *Ask, decision policy.Decision) (*view, *record.Approval, policy.Decision, *Refusal) {
 	if refusal := g.rest(st, permit, &decision, time.Now()); refusal != nil {
 		return st, nil, decision, refusal
 	}
 	var waited *record.Approval
-	if terms, _ := decision.PerOperation(); len(terms) > 0 || len(decision.Approval) == 0 {
+	terms, _ := decision.PerOperation()
+	if (len(terms) > 0 || len(decision.Approval) == 0) && !g.goesAhead(st, permit, &decision, time.Now()) {
 		var refusal *Refusal
 		if st, waited, decision, refusal = g.hold(ctx, st, permit, ask, decision); refusal != nil {
 			return st, waited, decision, refusal
@@ -89,7 +90,8 @@ func (g *Grant) await(ctx context.Context, st *view, permit *Permit, ask *Ask, d
 	if _, err := g.gate.config.Log.Append(ctx, event); err != nil {
 		return st, decision, g.gate.unrecorded("the record could not be written, so no approval was waited for", err)
 	}
-	ask.Hold(Notice{Requests: []Request{pending.Request()}})
+	_, rules := decision.PerOperation()
+	ask.Hold(Notice{Requests: []Request{pending.Request()}, BreakGlass: g.breakGlassCommand(rules)})
 	if refusal := g.wait(ctx, pending, approval); refusal != nil {
 		return st, decision, refusal
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -154,8 +155,19 @@ func (p *Permit) judge(ctx context.Context, next *view) error {
 	case at == held:
 	case refused || effect == policy.Allow && decision.Effect != policy.Allow:
 		return fmt.Errorf("%w: the operation that was running is no longer allowed", ErrRevoked)
+	case decision.Effect == policy.RequireApproval && asksMore(p.decision.Rules, decision.Rules):
+		return fmt.Errorf("%w: the operation that was running now needs an approval that it does not have", ErrRevoked)
 	case !reflect.DeepEqual(was.list, next.list):
 		return fmt.Errorf("%w: the masks changed while an operation was running", ErrRevoked)
 	}
 	return nil
+}
+
+// asksMore says whether rules ask for an approval that are not among those which asked when
+// an operation was let go. Another generation of a policy asks for nothing by itself: what
+// rests on approvals for a time ends with it anyhow.
+func asksMore(then, now []policy.RuleRef) bool {
+	return slices.ContainsFunc(now, func(rule policy.RuleRef) bool {
+		return !slices.ContainsFunc(then, func(known policy.RuleRef) bool { return known.UID == rule.UID && known.Rule == rule.Rule })
+	})
 }

@@ -132,11 +132,12 @@ func (g *Grant) unapproved(decision *policy.Decision) *Refusal {
 	if decision.Message != "" {
 		message += ": " + decision.Message
 	}
-	return &Refusal{
-		Reason: ReasonApprovalRequired, Message: message, Rules: decision.Sessions,
-		Hint: fmt.Sprintf("Ask for one: kubectl doorward request %s -n %s --rule %s --reason '<why>' --for %ds\nWithout the plugin: kubectl create -f - <<'EOF'\n%s\nEOF",
-			connection.Name, connection.Namespace, strings.Join(ruleArguments(decision.Sessions), " --rule "), g.longest(decision.Sessions), g.wanted(decision.Sessions)),
+	hint := fmt.Sprintf("Ask for one: kubectl doorward request %s -n %s --rule %s --reason '<why>' --for %ds\nWithout the plugin: kubectl create -f - <<'EOF'\n%s\nEOF",
+		connection.Name, connection.Namespace, strings.Join(ruleArguments(decision.Sessions), " --rule "), g.longest(decision.Sessions), g.wanted(decision.Sessions))
+	if command := g.breakGlassCommand(decision.Sessions); command != "" {
+		hint += "\nIf it cannot wait, go ahead without, to be reviewed afterwards: " + command
 	}
+	return &Refusal{Reason: ReasonApprovalRequired, Message: message, Rules: decision.Sessions, Hint: hint}
 }
 
 // ruleArguments are rules as the plugin's --rule takes them.

@@ -195,11 +195,19 @@ func (c *Caller) weigh(ctx context.Context, st *state, op *policy.Operation, now
 
 // lacks are the scopes of the approvals that the caller does not have, and those that he has.
 func (c *Caller) lacks(st *state, decision *policy.Decision, op *policy.Operation, now time.Time) (scopes []string, has []*SessionApproval) {
-	if terms, _ := decision.PerOperation(); len(terms) > 0 {
-		scopes = append(scopes, "Operation")
-	}
 	gate := c.entry.gate
+	var ahead []*SessionApproval
+	if terms, rules := decision.PerOperation(); len(terms) > 0 {
+		goes := false
+		if len(rules) > 0 && inPerson(&c.principal) && !gate.unfollowed(now) {
+			ahead, goes = gate.approvalsFor(&c.principal, st, rules, op, now)
+		}
+		if !goes {
+			scopes, ahead = append(scopes, "Operation"), nil
+		}
+	}
 	has, all := gate.approvalsFor(&c.principal, st, decision.Sessions, op, now)
+	has = append(has, ahead...)
 	if !all || len(decision.Sessions) > 0 && gate.unfollowed(now) {
 		return append(scopes, policy.ScopeSession), nil
 	}

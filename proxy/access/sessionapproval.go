@@ -31,6 +31,10 @@ type SessionApproval struct {
 	Rules                []ApprovedRule
 	Approvers            []string
 	From, Until          time.Time
+	// BreakGlass says that nobody gave it: its requester goes ahead without approvals,
+	// also where its rules would hold each operation. ReasonDigest is that of the reason.
+	BreakGlass   bool
+	ReasonDigest string
 }
 
 // ApprovedRule is a rule that an approval is for, or the part of it that globs leave.
@@ -114,25 +118,36 @@ func (g *Gate) Approvals() map[string]string {
 // FollowsApprovals says whether the watch of approvals is up. While it is not, those that
 // are known hold for as long as a snapshot without proof of freshness.
 func (g *Gate) FollowsApprovals(follows bool) {
+	bound := g.approvalBound()
 	s := g.approved
-	bound := defaultStaleness
-	if st := g.state.Load(); st != nil {
-		bound = staleness(st.snapshot.MaxStalenessSeconds)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.timer != nil {
-		s.timer.Stop()
-		s.timer = nil
-	}
 	if follows {
+		s.stopTimer()
 		s.since = time.Time{}
-	}
-	if follows || s.closed {
 		return
 	}
 	if s.since.IsZero() {
 		s.since = time.Now()
+	}
+	g.awaitApprovals(bound)
+}
+
+// approvalBound is how long approvals hold while their watch is away.
+func (g *Gate) approvalBound() time.Duration {
+	if st := g.state.Load(); st != nil {
+		return staleness(st.snapshot.MaxStalenessSeconds)
+	}
+	return defaultStaleness
+}
+
+// awaitApprovals ends what rests on approvals when their watch has been away for too long.
+// The lock of the approvals is held.
+func (g *Gate) awaitApprovals(bound time.Duration) {
+	s := g.approved
+	s.stopTimer()
+	if s.closed {
+		return
 	}
 	s.timer = time.AfterFunc(time.Until(s.since.Add(bound)), func() {
 		if g.unfollowed(time.Now()) {
@@ -141,23 +156,21 @@ func (g *Gate) FollowsApprovals(follows bool) {
 	})
 }
 
-// reboundApprovals has a new bound of staleness hold for a watch that is lost already.
+// reboundApprovals has a new bound of staleness hold for a watch that is lost already. It
+// says nothing of whether the watch is up, which may come back at the same moment.
 func (g *Gate) reboundApprovals() {
+	bound := g.approvalBound()
 	s := g.approved
 	s.mu.Lock()
-	lost := s.timer != nil
-	s.mu.Unlock()
-	if lost {
-		g.FollowsApprovals(false)
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		g.awaitApprovals(bound)
 	}
 }
 
 // unfollowed says that the watch has been away for too long, by either clock.
 func (g *Gate) unfollowed(now time.Time) bool {
-	bound := defaultStaleness
-	if st := g.state.Load(); st != nil {
-		bound = staleness(st.snapshot.MaxStalenessSeconds)
-	}
+	bound := g.approvalBound()
 	s := g.approved
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,8 +186,13 @@ func (s *sessionApprovals) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.stopTimer()
+}
+
+func (s *sessionApprovals) stopTimer() {
 	if s.timer != nil {
 		s.timer.Stop()
+		s.timer = nil
 	}
 }
 
@@ -225,7 +243,15 @@ func (a *SessionApproval) bound(s *snapshot.Snapshot) bool {
 	}
 	return !slices.ContainsFunc(a.Rules, func(r ApprovedRule) bool {
 		rule := s.Policies.Rule(policy.RuleRef{UID: r.PolicyUID, Generation: r.Generation, Rule: r.Rule})
-		return rule == nil || rule.Approval == nil || rule.Approval.Scope != policy.ScopeSession
+		if rule == nil || rule.Approval == nil {
+			return true
+		}
+		if a.BreakGlass {
+			// The rule says now that it lets people, and for how long.
+			terms := rule.Approval.BreakGlass
+			return terms == nil || a.Until.Sub(a.From) > time.Duration(terms.MaxDurationSeconds)*time.Second
+		}
+		return rule.Approval.Scope != policy.ScopeSession
 	})
 }
 
@@ -249,7 +275,10 @@ func (a *SessionApproval) covers(set *policy.Set, ref policy.RuleRef, op *policy
 
 // recorded is the approval as the record of an operation names it.
 func (a *SessionApproval) recorded() record.Approval {
-	return record.Approval{Scope: policy.ScopeSession, Request: a.Name, UID: a.UID, Outcome: Approved, Approvers: a.Approvers}
+	return record.Approval{
+		Scope: policy.ScopeSession, Request: a.Name, UID: a.UID, Outcome: Approved, Approvers: a.Approvers,
+		BreakGlass: a.BreakGlass, ReasonDigest: a.ReasonDigest,
+	}
 }
 
 // withSessions adds what an operation rests on to what it waited for, if it did.

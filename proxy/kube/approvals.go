@@ -239,9 +239,6 @@ func shownAccesses(all []record.AccessDocument) []v1alpha1.Access {
 	return shown
 }
 
-// shownAt is the position of records that are made only to be read by people.
-var shownAt = record.Position{LogID: "shown"}
-
 // approvers are all that the terms name, each once, and the largest number that
 // one of them asks for. The manager holds each rule's terms against the decisions.
 func approvers(terms []policy.ApprovalTerms) (all []v1alpha1.Approver, minimum int32) {

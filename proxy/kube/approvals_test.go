@@ -307,3 +307,51 @@ func TestAskOfAnInvalidRequestFails(t *testing.T) {
 		t.Errorf("Ask() = %v, want the API server's refusal", err)
 	}
 }
+
+// TestUseOnce: checklist 35, an approval that is replayed on two replicas at once is used once,
+// and one that was marked when its proxy died is not used by the next.
+func TestUseOnce(t *testing.T) {
+	s := newSite(t)
+	a := s.approvals()
+	run(t, a.Run)
+	asked, err := a.Ask(t.Context(), s.question())
+	must(t, err)
+	name := asked.Request().Name
+	s.decide(name, v1alpha1.ApprovalApproved, by("oidc:bob", v1alpha1.VerdictApprove), by("oidc:carol", v1alpha1.VerdictApprove))
+	first, ok := asked.(*pending)
+	if !ok {
+		t.Fatalf("unexpected %T", asked)
+	}
+	approved, err := s.admin.approvalRequests(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	must(t, err)
+	replay := func(latest *v1alpha1.ApprovalRequest) *pending {
+		return &pending{approvals: s.approvals(), request: first.request, wanted: first.wanted, latest: latest, changed: make(chan struct{}, 1)}
+	}
+	const replicas = 8
+	start, results := make(chan struct{}), make(chan error, replicas)
+	for range replicas {
+		p := replay(approved)
+		go func() {
+			<-start
+			results <- p.Use(t.Context())
+		}()
+	}
+	close(start)
+	used := 0
+	for range replicas {
+		if err := <-results; err == nil {
+			used++
+		}
+	}
+	if used != 1 {
+		t.Errorf("%d uses of one approval, want one", used)
+	}
+	marked, err := s.admin.approvalRequests(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	must(t, err)
+	if err := replay(marked).Use(t.Context()); err == nil {
+		t.Error("the next proxy used what was marked before")
+	}
+	if err := replay(approved).Use(t.Context()); err == nil {
+		t.Error("nor is it used by one that has not heard of the mark")
+	}
+}

@@ -56,6 +56,31 @@ func lister[T runtime.Object, L interface {
 	}
 }
 
+// pageSize is how many objects of a selection that may be large are listed at once.
+const pageSize = 500
+
+// paged adapts a typed List of a selection that may be large: it is read page by page, and
+// only what items leaves of each is kept.
+func paged[T runtime.Object, L interface {
+	runtime.Object
+	metav1.ListInterface
+}](list func(context.Context, metav1.ListOptions) (L, error), items func(L) []T) func(context.Context, metav1.ListOptions) ([]T, string, error) {
+	return func(ctx context.Context, options metav1.ListOptions) ([]T, string, error) {
+		var all []T
+		options.Limit = pageSize
+		for {
+			page, err := list(ctx, options)
+			if err != nil {
+				return nil, "", err
+			}
+			all = append(all, items(page)...)
+			if options.Continue = page.GetContinue(); options.Continue == "" {
+				return all, page.GetResourceVersion(), nil
+			}
+		}
+	}
+}
+
 // chosen lists only the objects of given names, of a selection that may be too
 // large to list: the version comes first, so that the watch that follows brings
 // what changes while the names are collected and fetched. missing is told the names that are not there.

@@ -138,19 +138,10 @@ func counted(r *v1alpha1.ApprovalRequest, verdict v1alpha1.Verdict) []string {
 func comment(r *v1alpha1.ApprovalRequest) string {
 	for _, decision := range slices.Backward(r.Spec.Decisions) {
 		if decision.Verdict == v1alpha1.VerdictDeny {
-			return visible(decision.Comment)
+			return record.Visible(decision.Comment)
 		}
 	}
 	return ""
-}
-
-// visible shows what a person wrote without what could deceive on a terminal.
-func visible(text string) string {
-	shown, err := record.Decode(record.AppendJSON(nil, shownAt, record.Hash{}, &record.Event{Type: record.OperationDecided, Reason: text}))
-	if err != nil {
-		return ""
-	}
-	return shown.Reason
 }
 
 func why(r *v1alpha1.ApprovalRequest) string {

@@ -4,6 +4,7 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,7 @@ func (p *projection) apply(d *record.Document) {
 			counts.Denied++
 		}
 		p.active(d)
+		p.breakGlass(d.Approval)
 	case record.OperationResult:
 		if d.Result != nil && len(d.Result.MaskedFields) > 0 {
 			counts.Masked++
@@ -118,6 +120,23 @@ func (p *projection) apply(d *record.Document) {
 		p.status.EndedAt = &at
 		p.status.EndReason = firstRunes(d.Reason, maxEndReason)
 	default:
+	}
+}
+
+// maxBreakGlass is how many requests of break-glass an AuditSession names.
+const maxBreakGlass = 16
+
+// breakGlass takes note of approvals that nobody gave.
+func (p *projection) breakGlass(a *record.ApprovalDocument) {
+	if a == nil {
+		return
+	}
+	if a.BreakGlass && len(p.status.BreakGlass) < maxBreakGlass && !slices.Contains(p.status.BreakGlass, a.Request) {
+		p.status.BreakGlass = append(p.status.BreakGlass, a.Request)
+		p.urgent = true
+	}
+	for i := range a.Also {
+		p.breakGlass(&a.Also[i])
 	}
 }
 

@@ -4,6 +4,7 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +82,18 @@ func TestSharedCredentialIsShown(t *testing.T) {
 		if kind != "Warning" || reason != "SharedCredential" || !strings.Contains(message, "alice") || !strings.Contains(message, "192.0.2.0/24") {
 			t.Errorf("the Event is %s %s: %s", kind, reason, message)
 		}
+	}
+}
+
+// TestProjectionOfBreakGlass: the AuditSession names what was gone ahead by, each once.
+func TestProjectionOfBreakGlass(t *testing.T) {
+	p := begin(&record.Document{Type: record.SessionStart, Session: "s", Connection: &record.ConnectionDocument{Namespace: "data", Name: "shop"}})
+	for i, a := range []*record.ApprovalDocument{
+		nil, {Request: "plain"}, {Request: "held", Also: []record.ApprovalDocument{{Request: "one", BreakGlass: true}}}, {Request: "one", BreakGlass: true}, {Request: "two", BreakGlass: true},
+	} {
+		p.apply(&record.Document{Type: record.OperationDecided, Index: int64(i + 1), Approval: a})
+	}
+	if got := p.shown().BreakGlass; !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("it names %v", got)
 	}
 }

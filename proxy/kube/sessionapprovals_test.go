@@ -4,7 +4,10 @@
 package kube
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +135,12 @@ func TestSessionApprovals(t *testing.T) {
 		"Deleted": {func(r *v1alpha1.ApprovalRequest) {
 			must(t, requests.Delete(t.Context(), r.Name, metav1.DeleteOptions{}))
 		}, "was deleted"},
+		"Denied": {func(r *v1alpha1.ApprovalRequest) {
+			deny, err := json.Marshal([]map[string]any{{"op": "add", "path": "/spec/decisions/-", "value": by("oidc:carol", v1alpha1.VerdictDeny)}})
+			must(t, err)
+			_, err = requests.Patch(t.Context(), r.Name, types.JSONPatchType, deny, metav1.PatchOptions{})
+			must(t, err)
+		}, "was denied by oidc:carol"},
 		"Stale":   {func(r *v1alpha1.ApprovalRequest) { s.status(r.Name, `{"status":{"phase":"Stale"}}`) }, "became Stale"},
 		"Expired": {func(r *v1alpha1.ApprovalRequest) { s.status(r.Name, `{"status":{"phase":"Expired"}}`) }, "became Expired"},
 	}
@@ -199,13 +208,18 @@ func TestSessionApprovalNotBelieved(t *testing.T) {
 		t.Errorf("checklist 37: not neutralised: %q", why)
 	}
 	for name, change := range map[string]func(*v1alpha1.ApprovalRequest){
-		"Pending":      func(r *v1alpha1.ApprovalRequest) { r.Status.Phase = v1alpha1.ApprovalPending },
-		"NoDecision":   func(r *v1alpha1.ApprovalRequest) { r.Spec.Decisions = nil },
-		"VoidDecision": func(r *v1alpha1.ApprovalRequest) { r.Status.Decisions[0].State = v1alpha1.DecisionVoid },
-		"OtherDigest":  func(r *v1alpha1.ApprovalRequest) { r.Status.Session.Digest = "sha256:" + strings.Repeat("0", 64) },
-		"Self":         func(r *v1alpha1.ApprovalRequest) { r.Spec.Decisions[0].Approver.Username = "oidc:alice" },
-		"TooFew":       func(r *v1alpha1.ApprovalRequest) { r.Status.MinimumApprovals = 2 },
-		"OtherRule":    func(r *v1alpha1.ApprovalRequest) { r.Status.Session.Binding.Policies[0].Rule = "all" },
+		"Denied": func(r *v1alpha1.ApprovalRequest) {
+			r.Spec.Decisions = append(r.Spec.Decisions, by("oidc:carol", v1alpha1.VerdictDeny))
+		},
+		"BreakGlassNotDeclared": func(r *v1alpha1.ApprovalRequest) { r.Status.BreakGlass = &v1alpha1.BreakGlassUse{} },
+		"BreakGlassNotGranted":  func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.BreakGlass = v1alpha1.BreakGlassDeclared },
+		"Pending":               func(r *v1alpha1.ApprovalRequest) { r.Status.Phase = v1alpha1.ApprovalPending },
+		"NoDecision":            func(r *v1alpha1.ApprovalRequest) { r.Spec.Decisions = nil },
+		"VoidDecision":          func(r *v1alpha1.ApprovalRequest) { r.Status.Decisions[0].State = v1alpha1.DecisionVoid },
+		"OtherDigest":           func(r *v1alpha1.ApprovalRequest) { r.Status.Session.Digest = "sha256:" + strings.Repeat("0", 64) },
+		"Self":                  func(r *v1alpha1.ApprovalRequest) { r.Spec.Decisions[0].Approver.Username = "oidc:alice" },
+		"TooFew":                func(r *v1alpha1.ApprovalRequest) { r.Status.MinimumApprovals = 2 },
+		"OtherRule":             func(r *v1alpha1.ApprovalRequest) { r.Status.Session.Binding.Policies[0].Rule = "all" },
 		"MoreRules": func(r *v1alpha1.ApprovalRequest) {
 			r.Status.Session.Binding.Policies = append(r.Status.Session.Binding.Policies, v1alpha1.BoundRule{})
 		},
@@ -220,6 +234,58 @@ func TestSessionApprovalNotBelieved(t *testing.T) {
 				t.Errorf("believed: %+v", a)
 			}
 		})
+	}
+}
+
+// TestSessionApprovalAhead: what went ahead without approvals is read as that.
+func TestSessionApprovalAhead(t *testing.T) {
+	r := &v1alpha1.ApprovalRequest{
+		ObjectMeta: metav1.ObjectMeta{Name: "r", UID: "r"},
+		Spec: v1alpha1.ApprovalRequestSpec{
+			Scope: v1alpha1.ApprovalScopeSession, Requester: v1alpha1.Requester{Username: "oidc:alice"},
+			Session: v1alpha1.RequestedSession{BreakGlass: v1alpha1.BreakGlassDeclared, Rules: []v1alpha1.RequestedRule{{Policy: "shop", Rule: "writes"}}},
+		},
+		Status: v1alpha1.ApprovalRequestStatus{
+			Phase: v1alpha1.ApprovalApproved, BreakGlass: &v1alpha1.BreakGlassUse{ReasonDigest: digest},
+			Session: &v1alpha1.SessionApproval{
+				Digest: digest, Binding: v1alpha1.Binding{Policies: []v1alpha1.BoundRule{{Name: "shop", Rule: "writes"}}},
+				StartsAt: metav1.Now(), ExpiresAt: metav1.Now(),
+			},
+		},
+	}
+	if a, why := sessionApproval(r, false); a == nil || !a.BreakGlass || a.ReasonDigest != digest || len(a.Approvers) != 0 {
+		t.Errorf("read as %+v (%s)", a, why)
+	}
+	// A denial that the manager found not to count ends nothing.
+	r.Spec.Decisions = []v1alpha1.Decision{by("oidc:eve", v1alpha1.VerdictDeny)}
+	r.Status.Decisions = []v1alpha1.DecisionStatus{{State: v1alpha1.DecisionVoid}}
+	if a, why := sessionApproval(r, false); a == nil {
+		t.Errorf("ended by what does not count: %s", why)
+	}
+}
+
+// TestPaged: checklist 38, what may be much is read in pages, and of each only what matters is
+// kept.
+func TestPaged(t *testing.T) {
+	pages := map[string]*v1alpha1.ApprovalRequestList{
+		"":  {ListMeta: metav1.ListMeta{Continue: "2", ResourceVersion: "7"}, Items: []v1alpha1.ApprovalRequest{{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, {ObjectMeta: metav1.ObjectMeta{Name: "b"}}}},
+		"2": {ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: []v1alpha1.ApprovalRequest{{ObjectMeta: metav1.ObjectMeta{Name: "c"}}}},
+	}
+	list := paged(func(_ context.Context, options metav1.ListOptions) (*v1alpha1.ApprovalRequestList, error) {
+		if options.Limit != pageSize {
+			return nil, fmt.Errorf("limit %d", options.Limit)
+		}
+		return pages[options.Continue], nil
+	}, func(l *v1alpha1.ApprovalRequestList) []*v1alpha1.ApprovalRequest {
+		return slices.DeleteFunc(pointers(l.Items), func(r *v1alpha1.ApprovalRequest) bool { return r.Name == "b" })
+	})
+	items, version, err := list(t.Context(), metav1.ListOptions{})
+	if err != nil || version != "7" || len(items) != 2 || items[0].Name != "a" || items[1].Name != "c" {
+		t.Errorf("listed %+v at %s: %v", items, version, err)
+	}
+	follower := &SessionApprovals{Gate: newApprovalGate()}
+	if !follower.unimportant(&v1alpha1.ApprovalRequest{}) || follower.unimportant(&v1alpha1.ApprovalRequest{Status: v1alpha1.ApprovalRequestStatus{Phase: v1alpha1.ApprovalApproved}}) {
+		t.Error("what waits is kept, or what is approved is not")
 	}
 }
 

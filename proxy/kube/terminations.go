@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/record"
 )
 
 // Terminator ends a live session.
@@ -37,7 +38,7 @@ func (s *Sessions) Terminations(ctx context.Context, namespace, connection strin
 		if gone || object.Spec.ProxyInstance != s.Instance || object.Spec.Terminate == nil {
 			return
 		}
-		if gate.Terminate(object.Name, visible(object.Spec.Terminate.Reason)) {
+		if gate.Terminate(object.Name, record.Visible(object.Spec.Terminate.Reason)) {
 			s.Log.Info("Terminated a session", "session", object.Name, "namespace", object.Namespace)
 		}
 	}

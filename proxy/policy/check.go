@@ -156,6 +156,9 @@ func checkRule(r *Rule) error {
 				return fmt.Errorf("an approver has the kind %s or %s, and a name: %q %q", User, Group, s.Kind, s.Name)
 			}
 		}
+		if err := checkBreakGlass(r.Approval.BreakGlass); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("unknown effect: want %s, %s or %s: %q", Allow, RequireApproval, Deny, r.Effect)
 	}
@@ -181,6 +184,21 @@ func CheckGlob(glob string) error {
 	}
 	if len(glob) > MaxGlob {
 		return fmt.Errorf("invalid glob: %d bytes, at most %d are allowed", len(glob), MaxGlob)
+	}
+	return nil
+}
+
+func checkBreakGlass(b *BreakGlass) error {
+	if b == nil {
+		return nil
+	}
+	if len(b.Subjects) == 0 || b.MaxDurationSeconds < 1 {
+		return errors.New("going ahead without approvals needs subjects and a longest duration")
+	}
+	for _, s := range b.Subjects {
+		if (s.Kind != User && s.Kind != Group) || s.Name == "" {
+			return fmt.Errorf("who may go ahead without approvals has the kind %s or %s, and a name: %q %q", User, Group, s.Kind, s.Name)
+		}
 	}
 	return nil
 }

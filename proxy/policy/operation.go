@@ -98,6 +98,16 @@ type ApprovalTerms struct {
 	Approvers      []Subject `json:"approvers"`
 	Minimum        int32     `json:"minimum"`
 	TimeoutSeconds int32     `json:"timeoutSeconds"`
+
+	// BreakGlass says who may go ahead without approvals; nil for nobody.
+	BreakGlass *BreakGlass `json:"breakGlass,omitempty"`
+}
+
+// BreakGlass names who may go ahead without approvals, as the API server knows them, and
+// for how long at most.
+type BreakGlass struct {
+	Subjects           []Subject `json:"subjects"`
+	MaxDurationSeconds int32     `json:"maxDurationSeconds"`
 }
 
 // PerOperation are the terms and the rules for which an operation is held.

@@ -184,12 +184,14 @@ type RuleDocument struct {
 
 // ApprovalDocument is the approval the operation waited for, or rests on.
 type ApprovalDocument struct {
-	Scope     string             `json:"scope,omitempty"`
-	Request   string             `json:"request,omitempty"`
-	UID       string             `json:"uid,omitempty"`
-	Outcome   string             `json:"outcome,omitempty"`
-	Approvers []string           `json:"approvers,omitempty"`
-	Also      []ApprovalDocument `json:"also,omitempty"`
+	Scope        string             `json:"scope,omitempty"`
+	Request      string             `json:"request,omitempty"`
+	UID          string             `json:"uid,omitempty"`
+	Outcome      string             `json:"outcome,omitempty"`
+	Approvers    []string           `json:"approvers,omitempty"`
+	BreakGlass   bool               `json:"breakGlass,omitempty"`
+	ReasonDigest string             `json:"reasonDigest,omitempty"`
+	Also         []ApprovalDocument `json:"also,omitempty"`
 }
 
 // ResultDocument is what came of a forwarded operation.

@@ -272,27 +272,6 @@ func appendClaims(dst []byte, claims []identity.Claim) []byte {
 	return append(dst, ']')
 }
 
-func appendApproval(dst []byte, a *Approval) []byte {
-	o := len(dst)
-	dst = appendMember(dst, `,"scope":`, a.Scope)
-	dst = appendMember(dst, `,"request":`, a.Request)
-	dst = appendMember(dst, `,"uid":`, a.UID)
-	dst = appendMember(dst, `,"outcome":`, a.Outcome)
-	dst = appendList(dst, `,"approvers":[`, a.Approvers)
-	for i := range a.Also {
-		if i == 0 {
-			dst = append(dst, `,"also":[`...)
-		} else {
-			dst = append(dst, ',')
-		}
-		dst = appendApproval(dst, &a.Also[i])
-		if i == len(a.Also)-1 {
-			dst = append(dst, ']')
-		}
-	}
-	return closeObject(dst, o)
-}
-
 func appendResult(dst []byte, r *Result) []byte {
 	o := len(dst)
 	dst = appendMember(dst, `,"outcome":`, r.Outcome)

@@ -201,6 +201,10 @@ type Approval struct {
 	UID       string
 	Outcome   string
 	Approvers []string
+	// BreakGlass says that nobody approved: the requester went ahead, and is reviewed
+	// afterwards. ReasonDigest is then that of the reason given, "sha256:<hex>".
+	BreakGlass   bool
+	ReasonDigest string
 	// Also are further approvals that the operation rests on.
 	Also []Approval
 }

@@ -132,10 +132,17 @@ func normalTerms(terms *policy.ApprovalTerms) *policy.ApprovalTerms {
 		return nil
 	}
 	normal := *terms
-	normal.Approvers = slices.Clone(terms.Approvers)
-	slices.SortFunc(normal.Approvers, compareSubjects)
-	normal.Approvers = slices.CompactFunc(normal.Approvers, func(a, b policy.Subject) bool { return compareSubjects(a, b) == 0 })
+	normal.Approvers = normalSubjects(terms.Approvers)
+	if terms.BreakGlass != nil {
+		normal.BreakGlass = &policy.BreakGlass{Subjects: normalSubjects(terms.BreakGlass.Subjects), MaxDurationSeconds: terms.BreakGlass.MaxDurationSeconds}
+	}
 	return &normal
+}
+
+func normalSubjects(subjects []policy.Subject) []policy.Subject {
+	subjects = slices.Clone(subjects)
+	slices.SortFunc(subjects, compareSubjects)
+	return slices.CompactFunc(subjects, func(a, b policy.Subject) bool { return compareSubjects(a, b) == 0 })
 }
 
 func compareSubjects(a, b policy.Subject) int {
@@ -150,5 +157,13 @@ func compareTerms(a, b policy.ApprovalTerms) int {
 		cmp.Compare(a.TimeoutSeconds, b.TimeoutSeconds),
 		cmp.Compare(a.Scope, b.Scope),
 		cmp.Compare(a.MaxDurationSeconds, b.MaxDurationSeconds),
+		compareBreakGlass(a.BreakGlass, b.BreakGlass),
 	)
+}
+
+func compareBreakGlass(a, b *policy.BreakGlass) int {
+	if a == nil || b == nil {
+		return compareBool(a != nil, b != nil)
+	}
+	return cmp.Or(slices.CompareFunc(a.Subjects, b.Subjects, compareSubjects), cmp.Compare(a.MaxDurationSeconds, b.MaxDurationSeconds))
 }

@@ -48,7 +48,7 @@ func (s *session) hold(notice access.Notice) {
 	}
 	var out []byte
 	for _, request := range notice.Requests {
-		out = encode(out, heldNotice(request, time.Now()))
+		out = encode(out, heldNotice(request, notice.BreakGlass, time.Now()))
 	}
 	if s.tell(out) != nil {
 		s.holding.cancel()
@@ -108,14 +108,18 @@ func (s *session) cancelHold() bool {
 	return h.held
 }
 
-// heldNotice tells how to approve.
-func heldNotice(r access.Request, now time.Time) *pgproto3.NoticeResponse {
+// heldNotice tells how to approve, and how to go ahead without where the caller may.
+func heldNotice(r access.Request, breakGlass string, now time.Time) *pgproto3.NoticeResponse {
 	left := r.ExpiresAt.Sub(now).Round(time.Second)
+	hint := "An approver runs: " + approveCommand(r)
+	if breakGlass != "" {
+		hint += "\nIf it cannot wait, go ahead without, to be reviewed afterwards; then run the statement again: " + breakGlass
+	}
 	return &pgproto3.NoticeResponse{
 		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "01000",
 		Message: fmt.Sprintf("this statement waits for approval until %s (%s): ApprovalRequest %q", r.ExpiresAt.UTC().Format(time.RFC3339), left, r.Name),
 		Detail:  "Operation digest " + r.Digest + ". Cancel the statement to withdraw the request.",
-		Hint:    "An approver runs: " + approveCommand(r),
+		Hint:    hint,
 	}
 }
 

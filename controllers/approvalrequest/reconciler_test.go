@@ -1,0 +1,230 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package approvalrequest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/doorward/doorward/api/v1alpha1"
+)
+
+// believer believes everything, and counts.
+type believer struct {
+	proofs   int
+	interval string
+}
+
+func (b *believer) Believe(context.Context, *v1alpha1.ApprovalRequest) error {
+	b.proofs++
+	return nil
+}
+
+func (b *believer) Interval(context.Context) (string, error) { return b.interval, nil }
+
+// office is a Reconciler over objects that nobody else changes.
+type office struct {
+	*Reconciler
+	client   client.WithWatch
+	believer *believer
+	events   *events.FakeRecorder
+	outcomes []string
+}
+
+func newOffice(t *testing.T, objects ...client.Object) *office {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	o := &office{believer: &believer{interval: strings.Repeat("a", 64)}, events: events.NewFakeRecorder(64)}
+	f := brokenFacts()
+	policy := &v1alpha1.AccessPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "p", UID: "p", Generation: 1},
+		Spec:       v1alpha1.AccessPolicySpec{Connections: []v1alpha1.ConnectionSelector{{Name: "*"}}, Rules: f.Policies["p"].Rules},
+	}
+	f.Connection.Namespace = "shop"
+	o.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, policy, f.Connection)...).WithStatusSubresource(&v1alpha1.ApprovalRequest{}).
+		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
+			review, ok := object.(*authorizationv1.SubjectAccessReview)
+			if !ok {
+				return fmt.Errorf("unexpected %T", object)
+			}
+			review.Status.Allowed = review.Spec.User != "eve"
+			return nil
+		}}).Build()
+	o.Reconciler = New(Options{
+		Client: o.client, Live: o.client, Believer: o.believer, Events: o.events, Now: func() time.Time { return now },
+		BrokeGlass: func(outcome string) { o.outcomes = append(o.outcomes, outcome) },
+	})
+	return o
+}
+
+// made is a request of scope Session as users make them.
+func made(name string, change ...func(*v1alpha1.ApprovalRequest)) *v1alpha1.ApprovalRequest {
+	r := brokenFacts().Request
+	r.Name, r.UID, r.Labels = name, types.UID(name), map[string]string{v1alpha1.LabelScope: "Session"}
+	r.Spec.Session.BreakGlass = ""
+	r.CreationTimestamp = metav1.NewTime(now)
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+func ahead(r *v1alpha1.ApprovalRequest) { r.Spec.Session.BreakGlass = v1alpha1.BreakGlassDeclared }
+
+func (o *office) judge(t *testing.T, name string) *v1alpha1.ApprovalRequest {
+	t.Helper()
+	key := client.ObjectKey{Namespace: "shop", Name: name}
+	if _, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+		t.Fatal(err)
+	}
+	r := &v1alpha1.ApprovalRequest{}
+	if err := o.client.Get(t.Context(), key, r); apierrors.IsNotFound(err) {
+		return nil
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestVoidNeedsNoProof: checklist 38, what is void anyhow costs no proof of enforcement.
+func TestVoidNeedsNoProof(t *testing.T) {
+	o := newOffice(t, made("void", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Rules[0].Rule = "none" }), made("good"))
+	if r := o.judge(t, "void"); r.Status.Phase != v1alpha1.ApprovalVoid || o.believer.proofs != 0 {
+		t.Errorf("phase %s after %d proofs, want Void after none", r.Status.Phase, o.believer.proofs)
+	}
+	if r := o.judge(t, "good"); r.Status.Phase != v1alpha1.ApprovalPending || o.believer.proofs != 1 {
+		t.Errorf("phase %s after %d proofs, want Pending after one", r.Status.Phase, o.believer.proofs)
+	}
+}
+
+// TestKeptIsBounded: checklist 38, what one requester makes and what is over counts as well;
+// what is too much is deleted at once, and of nobody else.
+func TestKeptIsBounded(t *testing.T) {
+	void := func(r *v1alpha1.ApprovalRequest) { r.Status.Phase = v1alpha1.ApprovalVoid }
+	var all []client.Object
+	for i := range maxKept {
+		all = append(all, made(fmt.Sprintf("a%04d", i), void))
+	}
+	o := newOffice(t, append(all, made("b"), made("c", func(r *v1alpha1.ApprovalRequest) { r.Spec.Requester.Username = "zoe" }))...)
+	if r := o.judge(t, "b"); r != nil {
+		t.Errorf("one too many is kept: %s", r.Status.Phase)
+	}
+	if r := o.judge(t, "c"); r == nil || r.Status.Phase != v1alpha1.ApprovalPending {
+		t.Errorf("another's request: %+v", r)
+	}
+	if o.believer.proofs != 1 {
+		t.Errorf("%d proofs, want one, for the other's", o.believer.proofs)
+	}
+}
+
+// TestExcessWaitsItsTurn: checklist 38, who makes too many waits behind themselves, and nobody
+// else does.
+func TestExcessWaitsItsTurn(t *testing.T) {
+	var all []client.Object
+	for i := range maxWaiting {
+		all = append(all, made(fmt.Sprintf("a%04d", i)))
+	}
+	o := newOffice(t, append(all, made("b"), made("c", func(r *v1alpha1.ApprovalRequest) { r.Spec.Requester.Username = "zoe" }))...)
+	for range workers / 2 { // others are being judged
+		o.excess <- struct{}{}
+	}
+	for range 2 {
+		result, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "b"}})
+		if err != nil || result.RequeueAfter < time.Second || o.believer.proofs != 0 {
+			t.Errorf("judged after %d proofs, to come again in %s: %v", o.believer.proofs, result.RequeueAfter, err)
+		}
+	}
+	if r := o.judge(t, "c"); r.Status.Phase != v1alpha1.ApprovalPending {
+		t.Errorf("another's request is %q", r.Status.Phase)
+	}
+	<-o.excess
+	if r := o.judge(t, "b"); r.Status.Phase != v1alpha1.ApprovalVoid {
+		t.Errorf("in its turn it is %q", r.Status.Phase)
+	}
+}
+
+// TestBreakGlassLife: loud, bounded, and reviewed before it goes.
+func TestBreakGlassLife(t *testing.T) {
+	o := newOffice(t, made("a", ahead), made("b", ahead), made("c", ahead))
+	for name, want := range map[string]v1alpha1.ApprovalPhase{"c": v1alpha1.ApprovalVoid, "a": v1alpha1.ApprovalApproved, "b": v1alpha1.ApprovalApproved} {
+		if r := o.judge(t, name); r.Status.Phase != want {
+			t.Errorf("%s is %s, want %s: two may be unreviewed, in the order in which they were made", name, r.Status.Phase, want)
+		}
+	}
+	warned := 0
+	for range len(o.events.Events) {
+		if e := <-o.events.Events; strings.HasPrefix(e, "Warning BreakGlass alice goes ahead without approvals by ApprovalRequest") && strings.Contains(e, "sha256:") && strings.HasSuffix(e, "INC-1") {
+			warned++
+		}
+	}
+	if warned != 4 {
+		t.Errorf("%d warnings, want one on each request and one on its Connection", warned)
+	}
+	a := o.judge(t, "a")
+	a.Spec.Revoke = &v1alpha1.Revocation{Username: "alice", Reason: "done"}
+	a.Generation = 2
+	if err := o.client.Update(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if a = o.judge(t, "a"); a.Status.Phase != v1alpha1.ApprovalRevoked || !a.AwaitsReview() {
+		t.Fatalf("phase %s, %+v", a.Status.Phase, a.Status.Conditions)
+	}
+	o.Now = func() time.Time { return now.Add(365 * 24 * time.Hour) }
+	if a = o.judge(t, "a"); a == nil {
+		t.Fatal("it went before it was reviewed")
+	}
+	review := func(who string) {
+		a.Spec.Review = &v1alpha1.Review{OperationDigest: a.Status.Session.Digest, Reason: "seen", Reviewer: &v1alpha1.DecisionApprover{Username: who, Groups: []string{"leads"}}}
+		a.Generation++
+		if err := o.client.Update(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		a = o.judge(t, "a")
+	}
+	says := func() string {
+		return meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReviewed).Reason
+	}
+	review("eve")
+	if says() != v1alpha1.ReasonNotEntitled {
+		t.Errorf("who lacks the verb reviewed it: %s", says())
+	}
+	// The proof was interrupted: nobody knows what happened in between.
+	o.believer.interval = strings.Repeat("b", 64)
+	review("bob")
+	if says() != v1alpha1.ReasonAdmissionNotEnforced {
+		t.Errorf("a review of another interval: %s", says())
+	}
+	if a = o.judge(t, "a"); says() != v1alpha1.ReasonAdmissionNotEnforced {
+		t.Errorf("the same review, looked at again: %s", says())
+	}
+	review("bob")
+	if says() != v1alpha1.ReasonReviewed || a.AwaitsReview() {
+		t.Errorf("the second review: %s", says())
+	}
+	if got := strings.Join(o.outcomes, " "); strings.Count(got, BreakGlassActivated) != 2 || strings.Count(got, BreakGlassRefused) != 1 || strings.Count(got, BreakGlassReviewed) != 1 {
+		t.Errorf("counted %s", got)
+	}
+	o.Now = func() time.Time { return time.Now().Add(8 * 24 * time.Hour) } // conditions have real times
+	if o.judge(t, "a") != nil {
+		t.Error("it stays after its review")
+	}
+}
