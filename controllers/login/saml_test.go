@@ -66,8 +66,10 @@ func TestSAML(t *testing.T) {
 	request := requestOf(t, sent.Get("SAMLRequest"))
 	now := time.Now()
 	answer := func(change func(*samltest.Login)) url.Values {
-		l := samltest.Login{RequestID: request, ACSURL: r.url + "/saml/office/acs", Audience: office.SAMLEntityID(), NameID: "saul", Now: now,
-			Attributes: map[string][]string{"groups": {"dev"}}}
+		l := samltest.Login{
+			RequestID: request, ACSURL: r.url + "/saml/office/acs", Audience: office.SAMLEntityID(), NameID: "saul", Now: now,
+			Attributes: map[string][]string{"groups": {"dev"}},
+		}
 		change(&l)
 		encoded, err := idp.Post(&l)
 		if err != nil {
