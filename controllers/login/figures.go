@@ -29,7 +29,7 @@ func NewFigures(registerer prometheus.Registerer) (*Figures, error) {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "doorward", Subsystem: "manager", Name: "login_refusals_total",
 			Help: "Requests that this manager's login portal refused, by endpoint and error code.",
-		}, []string{"endpoint", "error"}),
+		}, []string{"route", "error"}),
 	}
 	for _, c := range []prometheus.Collector{f.given, f.refused} {
 		if err := registerer.Register(c); err != nil {
