@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -39,6 +40,8 @@ const (
 	client   = "doorward"
 	user     = "alice@shop.example"
 	password = "correct horse battery staple"
+
+	discovery = "/.well-known/openid-configuration"
 )
 
 func TestMain(m *testing.M) {
@@ -72,8 +75,9 @@ type issuer struct {
 	authority []byte
 }
 
-// start runs a provider; command makes its command line of the file of its settings.
-func start(t *testing.T, command func(file string) []string) *issuer {
+// start runs a provider, with more settings than all have; command makes its command line of
+// the file of its settings, and it is ready when it answers at a path.
+func start(t *testing.T, more map[string]any, ready string, command func(file string) []string) *issuer {
 	t.Helper()
 	dir := t.TempDir()
 	ca, err := testcert.NewCA("the company's issuer")
@@ -93,10 +97,12 @@ func start(t *testing.T, command func(file string) []string) *issuer {
 		t.Fatal(err)
 	}
 	i := &issuer{url: "https://" + address, authority: ca.PEM}
-	settings, err := json.Marshal(map[string]any{
+	all := map[string]any{
 		"issuer": i.url, "listen": address, "certificate": certificate, "key": key, "client": client,
 		"people": []map[string]any{{"email": user, "name": "alice", "password": password, "groups": []string{"analysts", "on-call"}}},
-	})
+	}
+	maps.Copy(all, more)
+	settings, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +116,7 @@ func start(t *testing.T, command func(file string) []string) *issuer {
 	}
 	arguments := command(file)
 	process, err := proc.StartReady(t.Context(), proc.Command{Path: arguments[0], Args: arguments[1:], Output: filepath.Join(dir, "issuer.log")}, patience,
-		proc.Answers(&http.Client{Transport: browser.client.Transport}, i.url+"/.well-known/openid-configuration"))
+		proc.Answers(&http.Client{Transport: browser.client.Transport}, i.url+ready))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,19 +137,25 @@ func TestDex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, func(file string) []string { return []string{program, file} }).run(t)
+	start(t, nil, discovery, func(file string) []string { return []string{program, file} }).run(t)
 }
 
 func TestOIDCProvider(t *testing.T) {
+	start(t, nil, discovery, node(t, "issuer.mjs")).run(t)
+}
+
+// node is the command line of a script of the folder of that name.
+func node(t *testing.T, name string) func(file string) []string {
+	t.Helper()
 	dir := filepath.Join(testenv.Root(), "test", "idp", "node")
 	if err := install(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	node, err := exec.LookPath("node")
+	program, err := exec.LookPath("node")
 	if err != nil {
 		t.Fatalf("%v; make install-deps installs it", err)
 	}
-	start(t, func(file string) []string { return []string{node, filepath.Join(dir, "issuer.mjs"), file} }).run(t)
+	return func(file string) []string { return []string{program, filepath.Join(dir, name), file} }
 }
 
 // install installs what package-lock.json has, unless it is there already.

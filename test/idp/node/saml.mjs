@@ -2,15 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Serves samlp, a SAML 2.0 identity provider. Its one argument is a file of JSON: as of
-// ../dex, and the assertion consumer service acs of the service provider, to whose
-// certificate assertions are encrypted where the file spCertificate exists.
+// ../dex, and signingCertificate and signingKey, the assertion consumer service acs of the
+// service provider, and spCertificate and spPublicKey, to which assertions are encrypted
+// where they are there.
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import samlp from 'samlp'
 
 const config = JSON.parse(readFileSync(process.argv[2]))
-const cert = readFileSync(config.certificate)
-const key = readFileSync(config.key)
+const cert = readFileSync(config.signingCertificate)
+const key = readFileSync(config.signingKey)
 
 const escape = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`)
 const page = (status, res, html) => res.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' }).end(html)
@@ -26,7 +27,7 @@ ProfileMapper.prototype.metadata = []
 const metadata = samlp.metadata({ issuer: config.issuer, cert, profileMapper: ProfileMapper, redirectEndpointPath: '/sso', postEndpointPath: '/sso' })
 
 function answer (req, res) {
-  const encryption = existsSync(config.spCertificate)
+  const encryption = config.spCertificate && existsSync(config.spCertificate)
     ? { encryptionCert: readFileSync(config.spCertificate), encryptionPublicKey: readFileSync(config.spPublicKey) }
     : {}
   samlp.auth({
@@ -44,7 +45,7 @@ function answer (req, res) {
   })(req, res, error => page(400, res, escape(error?.message ?? 'refused')))
 }
 
-createServer({ cert, key }, (req, res) => {
+createServer({ cert: readFileSync(config.certificate), key: readFileSync(config.key) }, (req, res) => {
   const url = new URL(req.url, config.issuer)
   req.query = Object.fromEntries(url.searchParams)
   req.originalUrl = req.url
