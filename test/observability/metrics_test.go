@@ -127,17 +127,39 @@ func untouched(t *testing.T) map[string]monitoring.Metric {
 			all[family.GetName()] = m
 		}
 	}
-	descriptions := make(chan *prometheus.Desc, 16)
+	descriptions := make(chan *prometheus.Desc, 32)
 	(&directway.Prober{}).Describe(descriptions)
+	if err := figures.Watch(described(descriptions), figures.Sources{}); err != nil {
+		t.Fatal(err)
+	}
 	close(descriptions)
 	for d := range descriptions {
 		match := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(d.String())
-		labels := strings.Split(match[2], ",")
-		slices.Sort(labels)
-		all[match[1]] = monitoring.Metric{Type: "gauge", Labels: labels}
+		m := monitoring.Metric{Type: "gauge"}
+		if match[2] != "" {
+			m.Labels = strings.Split(match[2], ",")
+			slices.Sort(m.Labels)
+		}
+		all[match[1]] = m
 	}
 	return all
 }
+
+// described takes the descriptions of what is registered.
+type described chan<- *prometheus.Desc
+
+func (d described) Register(c prometheus.Collector) error {
+	c.Describe(d)
+	return nil
+}
+
+func (d described) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		c.Describe(d)
+	}
+}
+
+func (described) Unregister(prometheus.Collector) bool { return false }
 
 func TestEveryMetricIsDocumented(t *testing.T) {
 	busy(t)
