@@ -137,9 +137,9 @@ func TestTokenClasses(t *testing.T) {
 		reason string
 		change func(*snapshot.Snapshot)
 	}{
-		"NoLogin":  {"a provider without login vouches for nobody", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Login = false }},
-		"Renamed":  {"another provider of the same issuer does not either", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Name = "other" }},
-		"NoKeys":   {"no keys, no credentials", func(s *snapshot.Snapshot) { s.Login = snapshot.Login{} }},
+		"NoLogin": {"a provider without login vouches for nobody", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Login = false }},
+		"Renamed": {"another provider of the same issuer does not either", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Name = "other" }},
+		"NoKeys":  {"no keys, no credentials", func(s *snapshot.Snapshot) { s.Login = snapshot.Login{} }},
 		"Closed": {"why nobody is good is said, and nothing that does not help", func(s *snapshot.Snapshot) {
 			s.Login = snapshot.Login{Closed: "the keys cannot be read: ask an admin"}
 		}},
