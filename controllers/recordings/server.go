@@ -128,4 +128,3 @@ func (c *counted) Close() error {
 	c.leave()
 	return c.Conn.Close()
 }
-

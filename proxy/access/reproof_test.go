@@ -144,7 +144,6 @@ func TestReproofQueue(t *testing.T) {
 		var grants [len(ends)]*Grant
 		for i := range grants {
 			grants[i] = w.authorize()
-			defer grants[i].Close("done")
 			context.AfterFunc(grants[i].Context(), func() { ends[i] = time.Since(began) })
 		}
 		for range 30 {
@@ -154,8 +153,9 @@ func TestReproofQueue(t *testing.T) {
 		synctest.Wait()
 		for i, end := range ends {
 			if cause := context.Cause(grants[i].Context()); !errors.Is(cause, ErrUnreviewed) || end > reproveEvery*6/5+staleness {
-				t.Fatalf("session %d ended after %s with %v", i, end, cause)
+				t.Errorf("session %d ended after %s with %v", i, end, cause)
 			}
+			grants[i].Close("done")
 		}
 	})
 }
