@@ -180,6 +180,7 @@ type KubernetesUsernameMapping struct {
 // +kubebuilder:validation:XValidation:rule="self.type == 'SAML' ? has(self.saml) : !has(self.saml)",message="saml is required when type is SAML, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.type != 'SAML' || has(self.login)",message="login is required when type is SAML: nobody can show an assertion to a proxy"
 // +kubebuilder:validation:XValidation:rule="self.type == 'OIDC' || !has(self.login) || (!has(self.login.clientID) && !has(self.login.clientSecretRef) && !has(self.login.scopes))",message="login.clientID, clientSecretRef and scopes are for type OIDC"
+// +kubebuilder:validation:XValidation:rule="!has(self.login) || !has(self.kubernetes) || self.kubernetes.verification != 'TokenReview'",message="login is not for verification TokenReview, since nobody can vouch for what the API server has to be asked about each time; set kubernetes.verification to IssuerKeys, or remove login"
 // +kubebuilder:validation:XValidation:rule="!has(self.login) || !has(self.oidc) || !has(self.login.clientID) || self.login.clientID in self.oidc.issuer.audiences",message="login.clientID must be one of oidc.issuer.audiences"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Kubernetes' || !has(self.kubernetesUsername)",message="kubernetesUsername is not for type Kubernetes: a ServiceAccount obtains no approvals"
 type IdentityProviderSpec struct {

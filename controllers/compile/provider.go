@@ -89,6 +89,10 @@ func checkSettings(spec *v1alpha1.IdentityProviderSpec) (string, error) {
 	if issuer == nil {
 		return v1alpha1.ReasonInvalid, fmt.Errorf("type %q with its settings is needed; this manager knows OIDC, Kubernetes and SAML", spec.Type)
 	}
+	if k := spec.Kubernetes; spec.Login != nil && k != nil && k.Verification == v1alpha1.TokenVerificationTokenReview {
+		return v1alpha1.ReasonInvalid, errors.New("spec.login is not for verification TokenReview, since nobody can vouch for what the API server " +
+			"has to be asked about each time: set spec.kubernetes.verification to IssuerKeys, or remove spec.login")
+	}
 	settings := "spec." + strings.ToLower(string(spec.Type))
 	if !strings.HasPrefix(issuer.URL, "https://") {
 		return v1alpha1.ReasonInvalid, fmt.Errorf("%s.issuer.url must begin with https://: %q", settings, issuer.URL)

@@ -47,6 +47,12 @@ func samlProvider(t *testing.T, change func(*v1alpha1.IdentityProviderSpec)) v1a
 	return provider.Spec
 }
 
+func withLogin(spec v1alpha1.IdentityProviderSpec, verification v1alpha1.TokenVerification) v1alpha1.IdentityProviderSpec {
+	spec.Kubernetes.Verification = verification
+	spec.Login = &v1alpha1.LoginSettings{LifetimeSeconds: 3600}
+	return spec
+}
+
 // TestProviders: what a proxy would refuse is not accepted, and the admin is told the field and
 // the place; of two that contradict each other the elder is.
 func TestProviders(t *testing.T) {
@@ -95,6 +101,14 @@ func TestProviders(t *testing.T) {
 		"NoLogin": {
 			reason: "stored round admission, nobody could log in", because: v1alpha1.ReasonInvalid, says: []string{"spec.login"},
 			specs: []v1alpha1.IdentityProviderSpec{samlProvider(t, func(s *v1alpha1.IdentityProviderSpec) { s.Login = nil })},
+		},
+		"LoginByReview": {
+			reason: "what proxies would always refuse", because: v1alpha1.ReasonInvalid, says: []string{"set spec.kubernetes.verification to IssuerKeys, or remove spec.login"},
+			specs: []v1alpha1.IdentityProviderSpec{withLogin(cluster("https://a.example", ""), v1alpha1.TokenVerificationTokenReview)},
+		},
+		"LoginByKeys": {
+			reason: "and what they take", because: v1alpha1.ReasonAccepted,
+			specs: []v1alpha1.IdentityProviderSpec{withLogin(cluster("https://a.example", ""), v1alpha1.TokenVerificationIssuerKeys)},
 		},
 		"SAMLExpression": {
 			reason: "each fault with its place", because: v1alpha1.ReasonInvalid, says: []string{"spec.saml.claimMappings.username.expression: compilation failed", "spec.saml.userValidationRules[0].expression"},

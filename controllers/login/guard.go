@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/doorward/doorward/proxy/pace"
 )
 
 // Bounds of a request.
@@ -15,8 +17,6 @@ const (
 	maxBody      = 64 << 10
 	maxAssertion = 512 << 10
 	maxHeader    = 64 << 10
-	// ipv6Host is what one host has of addresses.
-	ipv6Host = 64
 )
 
 // guard is what holds for every request: it is for this host, at a bounded pace, of a
@@ -99,10 +99,5 @@ func (p *Portal) trusted(address netip.Addr) bool {
 
 // hostOf is what is limited: an address, or the network that one host has.
 func hostOf(address netip.Addr) netip.Addr {
-	if address.Is6() {
-		if prefix, err := address.Prefix(ipv6Host); err == nil {
-			return prefix.Addr()
-		}
-	}
-	return address
+	return pace.Host(address)
 }

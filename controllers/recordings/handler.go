@@ -143,7 +143,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) *fault {
 		return f
 	}
 	now := time.Now()
-	if !h.tries.Allow(hostOf(r.RemoteAddr), now) || !h.allTries.AllowN(now, 1) {
+	if !h.tries.Allow(pace.HostOf(r.RemoteAddr), now) || !h.allTries.AllowN(now, 1) {
 		return &fault{http.StatusTooManyRequests, "TooManyRequests", "too many requests: try again", tooMany}
 	}
 	who, f := h.prove(r.Context(), token)

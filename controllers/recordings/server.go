@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/doorward/doorward/proxy/pace"
 )
 
 // Bounds of the listener: anybody who reaches it may knock.
@@ -88,7 +90,7 @@ func (c *crowded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		host := hostOf(conn.RemoteAddr().String())
+		host := pace.HostOf(conn.RemoteAddr().String())
 		if c.enter(host) {
 			return &counted{Conn: conn, leave: sync.OnceFunc(func() { c.leave(host) })}, nil
 		}
@@ -125,11 +127,4 @@ type counted struct {
 func (c *counted) Close() error {
 	c.leave()
 	return c.Conn.Close()
-}
-
-func hostOf(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return address
 }

@@ -142,7 +142,10 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 		}
 		if credential.Certificate() != nil {
 			refusal.Message = "the client certificate was not accepted: " + err.Error()
-			refusal.Hint = "Get a new one: kubectl doorward login. Without a client certificate you are asked for a token."
+			refusal.Hint = "Without a client certificate you are asked for a token."
+			if st.snapshot.Login.Closed == "" { // else another is no better
+				refusal.Hint = "Get a new one: kubectl doorward login. " + refusal.Hint
+			}
 		}
 		if !errors.Is(err, identity.ErrRejected) {
 			// The cause may name the inside of the network; nobody is proven yet.
@@ -249,8 +252,12 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		grant.discard()
 		return nil, gate.unrecorded("the record could not be written, so no session may start", err)
 	}
-	c.visit.Open(grant.id)
+	finding := c.visit.Open(grant.id)
 	grant.begun.Store(true)
+	if err := c.found(ctx, finding); err != nil {
+		grant.Close(AsRefusal(err).Message)
+		return nil, err
+	}
 	// The snapshot may have changed between the decision and the registration, or the
 	// credential been found shared.
 	if gate.state.Load() != st || c.at.SharedCredential != c.visit.Shared() {

@@ -73,10 +73,11 @@ func (e *Entry) AuthenticateCertificate(ctx context.Context) (caller *Caller, sh
 }
 
 // serving is the configuration that clients' handshakes are taken with. A client
-// certificate is asked for where one could prove anybody, and never demanded.
+// certificate is asked for where one could prove anybody, or is to be told why not, and
+// never demanded.
 func (g *Gate) serving(protocols []string) *tls.Config {
 	st := g.state.Load()
-	asks := st != nil && len(st.snapshot.Login.Keys) > 0
+	asks := st != nil && (len(st.snapshot.Login.Keys) > 0 || st.snapshot.Login.Closed != "")
 	key := strings.Join(protocols, ",")
 	if asks {
 		key += ";certificate"

@@ -33,6 +33,9 @@ func stillIssued(is *snapshot.Snapshot, who *identity.Principal) error {
 	if id == "" {
 		return nil
 	}
+	if is.Login.Closed != "" {
+		return fmt.Errorf("%w: %s", ErrRevoked, is.Login.Closed)
+	}
 	if reason, revoked := is.Login.Revocation(id); revoked {
 		return fmt.Errorf("%w: gateway credential %s was revoked: %s", ErrRevoked, id, reason)
 	}

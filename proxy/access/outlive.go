@@ -29,14 +29,19 @@ func outlives(list []policy.Limits) int64 {
 }
 
 // proofEnd is when what proves a caller is worth nothing any more to a session that it
-// has opened; zero for never. A gateway credential can be revoked until it ends, and what
-// only the API server can verify it would have to be asked about again: sessions end with
-// either.
+// has opened; zero for never. A gateway credential can be revoked until it ends, a token
+// that the API server reviews it would have to be asked about again, and of a ServiceAccount
+// that is proven by keys nobody tells whether it is still there: sessions end with these.
 func proofEnd(s *snapshot.Snapshot, who *identity.Principal, outlives int64) time.Time {
-	if who.ExpiresAt.IsZero() || outlives <= 0 || who.Credential.ID != "" || reviewed(s, who.Provider) {
+	if who.ExpiresAt.IsZero() || outlives <= 0 || who.Credential.ID != "" || workload(s, who.Provider) {
 		return who.ExpiresAt
 	}
 	return who.ExpiresAt.Add(time.Duration(outlives) * time.Second)
+}
+
+// workload says that a provider proves ServiceAccounts.
+func workload(s *snapshot.Snapshot, provider string) bool {
+	return slices.ContainsFunc(s.IdentityProviders, func(p snapshot.IdentityProvider) bool { return p.Name == provider && p.Kubernetes != nil })
 }
 
 // reviewed says that a provider has its tokens reviewed by an API server.

@@ -58,7 +58,7 @@ func TestOutliveToken(t *testing.T) {
 		"Within":     {reason: "the Connection's bound is before the token's end", before: lasting(3600), snapshot: bounded(60), ends: time.Minute},
 		"Session":    {reason: "a policy's bound of the session, too", before: limited(policy.Limits{OutliveTokenSeconds: 3600, SessionSeconds: 660}), ends: 11 * time.Minute, recorded: true},
 		"Reviewed":   {reason: "the API server would have to be asked again", before: lasting(300), snapshot: byReview, ends: token},
-		"Keys":       {reason: "and need not be for what its keys prove", before: lasting(300), snapshot: byKeys, ends: 15 * time.Minute, recorded: true},
+		"Keys":       {reason: "a ServiceAccount by its cluster's keys may be gone for long", before: lasting(300), snapshot: byKeys, ends: token},
 		"Credential": {reason: "an expired credential cannot be revoked", before: lasting(300), snapshot: withLogin, who: func(p *identity.Principal) {
 			p.Credential = identity.Issued{ID: strings.Repeat("a", 32), KeyID: loginKeyID}
 		}, ends: token},

@@ -35,11 +35,12 @@ type reproof struct {
 	grant      *Grant
 	credential identity.Credential
 
-	mu    sync.Mutex // guards timer
-	timer *time.Timer
-	// since is when answers began to fail; zero while they come. One goroutine at a time
-	// has it.
-	since time.Time
+	mu sync.Mutex // guards what follows
+	// next asks, and bound ends the session where no answer has come for too long, whatever
+	// keeps it away: also the others who are asked about first.
+	next, bound *time.Timer
+	// answered is when somebody last said that the caller is still proven.
+	answered time.Time
 }
 
 // reprove begins to ask, where an API server has reviewed the caller's token.
@@ -47,8 +48,9 @@ func (g *Grant) reprove(credential identity.Credential) {
 	if !reviewed(g.opened.snapshot, g.principal.Provider) {
 		return
 	}
-	r := &reproof{grant: g, credential: credential}
+	r := &reproof{grant: g, credential: credential, answered: time.Now()}
 	r.again(spread(g.gate.config.ReproveEvery))
+	r.overdue()
 	context.AfterFunc(g.ctx, r.stop)
 }
 
@@ -62,14 +64,41 @@ func (r *reproof) again(after time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.grant.ctx.Err() == nil {
-		r.timer = time.AfterFunc(after, r.ask)
+		r.next = time.AfterFunc(after, r.ask)
 	}
+}
+
+// overdue ends the session where the last answer is too old, and else looks again when it
+// will be. It returns the time until then, by the snapshot in force.
+func (r *reproof) overdue() time.Duration {
+	g := r.grant
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	most := g.gate.config.ReproveEvery*6/5 + staleness(g.gate.state.Load().snapshot.MaxStalenessSeconds)
+	left := time.Until(r.answered.Add(most))
+	switch {
+	case g.ctx.Err() != nil:
+	case left <= 0:
+		g.End(ErrUnreviewed)
+	case r.bound == nil:
+		r.bound = time.AfterFunc(left, func() { r.overdue() })
+	default:
+		r.bound.Reset(left)
+	}
+	return left
+}
+
+func (r *reproof) proven() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answered = time.Now()
 }
 
 func (r *reproof) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.timer.Stop()
+	r.next.Stop()
+	r.bound.Stop()
 }
 
 // ask asks once, and ends the session or asks again later.
@@ -85,23 +114,18 @@ func (r *reproof) ask() {
 	defer cancel()
 	st := g.gate.state.Load()
 	_, err := st.verifier.Verify(ctx, r.credential)
-	switch now := time.Now(); {
+	switch {
 	case g.ctx.Err() != nil:
 	case err == nil:
-		r.since = time.Time{}
+		r.proven()
+		r.overdue()
 		r.again(spread(g.gate.config.ReproveEvery))
 	case errors.Is(err, identity.ErrRejected):
 		g.End(fmt.Errorf("%w: the token of %s is not accepted any more: %w", ErrRevoked, g.principal.UserName, err))
 	default:
-		if r.since.IsZero() {
-			r.since = now
+		if r.overdue() > 0 {
+			r.again(spread(min(reproveRetry, g.gate.config.ReproveEvery)))
 		}
-		left := r.since.Add(staleness(st.snapshot.MaxStalenessSeconds)).Sub(now)
-		if left <= 0 {
-			g.End(ErrUnreviewed)
-			return
-		}
-		r.again(min(spread(min(reproveRetry, g.gate.config.ReproveEvery)), left))
 	}
 }
 

@@ -126,3 +126,47 @@ func TestReproofEndsWithSession(t *testing.T) {
 		}
 	})
 }
+
+// TestReproofQueue: where answers do not come, sessions end in time however many there are,
+// and wait for each other.
+func TestReproofQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, allowing)
+		w.caller.ExpiresAt = time.Now().Add(24 * time.Hour)
+		v := &silent{who: w.caller}
+		w.gate.config.NewVerifier = func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return v, nil }
+		w.apply(allowing, func(s *snapshot.Snapshot) {
+			s.IdentityProviders = []snapshot.IdentityProvider{{Name: "corp", Type: "Kubernetes", Kubernetes: &snapshot.Kubernetes{Verification: snapshot.VerifyTokenReview}}}
+		})
+		const staleness = 5 * time.Minute // of the world
+		began := time.Now()
+		var ends [600]time.Duration
+		var grants [len(ends)]*Grant
+		for i := range grants {
+			grants[i] = w.authorize()
+			context.AfterFunc(grants[i].Context(), func() { ends[i] = time.Since(began) })
+		}
+		for range 30 {
+			w.gate.Heartbeat(0)
+			<-time.After(time.Minute)
+		}
+		synctest.Wait()
+		for i, end := range ends {
+			if cause := context.Cause(grants[i].Context()); !errors.Is(cause, ErrUnreviewed) || end > reproveEvery*6/5+staleness {
+				t.Errorf("session %d ended after %s with %v", i, end, cause)
+			}
+			grants[i].Close("done")
+		}
+	})
+}
+
+// silent is a Verifier that knows a caller once, and then does not answer in time.
+type silent struct{ who identity.Principal }
+
+func (s *silent) Verify(ctx context.Context, _ identity.Credential) (identity.Principal, error) {
+	if identity.ClientOf(ctx) != "" {
+		return s.who, nil
+	}
+	<-ctx.Done()
+	return identity.Principal{}, ctx.Err()
+}

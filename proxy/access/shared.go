@@ -39,9 +39,16 @@ func (c *Caller) note(ctx context.Context) error {
 		Client: circumstances(c.entry.client, time.Now()).Client,
 	})
 	c.visit = visit
+	return c.found(ctx, finding)
+}
+
+// found puts a finding about the caller's credential on record, and has it take effect. Nil
+// is none.
+func (c *Caller) found(ctx context.Context, finding *sharing.Finding) error {
 	if finding == nil {
 		return nil
 	}
+	gate, p := c.entry.gate, &c.principal
 	gate.findings.Add(1)
 	event := sharedEvent(p, finding)
 	event.ClientAddress, event.Connection, event.Revision = c.entry.client, recordConnection(c.proven.snapshot.Connection), c.proven.snapshot.Revision

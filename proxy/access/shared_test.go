@@ -253,3 +253,33 @@ func TestSharedEndsWithSession(t *testing.T) {
 		t.Errorf("findings %v", got)
 	}
 }
+
+// TestSharedForgottenMeanwhile: checklist 30: a use that was forgotten before its session
+// began is found when it begins, and takes effect.
+func TestSharedForgottenMeanwhile(t *testing.T) {
+	denied := rules{connect: decision(policy.Deny), decide: decision(policy.Deny)}
+	w := newWorld(t, allowing)
+	known := sharing.New(sharing.Options{MaxProofs: 1})
+	known.Watch(w.gate.shared)
+	w.gate.config.Sharing = known
+	w.careful(careful{usual: allowing, shared: denied})
+	w.caller.ProofID = "p"
+	early := w.authenticate()
+	w.caller.ProofID = "other"
+	w.authenticate() // makes p forgotten
+	w.caller.ProofID = "p"
+	late := w.mustFrom("198.51.100.7")
+	defer late.Close("done")
+	if found := w.findings(); len(found) > 0 {
+		t.Fatalf("found already: %q", found)
+	}
+	if _, err := early.Authorize(t.Context()); reason(err) == "" {
+		t.Errorf("Authorize: %v, want a refusal", err)
+	}
+	if cause := context.Cause(late.Context()); !errors.Is(cause, ErrRevoked) {
+		t.Errorf("the other session goes on: %v", cause)
+	}
+	if found := w.findings(); !slices.Contains(found, "192.0.2.7:40000") || w.gate.SharedCredentials() != 1 {
+		t.Errorf("on record is %q, %d are counted", found, w.gate.SharedCredentials())
+	}
+}

@@ -6,8 +6,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,36 +13,32 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/doorward/doorward/proxy/identity"
+	"github.com/doorward/doorward/proxy/pace"
 )
 
-// What one host may ask for tokens that nobody knows yet, of the queriesPerSec of all, and
-// how many hosts are told apart.
+// What is asked for tokens that nobody knows yet. It is less than queriesPerSec, so that who
+// has his turn does not wait once more, behind others.
 const (
-	hostReviews   = 10
-	hostBurst     = 20
-	maxReviewHost = 4096
+	strangerReviews = 40
+	strangerBurst   = 80
 )
 
-// TokenReviews asks the API server about tokens of callers. Whoever sends tokens that are
-// none waits for a share of his own: he keeps nobody else from being proven, nor live
+// TokenReviews asks the API server about tokens of callers. Networks take turns, and their
+// hosts: whoever sends tokens that are none keeps nobody else from being proven, nor live
 // sessions from being reviewed again.
 type TokenReviews struct {
 	strangers, known *Client
+	turns            *pace.Turns // of strangers
 	log              logr.Logger
 	tell             rate.Sometimes
-
-	mu    sync.Mutex // guards hosts
-	hosts map[string]*rate.Limiter
-	// crowd is the share of hosts beyond those that are told apart.
-	crowd *rate.Limiter
 }
 
 // NewTokenReviews makes what asks: by one client about callers nobody knows yet, by
 // another about those of live sessions. See identity.WithClient.
 func NewTokenReviews(strangers, known *Client, log logr.Logger) *TokenReviews {
 	return &TokenReviews{
-		strangers: strangers, known: known, log: log, tell: rate.Sometimes{First: 1, Interval: 10 * time.Second},
-		hosts: map[string]*rate.Limiter{}, crowd: rate.NewLimiter(hostReviews, hostBurst),
+		strangers: strangers, known: known, turns: pace.NewTurns(strangerReviews, strangerBurst),
+		log: log, tell: rate.Sometimes{First: 1, Interval: 10 * time.Second},
 	}
 }
 
@@ -55,8 +49,8 @@ func (r *TokenReviews) ReviewToken(ctx context.Context, token string, audiences 
 	client, host := r.known, identity.ClientOf(ctx)
 	if host != "" {
 		client = r.strangers
-		if err := r.share(host).Wait(ctx); err != nil {
-			return nil, fmt.Errorf("too many tokens of this client's host wait for their review: %w", err)
+		if err := r.turns.Wait(ctx, pace.Places(host)...); err != nil {
+			return nil, fmt.Errorf("too many tokens wait for their review: try again: %w", err)
 		}
 	}
 	status, err := client.ReviewToken(ctx, token, audiences)
@@ -72,32 +66,4 @@ func (r *TokenReviews) ReviewToken(ctx context.Context, token string, audiences 
 		return nil, fmt.Errorf("the API server reviews the token and reports an error: the proxy's own log has it")
 	}
 	return &silent, nil
-}
-
-// share is what a host may ask. The addresses of one host of IPv6 are its network's.
-func (r *TokenReviews) share(host string) *rate.Limiter {
-	if address, err := netip.ParseAddr(host); err == nil {
-		address = address.Unmap().WithZone("")
-		if host = address.String(); address.Is6() {
-			host = netip.PrefixFrom(address, 64).Masked().String()
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if limiter := r.hosts[host]; limiter != nil {
-		return limiter
-	}
-	if len(r.hosts) >= maxReviewHost {
-		for name, limiter := range r.hosts {
-			if limiter.Tokens() >= hostBurst { // as good as new
-				delete(r.hosts, name)
-			}
-		}
-	}
-	if len(r.hosts) >= maxReviewHost {
-		return r.crowd
-	}
-	limiter := rate.NewLimiter(hostReviews, hostBurst)
-	r.hosts[host] = limiter
-	return limiter
 }

@@ -1,7 +1,7 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pace limits how often something may be done, each kind by itself.
+// Package pace limits how often something may be done: each kind by itself, or hosts in turn.
 package pace
 
 import (

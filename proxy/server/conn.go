@@ -45,7 +45,7 @@ func (s *Server) serve(endpoint Endpoint, conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(s.life)
 	defer cancel(nil)
 	v := &visit{server: s, endpoint: endpoint, conn: conn, cancel: cancel}
-	v.leave = s.unproven.enter(clientHost(conn), func() { cancel(ErrCrowded) })
+	v.leave = s.unproven.enter(conn.RemoteAddr().String(), func() { cancel(ErrCrowded) })
 	defer v.leave()
 	v.deadline = time.AfterFunc(s.options.HandshakeTimeout, func() { cancel(ErrHandshakeTimeout) })
 	defer v.deadline.Stop()
@@ -128,12 +128,4 @@ func unprovenCause(ctx context.Context) error {
 // ordinary says that an error is how connections end.
 func ordinary(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
-}
-
-func clientHost(conn net.Conn) string {
-	address := conn.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return address
 }

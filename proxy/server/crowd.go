@@ -6,6 +6,8 @@ package server
 import (
 	"slices"
 	"sync"
+
+	"github.com/doorward/doorward/proxy/pace"
 )
 
 // crowd bounds the clients that have proven nothing yet. Where it is full, the
@@ -28,9 +30,10 @@ func newCrowd(limit int) *crowd {
 	return &crowd{limit: limit, hosts: map[string][]*guest{}}
 }
 
-// enter adds a client; evict is called, once at most, where it must go. leave
+// enter adds a client of an address; evict is called, once at most, where it must go. leave
 // may be called more than once.
-func (c *crowd) enter(host string, evict func()) (leave func()) {
+func (c *crowd) enter(address string, evict func()) (leave func()) {
+	host := pace.HostOf(address)
 	c.mu.Lock()
 	var victim *guest
 	if c.size >= c.limit {

@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -136,6 +137,23 @@ func TestCrowdEvictsFromTheLargestHost(t *testing.T) {
 	leave()
 	if c.len() != 3 {
 		t.Errorf("len = %d, want 3", c.len())
+	}
+}
+
+// TestCrowdOfOneNetwork: checklist 4: a host of IPv6 has many addresses, and its clients are
+// one host's all the same.
+func TestCrowdOfOneNetwork(t *testing.T) {
+	c := newCrowd(64)
+	quiet := 0
+	for i := range 16 {
+		c.enter(fmt.Sprintf("[2001:db8:0:%x::7]:4000", i+1), func() { quiet++ })
+	}
+	flood := 0
+	for i := range 1000 {
+		c.enter(fmt.Sprintf("[2001:db8:0:66::%x]:%d", i, 1024+i), func() { flood++ })
+	}
+	if quiet != 0 || flood != 1000-(64-16) {
+		t.Errorf("%d quiet hosts and %d of the flood must go, want the flood's alone", quiet, flood)
 	}
 }
 

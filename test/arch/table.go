@@ -163,7 +163,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"proxy/kube", "proxy/kube/..."},
-		May:      append([]string{"api/...", "proxy/access", "proxy/record/tree", "proxy/report", "proxy/upstream", "proxy/witness"}, leaves...),
+		May:      append([]string{"api/...", "proxy/access", "proxy/pace", "proxy/record/tree", "proxy/report", "proxy/upstream", "proxy/witness"}, leaves...),
 		Reason:   "the one part of the proxy that knows API objects turns them into the words of the others",
 	},
 	{

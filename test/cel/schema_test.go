@@ -389,7 +389,8 @@ func TestIdentityProviderSAMLSchema(t *testing.T) {
 		"SAMLAlongside": {reason: "union", changes: edits{"spec.saml": map[string]any{}}, want: "saml"},
 	})
 	tryCreate(t, "identityprovider_kubernetes.yaml", map[string]schemaCase{
-		"Login":  {reason: "a workload exchanges its token", changes: login(nil)},
+		"Login":  {reason: "a workload exchanges its token", changes: with(login(nil), "spec.kubernetes.verification", "IssuerKeys")},
+		"Review": {reason: "nobody can vouch for what the API server is asked about each time", changes: login(nil), want: "set kubernetes.verification to IssuerKeys"},
 		"Client": {reason: "a cluster has no clients", changes: login(map[string]any{"clientID": "doorward"}), want: "are for type OIDC"},
 	})
 }

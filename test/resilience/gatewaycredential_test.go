@@ -23,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -101,8 +102,13 @@ func issue(t *testing.T, authority *gateway.Authority, who caller, form v1alpha1
 		config.TLSConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
 		credential.Spec.PublicKeyDigest = "sha256:" + strings.Repeat("0", 64)
 	}
-	stacktest.Must(t, world.Admin.Create(t.Context(), credential))
-	t.Cleanup(func() { _ = world.Admin.Delete(context.Background(), credential) })
+	// Admission lets nobody else make and delete them.
+	account := rest.CopyConfig(world.Control.Direct)
+	account.Impersonate.UserName = "system:serviceaccount:" + stack.OperatorNamespace + ":doorward-manager"
+	manager, err := stack.NewClient(account)
+	stacktest.Must(t, err)
+	stacktest.Must(t, manager.Create(t.Context(), credential))
+	t.Cleanup(func() { _ = manager.Delete(context.Background(), credential) })
 	return credential, config
 }
 

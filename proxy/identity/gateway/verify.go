@@ -30,18 +30,20 @@ const remedy = "get a new one: kubectl doorward login"
 // Verifier proves Statements by the manager's public keys. It is safe for concurrent use.
 type Verifier struct {
 	keys    map[string]*ecdsa.PublicKey // by KeyID
+	closed  string
 	revoked func(id string) (reason string, revoked bool)
 	now     func() time.Time
 }
 
 // NewVerifier makes a Verifier of public keys in DER (SubjectPublicKeyInfo, RFC 5280
-// section 4.1). Revoked is asked about each credential; where there are no keys, none is
+// section 4.1). Closed, where it is not empty, says why no credential is good, and what to
+// do about it. Revoked is asked about each credential; where there are no keys, none is
 // good.
-func NewVerifier(keys [][]byte, revoked func(id string) (reason string, revoked bool)) (*Verifier, error) {
+func NewVerifier(keys [][]byte, closed string, revoked func(id string) (reason string, revoked bool)) (*Verifier, error) {
 	if len(keys) > MaxKeys {
 		return nil, fmt.Errorf("too many keys of gateway credentials: %d, at most %d", len(keys), MaxKeys)
 	}
-	v := &Verifier{keys: make(map[string]*ecdsa.PublicKey, len(keys)), revoked: revoked, now: time.Now}
+	v := &Verifier{keys: make(map[string]*ecdsa.PublicKey, len(keys)), closed: closed, revoked: revoked, now: time.Now}
 	for _, der := range keys {
 		key, err := parseKey(der)
 		if err != nil {

@@ -44,7 +44,7 @@ func verifierOf(t *testing.T, revoked func(string) (string, bool), keys ...*ecds
 	for _, key := range keys {
 		all = append(all, derOf(t, key))
 	}
-	v, err := gateway.NewVerifier(all, revoked)
+	v, err := gateway.NewVerifier(all, "", revoked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,6 +323,52 @@ func TestParseKeys(t *testing.T) {
 			keys, err := gateway.ParseKeys([]byte(test.text))
 			if len(keys) != test.keys || (err != nil) != test.fails {
 				t.Errorf("%s: ParseKeys = %d keys, %v", test.reason, len(keys), err)
+			}
+		})
+	}
+}
+
+// TestClosed: where no credential is good, each is told why, and not to get another, whether
+// its key is still known or not. What is somebody else's stays so.
+func TestClosed(t *testing.T) {
+	const why = "the keys cannot be read: ask an admin"
+	key := newKey(t, elliptic.P256())
+	authority, err := gateway.NewAuthority(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Truncate(time.Second)
+	s := gateway.Statement{ID: id, Provider: "corp", Claims: json.RawMessage(`{"iss":"https://idp.example","sub":"4711"}`), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
+	token, err := authority.Token(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := authority.Certificate(s, &newKey(t, elliptic.P256()).PublicKey, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.Add(time.Hour)}
+	foreign, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, keys := range map[string][][]byte{"NoKeys": nil, "Keys": {derOf(t, key)}} {
+		t.Run(name, func(t *testing.T) {
+			v, err := gateway.NewVerifier(keys, why, func(string) (string, bool) { return why, true })
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, ofToken := v.Token(token)
+			_, ofCertificate := v.Certificate(certificate)
+			for _, err := range []error{ofToken, ofCertificate} {
+				if !errors.Is(err, identity.ErrRejected) || !strings.HasSuffix(err.Error(), ": "+why) || strings.Contains(err.Error(), "was revoked") {
+					t.Errorf("refused with %v, want %q", err, why)
+				}
+			}
+			for _, der := range [][]byte{foreign, []byte("garbage"), make([]byte, gateway.MaxCertificateBytes+1)} {
+				if _, err := v.Certificate(der); !errors.Is(err, identity.ErrForeign) {
+					t.Errorf("a certificate of somebody else's: %v", err)
+				}
 			}
 		})
 	}

@@ -21,6 +21,9 @@ const MaxCertificateBytes = 16 << 10
 // it, else identity.ErrRejected. Nothing is read of a certificate's names, and no chain is
 // built: a certificate of the manager's is a leaf, and issues no other.
 func (v *Verifier) Certificate(der []byte) (Statement, error) {
+	if v.closed != "" {
+		return Statement{}, v.refuse(der)
+	}
 	certificate, kid, err := v.signed(der)
 	if err != nil {
 		return Statement{}, err
@@ -34,6 +37,19 @@ func (v *Verifier) Certificate(der []byte) (Statement, error) {
 		return Statement{}, rejected(err)
 	}
 	return s, nil
+}
+
+// refuse says why no credential is good. Where keys are missing, nobody can tell who has signed
+// a certificate: one with a statement is for here, and all others are somebody else's.
+func (v *Verifier) refuse(der []byte) error {
+	if len(der) > MaxCertificateBytes {
+		return fmt.Errorf("%w: it has %d bytes", identity.ErrForeign, len(der))
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil || len(statementsIn(certificate)) == 0 {
+		return identity.ErrForeign
+	}
+	return rejected(errors.New(v.closed))
 }
 
 // signed finds the manager's key that has signed a certificate.
@@ -74,18 +90,11 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	case c.KeyUsage != x509.KeyUsageDigitalSignature:
 		return s, errors.New("the certificate is not for signatures alone: want the key usage digitalSignature")
 	}
-	found := 0
-	var raw []byte
-	for _, extension := range c.Extensions {
-		if extension.Id.Equal(StatementExtension) {
-			found++
-			raw = extension.Value
-		}
+	found := statementsIn(c)
+	if len(found) != 1 {
+		return s, fmt.Errorf("the certificate has %d statements, want one", len(found))
 	}
-	if found != 1 {
-		return s, fmt.Errorf("the certificate has %d statements, want one", found)
-	}
-	o, err := objectOf(raw)
+	o, err := objectOf(found[0])
 	if err != nil {
 		return s, err
 	}
@@ -97,4 +106,13 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	}
 	err = s.Date()
 	return s, err
+}
+
+func statementsIn(c *x509.Certificate) (found [][]byte) {
+	for _, extension := range c.Extensions {
+		if extension.Id.Equal(StatementExtension) {
+			found = append(found, extension.Value)
+		}
+	}
+	return found
 }

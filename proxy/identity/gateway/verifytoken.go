@@ -18,6 +18,9 @@ import (
 
 // Token proves a Statement by a token. Errors wrap identity.ErrRejected.
 func (v *Verifier) Token(token string) (Statement, error) {
+	if v.closed != "" {
+		return Statement{}, rejected(errors.New(v.closed))
+	}
 	s, err := v.token(token)
 	if err == nil {
 		err = v.judge(&s)

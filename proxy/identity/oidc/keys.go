@@ -20,6 +20,9 @@ const (
 	// refreshAfter is the age at which keys are asked for again, beside their
 	// use, so that a key the issuer withdrew is soon believed no more.
 	refreshAfter = 5 * time.Minute
+	// waitAfter is the age from which they are not used before that was tried: where
+	// nobody came for hours, the first who comes is not judged by a key of hours ago.
+	waitAfter = time.Hour
 	// keepFor is how long keys are believed while the issuer is away.
 	keepFor = 24 * time.Hour
 	// discoverAfter is the age at which the discovery document is read again.
@@ -100,8 +103,14 @@ func (k *keys) look(id string) ([]jose.JSONWebKey, *fetch, error) {
 		k.known, k.fetched = nil, time.Time{}
 	}
 	if found := k.withID(id); len(found) > 0 {
-		if now.Sub(k.fetched) > refreshAfter && !k.resting(now) {
-			k.start()
+		age := now.Sub(k.fetched)
+		if age <= refreshAfter || k.resting(now) {
+			return found, nil, nil
+		}
+		running := k.start()
+		// Who comes soon after a failure need not wait for the next one.
+		if age > waitAfter && (k.failures == 0 || now.Sub(k.failed) > refreshAfter) {
+			return nil, running, nil
 		}
 		return found, nil, nil
 	}

@@ -37,14 +37,15 @@ func newKey(t *testing.T) crypto.Signer {
 func TestRotation(t *testing.T) {
 	server := startIssuer(t)
 	v, clock := verifierOf(t, configOf(server))
-	before := tokenOf(t, server, alice())
+	lasting := alice("exp", time.Now().Add(72*time.Hour).Unix())
+	before := tokenOf(t, server, lasting)
 	if _, err := verify(t, v, before); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Rotate(newKey(t), true); err != nil {
 		t.Fatal(err)
 	}
-	after := tokenOf(t, server, alice())
+	after := tokenOf(t, server, lasting)
 	for _, token := range []string{after, before} {
 		if _, err := verify(t, v, token); err != nil {
 			t.Errorf("Verify = %v, want both keys believed while both are published", err)
@@ -65,6 +66,55 @@ func TestRotation(t *testing.T) {
 	if _, err := verify(t, v, before); !errors.Is(err, identity.ErrRejected) {
 		t.Errorf("Verify = %v, want a withdrawn key refused after %s", err, refreshAfter)
 	}
+}
+
+// TestRotationWhileNobodyCame (checklist 28): keys that are hours old judge nobody before
+// the issuer was asked, and only where it does not answer.
+func TestRotationWhileNobodyCame(t *testing.T) {
+	server := startIssuer(t)
+	v, clock := verifierOf(t, configOf(server))
+	lasting := alice("exp", time.Now().Add(72*time.Hour).Unix())
+	before := tokenOf(t, server, lasting)
+	if _, err := verify(t, v, before); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Rotate(newKey(t), false); err != nil {
+		t.Fatal(err)
+	}
+	server.SetOutage(true)
+	clock.advance(waitAfter + time.Second)
+	if _, err := verify(t, v, before); err != nil {
+		t.Errorf("Verify = %v, want known keys to serve while the issuer is away", err)
+	}
+	server.SetOutage(false)
+	clock.advance(waitAfter)
+	if _, err := verify(t, v, before); !errors.Is(err, identity.ErrRejected) {
+		t.Errorf("Verify = %v, want a key that was withdrawn hours ago refused at once", err)
+	}
+	if _, err := verify(t, v, tokenOf(t, server, lasting)); err != nil {
+		t.Errorf("Verify = %v, want the key of now believed", err)
+	}
+}
+
+// TestOutageKeepsNobodyWaiting: while the issuer is away, who comes after a failure is
+// judged by the known keys at once.
+func TestOutageKeepsNobodyWaiting(t *testing.T) {
+	server := startIssuer(t)
+	v, clock := verifierOf(t, configOf(server))
+	if _, err := verify(t, v, tokenOf(t, server, alice())); err != nil {
+		t.Fatal(err)
+	}
+	server.SetOutage(true)
+	clock.advance(waitAfter + time.Second)
+	if _, wait, _ := v.keys.look(""); wait == nil {
+		t.Fatal("nobody waits for the first try")
+	}
+	awaitFetch(v)
+	clock.advance(lastBackoff)
+	if found, wait, err := v.keys.look(""); len(found) == 0 || wait != nil || err != nil {
+		t.Errorf("look = %d keys, %v, %v, want the known keys", len(found), wait, err)
+	}
+	awaitFetch(v)
 }
 
 // awaitFetch returns when the fetch under way, if any, has ended.

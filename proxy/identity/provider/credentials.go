@@ -29,7 +29,7 @@ type credentials struct {
 }
 
 func withCredentials(pool *oidc.Pool, reviewer oidc.TokenReviewer, s *snapshot.Snapshot, issuers identity.Verifier) (identity.Verifier, error) {
-	proves, err := gateway.NewVerifier(s.Login.Keys, s.Login.Revocation)
+	proves, err := gateway.NewVerifier(s.Login.Keys, s.Login.Closed, s.Login.Revocation)
 	if err != nil {
 		return nil, err
 	}

@@ -137,9 +137,12 @@ func TestTokenClasses(t *testing.T) {
 		reason string
 		change func(*snapshot.Snapshot)
 	}{
-		"NoLogin":  {"a provider without login vouches for nobody", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Login = false }},
-		"Renamed":  {"another provider of the same issuer does not either", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Name = "other" }},
-		"NoKeys":   {"no keys, no credentials", func(s *snapshot.Snapshot) { s.Login = snapshot.Login{} }},
+		"NoLogin": {"a provider without login vouches for nobody", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Login = false }},
+		"Renamed": {"another provider of the same issuer does not either", func(s *snapshot.Snapshot) { s.IdentityProviders[0].Name = "other" }},
+		"NoKeys":  {"no keys, no credentials", func(s *snapshot.Snapshot) { s.Login = snapshot.Login{} }},
+		"Closed": {"why nobody is good is said, and nothing that does not help", func(s *snapshot.Snapshot) {
+			s.Login = snapshot.Login{Closed: "the keys cannot be read: ask an admin"}
+		}},
 		"Revoked":  {"checklist 36", func(s *snapshot.Snapshot) { s.Login.Revoked = []snapshot.Revoked{{ID: statement.ID, Reason: "lost"}} }},
 		"Audience": {"the claims are still judged", func(s *snapshot.Snapshot) { s.IdentityProviders[0].OIDC.Audiences = []string{gateway.Audience} }},
 	} {

@@ -86,7 +86,7 @@ type Detector struct {
 
 // entry is what is known of one proof.
 type entry struct {
-	until  time.Time
+	until  time.Time // the latest that a use said
 	places []place
 	visits map[*Visit]struct{}
 	// shared stays once it was found.
@@ -178,11 +178,13 @@ func (d *Detector) Note(use Use) (*Visit, *Finding) {
 	defer d.mu.Unlock()
 	v := &Visit{detector: d, use: use, network: network}
 	now := d.options.Now()
-	if v.entry = d.find(use, now); v.entry == nil {
+	e := d.find(use, now)
+	if e == nil {
 		d.untracked.Add(1)
 		return v, nil
 	}
-	return v, v.entry.note(v, now, d.options.Window)
+	v.entry.Store(e)
+	return v, e.note(v, now, d.options.Window)
 }
 
 // Proofs is how many are remembered.
@@ -201,7 +203,15 @@ func (d *Detector) Forgotten() uint64 { return d.forgotten.Load() }
 
 // find returns the entry of a proof, making it; nil where there is no room. mu is held.
 func (d *Detector) find(use Use, now time.Time) *entry {
+	until := use.Until
+	if until.IsZero() {
+		until = now.Add(keepAtMost)
+	}
 	if e := d.entries[use.Proof]; e != nil {
+		// What proves one caller may be renewed, or say another time of another use.
+		if until.After(e.until) {
+			e.until = until
+		}
 		return e
 	}
 	if len(d.entries) >= d.sweepAt {
@@ -215,10 +225,7 @@ func (d *Detector) find(use Use, now time.Time) *entry {
 	if len(d.entries) >= d.options.MaxProofs && !d.evict() {
 		return nil
 	}
-	e := &entry{until: use.Until, visits: map[*Visit]struct{}{}}
-	if most := now.Add(keepAtMost); e.until.IsZero() {
-		e.until = most
-	}
+	e := &entry{until: until, visits: map[*Visit]struct{}{}}
 	d.entries[use.Proof] = e
 	return e
 }

@@ -240,3 +240,83 @@ func TestWatchers(t *testing.T) {
 		t.Errorf("told %v", told)
 	}
 }
+
+// TestUntilIsTheLatest: a finding is remembered until the last end that a use of the proof
+// said, whichever use that was.
+func TestUntilIsTheLatest(t *testing.T) {
+	begin := time.Unix(1800000000, 0)
+	for name, tc := range map[string]struct {
+		reason      string
+		first, then time.Duration // the ends that uses say; zero for none
+		after       time.Duration
+		shared      bool
+	}{
+		"Later":   {reason: "a later use says a later end", first: time.Minute, then: 2 * time.Hour, after: time.Hour, shared: true},
+		"Earlier": {reason: "an earlier end of a later use takes nothing back", first: 2 * time.Hour, then: time.Minute, after: time.Hour, shared: true},
+		"Unsaid":  {reason: "a use that says none lasts a day", first: time.Minute, after: 23 * time.Hour, shared: true},
+		"Over":    {reason: "the last end has come", first: time.Minute, then: time.Hour, after: 2 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := begin
+			d := New(Options{MaxProofs: 2, Now: func() time.Time { return now }})
+			note := func(proof, from string, end time.Duration) *Visit {
+				use := Use{Proof: proof, Client: netip.MustParseAddr(from)}
+				if end > 0 {
+					use.Until = begin.Add(end)
+				}
+				v, _ := d.Note(use)
+				return v
+			}
+			note("p", "192.0.2.7", tc.first)
+			note("p", "198.51.100.7", tc.then)
+			now = begin.Add(tc.after)
+			for i := range 4 { // make it look for what is over
+				note(fmt.Sprint("other", i), "192.0.2.7", 0)
+			}
+			if v := note("p", "203.0.113.7", 0); v.Shared() != tc.shared {
+				t.Errorf("%s: shared %v", tc.reason, v.Shared())
+			}
+		})
+	}
+}
+
+// TestForgottenBeforeOpen: what was forgotten between a use and its session, and came back
+// from elsewhere, is found when the session opens.
+func TestForgottenBeforeOpen(t *testing.T) {
+	d := New(Options{MaxProofs: 1})
+	note := func(proof, from string) *Visit {
+		v, _ := d.Note(Use{Proof: proof, Client: netip.MustParseAddr(from)})
+		return v
+	}
+	early := note("p", "192.0.2.7")
+	note("other", "192.0.2.7")
+	late := note("p", "198.51.100.7")
+	if f := late.Open("b"); f != nil {
+		t.Errorf("the first session is found: %+v", f)
+	}
+	want := &Finding{Proof: "p", Networks: []string{"198.51.100.0/24", "192.0.2.0/24"}, Sessions: []string{"b"}}
+	if diff := cmp.Diff(want, early.Open("a")); diff != "" {
+		t.Errorf("Open: -want +got\n%s", diff)
+	}
+	if !early.Shared() || !late.Shared() {
+		t.Error("the sessions do not know")
+	}
+	early.Leave()
+	late.Leave()
+}
+
+// TestLookedAtWhileOpening: others look at a session while it opens (for the race detector).
+func TestLookedAtWhileOpening(t *testing.T) {
+	d := New(Options{})
+	var all sync.WaitGroup
+	for i := range 32 {
+		v, _ := d.Note(Use{Proof: fmt.Sprint(i), Client: netip.MustParseAddr("192.0.2.7")})
+		all.Go(func() {
+			if v.Shared() || len(v.Networks()) != 1 {
+				t.Error("one place is several")
+			}
+		})
+		all.Go(func() { v.Open("s") })
+	}
+	all.Wait()
+}

@@ -6,6 +6,7 @@ package sharing
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,45 +16,63 @@ type Visit struct {
 	detector *Detector
 	use      Use
 	network  netip.Prefix
-	// The detector's mu guards what follows, but for entry where the session is open.
-	entry   *entry
+	// entry is changed with the detector's mu held, and read without it: others look at a
+	// session before it is open.
+	entry atomic.Pointer[entry]
+	// The detector's mu guards what follows.
 	session string
 	open    bool
 }
 
 // Shared says whether the proof was found to be used from several places.
-func (v *Visit) Shared() bool { return v != nil && v.entry != nil && v.entry.shared.Load() }
+func (v *Visit) Shared() bool {
+	if v == nil {
+		return false
+	}
+	e := v.entry.Load()
+	return e != nil && e.shared.Load()
+}
 
 // Networks are those that the proof was used from, in CIDR notation, as far as they are
 // remembered.
 func (v *Visit) Networks() []string {
-	if v == nil || v.entry == nil {
+	if v == nil {
 		return nil
 	}
 	v.detector.mu.Lock()
 	defer v.detector.mu.Unlock()
-	return v.entry.networks()
+	if e := v.entry.Load(); e != nil {
+		return e.networks()
+	}
+	return nil
 }
 
-// Open says that a session goes on with the proof until Leave. It is called once, by whoever
-// has the Visit, before others see it.
-func (v *Visit) Open(session string) {
+// Open says that a session goes on with the proof until Leave. It is called once. The Finding
+// is as that of Note, and nil where Note has told all there is: what was neither shared nor
+// in use may have been forgotten since then, and found its way back from elsewhere.
+func (v *Visit) Open(session string) *Finding {
 	if v == nil {
-		return
+		return nil
 	}
 	d := v.detector
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.options.Now()
-	// What was neither shared nor in use may have been forgotten meanwhile.
-	if v.entry = d.find(v.use, now); v.entry == nil {
-		return
+	e := d.find(v.use, now)
+	if e == nil {
+		d.untracked.Add(1)
+		return nil
+	}
+	var finding *Finding
+	if v.entry.Swap(e) != e {
+		finding = e.note(v, now, d.options.Window)
 	}
 	v.session, v.open = session, true
-	v.entry.visits[v] = struct{}{}
-	at := v.entry.at(v.network, now)
+	e.visits[v] = struct{}{}
+	at := e.at(v.network, now)
 	at.live++
 	at.last = now
+	return finding
 }
 
 // Leave says that the session is over. It may be called more than once.
@@ -68,8 +87,9 @@ func (v *Visit) Leave() {
 		return
 	}
 	v.open = false
-	delete(v.entry.visits, v)
-	at := v.entry.at(v.network, d.options.Now())
+	e := v.entry.Load()
+	delete(e.visits, v)
+	at := e.at(v.network, d.options.Now())
 	at.live = max(at.live-1, 0)
 	at.last = d.options.Now()
 }
