@@ -32,6 +32,8 @@ type walk struct {
 	// running are the commands in the background, by name; seen the requests.
 	running map[string]*running
 	seen    []string
+	// before are the sessions that there were when the last of them was started.
+	before map[string]bool
 }
 
 // running is a command in the background.
@@ -69,6 +71,12 @@ func (w *walk) as(ts *testscript.TestScript, neg bool, args []string) {
 func (w *walk) background(ts *testscript.TestScript, neg bool, args []string) {
 	words(ts, neg, args, 2, "background NAME COMMAND...")
 	r := &running{output: ts.MkAbs(args[0] + ".out"), done: make(chan struct{})}
+	var sessions v1alpha1.AuditSessionList
+	ts.Check(w.admin.List(w.patience(ts), &sessions, client.InNamespace(namespace)))
+	w.before = map[string]bool{}
+	for i := range sessions.Items {
+		w.before[sessions.Items[i].Name] = true
+	}
 	output, err := os.Create(r.output)
 	ts.Check(err)
 	path, err := exec.LookPath(w.Assets + "/" + args[1])
@@ -245,7 +253,8 @@ func (w *walk) awaitRequest(ts *testscript.TestScript, neg bool, args []string) 
 	}))
 }
 
-// live-session NAME USER: $NAME is the one live session of a user.
+// live-session NAME USER: $NAME is the one live session of a user that the last command in
+// the background has opened: an elder one may still be shown as live.
 func (w *walk) liveSession(ts *testscript.TestScript, neg bool, args []string) {
 	words(ts, neg, args, 2, "live-session NAME USER")
 	ts.Check(stack.Await(w.patience(ts), func(ctx context.Context) error {
@@ -255,7 +264,10 @@ func (w *walk) liveSession(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		var live []string
 		for i := range sessions.Items {
-			if session := &sessions.Items[i]; session.Spec.Actor.Username == args[1] && session.Status.Phase == v1alpha1.SessionActive {
+			session := &sessions.Items[i]
+			// It works, so that it is not one whose end is not shown yet.
+			works := session.Status.Operations != nil && session.Status.Operations.Allowed > 0
+			if session.Spec.Actor.Username == args[1] && session.Status.Phase == v1alpha1.SessionActive && works && !w.before[session.Name] {
 				live = append(live, session.Name)
 			}
 		}
