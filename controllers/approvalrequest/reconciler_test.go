@@ -7,8 +7,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,6 +41,13 @@ func (b *believer) Believe(context.Context, *v1alpha1.ApprovalRequest) error {
 
 func (b *believer) Interval(context.Context) (string, error) { return b.interval, nil }
 
+// trusting believes everything, and is safe for concurrent use.
+type trusting struct{}
+
+func (trusting) Believe(context.Context, *v1alpha1.ApprovalRequest) error { return nil }
+
+func (trusting) Interval(context.Context) (string, error) { return strings.Repeat("a", 64), nil }
+
 // office is a Reconciler over objects that nobody else changes.
 type office struct {
 	*Reconciler
@@ -45,6 +55,8 @@ type office struct {
 	believer *believer
 	events   *events.FakeRecorder
 	outcomes []string
+	// lists are those of ApprovalRequests that were read from the API server.
+	lists atomic.Int32
 }
 
 func newOffice(t *testing.T, objects ...client.Object) *office {
@@ -69,8 +81,12 @@ func newOffice(t *testing.T, objects ...client.Object) *office {
 			review.Status.Allowed = review.Spec.User != "eve"
 			return nil
 		}}).Build()
+	live := interceptor.NewClient(o.client, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		o.lists.Add(1)
+		return c.List(ctx, list, options...)
+	}})
 	o.Reconciler = New(Options{
-		Client: o.client, Live: o.client, Believer: o.believer, Events: o.events, Now: func() time.Time { return now },
+		Client: o.client, Live: live, Believer: o.believer, Events: o.events, Now: func() time.Time { return now },
 		BrokeGlass: func(outcome string) { o.outcomes = append(o.outcomes, outcome) },
 	})
 	return o
@@ -198,7 +214,16 @@ func TestBreakGlassLife(t *testing.T) {
 		if err := o.client.Update(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
-		a = o.judge(t, "a")
+		result, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(a)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(a), a); err != nil {
+			t.Fatal(err)
+		}
+		if counts := !a.AwaitsReview(); counts != (result.RequeueAfter > retention-time.Hour) {
+			t.Errorf("it counts: %t; to come again in %s, want that after what it is kept for where it counts", counts, result.RequeueAfter)
+		}
 	}
 	says := func() string {
 		return meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReviewed).Reason
@@ -216,6 +241,7 @@ func TestBreakGlassLife(t *testing.T) {
 	if a = o.judge(t, "a"); says() != v1alpha1.ReasonAdmissionNotEnforced {
 		t.Errorf("the same review, looked at again: %s", says())
 	}
+	o.Now = time.Now // conditions have real times
 	review("bob")
 	if says() != v1alpha1.ReasonReviewed || a.AwaitsReview() {
 		t.Errorf("the second review: %s", says())
@@ -226,5 +252,177 @@ func TestBreakGlassLife(t *testing.T) {
 	o.Now = func() time.Time { return time.Now().Add(8 * 24 * time.Hour) } // conditions have real times
 	if o.judge(t, "a") != nil {
 		t.Error("it stays after its review")
+	}
+}
+
+// TestUnnamedCostsNoList: checklist 38, who is not named reads no lists from the API server; of
+// who is, they are read page by page.
+func TestUnnamedCostsNoList(t *testing.T) {
+	o := newOffice(t, made("a", ahead, func(r *v1alpha1.ApprovalRequest) { r.Spec.Requester.Groups = []string{"others"} }), made("b", ahead))
+	if r := o.judge(t, "a"); r.Status.Phase != v1alpha1.ApprovalVoid || o.lists.Load() != 0 {
+		t.Errorf("phase %s after %d lists, want Void after none", r.Status.Phase, o.lists.Load())
+	}
+	if r := o.judge(t, "b"); r.Status.Phase != v1alpha1.ApprovalApproved || o.lists.Load() == 0 {
+		t.Errorf("phase %s after %d lists", r.Status.Phase, o.lists.Load())
+	}
+}
+
+// TestUnreviewedIsPaged: what is on a later page counts.
+func TestUnreviewedIsPaged(t *testing.T) {
+	o := newOffice(t, made("z", ahead))
+	used := func(r *v1alpha1.ApprovalRequest) {
+		r.Status.Phase, r.Status.BreakGlass = v1alpha1.ApprovalExpired, &v1alpha1.BreakGlassUse{}
+	}
+	o.Live = interceptor.NewClient(o.client, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		var asked client.ListOptions
+		asked.ApplyOptions(options)
+		if asked.Limit != listedAtOnce {
+			t.Errorf("a page of %d, want %d", asked.Limit, listedAtOnce)
+		}
+		all, ok := list.(*v1alpha1.ApprovalRequestList)
+		if !ok {
+			return fmt.Errorf("unexpected %T", list)
+		}
+		page := 0
+		if asked.Continue != "" {
+			page = int(asked.Continue[0] - '0')
+		}
+		if page < maxUnreviewed-1 {
+			all.Continue = fmt.Sprint(page + 1)
+		}
+		all.Items = append(all.Items, *made(fmt.Sprintf("page%d", page), used))
+		return nil
+	}})
+	if r := o.judge(t, "z"); r.Status.Phase != v1alpha1.ApprovalVoid {
+		t.Errorf("phase %s, want Void: %d are unreviewed", r.Status.Phase, maxUnreviewed)
+	}
+}
+
+// TestBreakGlassRace: all at once, and the cache shows nothing of it: no more than may be go
+// ahead.
+func TestBreakGlassRace(t *testing.T) {
+	const all = 12
+	var objects []client.Object
+	for i := range all {
+		objects = append(objects, made(fmt.Sprintf("r%02d", i), ahead))
+	}
+	o := newOffice(t, objects...)
+	o.BrokeGlass, o.Believer = nil, trusting{}
+	// Each is counted as if it had been made after those that are judged, and before the rest:
+	// what is not judged yet keeps nobody back.
+	o.Live = interceptor.NewClient(o.client, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		if err := c.List(ctx, list, options...); err != nil {
+			return err
+		}
+		requests, ok := list.(*v1alpha1.ApprovalRequestList)
+		if !ok {
+			return fmt.Errorf("unexpected %T", list)
+		}
+		judged := requests.Items[:0]
+		for i := range requests.Items {
+			if requests.Items[i].Status.Phase != "" {
+				judged = append(judged, requests.Items[i])
+			}
+		}
+		requests.Items = judged
+		return nil
+	}})
+	var running sync.WaitGroup
+	for i := range all {
+		running.Go(func() {
+			key := client.ObjectKey{Namespace: "shop", Name: fmt.Sprintf("r%02d", i)}
+			for {
+				result, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: key})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if result.RequeueAfter != turnOfBreaking {
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	ahead := 0
+	for i := range all {
+		r := &v1alpha1.ApprovalRequest{}
+		if err := o.client.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: fmt.Sprintf("r%02d", i)}, r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Status.BreakGlass != nil {
+			ahead++
+		}
+	}
+	if ahead != maxUnreviewed {
+		t.Errorf("%d of %d go ahead at once, want %d", ahead, all, maxUnreviewed)
+	}
+}
+
+// TestWarnedAfterCrash: a manager that dies before it warned leaves that to the next, which
+// does so once, also where it is over by then.
+func TestWarnedAfterCrash(t *testing.T) {
+	for _, phase := range []v1alpha1.ApprovalPhase{v1alpha1.ApprovalApproved, v1alpha1.ApprovalExpired} {
+		o := newOffice(t, made("a", ahead))
+		a := o.judge(t, "a")
+		if a.Status.BreakGlass.WarnedAt.IsZero() {
+			t.Fatal("nothing says that it was warned of")
+		}
+		for range len(o.events.Events) {
+			<-o.events.Events
+		}
+		a.Status.BreakGlass.WarnedAt, a.Status.Phase, o.outcomes = metav1.Time{}, phase, nil
+		if err := o.client.Status().Update(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		o.judge(t, "a")
+		o.judge(t, "a")
+		warned := 0
+		for range len(o.events.Events) {
+			if strings.HasPrefix(<-o.events.Events, "Warning BreakGlass ") {
+				warned++
+			}
+		}
+		if warned != 2 || strings.Join(o.outcomes, " ") != BreakGlassActivated {
+			t.Errorf("%s: %d warnings, counted %v; want one on the request, one on its Connection, and one counted", phase, warned, o.outcomes)
+		}
+	}
+}
+
+// strictRecorder is as strict as the API server: that refuses a note of more bytes, and the recorder drops
+// what it refuses.
+type strictRecorder struct {
+	t     *testing.T
+	notes []string
+}
+
+func (s *strictRecorder) Eventf(_, _ runtime.Object, _, _, _, note string, args ...any) {
+	text := fmt.Sprintf(note, args...)
+	if len(text) > 1024 || !utf8.ValidString(text) {
+		s.t.Errorf("the API server refuses a note of %d bytes: %.60q", len(text), text)
+		return
+	}
+	s.notes = append(s.notes, text)
+}
+
+// TestLongReasonIsAnnounced: checklist 38, no reason, in whatever script, keeps an Event from
+// being made.
+func TestLongReasonIsAnnounced(t *testing.T) {
+	for _, letter := range []string{"a", "é", "注", "🙈"} {
+		long := func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Reason = strings.Repeat(letter, 1024) }
+		revoked := func(r *v1alpha1.ApprovalRequest) {
+			r.Spec.Revoke = &v1alpha1.Revocation{Username: "alice", Reason: strings.Repeat(letter, 1024)}
+		}
+		o := newOffice(t, made("a", ahead, long), made("b", revoked))
+		recorder := &strictRecorder{t: t}
+		o.Events = recorder
+		o.judge(t, "a")
+		if len(recorder.notes) != 2 || !strings.Contains(recorder.notes[0], "alice goes ahead without approvals") || !strings.Contains(recorder.notes[0], letter) {
+			t.Errorf("%q: told %.100q", letter, recorder.notes)
+		}
+		o.judge(t, "b")
+		if len(recorder.notes) != 3 || !strings.Contains(recorder.notes[2], "is Revoked") {
+			t.Errorf("%q: of a revocation told %.100q", letter, recorder.notes)
+		}
 	}
 }
