@@ -308,6 +308,9 @@ func TestBreakGlassRace(t *testing.T) {
 	}
 	o := newOffice(t, objects...)
 	o.BrokeGlass, o.Believer = nil, trusting{}
+	var counting atomic.Int32
+	var once, away sync.Once
+	turned, second := make(chan struct{}), make(chan struct{})
 	// Each is counted as if it had been made after those that are judged, and before the rest:
 	// what is not judged yet keeps nobody back.
 	o.Live = interceptor.NewClient(o.client, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
@@ -325,6 +328,16 @@ func TestBreakGlassRace(t *testing.T) {
 			}
 		}
 		requests.Items = judged
+		// The first waits until another was turned away, or counts as well.
+		if counting.Add(1) == 1 {
+			select {
+			case <-turned:
+			case <-second:
+				t.Error("two count at the same time")
+			}
+		} else {
+			once.Do(func() { close(second) })
+		}
 		return nil
 	}})
 	var running sync.WaitGroup
@@ -340,6 +353,7 @@ func TestBreakGlassRace(t *testing.T) {
 				if result.RequeueAfter != turnOfBreaking {
 					return
 				}
+				away.Do(func() { close(turned) })
 			}
 		})
 	}
