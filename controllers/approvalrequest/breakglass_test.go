@@ -69,7 +69,7 @@ func TestEvaluateBreakGlass(t *testing.T) {
 			f.Request.Spec.Session.Rules = append(f.Request.Spec.Session.Rules, v1alpha1.RequestedRule{Kind: v1alpha1.KindClusterAccessPolicy, Policy: "p", Rule: "all"})
 			f.Policies["q"] = Policy{Kind: v1alpha1.KindClusterAccessPolicy, Name: "p", UID: "q", Generation: 4, Rules: []v1alpha1.Rule{sessionRule("all", "security")}}
 		}), v1alpha1.ApprovalVoid, "TermsMismatch", false},
-		"TooLong":     {"The rule bounds it.", brokenFacts(func(f *Facts) { f.Request.Spec.Session.DurationSeconds = 901 }), v1alpha1.ApprovalVoid, "TermsMismatch", false},
+		"TooLong":  {"The rule bounds it.", brokenFacts(func(f *Facts) { f.Request.Spec.Session.DurationSeconds = 901 }), v1alpha1.ApprovalVoid, "TermsMismatch", false},
 		"NoGroups": {"A member of more groups than a request can state has to be named.", brokenFacts(func(f *Facts) { f.Request.Spec.Requester.Groups = nil }), v1alpha1.ApprovalVoid, "TermsMismatch", false},
 		"TooLate": {"Nobody expects it in force long after it was made.", brokenFacts(func(f *Facts) {
 			f.Request.CreationTimestamp = metav1.NewTime(f.Now.Add(-breakGlassWithin))

@@ -123,7 +123,7 @@ type counts struct {
 	unreviewed int
 	// inForce are requests that go ahead without approvals.
 	inForce int
-	longest    time.Time
+	longest time.Time
 }
 
 func newCounts() *counts {

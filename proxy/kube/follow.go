@@ -31,8 +31,8 @@ const (
 type follower[T runtime.Object] struct {
 	selector metav1.ListOptions
 	// list bounds the time of each request that it makes.
-	list     func(context.Context, metav1.ListOptions) (items []T, version string, err error)
-	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	list  func(context.Context, metav1.ListOptions) (items []T, version string, err error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	// synced gets all objects there are, event each change after that.
 	synced func([]T)
 	event  func(object T, gone bool)
