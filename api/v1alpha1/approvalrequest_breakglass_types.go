@@ -3,6 +3,10 @@
 
 package v1alpha1
 
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // BreakGlassDeclaration says that a requester goes ahead without approvals.
 // +kubebuilder:validation:Enum=Declared
 type BreakGlassDeclaration string
@@ -77,6 +81,10 @@ type BreakGlassUse struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	Enforcement string `json:"enforcement,omitempty"`
+
+	// warnedAt is when the manager warned of it by Events. Unset means not yet.
+	// +optional
+	WarnedAt metav1.Time `json:"warnedAt,omitempty,omitzero"`
 }
 
 // AwaitsReview says that a request went ahead without approvals, and nobody whose review

@@ -8,7 +8,7 @@ import (
 )
 
 // NotifierEvent is something that becomes of an ApprovalRequest.
-// +kubebuilder:validation:Enum=Requested;Approved;Denied;Revoked;Expired
+// +kubebuilder:validation:Enum=Requested;Approved;Denied;Revoked;Expired;BreakGlass;ReviewDue
 type NotifierEvent string
 
 const (
@@ -23,6 +23,13 @@ const (
 
 	// NotifyRevoked is told when an approval was taken back.
 	NotifyRevoked NotifierEvent = "Revoked"
+
+	// NotifyBreakGlass is told when a request goes ahead without approvals.
+	NotifyBreakGlass NotifierEvent = "BreakGlass"
+
+	// NotifyReviewDue is told when what went ahead without approvals is over, until
+	// it is reviewed.
+	NotifyReviewDue NotifierEvent = "ReviewDue"
 
 	// NotifyExpired is told when a request, or what it came to, is over by time.
 	NotifyExpired NotifierEvent = "Expired"

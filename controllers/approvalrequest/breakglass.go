@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 )
@@ -16,6 +17,14 @@ import (
 // maxUnreviewed is how many requests of one requester in a namespace go ahead without
 // approvals and without a review of those before.
 const maxUnreviewed = 2
+
+// maxGroups is how many groups of its requester a request can state.
+const maxGroups = 256
+
+// breakGlassWithin is how long after it was made a request may begin to go ahead without
+// approvals: what nobody looked at while no manager was there is not in force hours later,
+// when nobody expects it.
+const breakGlassWithin = 5 * time.Minute
 
 // mayBreakGlass says why a rule does not let the requester go ahead without approvals, or
 // nil where they do not ask to.
@@ -30,6 +39,9 @@ func (f Facts) mayBreakGlass(rule *v1alpha1.Rule, wanted v1alpha1.RequestedRule)
 	if strings.HasPrefix(who.Username, "system:") || !slices.ContainsFunc(terms.Subjects, func(s v1alpha1.Approver) bool {
 		return s.Kind == v1alpha1.ApproverUser && s.Name == who.Username || s.Kind == v1alpha1.ApproverGroup && slices.Contains(who.Groups, s.Name)
 	}) {
+		if len(who.Groups) == 0 {
+			return fmt.Errorf("rule %q of %s %q does not name %s, and the request states no groups, as that of a member of more than %d does not: have the rule name the user, or ask for approvals", wanted.Rule, wanted.Kind, wanted.Policy, who.Username, maxGroups)
+		}
 		return fmt.Errorf("rule %q of %s %q does not name %s among those who may go ahead without approvals: ask for them", wanted.Rule, wanted.Kind, wanted.Policy, who.Username)
 	}
 	return nil
@@ -46,6 +58,11 @@ func longest(asked *v1alpha1.RequestedSession, rule *v1alpha1.Rule) int32 {
 // breakGlass goes ahead without approvals, which the rules were found to let the requester
 // do. An approver can deny it while it lasts; approving it changes nothing.
 func (r *Result) breakGlass(f Facts, rules []v1alpha1.Rule) {
+	if until := f.Request.CreationTimestamp.Add(breakGlassWithin); !r.BreakGlass && !f.Now.Before(until) {
+		r.End = until
+		r.end(v1alpha1.ApprovalExpired, v1alpha1.ReasonExpired, fmt.Sprintf("the manager did not see it within %s after it was made: ask again", breakGlassWithin))
+		return
+	}
 	if !r.BreakGlass && f.Unreviewed >= maxUnreviewed {
 		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonReviewsOutstanding, fmt.Sprintf(
 			"%d times the requester went ahead without approvals and nobody has reviewed it, at most %d may be so: have them reviewed, or ask for approvals", f.Unreviewed, maxUnreviewed))

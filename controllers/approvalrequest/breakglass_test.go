@@ -69,7 +69,16 @@ func TestEvaluateBreakGlass(t *testing.T) {
 			f.Request.Spec.Session.Rules = append(f.Request.Spec.Session.Rules, v1alpha1.RequestedRule{Kind: v1alpha1.KindClusterAccessPolicy, Policy: "p", Rule: "all"})
 			f.Policies["q"] = Policy{Kind: v1alpha1.KindClusterAccessPolicy, Name: "p", UID: "q", Generation: 4, Rules: []v1alpha1.Rule{sessionRule("all", "security")}}
 		}), v1alpha1.ApprovalVoid, "TermsMismatch", false},
-		"TooLong":     {"The rule bounds it.", brokenFacts(func(f *Facts) { f.Request.Spec.Session.DurationSeconds = 901 }), v1alpha1.ApprovalVoid, "TermsMismatch", false},
+		"TooLong":  {"The rule bounds it.", brokenFacts(func(f *Facts) { f.Request.Spec.Session.DurationSeconds = 901 }), v1alpha1.ApprovalVoid, "TermsMismatch", false},
+		"NoGroups": {"A member of more groups than a request can state has to be named.", brokenFacts(func(f *Facts) { f.Request.Spec.Requester.Groups = nil }), v1alpha1.ApprovalVoid, "TermsMismatch", false},
+		"TooLate": {"Nobody expects it in force long after it was made.", brokenFacts(func(f *Facts) {
+			f.Request.CreationTimestamp = metav1.NewTime(f.Now.Add(-breakGlassWithin))
+		}), v1alpha1.ApprovalExpired, "Expired", false},
+		"InTime": {"The last moment.", brokenFacts(func(f *Facts) {
+			f.Request.CreationTimestamp = metav1.NewTime(f.Now.Add(time.Second - breakGlassWithin))
+		}), v1alpha1.ApprovalApproved, "BreakGlass", true},
+		"Waiting":     {"What else of the requester waits does not matter.", brokenFacts(func(f *Facts) { f.Waiting = maxWaiting }), v1alpha1.ApprovalApproved, "BreakGlass", true},
+		"Kept":        {"Checklist 38: but what is kept does.", brokenFacts(func(f *Facts) { f.Kept = maxKept }), v1alpha1.ApprovalVoid, "QuotaExceeded", false},
 		"Unreviewed":  {"Not before what was done is reviewed.", brokenFacts(func(f *Facts) { f.Unreviewed = maxUnreviewed }), v1alpha1.ApprovalVoid, "ReviewsOutstanding", false},
 		"OneMore":     {"The last that may be unreviewed.", brokenFacts(func(f *Facts) { f.Unreviewed = maxUnreviewed - 1 }), v1alpha1.ApprovalApproved, "BreakGlass", true},
 		"NotBelieved": {"Checklist 31: it may be forged.", brokenFacts(func(f *Facts) { f.NotBelieved = errors.New("off") }), v1alpha1.ApprovalVoid, "AdmissionNotEnforced", false},

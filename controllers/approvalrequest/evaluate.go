@@ -157,7 +157,7 @@ func (r *Result) disbelieve(f Facts) bool {
 }
 
 // maxWaiting is how many requests of one requester wait for decisions in a namespace, of
-// both scopes together; maxKept is how many there are at all, whatever came of them.
+// both scopes together, which one to go ahead without approvals does not; maxKept is how many there are at all, whatever came of them.
 const (
 	maxWaiting = 20
 	maxKept    = 500
@@ -170,7 +170,7 @@ func (r *Result) exceeds(f Facts) bool {
 		return false
 	case f.Kept >= maxKept:
 		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf("there are %d requests of the same requester already, at most %d may be: wait until some are deleted", f.Kept, maxKept))
-	case f.Waiting >= maxWaiting:
+	case f.Waiting >= maxWaiting && f.Request.Spec.Session.BreakGlass != v1alpha1.BreakGlassDeclared:
 		r.end(v1alpha1.ApprovalVoid, v1alpha1.ReasonQuotaExceeded, fmt.Sprintf("%d requests of the same requester wait for decisions already, at most %d may: wait for those", f.Waiting, maxWaiting))
 	default:
 		return false

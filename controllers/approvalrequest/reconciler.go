@@ -10,6 +10,7 @@ package approvalrequest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,6 +36,8 @@ const (
 	judgeAgain = 30 * time.Second
 	// turn is about what a request beyond the quota takes, to come again in its turn.
 	turn = 10 * time.Millisecond
+	// turnOfBreaking is about what another takes to go ahead without approvals.
+	turnOfBreaking = 200 * time.Millisecond
 )
 
 // Believer says whether a request may be believed; enforcement.Prover is one. An
@@ -78,6 +81,9 @@ type Reconciler struct {
 	// excess has room for the requests beyond their requester's quota that are judged at
 	// once: the other workers are always there for everybody else.
 	excess chan struct{}
+	// breaking has room for one request to go ahead without approvals: from the count of
+	// what is not reviewed until it is written down that there is one more.
+	breaking chan struct{}
 }
 
 // New makes a Reconciler.
@@ -85,7 +91,7 @@ func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Reconciler{Options: options, excess: make(chan struct{}, workers/2)}
+	return &Reconciler{Options: options, excess: make(chan struct{}, workers/2), breaking: make(chan struct{}, 1)}
 }
 
 // scope is what one reconciliation observed. Each field names the step that sets it.
@@ -97,6 +103,8 @@ type scope struct {
 	// enforcement names the interval that a request without approvals was believed in;
 	// believe sets it.
 	enforcement string
+	// breaking says that the room for breakers of glass is taken; countUnreviewed sets it.
+	breaking bool
 }
 
 // Reconcile judges a request until it is over, and deletes it later.
@@ -129,21 +137,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	}
 	if over(request.Status.Phase) {
 		if request.AwaitsReview() {
-			return ctrl.Result{}, r.awaitReview(ctx, request)
+			return r.awaitReview(ctx, request)
 		}
 		return r.retire(ctx, request)
 	}
 	patcher := kit.NewPatcher(r.Client, request)
 	s := &scope{request: request}
+	defer r.leave(s)
 	err = kit.Run(ctx, s,
 		kit.Step[scope]{Name: "count the requester's requests", Run: r.count},
 		kit.Step[scope]{Name: "look at what the request is bound to", Run: unjudged(r.look)},
-		kit.Step[scope]{Name: "count what is not reviewed", Run: unjudged(r.countUnreviewed)},
 		kit.Step[scope]{Name: "end what is over anyhow", Run: unjudged(r.endAnyhow)},
+		kit.Step[scope]{Name: "count what is not reviewed", Run: unjudged(r.countUnreviewed)},
+		kit.Step[scope]{Name: "end what is one too many", Run: unjudged(r.endAnyhow)},
 		kit.Step[scope]{Name: "prove that admission is enforced", Run: unjudged(r.believe)},
 		kit.Step[scope]{Name: "ask whether approvers are entitled", Run: unjudged(r.ask)},
 		kit.Step[scope]{Name: "judge", Run: unjudged(r.judge)},
 	)
+	if errors.Is(err, errBreaking) {
+		return ctrl.Result{RequeueAfter: turnOfBreaking}, nil
+	}
 	before, broken := request.Status.Phase, request.Status.BreakGlass != nil
 	writeStatus(s, err)
 	if patchErr := patcher.PatchStatus(ctx, request); patchErr != nil {
@@ -152,14 +165,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, patchErr
 	}
+	r.leave(s)
 	if s.judged && before != request.Status.Phase {
 		r.tell(s)
 		if r.Judged != nil {
 			r.Judged(string(request.Status.Phase))
 		}
-		if request.Spec.Session.BreakGlass == v1alpha1.BreakGlassDeclared && !broken && r.BrokeGlass != nil {
-			r.BrokeGlass(brokeGlass(request))
+		if request.Spec.Session.BreakGlass == v1alpha1.BreakGlassDeclared && !broken && request.Status.BreakGlass == nil && r.BrokeGlass != nil {
+			r.BrokeGlass(BreakGlassRefused)
 		}
+	}
+	if warnErr := r.warn(ctx, request); warnErr != nil {
+		return ctrl.Result{}, warnErr
 	}
 	wait := request.Status.ExpiresAt.Sub(r.Now())
 	if request.Spec.Scope == v1alpha1.ApprovalScopeSession && request.Status.Phase == v1alpha1.ApprovalApproved {

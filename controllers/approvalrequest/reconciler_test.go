@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +40,13 @@ func (b *believer) Believe(context.Context, *v1alpha1.ApprovalRequest) error {
 
 func (b *believer) Interval(context.Context) (string, error) { return b.interval, nil }
 
+// trusting believes everything, and is safe for concurrent use.
+type trusting struct{}
+
+func (trusting) Believe(context.Context, *v1alpha1.ApprovalRequest) error { return nil }
+
+func (trusting) Interval(context.Context) (string, error) { return strings.Repeat("a", 64), nil }
+
 // office is a Reconciler over objects that nobody else changes.
 type office struct {
 	*Reconciler
@@ -45,6 +54,8 @@ type office struct {
 	believer *believer
 	events   *events.FakeRecorder
 	outcomes []string
+	// lists are those of ApprovalRequests that were read from the API server.
+	lists atomic.Int32
 }
 
 func newOffice(t *testing.T, objects ...client.Object) *office {
@@ -69,8 +80,12 @@ func newOffice(t *testing.T, objects ...client.Object) *office {
 			review.Status.Allowed = review.Spec.User != "eve"
 			return nil
 		}}).Build()
+	live := interceptor.NewClient(o.client, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		o.lists.Add(1)
+		return c.List(ctx, list, options...)
+	}})
 	o.Reconciler = New(Options{
-		Client: o.client, Live: o.client, Believer: o.believer, Events: o.events, Now: func() time.Time { return now },
+		Client: o.client, Live: live, Believer: o.believer, Events: o.events, Now: func() time.Time { return now },
 		BrokeGlass: func(outcome string) { o.outcomes = append(o.outcomes, outcome) },
 	})
 	return o
@@ -198,7 +213,16 @@ func TestBreakGlassLife(t *testing.T) {
 		if err := o.client.Update(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
-		a = o.judge(t, "a")
+		result, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(a)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(a), a); err != nil {
+			t.Fatal(err)
+		}
+		if counts := !a.AwaitsReview(); counts != (result.RequeueAfter > retention-time.Hour) {
+			t.Errorf("it counts: %t; to come again in %s, want that after what it is kept for where it counts", counts, result.RequeueAfter)
+		}
 	}
 	says := func() string {
 		return meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReviewed).Reason
@@ -216,6 +240,7 @@ func TestBreakGlassLife(t *testing.T) {
 	if a = o.judge(t, "a"); says() != v1alpha1.ReasonAdmissionNotEnforced {
 		t.Errorf("the same review, looked at again: %s", says())
 	}
+	o.Now = time.Now // conditions have real times
 	review("bob")
 	if says() != v1alpha1.ReasonReviewed || a.AwaitsReview() {
 		t.Errorf("the second review: %s", says())
@@ -226,5 +251,123 @@ func TestBreakGlassLife(t *testing.T) {
 	o.Now = func() time.Time { return time.Now().Add(8 * 24 * time.Hour) } // conditions have real times
 	if o.judge(t, "a") != nil {
 		t.Error("it stays after its review")
+	}
+}
+
+// TestUnnamedCostsNoList: checklist 38, who is not named reads no lists from the API server; of
+// who is, they are read page by page.
+func TestUnnamedCostsNoList(t *testing.T) {
+	o := newOffice(t, made("a", ahead, func(r *v1alpha1.ApprovalRequest) { r.Spec.Requester.Groups = []string{"others"} }), made("b", ahead))
+	if r := o.judge(t, "a"); r.Status.Phase != v1alpha1.ApprovalVoid || o.lists.Load() != 0 {
+		t.Errorf("phase %s after %d lists, want Void after none", r.Status.Phase, o.lists.Load())
+	}
+	if r := o.judge(t, "b"); r.Status.Phase != v1alpha1.ApprovalApproved || o.lists.Load() == 0 {
+		t.Errorf("phase %s after %d lists", r.Status.Phase, o.lists.Load())
+	}
+}
+
+// TestUnreviewedIsPaged: what is on a later page counts.
+func TestUnreviewedIsPaged(t *testing.T) {
+	o := newOffice(t, made("z", ahead))
+	used := func(r *v1alpha1.ApprovalRequest) {
+		r.Status.Phase, r.Status.BreakGlass = v1alpha1.ApprovalExpired, &v1alpha1.BreakGlassUse{}
+	}
+	o.Live = interceptor.NewClient(o.client, interceptor.Funcs{List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		var asked client.ListOptions
+		asked.ApplyOptions(options)
+		if asked.Limit != listedAtOnce {
+			t.Errorf("a page of %d, want %d", asked.Limit, listedAtOnce)
+		}
+		all, ok := list.(*v1alpha1.ApprovalRequestList)
+		if !ok {
+			return fmt.Errorf("unexpected %T", list)
+		}
+		page := 0
+		if asked.Continue != "" {
+			page = int(asked.Continue[0] - '0')
+		}
+		if page < maxUnreviewed-1 {
+			all.Continue = fmt.Sprint(page + 1)
+		}
+		all.Items = append(all.Items, *made(fmt.Sprintf("page%d", page), used))
+		return nil
+	}})
+	if r := o.judge(t, "z"); r.Status.Phase != v1alpha1.ApprovalVoid {
+		t.Errorf("phase %s, want Void: %d are unreviewed", r.Status.Phase, maxUnreviewed)
+	}
+}
+
+// TestBreakGlassRace: all at once, and the cache shows nothing of it: no more than may be go
+// ahead.
+func TestBreakGlassRace(t *testing.T) {
+	const all = 12
+	var objects []client.Object
+	for i := range all {
+		objects = append(objects, made(fmt.Sprintf("r%02d", i), ahead))
+	}
+	o := newOffice(t, objects...)
+	o.BrokeGlass, o.Believer = nil, trusting{}
+	var counting atomic.Int32
+	var once, away sync.Once
+	turned, second := make(chan struct{}), make(chan struct{})
+	// Each is counted as if it had been made after those that are judged, and before the rest:
+	// what is not judged yet keeps nobody back.
+	o.Live = interceptor.NewClient(o.client, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+		if err := c.List(ctx, list, options...); err != nil {
+			return err
+		}
+		requests, ok := list.(*v1alpha1.ApprovalRequestList)
+		if !ok {
+			return fmt.Errorf("unexpected %T", list)
+		}
+		judged := requests.Items[:0]
+		for i := range requests.Items {
+			if requests.Items[i].Status.Phase != "" {
+				judged = append(judged, requests.Items[i])
+			}
+		}
+		requests.Items = judged
+		// The first waits until another was turned away, or counts as well.
+		if counting.Add(1) == 1 {
+			select {
+			case <-turned:
+			case <-second:
+				t.Error("two count at the same time")
+			}
+		} else {
+			once.Do(func() { close(second) })
+		}
+		return nil
+	}})
+	var running sync.WaitGroup
+	for i := range all {
+		running.Go(func() {
+			key := client.ObjectKey{Namespace: "shop", Name: fmt.Sprintf("r%02d", i)}
+			for {
+				result, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: key})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if result.RequeueAfter != turnOfBreaking {
+					return
+				}
+				away.Do(func() { close(turned) })
+			}
+		})
+	}
+	running.Wait()
+	ahead := 0
+	for i := range all {
+		r := &v1alpha1.ApprovalRequest{}
+		if err := o.client.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: fmt.Sprintf("r%02d", i)}, r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Status.BreakGlass != nil {
+			ahead++
+		}
+	}
+	if ahead != maxUnreviewed {
+		t.Errorf("%d of %d go ahead at once, want %d", ahead, all, maxUnreviewed)
 	}
 }

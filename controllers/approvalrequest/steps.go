@@ -256,8 +256,7 @@ func (r *Reconciler) tell(s *scope) {
 		return
 	}
 	if s.result.BreakGlass && phase == v1alpha1.ApprovalApproved {
-		r.tellBreakGlass(s)
-		return
+		return // warn says more
 	}
 	kind := corev1.EventTypeNormal
 	if phase == v1alpha1.ApprovalVoid || phase == v1alpha1.ApprovalDenied || phase == v1alpha1.ApprovalRevoked {
@@ -268,5 +267,5 @@ func (r *Reconciler) tell(s *scope) {
 		why = ": " + s.result.Message
 	}
 	r.Events.Eventf(s.facts.Connection, s.request, kind, "Approval"+string(phase), "Approve",
-		"ApprovalRequest %s of %s is %s%s", s.request.Name, s.request.Spec.Requester.Username, phase, why)
+		"%s", noteOf(fmt.Sprintf("ApprovalRequest %s of %s is %s%s", s.request.Name, s.request.Spec.Requester.Username, phase, why)))
 }

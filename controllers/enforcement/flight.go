@@ -31,12 +31,7 @@ func (p *Prover) shared(ctx context.Context) (interval, error) {
 	for {
 		f, pilot := p.flights.board()
 		if pilot {
-			p.mu.Lock()
-			p.flights.takeOff()
-			f.err = p.prove(ctx)
-			f.interval = p.interval
-			p.mu.Unlock()
-			close(f.done)
+			p.fly(ctx, f)
 			return f.interval, f.err
 		}
 		select {
@@ -49,6 +44,18 @@ func (p *Prover) shared(ctx context.Context) (interval, error) {
 			return f.interval, f.err
 		}
 	}
+}
+
+// fly makes the proof of a flight. Whatever becomes of it, nobody waits for it forever, and
+// those who did have no proof.
+func (p *Prover) fly(ctx context.Context, f *flight) {
+	f.err = errors.New("cannot prove that admission is enforced: the proof came to no end")
+	defer close(f.done)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flights.takeOff()
+	err := p.prove(ctx)
+	f.interval, f.err = p.interval, err
 }
 
 // board joins the next flight; true makes the caller fly it.

@@ -5,6 +5,7 @@ package enforcement
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type apiServer struct {
 	// slow, where not nil, is waited for by each forged create, which says on begun that it
 	// has begun.
 	slow, begun chan struct{}
+	// listing, where not nil, is asked before each list of policies.
+	listing func() error
 }
 
 func (s *apiServer) prover(t *testing.T) *Prover {
@@ -64,6 +67,14 @@ func (s *apiServer) prover(t *testing.T) *Prover {
 				<-s.slow
 			}
 			return refused(createPolicy)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if s.listing != nil {
+				if err := s.listing(); err != nil {
+					return err
+				}
+			}
+			return c.List(ctx, list, options...)
 		},
 		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
 			s.patches.Add(1)
@@ -171,5 +182,62 @@ func TestIntervalNames(t *testing.T) {
 	p.interval.UID = "another"
 	if name() == first {
 		t.Error("another interval has the same name")
+	}
+}
+
+// TestUnansweredProof: an API server that does not answer ends no interval, at whatever moment
+// of a proof: what was asked for and approved does not become void for good.
+func TestUnansweredProof(t *testing.T) {
+	server := &apiServer{}
+	p := server.prover(t)
+	name, err := p.Interval(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const lists = 8 // four kinds, twice
+	for failing := range lists {
+		asked, lost := 0, apierrors.NewTimeoutError("no answer", 1)
+		server.listing = func() error {
+			if asked++; asked-1 == failing {
+				return lost
+			}
+			return nil
+		}
+		if err := p.Check(t.Context()); !errors.Is(err, lost) || errors.Is(err, ErrNotEnforced) {
+			t.Errorf("list %d: %v, want that nothing was found out", failing, err)
+		}
+		server.listing = nil
+		again, err := p.Interval(t.Context())
+		if err != nil || again != name {
+			t.Errorf("list %d: the interval did not go on: %v", failing, err)
+		}
+	}
+}
+
+// TestProofPanics: those who wait for a proof that breaks off are not left waiting, believe
+// nothing, and the next proof is made.
+func TestProofPanics(t *testing.T) {
+	server := &apiServer{}
+	p := server.prover(t)
+	server.listing = func() error { panic("broken") }
+	f, pilot := p.flights.board()
+	if !pilot {
+		t.Fatal("the first does not fly")
+	}
+	func() {
+		defer func() { _ = recover() }()
+		p.fly(t.Context(), f)
+	}()
+	select {
+	case <-f.done:
+	default:
+		t.Fatal("who waits for it waits forever")
+	}
+	if f.err == nil {
+		t.Error("it is taken for a proof")
+	}
+	server.listing = nil
+	if _, err := p.Interval(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -129,6 +129,10 @@ func (p *Prover) prove(ctx context.Context) error {
 	}
 	// The objects may have been changed while the probe was under way.
 	again, err := fingerprint(ctx, p.Client, p.compiled)
+	if err != nil && !errors.Is(err, ErrNotEnforced) {
+		// Nothing was found out: what was proven before stands.
+		return err
+	}
 	if err != nil || again != live {
 		p.end(ctx)
 		return errors.Join(fmt.Errorf("%w: the policies changed while they were proven", ErrNotEnforced), err)

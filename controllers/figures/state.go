@@ -32,7 +32,7 @@ type Sources struct {
 // state collects what is read from Sources.
 type state struct {
 	Sources
-	objects, conditions, sessions, requests, conflicts, proven, authority, unreviewed, longest *prometheus.Desc
+	objects, conditions, sessions, requests, conflicts, proven, authority, unreviewed, longest, inForce *prometheus.Desc
 }
 
 // Watch registers the figures of a manager's state.
@@ -46,6 +46,7 @@ func Watch(registerer prometheus.Registerer, sources Sources) error {
 		conditions: desc("object_conditions", "Objects by kind, type of condition and its status.", "kind", "condition", "status"),
 		sessions:   desc("live_sessions", "AuditSessions that have not ended."),
 		requests:   desc("approval_requests", "ApprovalRequests by phase.", "phase"),
+		inForce:    desc("break_glass_in_force", "ApprovalRequests that go ahead without approvals at present."),
 		unreviewed: desc("break_glass_unreviewed", "ApprovalRequests that went ahead without approvals, are over and are not reviewed."),
 		longest:    desc("break_glass_unreviewed_oldest_timestamp_seconds", "Since when the one that has waited longest for its review is over, in Unix time; absent where none waits."),
 		conflicts:  desc("witness_conflicts", "AuditLogs that were shown to the witness in two forms that exclude each other."),
@@ -56,7 +57,7 @@ func Watch(registerer prometheus.Registerer, sources Sources) error {
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.objects, s.conditions, s.sessions, s.requests, s.conflicts, s.proven, s.authority, s.unreviewed, s.longest} {
+	for _, d := range []*prometheus.Desc{s.objects, s.conditions, s.sessions, s.requests, s.conflicts, s.proven, s.authority, s.inForce, s.unreviewed, s.longest} {
 		c <- d
 	}
 }
@@ -98,6 +99,7 @@ func (s *state) Collect(c chan<- prometheus.Metric) {
 	for phase, count := range n.requests {
 		gauge(s.requests, float64(count), phase)
 	}
+	gauge(s.inForce, float64(n.inForce))
 	gauge(s.unreviewed, float64(n.unreviewed))
 	if !n.longest.IsZero() {
 		gauge(s.longest, float64(n.longest.Unix()))
@@ -119,7 +121,9 @@ type counts struct {
 	sessions, conflicts int
 	// unreviewed are requests that wait for a review, longest since when one has.
 	unreviewed int
-	longest    time.Time
+	// inForce are requests that go ahead without approvals.
+	inForce int
+	longest time.Time
 }
 
 func newCounts() *counts {
@@ -140,8 +144,11 @@ func (n *counts) add(kind string, conditions []metav1.Condition) {
 	}
 }
 
-// review counts a request that waits for a review.
+// review counts a request that goes ahead without approvals, or waits for a review.
 func (n *counts) review(r *v1alpha1.ApprovalRequest) {
+	if r.Status.BreakGlass != nil && r.Status.Phase == v1alpha1.ApprovalApproved {
+		n.inForce++
+	}
 	complete := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionComplete)
 	if !r.AwaitsReview() || complete == nil || complete.Status != metav1.ConditionTrue {
 		return

@@ -41,6 +41,9 @@ func reader(t *testing.T, fails error) client.Reader {
 		&v1alpha1.AuditSession{ObjectMeta: meta("live")},
 		&v1alpha1.AuditSession{ObjectMeta: meta("over"), Status: v1alpha1.AuditSessionStatus{EndedAt: &ended}},
 		&v1alpha1.ApprovalRequest{ObjectMeta: meta("r"), Status: v1alpha1.ApprovalRequestStatus{Phase: v1alpha1.ApprovalPending}},
+		&v1alpha1.ApprovalRequest{ObjectMeta: meta("s"), Status: v1alpha1.ApprovalRequestStatus{Phase: v1alpha1.ApprovalApproved}},
+		&v1alpha1.ApprovalRequest{ObjectMeta: meta("ahead"), Status: v1alpha1.ApprovalRequestStatus{Phase: v1alpha1.ApprovalApproved, BreakGlass: &v1alpha1.BreakGlassUse{}}},
+		&v1alpha1.ApprovalRequest{ObjectMeta: meta("past"), Status: v1alpha1.ApprovalRequestStatus{Phase: v1alpha1.ApprovalExpired, BreakGlass: &v1alpha1.BreakGlassUse{}}},
 		&v1alpha1.AuditLog{ObjectMeta: meta("l"), Status: v1alpha1.AuditLogStatus{State: v1alpha1.AuditLogConflict}},
 	).WithInterceptorFuncs(interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
@@ -70,6 +73,7 @@ func TestState(t *testing.T) {
 				`doorward_manager_object_conditions{condition="Ready",kind="Connection",status="False"} 1`,
 				`doorward_manager_live_sessions 1`, `doorward_manager_witness_conflicts 1`,
 				`doorward_manager_approval_requests{phase="Pending"} 1`, `doorward_manager_approval_requests{phase="Void"} 0`,
+				`doorward_manager_break_glass_in_force 1`,
 				`doorward_manager_enforcement_proven 1`, `doorward_manager_ca_expiry_timestamp_seconds 1.9e+09`,
 			},
 		},

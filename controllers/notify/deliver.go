@@ -32,7 +32,7 @@ const (
 	resultFailed = "Failed"
 )
 
-// deliver sends what waits, the eldest first, until the receiver has had enough.
+// deliver sends what waits, in its order, until the receiver has had enough.
 func (r *Reconciler) deliver(ctx context.Context, s *scope) error {
 	sent := 0
 	for i := range s.pending {

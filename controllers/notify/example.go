@@ -15,8 +15,8 @@ import (
 // hostile tries to break out of whatever it is put into.
 const hostile = "\"}],\"text\":\"\\\" \x1b[2K\u202e<!channel> <https://evil.example|Approve> &amp; [Approve](https://evil.example) `*_~ <b>\n\r\t\x00 \xff"
 
-// examples are the requests that a template is tried with: of both scopes, with as much
-// text as there can be.
+// examples are the requests that a template is tried with: of both scopes, and one that goes
+// ahead without approvals, with as much text as there can be.
 func examples() []*v1alpha1.ApprovalRequest {
 	at := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	digest := "sha256:" + strings.Repeat("0", 64)
@@ -47,5 +47,8 @@ func examples() []*v1alpha1.ApprovalRequest {
 	}
 	session.Spec.Revoke = &v1alpha1.Revocation{Reason: hostile, Username: "carol" + hostile}
 	session.Status.Session = &v1alpha1.SessionApproval{Digest: digest}
-	return []*v1alpha1.ApprovalRequest{operation, session}
+	broken := session.DeepCopy()
+	broken.Spec.Session.BreakGlass, broken.Status.MinimumApprovals = v1alpha1.BreakGlassDeclared, 0
+	broken.Status.BreakGlass = &v1alpha1.BreakGlassUse{ReasonDigest: digest}
+	return []*v1alpha1.ApprovalRequest{operation, session, broken}
 }

@@ -4,9 +4,11 @@
 package notify
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -82,6 +84,37 @@ func (r *Reconciler) forget(name string) {
 	if r.Figures != nil {
 		r.Figures.NotifierGone(name)
 	}
+}
+
+// order puts what waits in the order in which it is sent. What was tried in vain comes after
+// what was not: one request whose text a receiver chokes on must not hold up the others. What
+// somebody waits for, or must hear of while it lasts, comes before what is over. Requesters take
+// turns, so that none has approvers hear of nobody else; of each the eldest comes first.
+func (m *memory) order(waiting []pending) {
+	type line struct {
+		tried, rank int
+		requester   string
+	}
+	in := func(p *pending) line {
+		rank := 1
+		if p.event == v1alpha1.NotifyRequested || p.event == v1alpha1.NotifyBreakGlass {
+			rank = 0
+		}
+		return line{m.tried[p.key].count, rank, p.request.Spec.Requester.Username}
+	}
+	slices.SortStableFunc(waiting, func(a, b pending) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.request.Namespace, b.request.Namespace), cmp.Compare(a.request.Name, b.request.Name))
+	})
+	turns := map[line]int{}
+	for i := range waiting {
+		of := in(&waiting[i])
+		waiting[i].turn = turns[of]
+		turns[of]++
+	}
+	slices.SortStableFunc(waiting, func(a, b pending) int {
+		of, other := in(&a), in(&b)
+		return cmp.Or(cmp.Compare(of.tried, other.tried), cmp.Compare(of.rank, other.rank), cmp.Compare(a.turn, b.turn))
+	})
 }
 
 // keep drops what is known of notifications that do not wait any more.

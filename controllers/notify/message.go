@@ -47,6 +47,7 @@ type Message struct {
 	Digest          string   `json:"digest"`
 	Approvals       int      `json:"approvals"`
 	Minimum         int      `json:"minimum"`
+	BreakGlass      bool     `json:"breakGlass"`
 	DurationSeconds int      `json:"durationSeconds"`
 	NotBefore       string   `json:"notBefore"`
 	ExpiresAt       string   `json:"expiresAt"`
@@ -71,7 +72,7 @@ func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at ti
 		Namespace: r.Namespace, Name: r.Name, Connection: r.Spec.ConnectionRef.Name,
 		Scope: string(r.Spec.Scope), Phase: string(r.Status.Phase), Requester: show(r.Spec.Requester.Username, maxName),
 		Digest: r.DecidedDigest(), Approvals: int(r.Status.Approvals), Minimum: int(r.Status.MinimumApprovals),
-		ExpiresAt: stamp(r.Status.ExpiresAt.Time), Accesses: []string{}, Rules: []string{},
+		BreakGlass: r.Status.BreakGlass != nil, ExpiresAt: stamp(r.Status.ExpiresAt.Time), Accesses: []string{}, Rules: []string{},
 	}
 	if r.Spec.Scope == v1alpha1.ApprovalScopeSession {
 		s := r.Spec.Session
@@ -115,7 +116,7 @@ func decider(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent) (by, com
 	case v1alpha1.NotifyApproved:
 	case v1alpha1.NotifyDenied:
 		wanted = v1alpha1.VerdictDeny
-	case v1alpha1.NotifyRequested, v1alpha1.NotifyExpired:
+	case v1alpha1.NotifyRequested, v1alpha1.NotifyExpired, v1alpha1.NotifyBreakGlass, v1alpha1.NotifyReviewDue:
 		return "", ""
 	}
 	for _, status := range r.Status.Decisions {
@@ -139,6 +140,10 @@ func summary(m *Message) string {
 		return "Approval asked for by " + whom + ": " + what
 	case v1alpha1.NotifyApproved:
 		return "Approved by " + m.By + ", asked for by " + whom + ": " + what
+	case v1alpha1.NotifyBreakGlass:
+		return "Goes ahead WITHOUT approvals: " + whom + ": " + what
+	case v1alpha1.NotifyReviewDue:
+		return "Has to be reviewed, went ahead WITHOUT approvals: " + whom + ": " + what
 	case v1alpha1.NotifyDenied:
 		return "Denied by " + m.By + ", asked for by " + whom + ": " + what
 	case v1alpha1.NotifyRevoked:

@@ -28,11 +28,25 @@ var occasions = []occasion{
 		return r.CreationTimestamp.Time, r.Status.Phase == v1alpha1.ApprovalPending && r.DecidedDigest() != ""
 	}},
 	{v1alpha1.NotifyApproved, func(r *v1alpha1.ApprovalRequest) (time.Time, bool) {
-		return became(r, v1alpha1.ConditionApproved)
+		at, approved := became(r, v1alpha1.ConditionApproved)
+		return at, approved && r.Status.BreakGlass == nil
+	}},
+	// It is told also where it is over by then: somebody did it.
+	{v1alpha1.NotifyBreakGlass, func(r *v1alpha1.ApprovalRequest) (time.Time, bool) {
+		return became(r, v1alpha1.ConditionBreakGlass)
 	}},
 	{v1alpha1.NotifyDenied, over(v1alpha1.ApprovalDenied)},
-	{v1alpha1.NotifyRevoked, over(v1alpha1.ApprovalRevoked)},
+	{v1alpha1.NotifyRevoked, func(r *v1alpha1.ApprovalRequest) (time.Time, bool) {
+		at, revoked := over(v1alpha1.ApprovalRevoked)(r)
+		// Only what was in force has a time: a request that is taken back before is no news.
+		s := r.Status.Session
+		return at, revoked && (r.Spec.Scope != v1alpha1.ApprovalScopeSession || s != nil && !s.ExpiresAt.IsZero())
+	}},
 	{v1alpha1.NotifyExpired, over(v1alpha1.ApprovalExpired)},
+	{v1alpha1.NotifyReviewDue, func(r *v1alpha1.ApprovalRequest) (time.Time, bool) {
+		at, complete := became(r, v1alpha1.ConditionComplete)
+		return at, complete && r.AwaitsReview()
+	}},
 }
 
 func over(phase v1alpha1.ApprovalPhase) func(*v1alpha1.ApprovalRequest) (time.Time, bool) {

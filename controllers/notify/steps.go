@@ -4,7 +4,6 @@
 package notify
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,6 +28,8 @@ type pending struct {
 	// request is shared with the cache, and only to be looked at.
 	request *v1alpha1.ApprovalRequest
 	at      time.Time
+	// turn is how many of the same requester come before; memory.order sets it.
+	turn int
 }
 
 // begin writes down since when the receiver is told what is selected now, before anything
@@ -63,9 +64,7 @@ func selectionOf(spec *v1alpha1.NotifierSpec) (string, error) {
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// gather finds the events that the receiver was not told of, the eldest first. What was
-// tried in vain comes after what was not: one request whose text a receiver chokes on must
-// not hold up the others.
+// gather finds the events that the receiver was not told of.
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	var list v1alpha1.ApprovalRequestList
 	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
@@ -89,9 +88,7 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 			}
 		}
 	}
-	slices.SortStableFunc(s.pending, func(a, b pending) int {
-		return cmp.Or(cmp.Compare(s.memory.tried[a.key].count, s.memory.tried[b.key].count), a.at.Compare(b.at), cmp.Compare(a.request.Namespace, b.request.Namespace), cmp.Compare(a.request.Name, b.request.Name))
-	})
+	s.memory.order(s.pending)
 	s.memory.keep(s.pending)
 	s.gathered = true
 	return nil

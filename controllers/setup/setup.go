@@ -159,7 +159,10 @@ func New(ctx context.Context, o Options) (ctrl.Manager, error) {
 // hold metadata only, the operator's own are watched too: LogSinks name them; and of its
 // ConfigMaps the one with the keys of gateway credentials.
 func cacheOptions(own string, namespaces []string, log logr.Logger) cache.Options {
-	options := cache.Options{NewInformer: newInformer(log)}
+	options := cache.Options{NewInformer: newInformer(log), ByObject: map[client.Object]cache.ByObject{
+		// Users make them, and who owns which field of them nobody asks.
+		&v1alpha1.ApprovalRequest{}: {Transform: cache.TransformStripManagedFields()},
+	}}
 	if len(namespaces) > 0 {
 		options.DefaultNamespaces = map[string]cache.Config{}
 		for _, namespace := range namespaces {
@@ -171,7 +174,8 @@ func cacheOptions(own string, namespaces []string, log logr.Logger) cache.Option
 		if _, managed := configMaps[own]; !managed {
 			configMaps[own] = cache.Config{FieldSelector: fields.OneTermEqualSelector("metadata.name", compile.LoginKeysName)}
 		}
-		options.ByObject = map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: secrets}, &corev1.ConfigMap{}: {Namespaces: configMaps}}
+		options.ByObject[&corev1.Secret{}] = cache.ByObject{Namespaces: secrets}
+		options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{Namespaces: configMaps}
 	}
 	return options
 }

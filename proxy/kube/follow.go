@@ -30,8 +30,9 @@ const (
 // begins anew whenever that ends. All its functions are called from run.
 type follower[T runtime.Object] struct {
 	selector metav1.ListOptions
-	list     func(context.Context, metav1.ListOptions) (items []T, version string, err error)
-	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	// list bounds the time of each request that it makes.
+	list  func(context.Context, metav1.ListOptions) (items []T, version string, err error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	// synced gets all objects there are, event each change after that.
 	synced func([]T)
 	event  func(object T, gone bool)
@@ -48,6 +49,8 @@ func lister[T runtime.Object, L interface {
 	metav1.ListInterface
 }](list func(context.Context, metav1.ListOptions) (L, error), items func(L) []T) func(context.Context, metav1.ListOptions) ([]T, string, error) {
 	return func(ctx context.Context, options metav1.ListOptions) ([]T, string, error) {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
 		all, err := list(ctx, options)
 		if err != nil {
 			return nil, "", err
@@ -56,11 +59,12 @@ func lister[T runtime.Object, L interface {
 	}
 }
 
-// pageSize is how many objects of a selection that may be large are listed at once.
-const pageSize = 500
+// pageSize is how many objects of a selection that may be large are listed at once: 100 of
+// the largest are some megabytes.
+const pageSize = 100
 
-// paged adapts a typed List of a selection that may be large: it is read page by page, and
-// only what items leaves of each is kept.
+// paged adapts a typed List of a selection that may be large: it is read page by page, each
+// within the time of a request, and only what items leaves of each is kept.
 func paged[T runtime.Object, L interface {
 	runtime.Object
 	metav1.ListInterface
@@ -69,7 +73,9 @@ func paged[T runtime.Object, L interface {
 		var all []T
 		options.Limit = pageSize
 		for {
-			page, err := list(ctx, options)
+			bound, cancel := context.WithTimeout(ctx, requestTimeout)
+			page, err := list(bound, options)
+			cancel()
 			if err != nil {
 				return nil, "", err
 			}
@@ -92,6 +98,8 @@ func chosen[T runtime.Object, L interface {
 	names func() []string, missing func(string),
 ) func(context.Context, metav1.ListOptions) ([]T, string, error) {
 	return func(ctx context.Context, options metav1.ListOptions) ([]T, string, error) {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
 		options.Limit = 1
 		page, err := list(ctx, options)
 		if err != nil {
@@ -138,9 +146,7 @@ func (f *follower[T]) run(ctx context.Context) {
 
 // once lists and watches until either fails.
 func (f *follower[T]) once(ctx context.Context) error {
-	bound, cancel := context.WithTimeout(ctx, requestTimeout)
-	items, version, err := f.list(bound, f.selector)
-	cancel()
+	items, version, err := f.list(ctx, f.selector)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,12 @@ import (
 func goneAhead(t *testing.T, phase string, conditions ...any) *unstructured.Unstructured {
 	t.Helper()
 	object := askForSession(t, as(requesterUser, "analysts"), edits{"spec.session.breakGlass": "Declared"})
+	putInForce(t, object, phase, conditions...)
+	return object
+}
+
+func putInForce(t *testing.T, object *unstructured.Unstructured, phase string, conditions ...any) {
+	t.Helper()
 	acceptSession(t, object, phase)
 	current := reload(t, object)
 	set(current, "status.breakGlass", map[string]any{"reasonDigest": digest, "enforcement": strings.Repeat("a", 64)})
@@ -22,7 +28,6 @@ func goneAhead(t *testing.T, phase string, conditions ...any) *unstructured.Unst
 	if err := as(managerUser).Status().Update(t.Context(), current); err != nil {
 		t.Fatalf("the manager cannot write the status: %v", err)
 	}
-	return object
 }
 
 func reviewedBy(name string, more ...string) map[string]any {

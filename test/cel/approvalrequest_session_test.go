@@ -61,7 +61,9 @@ func TestSessionRequestCreate(t *testing.T) {
 		"ForgedGroups":   {reason: "checklist 31: forged groups", user: alice(), changes: edits{"spec.requester": map[string]any{"groups": []any{"shop-leads"}}}, want: "groups must be those of the user"},
 		"OtherLabel":     {reason: "it is found by the proxies of its Connection", user: alice(), changes: edits{"metadata.labels": map[string]any{"doorward.dev/connection": "payments-db"}}, want: "by which proxies find it"},
 		"OtherScope":     {reason: "and by its scope", user: alice(), changes: edits{"metadata.labels": map[string]any{"doorward.dev/scope": "Operation"}}, want: "by which proxies find it"},
-		"MoreLabels":     {reason: "other labels are the user's own", user: alice(), changes: edits{"metadata.labels": map[string]any{"team": "shop"}}},
+		"MoreLabels":     {reason: "checklist 38: no other labels, of which there could be any number", user: alice(), changes: edits{"metadata.labels": map[string]any{"team": "shop"}}, want: "has no labels but"},
+		"Annotation":     {reason: "checklist 38: no annotations, which could be of 256 KiB", user: alice(), changes: edits{"metadata.annotations": map[string]any{"team": "shop"}}, want: "has no annotations"},
+		"SaveConfig":     {reason: "checklist 38: nor kubectl's, which nothing applies", user: alice(), changes: edits{"metadata.annotations": map[string]any{"kubectl.kubernetes.io/last-applied-configuration": "{}"}}, want: "leave out --save-config"},
 		"Finalizer":      {reason: "nobody keeps it from being deleted", user: alice(), changes: edits{"metadata.finalizers": []any{"example.com/hold"}}, want: "no finalizers"},
 		"Owner":          {reason: "nor has it deleted with something else", user: alice(), changes: edits{"metadata.ownerReferences": []any{map[string]any{"apiVersion": "v1", "kind": "Namespace", "name": "x", "uid": "1"}}}, want: "no finalizers and no ownerReferences"},
 		"WithName":       {reason: "names are generated", user: alice(), changes: edits{"metadata.generateName": absent{}, "metadata.name": "mine"}, want: "is generated"},
@@ -236,4 +238,61 @@ func TestApprovalTermsSchema(t *testing.T) {
 			expect(t, tc.reason, admin.Create(t.Context(), object, client.DryRunAll), tc.want)
 		})
 	}
+}
+
+// checklist 38: whoever makes a request says nothing of the owners of its fields, which the API
+// server keeps whether or not there are such fields.
+func TestSessionRequestManagedFields(t *testing.T) {
+	entry := func(fields map[string]any) map[string]any {
+		return map[string]any{
+			"manager": "me", "operation": "Update", "apiVersion": "doorward.dev/v1alpha1", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields,
+		}
+	}
+	large := map[string]any{"f:" + longText(100_000): map[string]any{}}
+	cases := map[string]struct {
+		reason  string
+		entries []any
+	}{
+		"Top":      {"of what there is not", []any{entry(large)}},
+		"Metadata": {"within metadata", []any{entry(map[string]any{"f:metadata": large})}},
+		"Labels":   {"within labels", []any{entry(map[string]any{"f:metadata": map[string]any{"f:labels": large}})}},
+		"Status":   {"of a subresource", []any{map[string]any{"manager": "me", "operation": "Update", "apiVersion": "doorward.dev/v1alpha1", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "subresource": "status", "fieldsV1": map[string]any{"f:status": large}}}},
+		"Session":  {"within spec", []any{entry(map[string]any{"f:spec": map[string]any{"f:session": map[string]any{"f:reason": large}}})}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			object := edited(sample("approvalrequest_session.yaml"), edits{"metadata.managedFields": tc.entries})
+			err := as(requesterUser, "analysts").Create(t.Context(), object, client.DryRunAll, client.FieldOwner("me"))
+			expect(t, tc.reason, err, "without metadata.managedFields")
+		})
+	}
+}
+
+// checklist 38: nor does whoever decides on one, or takes one back.
+func TestManagedFieldsOnUpdate(t *testing.T) {
+	object := askForSession(t, as(requesterUser, "analysts"), nil)
+	acceptSession(t, object, "Pending")
+	large := map[string]any{"f:" + longText(100_000): map[string]any{}}
+	for name, fields := range map[string]map[string]any{
+		"Top": large, "Metadata": {"f:metadata": large}, "Spec": {"f:spec": large}, "Session": {"f:spec": map[string]any{"f:session": large}},
+		"Reason": {"f:spec": map[string]any{"f:session": map[string]any{"f:reason": large}}},
+		"Review": {"f:spec": map[string]any{"f:review": map[string]any{"f:reviewer": large}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entry := map[string]any{
+				"manager": "another", "operation": "Update", "apiVersion": "doorward.dev/v1alpha1", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields,
+			}
+			err := patchDryRun(t, as(requesterUser, "analysts"), object, []map[string]any{{"op": "add", "path": "/metadata/managedFields/-", "value": entry}})
+			expect(t, "of what there is not", err, "managedFields of an ApprovalRequest are the API server's")
+		})
+	}
+	var many []any
+	for range 17 {
+		many = append(many, map[string]any{
+			"manager": longText(100) + string(rune('a'+len(many))), "operation": "Apply", "apiVersion": "doorward.dev/v1alpha1", "time": "2026-01-01T00:00:00Z",
+			"fieldsType": "FieldsV1", "fieldsV1": map[string]any{"f:spec": map[string]any{"f:scope": map[string]any{}}},
+		})
+	}
+	err := patchDryRun(t, as(requesterUser, "analysts"), object, []map[string]any{{"op": "replace", "path": "/metadata/managedFields", "value": many}})
+	expect(t, "nor are there many", err, "managedFields of an ApprovalRequest are the API server's")
 }

@@ -94,7 +94,7 @@ func prepare(ctx context.Context) error {
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get", "list", "create", "update", "patch"}, Resources: []string{
 				"approvalrequests", "approvalrequests/status", "auditlogs", "auditlogs/status", "auditsessions", "auditsessions/status",
 			}},
-			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"delete", "deletecollection"}, Resources: []string{"auditlogs"}},
+			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"delete", "deletecollection"}, Resources: []string{"auditlogs", "approvalrequests"}},
 			rbacv1.PolicyRule{APIGroups: []string{""}, Verbs: []string{"get", "create", "update", "patch"}, Resources: []string{"configmaps"}},
 			rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupName}, Verbs: []string{"get"}, Resources: []string{"connections"}}),
 		clusterRole("test-credential-writer", rbacv1.PolicyRule{
@@ -250,7 +250,11 @@ func parse(data []byte) (*unstructured.Unstructured, error) {
 // remove deletes an object at the end of a test.
 func remove(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := client.IgnoreNotFound(admin.Delete(context.WithoutCancel(t.Context()), object)); err != nil {
+	user := admin
+	if object.GetObjectKind().GroupVersionKind().Kind == "ApprovalRequest" {
+		user = as(managerUser) // nobody else deletes what is not reviewed
+	}
+	if err := client.IgnoreNotFound(user.Delete(context.WithoutCancel(t.Context()), object)); err != nil {
 		t.Errorf("cannot remove %q: %v", object.GetName(), err)
 	}
 }
