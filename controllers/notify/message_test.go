@@ -22,18 +22,24 @@ func TestTruncated(t *testing.T) {
 		change func(*v1alpha1.ApprovalRequest)
 		want   bool
 	}{
-		"Operation":      {"all of it is shown", v1alpha1.ApprovalScopeOperation, "", nil, false},
-		"Session":        {"all of it is shown", v1alpha1.ApprovalScopeSession, "", nil, false},
-		"Statement":      {"the statement is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Statement = long }, true},
-		"CutByProxy":     {"the proxy cut it", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Truncation = v1alpha1.TruncationTruncated }, true},
-		"Access":         {"an access is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Accesses[0].Resource = long }, true},
-		"Accesses":       {"accesses are left out", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Accesses = slices.Repeat(r.Spec.Operation.Accesses, maxAccesses+1) }, true},
-		"Policies":       {"rules are left out", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Binding.Policies = slices.Repeat(r.Spec.Binding.Policies, maxRules+1) }, true},
-		"BoundRule":      {"a rule is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Binding.Policies[0].Name = long }, true},
-		"Requester":      {"the requester is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Requester.Username = long }, true},
-		"Reason":         {"the reason is cut", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Reason = long }, true},
-		"Rule":           {"a rule is cut", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Rules[0].Rule = long }, true},
-		"Rules":          {"rules are left out", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Rules = slices.Repeat(r.Spec.Session.Rules, maxRules+1) }, true},
+		"Operation":  {"all of it is shown", v1alpha1.ApprovalScopeOperation, "", nil, false},
+		"Session":    {"all of it is shown", v1alpha1.ApprovalScopeSession, "", nil, false},
+		"Statement":  {"the statement is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Statement = long }, true},
+		"CutByProxy": {"the proxy cut it", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Truncation = v1alpha1.TruncationTruncated }, true},
+		"Access":     {"an access is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Operation.Accesses[0].Resource = long }, true},
+		"Accesses": {"accesses are left out", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) {
+			r.Spec.Operation.Accesses = slices.Repeat(r.Spec.Operation.Accesses, maxAccesses+1)
+		}, true},
+		"Policies": {"rules are left out", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) {
+			r.Spec.Binding.Policies = slices.Repeat(r.Spec.Binding.Policies, maxRules+1)
+		}, true},
+		"BoundRule": {"a rule is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Binding.Policies[0].Name = long }, true},
+		"Requester": {"the requester is cut", v1alpha1.ApprovalScopeOperation, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Requester.Username = long }, true},
+		"Reason":    {"the reason is cut", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Reason = long }, true},
+		"Rule":      {"a rule is cut", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Rules[0].Rule = long }, true},
+		"Rules": {"rules are left out", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) {
+			r.Spec.Session.Rules = slices.Repeat(r.Spec.Session.Rules, maxRules+1)
+		}, true},
 		"RuleIsNarrowed": {"what a rule is narrowed to is never shown", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Rules[0].Resources = []string{"x"} }, true},
 		"Comment":        {"the comment is cut", v1alpha1.ApprovalScopeOperation, v1alpha1.NotifyDenied, func(r *v1alpha1.ApprovalRequest) { r.Spec.Decisions[0].Comment = long }, true},
 		"By":             {"who revoked is cut", v1alpha1.ApprovalScopeSession, v1alpha1.NotifyRevoked, func(r *v1alpha1.ApprovalRequest) { r.Spec.Revoke.Username = long }, true},
