@@ -270,7 +270,7 @@ func TestNothingBeforeTheRecord(t *testing.T) {
 	}
 }
 
-// TestNoSnapshot: while nobody knows how durable the record must be, nothing is read.
+// TestNoSnapshot: checklist 46: while nobody knows how durable the record must be, nothing is read.
 func TestNoSnapshot(t *testing.T) {
 	p := open(t)
 	p.waits = true
