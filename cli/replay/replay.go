@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package replay is the plugin's verb replay: a session's records as a transcript, who did
-// what when, what was decided and why, and what came of it. Records are verified first.
+// what when, what was decided and why, and what came of it; or, on a terminal, what the
+// session's terminals showed. Records are verified first.
 package replay
 
 import (
