@@ -16,7 +16,8 @@ type danger struct {
 	what  string
 	to    []objects
 	verbs []string
-	// within says in which namespaces a right counts, beside one to all of them.
+	// within says in which namespaces a right counts, beside one to all of them; in none
+	// where it is 0.
 	within within
 	// ofConnections says that names of what it is about are those of Connections.
 	ofConnections bool
@@ -37,9 +38,6 @@ type within int
 const (
 	withConnections within = 1 << iota
 	operator
-
-	// everywhere is of rights that only all namespaces together give.
-	everywhere within = 0
 )
 
 // authenticationGroup has what constrained impersonation is about (KEP-5284, from

@@ -129,7 +129,8 @@ func (s *screen) charset(which, set rune) {
 
 // other is a sequence that never draws, up to its final byte.
 func (s *screen) other(r rune) {
-	if s.length++; r >= 0x30 || r < ' ' || s.length > maxSequence {
+	s.length++
+	if r >= 0x30 || r < ' ' || s.length > maxSequence {
 		s.drop()
 	}
 	if r == 0x1b {
@@ -139,7 +140,8 @@ func (s *screen) other(r rune) {
 
 // text is the string of an operating system command, device control string or the like.
 func (s *screen) text(r rune) {
-	switch s.length++; {
+	s.length++
+	switch {
 	case r == 0x07, r == 0x9c, r == 0x18, r == 0x1a, s.length > maxString:
 		s.drop()
 	case r == 0x1b:

@@ -85,7 +85,7 @@ func FuzzScreen(f *testing.F) {
 			if i == 0 {
 				continue
 			}
-			if part == "" || !strings.Contains("[()78DEM", part[:1]) {
+			if part == "" || !strings.ContainsRune("[()78DEM", rune(part[0])) {
 				t.Fatalf("%q comes out of %q", got, text)
 			}
 			if part[0] == '[' {

@@ -61,7 +61,7 @@ func session(t *testing.T) string {
 }
 
 // replayed is what replay puts out.
-func replayed(t *testing.T, ctx context.Context, onTerminal bool, change func(*options), args ...string) (string, error) {
+func replayed(ctx context.Context, t *testing.T, onTerminal bool, change func(*options), args ...string) (string, error) {
 	t.Helper()
 	var out, problems bytes.Buffer
 	flags := cluster.NewFlags()
@@ -83,7 +83,7 @@ func replayed(t *testing.T, ctx context.Context, onTerminal bool, change func(*o
 // what it would act on; elsewhere, the session is a transcript.
 func TestPlaysTerminals(t *testing.T) {
 	dir := session(t)
-	got, err := replayed(t, t.Context(), true, nil, dir)
+	got, err := replayed(t.Context(), t, true, nil, dir)
 	must(t, err)
 	for _, want := range []string{
 		"shop/bastion", "Terminal shell-1, 100 x 30, from 0:00:10.000 on:\nfirst\r\nsecond\r\n\x1b[31mthird\r\n\x0f\x1b(B\x1b[0m", "Terminal shell-1 ends.\n", "1 sequences were left out",
@@ -96,7 +96,7 @@ func TestPlaysTerminals(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	for name, change := range map[string]func(*options){"NoTerminal": nil, "NoWait": func(o *options) { o.noWait = true }} {
-		got, err := replayed(t, t.Context(), name == "NoWait", change, dir)
+		got, err := replayed(t.Context(), t, name == "NoWait", change, dir)
 		must(t, err)
 		if !strings.Contains(got, "session begins") || !strings.Contains(got, "a terminal was recorded as shell-1") || strings.ContainsRune(got, 0x1b) {
 			t.Errorf("%s: %q", name, got)
@@ -110,7 +110,7 @@ func TestTerminalsPace(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	slow := func(o *options) { o.speed, o.maxWait = 1, time.Hour }
 	seek := func(from time.Duration) (string, error) {
-		return replayed(t, ctx, true, func(o *options) { slow(o); o.from = from }, dir)
+		return replayed(ctx, t, true, func(o *options) { slow(o); o.from = from }, dir)
 	}
 	// All is before that: nothing is waited for.
 	if got, err := seek(2 * time.Hour); err != nil || !strings.Contains(got, "third") {
@@ -140,7 +140,7 @@ func TestTerminalsUnproven(t *testing.T) {
 		}
 		return err
 	}))
-	got, err := replayed(t, t.Context(), true, nil, dir)
+	got, err := replayed(t.Context(), t, true, nil, dir)
 	if !changed || err == nil || got != "" {
 		t.Errorf("%v: %q", err, got)
 	}

@@ -32,7 +32,8 @@ func (r *readers) enter(user string) bool {
 func (r *readers) leave(user string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.reads[user]--; r.reads[user] == 0 {
+	r.reads[user]--
+	if r.reads[user] == 0 {
 		delete(r.reads, user)
 	}
 }
