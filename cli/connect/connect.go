@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/cli/endpoint"
+	"github.com/doorward/doorward/cli/forward"
 	"github.com/doorward/doorward/cli/login"
 )
 
@@ -119,7 +120,7 @@ func (o *options) run(ctx context.Context, name string, args []string) error {
 		return fmt.Errorf("no folder for the authorities: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	authorities, err := endpoint.Authorities(ctx, c.reader, t.namespace, o.caFile)
+	authorities, err := endpoint.Authorities(ctx, c.reader, t.namespace, o.caFile, forward.Role)
 	if err != nil {
 		return err
 	}

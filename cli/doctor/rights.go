@@ -16,86 +16,6 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 )
 
-const admissionGroup = "admissionregistration.k8s.io"
-
-// danger is a right that undoes a promise. Whoever has it is trusted as the manager is.
-type danger struct {
-	what  string
-	to    []objects
-	verbs []string
-	// within says where it counts: everywhere, where Connections are, or in the
-	// operator's namespace.
-	within within
-	// concerns says whether a right to one object by its name counts; every name does
-	// where it is nil.
-	concerns func(w *world, namespace, name string) bool
-	remedy   string
-}
-
-// objects are resources of a group.
-type objects struct {
-	group     string
-	resources []string
-}
-
-type within int
-
-const (
-	everywhere within = iota
-	withConnections
-	operator
-)
-
-// core are resources of the core group.
-func core(resources ...string) []objects { return []objects{{resources: resources}} }
-
-var dangers = []danger{
-	{
-		what: "impersonate users or groups, and so approve as somebody else", to: core("users", "groups"), verbs: []string{"impersonate"},
-		remedy: "take the verb \"impersonate\" from their roles, or trust them with every approval",
-	},
-	{
-		what:  "write approvalrequests/status, which is the manager's alone",
-		to:    []objects{{v1alpha1.GroupName, []string{"approvalrequests/status"}}},
-		verbs: []string{"update", "patch"}, within: withConnections,
-		remedy: "take update and patch on approvalrequests/status from their roles",
-	},
-	{
-		what: "change admission policies, without which approvals can be forged",
-		to: []objects{{admissionGroup, []string{
-			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
-		}}},
-		verbs:    []string{"create", "update", "patch", "delete", "deletecollection"},
-		concerns: func(_ *world, _, name string) bool { return ours(name) },
-		remedy:   "leave that to the cluster's admins",
-	},
-	{
-		what: "read Secrets beside Connections: credentials of targets, and snapshots", to: core("secrets"),
-		verbs: []string{"get", "list", "watch"}, within: withConnections, concerns: (*world).secret,
-		remedy: "keep Connections in namespaces of their own, and give no role there that reads Secrets, such as edit",
-	},
-	{
-		what: "read the manager's Secrets: the keys that sign certificates and snapshots", to: core("secrets"),
-		verbs: []string{"get", "list", "watch"}, within: operator, concerns: func(_ *world, _, name string) bool { return ours(name) },
-		remedy: "give no role in the operator's namespace that reads Secrets",
-	},
-	{
-		what: "take tokens of ServiceAccounts beside Connections, and so be their proxies", to: core("serviceaccounts/token"),
-		verbs: []string{"create"}, within: withConnections, concerns: func(_ *world, _, name string) bool { return ours(name) },
-		remedy: "give serviceaccounts/token to those only who enrol proxies",
-	},
-	{
-		what: "start or enter pods beside Connections, and so take credentials of targets",
-		to: []objects{
-			{resources: []string{"pods", "pods/exec", "pods/attach", "pods/ephemeralcontainers", "replicationcontrollers"}},
-			{"apps", []string{"deployments", "daemonsets", "replicasets", "statefulsets"}},
-			{"batch", []string{"cronjobs", "jobs"}},
-		},
-		verbs: []string{"create", "update", "patch"}, within: withConnections,
-		remedy: "keep Connections in namespaces of their own, where nobody else starts pods, Deployments, Jobs and the like",
-	},
-}
-
 // ours says whether a name is one that the manager gives.
 func ours(name string) bool { return strings.HasPrefix(name, "doorward-") }
 
@@ -123,14 +43,14 @@ func (w *world) secret(namespace, name string) bool {
 
 // proxys says whether names are of what the manager lets the proxy of a Connection have:
 // its own, and the Secret of its credential.
-func (w *world) proxys(s rbacv1.Subject, namespace string, names []string) bool {
+func (w *world) proxys(d *danger, s rbacv1.Subject, namespace string, names []string) bool {
 	if s.Kind != rbacv1.ServiceAccountKind || s.Namespace != "" && s.Namespace != namespace || namespace == "" {
 		return false
 	}
 	connection, is := strings.CutPrefix(s.Name, "doorward-")
 	credential, there := (*w)[namespace][connection]
 	return is && there && !slices.ContainsFunc(names, func(name string) bool {
-		return name != credential && name != s.Name && !strings.HasPrefix(name, s.Name+"-")
+		return (!d.ofConnections || name != connection) && name != credential && name != s.Name && !strings.HasPrefix(name, s.Name+"-")
 	})
 }
 
@@ -157,7 +77,7 @@ func lookAtRights(ctx context.Context, e *examiner) {
 				continue
 			}
 			for _, subject := range right.subjects {
-				if len(names) > 0 && connections.proxys(subject, right.namespace, names) {
+				if len(names) > 0 && connections.proxys(&d, subject, right.namespace, names) {
 					continue
 				}
 				if name := e.unexpected(subject, right.namespace); name != "" {
@@ -311,7 +231,7 @@ func (e *examiner) rights(ctx context.Context) ([]right, bool) {
 func (r *right) covers(d *danger, w world, operatorNamespace string) (covered bool, names []string) {
 	switch {
 	case r.namespace == "":
-	case d.within == withConnections && w[r.namespace] != nil, d.within == operator && r.namespace == operatorNamespace:
+	case d.within&withConnections != 0 && w[r.namespace] != nil, d.within&operator != 0 && r.namespace == operatorNamespace:
 	default:
 		return false, nil
 	}

@@ -104,16 +104,17 @@ func Reach(ctx context.Context, config *rest.Config, how, namespace, endpoint, p
 			return nil, err
 		}
 	}
-	return forward.New(config, namespace, service, port)
+	return forward.New(config, namespace, service, port, fmt.Sprintf("ask for ClusterRole %s in namespace %q", forward.Role, namespace))
 }
 
 // ErrNoAuthorities says that the ConfigMap is there, and has none.
 var ErrNoAuthorities = errors.New("no authorities")
 
-// Authorities are those that may sign a proxy's certificate, in PEM: of a file where one is
-// given, or else of the ConfigMap in the Connection's namespace. Without them nobody can
-// tell the proxy from somebody else who would like a token.
-func Authorities(ctx context.Context, reader client.Reader, namespace, file string) ([]byte, error) {
+// Authorities are those that may sign a proxy's certificate, or the manager's, in PEM: of a
+// file where one is given, or else of the ConfigMap in the Connection's namespace, which the
+// ClusterRole role lets one read. Without them nobody can tell the proxy from somebody else
+// who would like a token.
+func Authorities(ctx context.Context, reader client.Reader, namespace, file, role string) ([]byte, error) {
 	if file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {
@@ -123,7 +124,7 @@ func Authorities(ctx context.Context, reader client.Reader, namespace, file stri
 	}
 	var bundle corev1.ConfigMap
 	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: TrustBundle}, &bundle); err != nil {
-		return nil, fmt.Errorf("cannot read the authorities that sign the proxy's certificate: %w: ask for ClusterRole %s in namespace %q, or give a file with --ca-file", err, forward.Role, namespace)
+		return nil, fmt.Errorf("cannot read the authorities that sign the certificate: %w: ask for ClusterRole %s in namespace %q, or give a file with --ca-file", err, role, namespace)
 	}
 	pem := []byte(bundle.Data[bundleKey])
 	if len(pem) == 0 {

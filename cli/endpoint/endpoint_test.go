@@ -59,13 +59,13 @@ func TestReach(t *testing.T) {
 // TestAuthoritiesFile: the error names the file.
 func TestAuthoritiesFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ca.crt")
-	if _, err := endpoint.Authorities(t.Context(), nil, "shop", path); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := endpoint.Authorities(t.Context(), nil, "shop", path, "doorward-caller"); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("no error that names the file: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if pem, err := endpoint.Authorities(t.Context(), nil, "shop", path); err != nil || string(pem) != "PEM" {
+	if pem, err := endpoint.Authorities(t.Context(), nil, "shop", path, "doorward-caller"); err != nil || string(pem) != "PEM" {
 		t.Errorf("%q, %v", pem, err)
 	}
 }

@@ -27,7 +27,8 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// Role is the ClusterRole with the rights that it takes, among others that callers need.
+// Role is the ClusterRole with the rights that it takes in a namespace of Connections, among
+// others that callers need.
 const Role = "doorward-caller"
 
 // Why no port is forwarded, beside what the API server says.
@@ -47,6 +48,7 @@ type Forwarder struct {
 	clients            kubernetes.Interface
 	namespace, service string
 	port               string // of the Service: its number, or its name
+	remedy             string
 
 	mu      sync.Mutex // guards what follows
 	running *forwarding
@@ -60,13 +62,14 @@ type forwarding struct {
 	local  string
 }
 
-// New makes a Forwarder to a port of a Service, given by its number or its name.
-func New(config *rest.Config, namespace, service, port string) (*Forwarder, error) {
+// New makes a Forwarder to a port of a Service, given by its number or its name. remedy is
+// what errors say of missing rights: what to ask for, and where.
+func New(config *rest.Config, namespace, service, port, remedy string) (*Forwarder, error) {
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the cluster: %w", err)
 	}
-	return &Forwarder{config: config, clients: clients, namespace: namespace, service: service, port: port}, nil
+	return &Forwarder{config: config, clients: clients, namespace: namespace, service: service, port: port, remedy: remedy}, nil
 }
 
 // Address is the local port, as host:port. It is opened where it is not.
@@ -86,7 +89,7 @@ func (f *Forwarder) Address(ctx context.Context) (string, error) {
 	}
 	f.running, err = f.start(ctx, pod, port)
 	if err != nil {
-		return "", fmt.Errorf("%w to pod %s/%s: %w: ask for the verb \"create\" on pods/portforward, which ClusterRole %s holds, or for a way to %s", ErrNotForwarded, f.namespace, pod, err, Role, f.service)
+		return "", fmt.Errorf("%w to pod %s/%s: %w: %s, with the verb \"create\" on pods/portforward, or for a way to %s", ErrNotForwarded, f.namespace, pod, err, f.remedy, f.service)
 	}
 	return f.running.local, nil
 }
@@ -106,7 +109,7 @@ func (f *Forwarder) Close() {
 func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 	service, err := f.clients.CoreV1().Services(f.namespace).Get(ctx, f.service, metav1.GetOptions{})
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w%s", f.namespace, f.service, err, f.remedy(err))
+		return "", 0, fmt.Errorf("cannot read Service %s/%s: %w%s", f.namespace, f.service, err, f.forbidden(err))
 	}
 	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == f.port || strconv.Itoa(int(p.Port)) == f.port })
 	if i < 0 {
@@ -114,7 +117,7 @@ func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 	}
 	pods, err := f.clients.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
 	if err != nil {
-		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w%s", f.namespace, err, f.remedy(err))
+		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w%s", f.namespace, err, f.forbidden(err))
 	}
 	for n := range pods.Items {
 		pod := &pods.Items[n]
@@ -129,12 +132,12 @@ func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 		labels.SelectorFromSet(service.Spec.Selector))
 }
 
-// remedy is what to do where the API server forbids it.
-func (f *Forwarder) remedy(err error) string {
+// forbidden is what to do where the API server forbids it.
+func (f *Forwarder) forbidden(err error) string {
 	if !apierrors.IsForbidden(err) {
 		return ""
 	}
-	return fmt.Sprintf(": ask for ClusterRole %s in namespace %q", Role, f.namespace)
+	return ": " + f.remedy
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -170,7 +170,9 @@ func (p *Proxies) authorities(ctx context.Context, namespace string) ([]byte, er
 	p.mu.Lock()
 	once, found := p.pem[namespace]
 	if !found {
-		once = sync.OnceValues(func() ([]byte, error) { return endpoint.Authorities(ctx, p.reader, namespace, p.flags.CAFile) })
+		once = sync.OnceValues(func() ([]byte, error) {
+			return endpoint.Authorities(ctx, p.reader, namespace, p.flags.CAFile, forward.Role)
+		})
 		p.pem[namespace] = once
 	}
 	p.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/endpoint"
+	"github.com/doorward/doorward/cli/forward"
 	"github.com/doorward/doorward/proxy/review/wire"
 )
 
@@ -174,7 +175,7 @@ func readToken(path string, in io.Reader) (string, error) {
 // machine. Whoever may not read the ConfigMap, or has no cluster, names a file.
 func (o *canIOptions) authorities(ctx context.Context) (*x509.CertPool, error) {
 	if o.CAFile != "" {
-		pem, err := endpoint.Authorities(ctx, nil, "", o.CAFile)
+		pem, err := endpoint.Authorities(ctx, nil, "", o.CAFile, forward.Role)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +193,7 @@ func (o *canIOptions) authorities(ctx context.Context) (*x509.CertPool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, bundleTimeout)
 	defer cancel()
-	pem, err := endpoint.Authorities(ctx, reader, namespace, "")
+	pem, err := endpoint.Authorities(ctx, reader, namespace, "", forward.Role)
 	if errors.Is(err, endpoint.ErrNoAuthorities) {
 		return nil, err
 	}

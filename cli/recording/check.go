@@ -22,6 +22,9 @@ type Report struct {
 	Missing uint64
 	// Ended says that the session's end is there.
 	Ended bool
+	// UnnamedLog says that nobody but the manager, whose answer the records are, says that
+	// they are of the session's log.
+	UnnamedLog bool
 }
 
 // Check verifies an extract. each is given its records, none of which is proven before
@@ -59,6 +62,9 @@ func PrintSummary(out io.Writer, r *Report) {
 		show.Line(r.Log), r.Records, show.Line(r.Session), r.First, r.Last, r.Size, r.At.UTC().Format("2006-01-02T15:04:05Z"))
 	if r.Missing > 0 {
 		fmt.Fprintf(out, "warning: operation %d of the session is on none of these records\n", r.Missing)
+	}
+	if r.UnnamedLog {
+		fmt.Fprintln(out, "the log is the one that the manager names: to hold it against status.log.id of the AuditSession, ask for the verb \"get\" on auditsessions")
 	}
 	fmt.Fprintln(out, "not excluded: that records of the session were left out, or that this is an older state or another history of the log: "+
 		"hold the files of a LogSink against the witness, with \"kubectl doorward audit verify --witness\"")

@@ -14,16 +14,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/cli/cluster"
+	"github.com/doorward/doorward/cli/endpoint"
 	"github.com/doorward/doorward/cli/forward"
 	"github.com/doorward/doorward/cli/show"
 	"github.com/doorward/doorward/proxy/record/extract"
@@ -31,10 +31,11 @@ import (
 )
 
 const (
-	// trustBundle is the ConfigMap of the authorities that callers trust, and its key.
-	trustBundle    = "doorward-trust-bundle"
-	trustBundleKey = "ca.crt"
-	dialTimeout    = 15 * time.Second
+	// role has the rights of auditors.
+	role        = "doorward-auditor"
+	dialTimeout = 15 * time.Second
+	// lookTimeout is how long the API server may take to say which log a session is in.
+	lookTimeout = 15 * time.Second
 	// answerTimeout is how long the manager may take until the reading is on record.
 	answerTimeout = 90 * time.Second
 	maxStatus     = 16 << 10
@@ -53,7 +54,7 @@ func NewSource(flags *cluster.Flags) *Source { return &Source{cluster: flags} }
 func (s *Source) Add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.manager, "manager", "", "Address of the manager's recordings, as host:port. Unset: a port is forwarded to it through the API server.")
 	cmd.Flags().StringVar(&s.operator, "operator-namespace", "doorward-system", "Namespace of the manager.")
-	cmd.Flags().StringVar(&s.caFile, "ca-file", "", "File of the authorities that sign the manager's certificate. Unset: the ConfigMap "+trustBundle+".")
+	cmd.Flags().StringVar(&s.caFile, "ca-file", "", "File of the authorities that sign the manager's certificate. Unset: the ConfigMap "+endpoint.TrustBundle+".")
 }
 
 // Recording is the recording of a session while it is read.
@@ -61,12 +62,16 @@ type Recording struct {
 	io.Reader
 	// Session and Log are what the records must be of.
 	Session, Log string
+	// Named says that the AuditSession has the log's name, as the API server shows it. Else
+	// the manager alone does, whose answer the records are too.
+	Named bool
 
 	close func()
 }
 
 // Verify says why a recording that holds is not the one that was asked for, or nil.
 func (r *Recording) Verify(report *Report) error {
+	report.UnnamedLog = !r.Named
 	if report.Session != r.Session || report.Log != r.Log {
 		return fmt.Errorf("%w: they are those of session %q of log %q", extract.ErrChanged, report.Session, report.Log)
 	}
@@ -98,6 +103,8 @@ func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error
 		return nil, err
 	}
 	own.TLSClientConfig.ServerName = wire.ServerName(s.operator)
+	// The manager does not get to name the log where that can be helped.
+	named := s.log(ctx, namespace, name)
 	address, done, err := s.way(ctx, config)
 	if err != nil {
 		return nil, err
@@ -121,7 +128,10 @@ func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error
 		cancel()
 		return nil, err
 	}
-	return &Recording{Reader: body, Session: name, Log: log, close: func() { _ = body.Close(); cancel(); done() }}, nil
+	if named != "" {
+		log = named
+	}
+	return &Recording{Reader: body, Session: name, Log: log, Named: named != "", close: func() { _ = body.Close(); cancel(); done() }}, nil
 }
 
 // ask sends the one request. No redirect is followed: the token is for the manager.
@@ -188,31 +198,32 @@ func proven(config *rest.Config) (*rest.Config, error) {
 	}, nil
 }
 
-// authorities are those that may sign the manager's certificate, in PEM. Without them
-// nobody can tell the manager from somebody else who would like a token.
+// authorities are those that may sign the manager's certificate, in PEM.
 func (s *Source) authorities(ctx context.Context, namespace string) ([]byte, error) {
 	if s.caFile != "" {
-		pem, err := os.ReadFile(s.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the authorities: %w", err)
-		}
-		return pem, nil
+		return endpoint.Authorities(ctx, nil, namespace, s.caFile, role)
 	}
 	reader, err := s.cluster.Client()
 	if err != nil {
 		return nil, err
 	}
-	var bundle corev1.ConfigMap
-	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: trustBundle}, &bundle); err != nil {
-		return nil, cluster.Request{
-			Verb: "get", Resource: "configmaps", Namespace: namespace, Name: trustBundle,
-			Remedy: "ask for the role doorward-auditor in the namespace, or give the authorities with --ca-file",
-		}.Failed(err)
+	return endpoint.Authorities(ctx, reader, namespace, "", role)
+}
+
+// log is the name of the log that has a session, as its AuditSession says; empty where that
+// cannot be read, as by who may read one recording and nothing else.
+func (s *Source) log(ctx context.Context, namespace, name string) string {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	reader, err := s.cluster.Client()
+	if err != nil {
+		return ""
 	}
-	if bundle.Data[trustBundleKey] == "" {
-		return nil, fmt.Errorf("ConfigMap %s/%s holds nothing under %q: is the manager running?", namespace, trustBundle, trustBundleKey)
+	var session v1alpha1.AuditSession
+	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &session); err != nil || session.Status.Log == nil {
+		return ""
 	}
-	return []byte(bundle.Data[trustBundleKey]), nil
+	return session.Status.Log.ID
 }
 
 // way is where the manager is reached.
@@ -223,7 +234,8 @@ func (s *Source) way(ctx context.Context, config *rest.Config) (address string, 
 		}
 		return s.manager, func() {}, nil
 	}
-	forwarder, err := forward.New(config, s.operator, wire.ServiceName, strconv.Itoa(wire.ServicePort))
+	forwarder, err := forward.New(config, s.operator, wire.ServiceName, strconv.Itoa(wire.ServicePort),
+		fmt.Sprintf("ask for a role in namespace %q with get on services, list on pods and create on pods/portforward", s.operator))
 	if err != nil {
 		return "", nil, err
 	}

@@ -52,8 +52,8 @@ func (o *options) check(in io.Reader, wanted func(*recording.Report) error) ([]r
 		if len(found) == maxEntries {
 			return fmt.Errorf("the session has more than %d records: use \"kubectl doorward audit fetch\" and \"audit show\"", maxEntries)
 		}
-		if d.Recording != nil {
-			d.Recording.Data = "" // nothing of it is shown
+		if err := o.terminals.take(d); err != nil {
+			return err
 		}
 		found = append(found, *d)
 		return nil

@@ -41,6 +41,9 @@ func (o *options) read(ctx context.Context) ([]record.Document, error) {
 			if len(found) == maxEntries {
 				return fmt.Errorf("session %q has more than %d records: use \"kubectl doorward audit show --session\"", audit.Safe(d.Session), maxEntries)
 			}
+			if err := o.terminals.take(&d); err != nil {
+				return err
+			}
 			found = append(found, d)
 		}
 		return nil

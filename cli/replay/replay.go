@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package replay is the plugin's verb replay: a session's records as a transcript, who did
-// what when, what was decided and why, and what came of it. Records are verified first.
+// what when, what was decided and why, and what came of it; or, on a terminal, what the
+// session's terminals showed. Records are verified first.
 package replay
 
 import (
@@ -40,12 +41,17 @@ type options struct {
 	noWait   bool
 	noVerify bool
 	tempDir  string
+
+	// onTerminal says whether an output is one.
+	onTerminal func(out any) bool
+	// terminals are kept where they can be played; nil elsewhere.
+	terminals *terminals
 }
 
 // NewCommand returns the command replay.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	flags := cluster.NewFlags()
-	o := &options{IOStreams: streams, cluster: flags, source: recording.NewSource(flags), trust: audit.NewTrust(flags.ConfigFlags)}
+	o := &options{IOStreams: streams, cluster: flags, source: recording.NewSource(flags), trust: audit.NewTrust(flags.ConfigFlags), onTerminal: terminal}
 	cmd := &cobra.Command{
 		Use:   "replay SESSION | replay SESSION --records PATH | replay PATH...",
 		Short: "Replay a session from its records",
@@ -62,8 +68,11 @@ of its ID will do, as the target's own log shows it. Files alone will do where t
 one session.
 
 The records are verified first, and nothing is shown of records that were changed; what
-that could not exclude is said. Results of queries are not on record; recordings of
-terminals are: see "kubectl doorward audit export" and "kubectl doorward audit fetch".`,
+that could not exclude is said. Results of queries are not on record.
+
+Where a terminal was recorded, what it showed is played in real time, if this is a
+terminal; what would do more than draw, such as write to its clipboard, is left out.
+--no-wait shows the transcript. See "kubectl doorward audit export" for other players.`,
 		Example: `  # A session of the cluster
   kubectl doorward replay 7c9e6679f7425a0d -n payments
 
@@ -72,6 +81,9 @@ terminals are: see "kubectl doorward audit export" and "kubectl doorward audit f
 
   # Three times as fast, from its tenth minute on
   kubectl doorward replay 7c9e6679f7425a0d --records ./records --speed 3 --from 10m
+
+  # What a terminal showed, from its tenth minute on
+  kubectl doorward replay 0b7e1f02c9d4a836 -n bastions --from 10m
 
   # All at once, for a ticket
   kubectl doorward replay ./records/2026-03-04.ndjson --no-wait`,
@@ -95,20 +107,28 @@ func addFlags(flags *pflag.FlagSet, o *options) {
 	flags.DurationVar(&o.from, "from", 0, "Begin that long after the session began.")
 	flags.Float64Var(&o.speed, "speed", 1, "How many times as fast as it happened.")
 	flags.DurationVar(&o.maxWait, "max-wait", 3*time.Second, "Wait no longer than this for the next entry.")
-	flags.BoolVar(&o.noWait, "no-wait", false, "Show all at once. So it is where the output is no terminal.")
+	flags.BoolVar(&o.noWait, "no-wait", false, "Show all at once, as a transcript. So it is where the output is no terminal.")
 	flags.BoolVar(&o.noVerify, "no-verify", false, "Show records that cannot be verified, or were changed, too.")
 	flags.StringVar(&o.tempDir, "temp-dir", "", "Directory for temporary files, about a tenth of the records' size.")
 }
 
-func (o *options) run(ctx context.Context, args []string) error {
+func (o *options) run(ctx context.Context, args []string) (err error) {
 	if err := o.complete(args); err != nil {
 		return err
+	}
+	wait := !o.noWait && o.onTerminal(o.Out)
+	if wait {
+		o.terminals = &terminals{dir: o.tempDir}
+		defer func() { err = errors.Join(err, o.terminals.close()) }()
 	}
 	found, err := o.found(ctx)
 	if err != nil {
 		return err
 	}
-	p := &player{out: o.Out, wait: !o.noWait && terminal(o.Out), speed: o.speed, most: o.maxWait}
+	p := &player{out: o.Out, wait: wait, speed: o.speed, most: o.maxWait}
+	if o.terminals.any() {
+		return p.terminals(ctx, found, o.terminals, o.from)
+	}
 	return p.play(ctx, found, o.from)
 }
 

@@ -51,11 +51,15 @@ func (c *connection) serveRecordings(ctx context.Context) {
 	}
 }
 
-// inForce is what records of readings say of the Connection.
-func (c *connection) inForce() recordings.Now {
-	now := recordings.Now{Connection: record.Connection{Namespace: c.namespace, Name: c.name}, Revision: c.gate.Revision()}
-	if s := c.snapshot(); s != nil {
-		now.Connection.UID, now.Durability = s.Connection.UID, record.Durability(s.Audit.Durability)
+// inForce is what records of readings say of the Connection; false before its first
+// snapshot.
+func (c *connection) inForce() (recordings.Now, bool) {
+	s := c.snapshot()
+	if s == nil {
+		return recordings.Now{}, false
 	}
-	return now
+	return recordings.Now{
+		Connection: record.Connection{Namespace: c.namespace, Name: c.name, UID: s.Connection.UID},
+		Revision:   s.Revision, Durability: record.Durability(s.Audit.Durability),
+	}, true
 }

@@ -57,6 +57,10 @@ func (r *Reconciler) deliver(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
+	// What failed last waits for no event: nothing else may happen to any request.
+	if len(s.pending) > s.told {
+		s.after = max(s.memory.until.Sub(r.Now()), firstPause)
+	}
 	return nil
 }
 

@@ -58,6 +58,11 @@ type memory struct {
 	// over are notifications whose end the cache does not show yet, or could not be
 	// written down.
 	over map[key]v1alpha1.NotificationResult
+	// waiting is what was to be told when that was last looked for.
+	waiting map[key]bool
+	// carried is what waited when the selection was last changed: it is told although it
+	// is of before, where the present selection has it too.
+	carried map[key]bool
 	// reachable is what the last attempt came to; nil before the first.
 	reachable *kit.Verdict
 }
@@ -133,6 +138,12 @@ func (m *memory) keep(waiting []pending) {
 			delete(m.over, k)
 		}
 	}
+	for k := range m.carried {
+		if !still[k] {
+			delete(m.carried, k)
+		}
+	}
+	m.waiting = still
 }
 
 // uses forgets failures of other settings: who has mended something need not wait.

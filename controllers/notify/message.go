@@ -63,8 +63,10 @@ func notificationID(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent) s
 
 // newMessage says what an event is about.
 func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at time.Time, markup v1alpha1.NotifierMarkup) *Message {
+	truncated := false
 	show := func(text string, limit int) string {
-		shown, _ := harmless(text, markup, limit)
+		shown, cut := harmless(text, markup, limit)
+		truncated = truncated || cut
 		return shown
 	}
 	m := &Message{
@@ -79,14 +81,14 @@ func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at ti
 		m.Reason, m.DurationSeconds, m.NotBefore = show(s.Reason, maxReason), int(s.DurationSeconds), stamp(s.NotBefore.Time)
 		for _, rule := range s.Rules[:min(len(s.Rules), maxRules)] {
 			m.Rules = append(m.Rules, show(string(rule.Kind)+"/"+rule.Policy+"/"+rule.Rule, maxAccess))
-			m.Truncated = m.Truncated || len(rule.Actions)+len(rule.Resources) > 0
+			truncated = truncated || len(rule.Actions)+len(rule.Resources) > 0
 		}
+		truncated = truncated || len(s.Rules) > maxRules
 		m.LookAlikes = lookAlikes(r.Spec.Requester.Username, s.Reason)
 	} else {
 		o := r.Spec.Operation
-		var cut bool
-		m.Statement, cut = harmless(o.Statement, markup, maxStatement)
-		m.Truncated = cut || o.Truncation != v1alpha1.TruncationNone || len(o.Accesses) > maxAccesses
+		m.Statement = show(o.Statement, maxStatement)
+		truncated = truncated || o.Truncation != v1alpha1.TruncationNone || len(o.Accesses) > maxAccesses || len(r.Spec.Binding.Policies) > maxRules
 		for _, access := range o.Accesses[:min(len(o.Accesses), maxAccesses)] {
 			m.Accesses = append(m.Accesses, show(strings.TrimSpace(access.Action+" "+access.Resource), maxAccess))
 		}
@@ -97,6 +99,7 @@ func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at ti
 	}
 	by, comment := decider(r, event)
 	m.By, m.Comment = show(by, maxName), show(comment, maxReason)
+	m.Truncated = truncated
 	if event == v1alpha1.NotifyRequested {
 		m.Command = fmt.Sprintf("kubectl doorward approve --namespace %s %s --digest %s", r.Namespace, r.Name, m.Digest)
 	}

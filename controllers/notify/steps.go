@@ -34,7 +34,8 @@ type pending struct {
 
 // begin writes down since when the receiver is told what is selected now, before anything
 // is sent: what became of requests before that is not told, so that neither a new Notifier
-// nor a wider selector pours out what was long ago.
+// nor a wider selector pours out what was long ago. What the receiver has not taken yet
+// goes on waiting.
 func (r *Reconciler) begin(ctx context.Context, s *scope) error {
 	selection, err := selectionOf(&s.notifier.Spec)
 	if err != nil {
@@ -47,6 +48,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) error {
 	since := s.notifier.CreationTimestamp.Time
 	if status.Selection != "" {
 		since = r.Now()
+		s.memory.carried = s.memory.waiting
 	}
 	// The API keeps whole seconds; more would differ from what is read back.
 	status.Selection, status.Since = selection, metav1.NewTime(since.Truncate(time.Second))
@@ -75,7 +77,7 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 		request := &list.Items[i]
 		for _, o := range occasions {
 			at, came := o.at(request)
-			if !came || at.Before(s.notifier.Status.Since.Time) || !slices.Contains(s.notifier.Spec.Events, o.event) ||
+			if !came || at.Before(s.notifier.Status.Since.Time) && !s.memory.carried[key{request.UID, o.event}] || !slices.Contains(s.notifier.Spec.Events, o.event) ||
 				recorded(request, s.notifier.Name, o.event) != nil {
 				continue
 			}

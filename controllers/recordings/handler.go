@@ -71,8 +71,8 @@ type Options struct {
 // Handler answers readers.
 type Handler struct {
 	options  Options
-	tries    *pace.Paces[string]
-	allTries *rate.Limiter
+	tries    *tries
+	readers  readers
 	reads    *pace.Paces[string]
 	refusals *rate.Limiter
 	readings chan struct{}
@@ -87,8 +87,8 @@ func NewHandler(options Options) *Handler {
 	}
 	return &Handler{
 		options: options,
-		tries:   pace.New[string](triesPerSecond, triesBurst, mostKept), allTries: rate.NewLimiter(allTriesPerSecond, allTriesBurst),
-		reads: pace.New[string](readsPerSecond, readsBurst, mostKept), refusals: rate.NewLimiter(refusalsPerSecond, refusalsBurst),
+		tries:   newTries(),
+		reads:   pace.New[string](readsPerSecond, readsBurst, mostKept), refusals: rate.NewLimiter(refusalsPerSecond, refusalsBurst),
 		readings: make(chan struct{}, mostReadings),
 	}
 }
@@ -128,7 +128,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer proves the reader, asks whether they may, and has the proxy put that on record,
-// in this order. Whether there is such a session is told to nobody who may not read it.
+// in this order. Who may not read it is told the same of a session that is there and of one
+// that is not, but not after the same time.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) *fault {
 	what, f := targetOf(r)
 	if f != nil {
@@ -143,10 +144,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) *fault {
 		return f
 	}
 	now := time.Now()
-	if !h.tries.Allow(pace.HostOf(r.RemoteAddr), now) || !h.allTries.AllowN(now, 1) {
+	try, may := h.tries.begin(pace.HostOf(r.RemoteAddr), token, now)
+	if !may {
 		return &fault{http.StatusTooManyRequests, "TooManyRequests", "too many requests: try again", tooMany}
 	}
 	who, f := h.prove(r.Context(), token)
+	h.tries.end(try, f == nil, time.Now())
 	if f != nil {
 		return f
 	}
@@ -163,6 +166,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) *fault {
 		h.recordRefusal(r.Context(), &asked)
 		return forbidden(who, what)
 	}
+	if !h.readers.enter(who.Username) {
+		return &fault{http.StatusTooManyRequests, "TooManyRequests", fmt.Sprintf("you are reading %d recordings at this time: wait for one to end", mostOfReader), tooMany}
+	}
+	defer h.readers.leave(who.Username)
 	select {
 	case h.readings <- struct{}{}:
 		defer func() { <-h.readings }()

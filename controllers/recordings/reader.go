@@ -5,6 +5,8 @@ package recordings
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,8 +61,15 @@ func bearer(r *http.Request) (string, *fault) {
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return "", unauthorized("want a bearer token, one that the API server takes, in the header Authorization")
 	}
+	if !b64token.MatchString(token) {
+		return "", unauthorized("what is in the header Authorization has characters that no bearer token has")
+	}
 	return token, nil
 }
+
+// b64token is what a bearer token is made of (RFC 6750, section 2.1). What is not is no
+// cost to the API server, nor to others of the address.
+var b64token = regexp.MustCompile(`^[-A-Za-z0-9._~+/]+=*$`)
 
 func unauthorized(message string) *fault {
 	return &fault{http.StatusUnauthorized, "Unauthorized", message, unproven}
@@ -107,8 +116,15 @@ func (h *Handler) permit(ctx context.Context, who *authenticationv1.UserInfo, wh
 // forbidden says what is missing and how an admin grants it.
 func forbidden(who *authenticationv1.UserInfo, what target) *fault {
 	return &fault{http.StatusForbidden, "Forbidden", fmt.Sprintf(
-		"user %q cannot get auditsessions/recording %q of group %s in namespace %q: an admin grants it with: kubectl -n %s create rolebinding doorward-auditor --clusterrole=doorward-auditor %s",
-		who.Username, what.name, v1alpha1.GroupName, what.namespace, what.namespace, subject(who.Username)), refused}
+		"user %q cannot get auditsessions/recording %q of group %s in namespace %q: an admin grants it with: kubectl -n %s create rolebinding %s --clusterrole=doorward-auditor %s",
+		who.Username, what.name, v1alpha1.GroupName, what.namespace, what.namespace, bindingName(who.Username), subject(who.Username)), refused}
+}
+
+// bindingName is a name for a user's binding, which no other user's has: a second auditor
+// of a namespace needs another.
+func bindingName(user string) string {
+	sum := sha256.Sum256([]byte(user))
+	return "doorward-auditor-" + hex.EncodeToString(sum[:4])
 }
 
 // subject is the flag of kubectl create rolebinding that names a user.

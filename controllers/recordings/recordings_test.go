@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -48,6 +49,14 @@ func TestSubject(t *testing.T) {
 		if got := subject(user); got != want {
 			t.Errorf("%q: %s, want %s", user, got, want)
 		}
+	}
+}
+
+// TestBindingName: two auditors of a namespace have two bindings.
+func TestBindingName(t *testing.T) {
+	one, other := bindingName("dora@example.com"), bindingName("it's me")
+	if one == other || bindingName("dora@example.com") != one || len(validation.IsDNS1123Subdomain(one)) > 0 {
+		t.Errorf("%s, %s", one, other)
 	}
 }
 

@@ -28,8 +28,8 @@ const (
 	dialBound = 5 * time.Second
 	// recordBound is how long the proxy may take to have the reading on record.
 	recordBound = 45 * time.Second
-	// stallBound is how long proxy or reader may let the other wait, wholeBound how long
-	// all of it may take.
+	// stallBound is how long proxy or reader may let the other wait, the reader in all
+	// unless they make up for it, wholeBound how long all of it may take.
 	stallBound = time.Minute
 	wholeBound = time.Hour
 	maxStatus  = 16 << 10
@@ -188,34 +188,6 @@ func (h *Handler) declined(ctx context.Context, at *place, answer *http.Response
 		return h.elsewhere(ctx, at, http.StatusGone, "Gone", why)
 	default:
 		return &fault{http.StatusServiceUnavailable, "ServiceUnavailable", why, unavailable}
-	}
-}
-
-// copySteadily copies with a bound on how long either side may make the other wait.
-func copySteadily(w io.Writer, control *http.ResponseController, from io.Reader, cut func()) error {
-	stalled := time.AfterFunc(stallBound, cut)
-	defer stalled.Stop()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			stalled.Reset(stallBound)
-			if err := control.SetWriteDeadline(time.Now().Add(stallBound)); err != nil {
-				return err
-			}
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return err
-			}
-			if err := control.Flush(); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
 	}
 }
 

@@ -50,6 +50,15 @@ func (p *Paces[K]) Allow(of K, now time.Time) bool {
 	return found.limiter.AllowN(now, 1)
 }
 
+// Return gives back one that Allow took: what came of it is not to count.
+func (p *Paces[K]) Return(of K, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if found := p.all[of]; found != nil {
+		found.limiter.AllowN(now, -1) // whoever asks next is held to the burst
+	}
+}
+
 // Len is of how many kinds count is kept.
 func (p *Paces[K]) Len() int {
 	p.mu.Lock()

@@ -44,3 +44,24 @@ func TestPaces(t *testing.T) {
 		t.Errorf("%d are kept, of which all but one have their burst again", len(p.all))
 	}
 }
+
+// TestReturn: what is given back does not count, and never makes more than the burst.
+func TestReturn(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	p := New[int](1, 4, 8)
+	for range 100 {
+		if !p.Allow(1, now) {
+			t.Fatal("what was given back counts")
+		}
+		p.Return(1, now)
+	}
+	p.Return(1, now)
+	p.Return(2, now) // who never asked
+	n := 0
+	for p.Allow(1, now) {
+		n++
+	}
+	if n != 4 || p.Len() != 1 {
+		t.Errorf("%d went through at once, want the burst; %d are kept", n, p.Len())
+	}
+}

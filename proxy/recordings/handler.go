@@ -75,7 +75,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) *fault {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wholeBound)
 	defer cancel()
-	now := s.options.Now()
+	now, inForce := s.options.Now()
+	if !inForce {
+		return &fault{http.StatusServiceUnavailable, wire.ReasonNoSnapshot, "no snapshot in force: try again", "NoSnapshot"}
+	}
 	if f := s.find(ctx, asked, now); f != nil {
 		return f
 	}

@@ -67,8 +67,9 @@ type Options struct {
 	Key ed25519.PublicKey
 	// Certificate is the Connection's serving certificate at present.
 	Certificate func() (*tls.Certificate, error)
-	// Now returns what is in force.
-	Now func() Now
+	// Now returns what is in force; false while no snapshot is, so that nobody knows how
+	// durable a record must be.
+	Now func() (now Now, inForce bool)
 	// Logger is told what an operator should look at.
 	Logger logr.Logger
 	// Served, where set, is told what became of each request: one of Outcomes.
@@ -77,9 +78,9 @@ type Options struct {
 
 // Outcomes are what requests come to: Served, a recording as a whole; Broken, one that
 // ended early; Refused, a reader who may not, on record; Gone and NotFound; Unrecorded,
-// where no record could be written; Invalid; Busy.
+// where no record could be written; NoSnapshot; Invalid; Busy.
 func Outcomes() []string {
-	return []string{"Served", "Broken", "Refused", "Gone", "NotFound", "Unrecorded", "Invalid", "Busy"}
+	return []string{"Served", "Broken", "Refused", "Gone", "NotFound", "Unrecorded", "NoSnapshot", "Invalid", "Busy"}
 }
 
 // Server serves the recordings of one Connection.

@@ -49,6 +49,7 @@ func must(t *testing.T, err error) {
 type port struct {
 	*spool.Log
 	before func(record.Event) error
+	waits  bool // for a snapshot
 
 	key     ed25519.PrivateKey
 	address string
@@ -96,7 +97,10 @@ func open(t *testing.T) *port {
 	p.address = listener.Addr().String()
 	server := recordings.New(recordings.Options{
 		Log: p, Gone: spool.ErrGone, Key: public, Certificate: func() (*tls.Certificate, error) { return &certificate, nil },
-		Now: func() recordings.Now { return recordings.Now{Connection: shop, Revision: 7} }, Logger: logr.Discard(),
+		Now: func() (recordings.Now, bool) {
+			return recordings.Now{Connection: shop, Revision: 7}, !p.waits
+		},
+		Logger: logr.Discard(),
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
@@ -260,6 +264,23 @@ func TestNothingBeforeTheRecord(t *testing.T) {
 		}
 	case <-time.After(bound):
 		t.Fatal("no answer")
+	}
+	if reads := p.reads(t); len(reads) != 0 {
+		t.Errorf("on record: %+v", reads)
+	}
+}
+
+// TestNoSnapshot: checklist 46: while nobody knows how durable the record must be, nothing is read.
+func TestNoSnapshot(t *testing.T) {
+	p := open(t)
+	p.waits = true
+	for _, decision := range []string{wire.Allow, wire.Deny} {
+		asked := p.request()
+		asked.Decision = decision
+		code, body, err := p.post(t, p.manager(t), wire.Path, encoded(t, asked))
+		if err != nil || code != http.StatusServiceUnavailable || !bytes.Contains(body, []byte("no snapshot in force: try again")) {
+			t.Errorf("%s: %d %s %v", decision, code, body, err)
+		}
 	}
 	if reads := p.reads(t); len(reads) != 0 {
 		t.Errorf("on record: %+v", reads)

@@ -211,8 +211,8 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"cli/recording"},
-		May:      append([]string{"cli/...", "proxy/record/extract", "proxy/recordings/wire"}, leaves...),
-		Reason:   "a recording is asked for in the manager's words, and checked by the log's",
+		May:      append([]string{"api/...", "cli/...", "proxy/record/extract", "proxy/recordings/wire"}, leaves...),
+		Reason:   "a recording is asked for in the manager's words, and checked by those of the log that the AuditSession names",
 	},
 	{
 		Packages: []string{"cli/policy"},

@@ -88,7 +88,7 @@ func TestForbidden(t *testing.T) {
 		recorded                 bool
 	}{
 		"Caller":    {"whose session it is", "alice", pathOf(own), "--user='alice'", true},
-		"Stranger":  {"who has no right", "petra", pathOf(own), "kubectl -n shop create rolebinding doorward-auditor --clusterrole=doorward-auditor --user='petra'", true},
+		"Stranger":  {"who has no right", "petra", pathOf(own), "kubectl -n shop create rolebinding doorward-auditor-8a48abbd --clusterrole=doorward-auditor --user='petra'", true},
 		"Elsewhere": {"an auditor of another namespace", "otto", pathOf(own), `cannot get auditsessions/recording \"` + own.Name + `\" of group doorward.dev in namespace \"shop\"`, true},
 		"Absent":    {"of what is not there, the same is said", "petra", absent, "cannot get auditsessions/recording", false},
 		"Namespace": {"an auditor of this namespace in another", "dora", wire.RecordingPath("elsewhere", own.Name), "in namespace", false},

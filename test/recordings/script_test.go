@@ -12,16 +12,25 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/doorward/doorward/proxy/recordings/wire"
+	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/stack/stacktest"
 )
+
+// podPort is where the manager's pod serves recordings, as in the chart.
+const podPort = 8445
 
 // TestScripts reads like an auditor's terminal: $SESSION is a session of alice's, $MANAGER
 // the address of its manager's recordings, and each of the people has a kubeconfig.
 func TestScripts(t *testing.T) {
 	own := session(t, world.Proxy(), true, "SELECT '\n0:00:00.000 #9  Allow by nobody\n'", "SELECT 'second'")
+	stacktest.Behind(t, world, stack.OperatorNamespace, wire.ServiceName,
+		[]corev1.ServicePort{{Name: "recordings", Port: wire.ServicePort, TargetPort: intstr.FromInt32(podPort)}}, map[int32]string{podPort: address})
 	kubeconfigs := map[string]string{}
-	for _, who := range []string{"dora", "petra"} {
+	for _, who := range []string{"dora", "nora", "petra"} {
 		path, err := world.Control.WriteKubeconfig(who, world.Control.TokenConfig(token(t, who)))
 		stacktest.Must(t, err)
 		kubeconfigs[who] = path

@@ -48,7 +48,9 @@ func TestMain(m *testing.M) {
 // offer has a proxy give the manager recordings.
 const offer = "--recordings-address=" + stack.Namespace + "/" + stack.Connection + "=127.0.0.1:0"
 
-// people bind the auditor's role: dora's here, otto's in another namespace.
+// people bind the auditor's role: dora's here, otto's in another namespace. dora may forward
+// a port to the manager, with no more rights than the docs say; nora may read recordings here,
+// and nothing else.
 func people(ctx context.Context) error {
 	bind := func(namespace, name string) string {
 		return fmt.Sprintf(`apiVersion: rbac.authorization.k8s.io/v1
@@ -58,7 +60,28 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: doorward
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %s}]
 `, name, namespace, name)
 	}
-	return world.Apply(ctx, "apiVersion: v1\nkind: Namespace\nmetadata: {name: elsewhere}\n", bind(stack.Namespace, "dora"), bind("elsewhere", "otto"))
+	return world.Apply(ctx, "apiVersion: v1\nkind: Namespace\nmetadata: {name: elsewhere}\n", bind(stack.Namespace, "dora"), bind("elsewhere", "otto"),
+		role(stack.OperatorNamespace, "forward", `
+  - {apiGroups: [""], resources: [services], resourceNames: [doorward-manager-recordings], verbs: [get]}
+  - {apiGroups: [""], resources: [pods], verbs: [list]}
+  - {apiGroups: [""], resources: [pods/portforward], verbs: [create]}`), given(stack.OperatorNamespace, "forward", "dora"),
+		role(stack.Namespace, "recordings", `
+  - {apiGroups: [doorward.dev], resources: [auditsessions/recording], verbs: [get]}
+  - {apiGroups: [""], resources: [configmaps], resourceNames: [doorward-trust-bundle], verbs: [get]}`), given(stack.Namespace, "recordings", "nora"))
+}
+
+func role(namespace, name, rules string) string {
+	return fmt.Sprintf("apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: %s, namespace: %s}\nrules:%s\n", name, namespace, rules)
+}
+
+// given binds a Role to a user.
+func given(namespace, role, user string) string {
+	return fmt.Sprintf(`apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: %s-%s, namespace: %s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: %s}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %s}]
+`, role, user, namespace, role, user)
 }
 
 // token is somebody's for the API server.

@@ -126,6 +126,8 @@ const (
 	ReasonNotFound = "NotFound"
 	// ReasonUnrecorded: the reading could not be put on record, so nothing is read.
 	ReasonUnrecorded = "NotRecorded"
+	// ReasonNoSnapshot: the proxy does not know yet what is in force.
+	ReasonNoSnapshot = "NoSnapshot"
 	// ReasonBusy: too many readings at a time.
 	ReasonBusy = "TooManyRequests"
 	// ReasonInvalid: the request was not understood.

@@ -5,7 +5,6 @@ package stacktest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -63,36 +62,41 @@ func Inside(t *testing.T, world *stack.Stack, name string) {
 	Must(t, err)
 	proxy := StartProxy(t, world, stack.ProxyOptions{Connection: name, Args: []string{"--review-address=" + stack.Namespace + "/" + name + "=" + questions}})
 	Must(t, world.AwaitPolicy(t.Context(), name, policy.Name))
-	node := httptest.NewTLSServer(kubelet(name+"-0", map[string]string{strconv.Itoa(servePort): proxy.Address, strconv.Itoa(reviewPort): questions}))
-	t.Cleanup(node.Close)
-	place(t, world, inner, node.Listener.Addr())
+	_, endpoint, err := net.SplitHostPort(inner.Status.Endpoint)
+	Must(t, err)
+	number, err := strconv.ParseInt(endpoint, 10, 32)
+	Must(t, err)
+	Behind(t, world, stack.Namespace, name, []corev1.ServicePort{
+		{Name: "postgres", Port: int32(number), TargetPort: intstr.FromString("callers")},
+		{Name: "review", Port: reviewPort},
+	}, map[int32]string{servePort: proxy.Address, reviewPort: questions})
 }
 
-// place makes a node, and a pod and a Service there, as they are in a cluster that runs
-// the proxy.
-func place(t *testing.T, world *stack.Stack, inner *v1alpha1.Connection, kubelet net.Addr) {
+// Behind makes a node, and a pod and a Service there, as they are in a cluster that runs
+// what listens at the addresses, by the pod's ports.
+func Behind(t *testing.T, world *stack.Stack, namespace, name string, ports []corev1.ServicePort, to map[int32]string) {
 	t.Helper()
+	kubelet := httptest.NewTLSServer(kubelet(namespace, name+"-0", to))
+	t.Cleanup(kubelet.Close)
 	clients, err := kubernetes.NewForConfig(world.Control.Direct)
 	Must(t, err)
-	port := func(address string) int32 {
-		_, text, err := net.SplitHostPort(address)
-		number, parseErr := strconv.ParseInt(text, 10, 32)
-		Must(t, errors.Join(err, parseErr))
-		return int32(number)
-	}
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + inner.Name}}
+	_, text, err := net.SplitHostPort(kubelet.Listener.Addr().String())
+	Must(t, err)
+	port, err := strconv.ParseInt(text, 10, 32)
+	Must(t, err)
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + name}}
 	Create(t, world, node)
 	node.Status = corev1.NodeStatus{
 		Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}},
-		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: port(kubelet.String())}},
+		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(port)}},
 	}
 	_, err = clients.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
 	Must(t, err)
-	labels := map[string]string{"app": inner.Name}
+	labels := map[string]string{"app": name}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: inner.Namespace, Name: inner.Name + "-0", Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name + "-0", Labels: labels},
 		Spec: corev1.PodSpec{NodeName: node.Name, TerminationGracePeriodSeconds: new(int64), Containers: []corev1.Container{{
-			Name: "proxy", Image: "proxy", Ports: []corev1.ContainerPort{{Name: "callers", ContainerPort: servePort}},
+			Name: "server", Image: "server", Ports: []corev1.ContainerPort{{Name: "callers", ContainerPort: servePort}},
 		}}},
 	}
 	Create(t, world, pod)
@@ -100,19 +104,16 @@ func place(t *testing.T, world *stack.Stack, inner *v1alpha1.Connection, kubelet
 	_, err = clients.CoreV1().Pods(pod.Namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 	Must(t, err)
 	Create(t, world, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: inner.Namespace, Name: inner.Name},
-		Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{
-			{Name: "postgres", Port: port(inner.Status.Endpoint), TargetPort: intstr.FromString("callers")},
-			{Name: "review", Port: reviewPort},
-		}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       corev1.ServiceSpec{Selector: labels, Ports: ports},
 	})
 }
 
 // kubelet forwards ports of one pod as a node's does, to addresses of this machine.
 // Everything else on the way is real: the API server, the client, the proxy.
-func kubelet(pod string, to map[string]string) http.Handler {
+func kubelet(namespace, pod string, to map[int32]string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/portForward/"+stack.Namespace+"/"+pod) {
+		if !strings.HasPrefix(r.URL.Path, "/portForward/"+namespace+"/"+pod) {
 			http.NotFound(w, r)
 			return
 		}
@@ -139,7 +140,8 @@ func kubelet(pod string, to map[string]string) http.Handler {
 					_ = stream.Close() // nothing went wrong
 					continue
 				}
-				group.Go(func() { pipe(stream, to[stream.Headers().Get("port")]) })
+				port, _ := strconv.ParseInt(stream.Headers().Get("port"), 10, 32) // 0 is nowhere
+				group.Go(func() { pipe(stream, to[int32(port)]) })
 			}
 		}
 	})
