@@ -4,7 +4,6 @@
 package saml_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/beevik/etree"
