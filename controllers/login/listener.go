@@ -59,7 +59,8 @@ func (l *boundedListener) enter(remote net.Addr) (leave func(), entered bool) {
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.open[host]--; l.open[host] == 0 {
+		l.open[host]--
+		if l.open[host] == 0 {
 			delete(l.open, host)
 		}
 	}, true

@@ -284,10 +284,10 @@ func (a answered) text(name string) string {
 // token posts to the token endpoint.
 func (r *replica) token(form url.Values) answered {
 	r.Helper()
-	client := r.browser()
+	asking := r.browser()
 	// One host has a bounded number of connections.
-	defer client.CloseIdleConnections()
-	return r.do(client, http.MethodPost, "/token", form, nil)
+	defer asking.CloseIdleConnections()
+	return r.do(asking, http.MethodPost, "/token", form, nil)
 }
 
 // person is a token of the people's issuer; robot one of the agents'.
