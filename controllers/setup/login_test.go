@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/config/admission"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -63,6 +64,15 @@ func TestGatewayCredentials(t *testing.T) {
 	})
 	loginIs(snapshot.Login{Keys: [][]byte{der}})
 
+	// By admission nobody else makes or deletes one.
+	config, err := env.AddUser(admission.DefaultManagerUser, "system:masters")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager, err := client.New(config, client.Options{Scheme: admin.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	issue := func(digit string) *v1alpha1.GatewayCredential {
 		t.Helper()
 		credential := &v1alpha1.GatewayCredential{
@@ -72,9 +82,11 @@ func TestGatewayCredentials(t *testing.T) {
 				Owner: v1alpha1.CredentialOwner{Issuer: "https://login.example", Subject: "1", Username: "ann"},
 			},
 		}
-		create(t, credential)
+		if err := manager.Create(t.Context(), credential); err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(func() {
-			_ = admin.Delete(context.Background(), credential)
+			_ = manager.Delete(context.Background(), credential)
 		})
 		return credential
 	}
