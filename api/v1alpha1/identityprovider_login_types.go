@@ -22,8 +22,9 @@ type LoginSettings struct {
 	ClientID string `json:"clientID,omitempty"`
 
 	// clientSecretRef names a Secret in the manager's namespace, of type
-	// doorward.dev/login, whose key clientSecret the issuer knows the portal by. Unset
-	// means that it is a public client, proven by PKCE alone.
+	// doorward.dev/login, whose key clientSecret the issuer knows the portal by, and
+	// whose key issuer is oidc.issuer.url: it is sent to no other. Unset means that it
+	// is a public client, proven by PKCE alone.
 	// +optional
 	ClientSecretRef LoginSecretReference `json:"clientSecretRef,omitempty,omitzero"`
 

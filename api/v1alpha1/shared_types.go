@@ -41,6 +41,10 @@ const (
 	// LoginKeyClientSecret is the key of the client secret in such a Secret.
 	LoginKeyClientSecret = "clientSecret"
 
+	// LoginKeyIssuer is the key, in such a Secret, of the issuer that the client secret
+	// may be sent to: spec.oidc.issuer.url, to the letter.
+	LoginKeyIssuer = "issuer"
+
 	// SecretTypeNotifierCredential is the type of a Secret that holds the URL of a
 	// Notifier's receiver, or what that asks for.
 	SecretTypeNotifierCredential = "doorward.dev/notifier-credential" //nolint:gosec // The type of a Secret, no credential.

@@ -5,7 +5,9 @@ package compile
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,20 +19,19 @@ import (
 )
 
 // The ConfigMap of the operator's namespace with the public keys that gateway credentials
-// are signed with, as PEM blocks "PUBLIC KEY".
+// in force may be signed with, as PEM blocks "PUBLIC KEY", the eldest first.
 const (
 	LoginKeysName = "doorward-login-keys"
 	LoginKeysKey  = "keys.pem"
 )
 
-// credentialSkew is for how long after its end a revoked credential is still named: a
+// CredentialSkew is for how long after its end a revoked credential is still named: a
 // proxy's clock may be behind.
-const credentialSkew = 5 * time.Minute
+const CredentialSkew = 5 * time.Minute
 
 // Login is what proves gateway credentials: the keys, as they are in the ConfigMap, and
-// which of the credentials are revoked. Whatever is wrong with either makes all of them
-// worth nothing. One that somebody deletes before it has expired counts as revoked for as
-// long as a finalizer keeps it.
+// which of the credentials are revoked. Keys that are faulty make all of them worth
+// nothing. Of owners with too many that are revoked, none is good.
 func Login(keys string, credentials []v1alpha1.GatewayCredential, now time.Time) snapshot.Login {
 	parsed, err := gateway.ParseKeys([]byte(keys))
 	if err != nil {
@@ -40,36 +41,53 @@ func Login(keys string, credentials []v1alpha1.GatewayCredential, now time.Time)
 		return snapshot.Login{}
 	}
 	login := snapshot.Login{Keys: parsed}
+	byOwner := map[string][]snapshot.Revoked{}
 	for i := range credentials {
 		c := &credentials[i]
-		if reason, revoked := revocation(c); revoked && now.Before(c.Spec.ExpiresAt.Add(credentialSkew)) {
-			login.Revoked = append(login.Revoked, snapshot.Revoked{ID: c.Name, Reason: reason})
+		if Revoked(c) && now.Before(c.Spec.ExpiresAt.Add(CredentialSkew)) {
+			owner := snapshot.OwnerDigest(c.Spec.Owner.Issuer, c.Spec.Owner.Subject)
+			byOwner[owner] = append(byOwner[owner], snapshot.Revoked{ID: c.Name, Reason: strings.ToValidUTF8(identity.Shorten(c.Spec.Revoke.Reason), "")})
 		}
 	}
-	if len(login.Revoked) > snapshot.MaxRevoked {
-		login.Closed = fmt.Sprintf("all gateway credentials are refused, since %d of them are revoked and at most %d can be told apart: use a token of the identity provider, or wait until some have expired",
-			len(login.Revoked), snapshot.MaxRevoked)
-		login.Revoked = nil
+	if len(byOwner) > snapshot.MaxRevoked {
+		// Nobody can bring this about by what is their own.
+		login.Closed = fmt.Sprintf("all gateway credentials are refused, since those of %d owners are revoked and at most %d can be told apart: use a token of the identity provider, or wait until some have expired",
+			len(byOwner), snapshot.MaxRevoked)
+		return login
 	}
-	slices.SortFunc(login.Revoked, func(a, b snapshot.Revoked) int { return strings.Compare(a.ID, b.ID) })
+	login.Revoked, login.Owners = revoked(byOwner)
 	return login
 }
 
-// Revoked says whether a credential is revoked.
-func Revoked(c *v1alpha1.GatewayCredential) bool {
-	_, revoked := revocation(c)
-	return revoked
+// revoked names what is revoked, by owner: each credential, as long as an owner has not
+// more than may be named, and all together have room. Room is made by those who have most.
+func revoked(byOwner map[string][]snapshot.Revoked) ([]snapshot.Revoked, []snapshot.RevokedOwner) {
+	digests := slices.SortedFunc(maps.Keys(byOwner), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(byOwner[b]), len(byOwner[a])), strings.Compare(a, b))
+	})
+	total := 0
+	for _, all := range byOwner {
+		total += len(all)
+	}
+	var credentials []snapshot.Revoked
+	var owners []snapshot.RevokedOwner
+	for _, digest := range digests {
+		all := byOwner[digest]
+		if len(all) > snapshot.MaxRevokedOfOwner || total > snapshot.MaxRevoked {
+			total -= len(all) - 1
+			owners = append(owners, snapshot.RevokedOwner{Digest: digest, Reason: fmt.Sprintf(
+				"%d gateway credentials of this owner are revoked, more than can be told apart, so that all of theirs are refused: use a token of the identity provider, or wait until some have expired", len(all))})
+			continue
+		}
+		credentials = append(credentials, all...)
+	}
+	slices.SortFunc(credentials, func(a, b snapshot.Revoked) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(owners, func(a, b snapshot.RevokedOwner) int { return strings.Compare(a.Digest, b.Digest) })
+	return credentials, owners
 }
 
-func revocation(c *v1alpha1.GatewayCredential) (reason string, revoked bool) {
-	switch {
-	case c.Spec.Revoke != nil:
-		return strings.ToValidUTF8(identity.Shorten(c.Spec.Revoke.Reason), ""), true
-	case c.DeletionTimestamp != nil:
-		return "its GatewayCredential was deleted", true
-	}
-	return "", false
-}
+// Revoked says whether a credential is revoked.
+func Revoked(c *v1alpha1.GatewayCredential) bool { return c.Spec.Revoke != nil }
 
 // loginOf is what of the world's login a Connection needs: nothing, where no provider
 // that it has takes gateway credentials.

@@ -52,6 +52,7 @@ func TestLogin(t *testing.T) {
 	for i := range snapshot.MaxRevoked + 1 {
 		c := credential("a", time.Hour, revoked("x"))
 		c.Name = fmt.Sprintf("%032x", i)
+		c.Spec.Owner = v1alpha1.CredentialOwner{Issuer: "https://issuer.example", Subject: c.Name}
 		many = append(many, c)
 	}
 	for name, tc := range map[string]struct {
@@ -64,12 +65,11 @@ func TestLogin(t *testing.T) {
 		"NoKeys":  {reason: "nothing can be proven", credentials: many[:1]},
 		"Good":    {reason: "nothing is revoked", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", time.Hour, func(*v1alpha1.GatewayCredential) {})}, want: snapshot.Login{Keys: [][]byte{der}}},
 		"Revoked": {reason: "sorted, with the reason", keys: text, credentials: []v1alpha1.GatewayCredential{credential("b", time.Hour, revoked("lost")), credential("a", time.Hour, revoked("left"))}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: "left"}, {ID: strings.Repeat("b", 32), Reason: "lost"}}}},
-		"Deleted": {reason: "deletion is no way round", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", time.Hour, func(c *v1alpha1.GatewayCredential) { c.DeletionTimestamp = &metav1.Time{Time: now} })}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: "its GatewayCredential was deleted"}}}},
-		"Over":    {reason: "it has expired, also by a clock that is behind", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", -credentialSkew-time.Second, revoked("lost"))}, want: snapshot.Login{Keys: [][]byte{der}}},
+		"Over":    {reason: "it has expired, also by a clock that is behind", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", -CredentialSkew-time.Second, revoked("lost"))}, want: snapshot.Login{Keys: [][]byte{der}}},
 		"JustNow": {reason: "a proxy's clock may be behind", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", -time.Second, revoked("lost"))}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: "lost"}}}},
 		"Long":    {reason: "a snapshot has room for so many words", keys: text, credentials: []v1alpha1.GatewayCredential{credential("a", time.Hour, revoked(strings.Repeat("é", 256)))}, want: snapshot.Login{Keys: [][]byte{der}, Revoked: []snapshot.Revoked{{ID: strings.Repeat("a", 32), Reason: strings.Repeat("é", 100) + "..."}}}},
 		"Most":    {reason: "the bound itself", keys: text, credentials: many[:snapshot.MaxRevoked]},
-		"TooMany": {reason: "none is good where not all that are revoked can be told", keys: text, credentials: many, closed: "all gateway credentials are refused"},
+		"TooMany": {reason: "none is good where not all owners can be told whose are revoked", keys: text, credentials: many, closed: "all gateway credentials are refused"},
 		"Faulty":  {reason: "a key that cannot be read must not go unnoticed", keys: text + "garbage", closed: "keys.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,6 +86,53 @@ func TestLogin(t *testing.T) {
 			default:
 				if diff := cmp.Diff(tc.want, got); diff != "" {
 					t.Errorf("%s: -want +got\n%s", tc.reason, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestLoginOwners (checklist 38): who revokes many of their own has nobody refused but
+// themselves, alone and together with others.
+func TestLoginOwners(t *testing.T) {
+	_, text := loginKey(t)
+	now := time.Now()
+	of := func(subject string, n int) []v1alpha1.GatewayCredential {
+		var all []v1alpha1.GatewayCredential
+		for i := range n {
+			c := v1alpha1.GatewayCredential{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%024x%08x", subject, i)}}
+			c.Spec.Owner = v1alpha1.CredentialOwner{Issuer: "https://issuer.example", Subject: subject}
+			c.Spec.ExpiresAt, c.Spec.Revoke = metav1.NewTime(now.Add(time.Hour)), &v1alpha1.Revocation{Reason: "lost"}
+			all = append(all, c)
+		}
+		return all
+	}
+	crowd := of("ann", 2)
+	for i := range 40 {
+		crowd = append(crowd, of(fmt.Sprintf("mallory%02d", i), snapshot.MaxRevokedOfOwner)...)
+	}
+	for name, tc := range map[string]struct {
+		reason      string
+		credentials []v1alpha1.GatewayCredential
+		owners      int
+	}{
+		"Most":  {"the bound of one owner", append(of("ann", 2), of("mallory00", snapshot.MaxRevokedOfOwner)...), 0},
+		"More":  {"one owner beyond the bound", append(of("ann", 2), of("mallory00", snapshot.MaxRevokedOfOwner+1)...), 1},
+		"Crowd": {"many owners, none beyond the bound: room is made by those who have most", crowd, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Login(text, tc.credentials, now)
+			if got.Closed != "" || len(got.Owners) != tc.owners || len(got.Revoked)+len(got.Owners) > snapshot.MaxRevoked {
+				t.Errorf("%s: %d owners, %d credentials, closed: %q", tc.reason, len(got.Owners), len(got.Revoked), got.Closed)
+			}
+			if _, refused := got.OwnerRevocation("https://issuer.example", "ann"); refused {
+				t.Errorf("%s: refused is who revoked two", tc.reason)
+			}
+			for i := range tc.credentials {
+				c := &tc.credentials[i]
+				_, named := got.Revocation(c.Name)
+				if _, whole := got.OwnerRevocation(c.Spec.Owner.Issuer, c.Spec.Owner.Subject); !named && !whole {
+					t.Fatalf("%s: revoked and good: %s of %s", tc.reason, c.Name, c.Spec.Owner.Subject)
 				}
 			}
 		})

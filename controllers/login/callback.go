@@ -42,7 +42,13 @@ func (u *upstreams) exchange(ctx context.Context, object *v1alpha1.IdentityProvi
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(secret))
 	var answer *oauth2.RetrieveError
 	switch {
-	case errors.As(err, &answer) && answer.ErrorCode != "":
+	case errors.As(err, &answer) && answer.ErrorCode == "" && answer.Response != nil:
+		// What the body holds, nobody knows: it is not logged.
+		return "", &fault{
+			code: codeUnavailable, text: fmt.Sprintf("the issuer of IdentityProvider %q gives no token now: try again later", object.Name),
+			cause: fmt.Errorf("the token endpoint answers %s, with no error of RFC 6749", describe(answer.Response.Status)),
+		}
+	case errors.As(err, &answer):
 		// Its description is the issuer's, for the log; the body may hold more.
 		return "", &fault{
 			code: codeInvalidGrant, text: fmt.Sprintf("the issuer of IdentityProvider %q gives no token: %s: begin again in the terminal", object.Name, describe(answer.ErrorCode)),
@@ -98,7 +104,7 @@ func (p *Portal) callback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := ours(object, f, found); err != nil {
-		return err
+		return faultOf(err).about(found)
 	}
 	return p.ask(w, r, id, f, found, onceName("code", randomName()))
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 
 	"github.com/doorward/doorward/api/v1alpha1"
-	"github.com/doorward/doorward/proxy/identity"
 )
 
 // maxActors bounds a chain of actors, as proxies do.
@@ -16,7 +15,11 @@ const maxActors = 8
 // delegate has an actor act for the subject (RFC 8693, section 4.1): its claim act goes
 // before those that the subject's claims hold already. The result ends with the earlier of
 // the two proofs.
-func delegate(object *v1alpha1.IdentityProvider, subject, actor *proof) (*proof, error) {
+func delegate(subject, actor *proof) (*proof, error) {
+	if actor.DerivedFrom != "" {
+		// Its revocation would have to end what it was used for, too.
+		return nil, refuse(codeInvalidGrant, "actor_token: it is a gateway token: the actor has to come with a token of its own issuer")
+	}
 	if actor.Depth > 0 {
 		return nil, refuse(codeInvalidGrant, "actor_token: somebody acts for the actor itself: the actor has to come with a token of its own")
 	}
@@ -26,10 +29,7 @@ func delegate(object *v1alpha1.IdentityProvider, subject, actor *proof) (*proof,
 	if actor.Owner.Issuer == subject.Owner.Issuer && actor.Owner.Subject == subject.Owner.Subject {
 		return nil, refuse(codeInvalidGrant, "actor_token: it is the subject's: nobody acts for themselves; leave actor_token out")
 	}
-	if err := mayAct(subject.Claims, actor); err != nil {
-		return nil, err
-	}
-	if err := neverHuman(object, subject); err != nil {
+	if err := mayAct(subject, actor); err != nil {
 		return nil, err
 	}
 	act := map[string]any{"iss": actor.Owner.Issuer, "sub": actor.Owner.Subject}
@@ -54,48 +54,22 @@ func delegate(object *v1alpha1.IdentityProvider, subject, actor *proof) (*proof,
 }
 
 // mayAct keeps to the subject's word on who may act for it, where it has one (RFC 8693,
-// section 4.4).
-func mayAct(of claims, actor *proof) error {
-	raw, named := of["may_act"]
+// section 4.4). Where it names no issuer, it means one of the subject's own: two issuers
+// may give one sub to two parties.
+func mayAct(of, actor *proof) error {
+	raw, named := of.Claims["may_act"]
 	if !named {
 		return nil
 	}
 	var party claims
 	_ = json.Unmarshal(raw, &party) // what is no object names nobody
 	subject, err := party.text("sub")
-	issuer, _ := party.text("iss")
-	if err != nil || subject != actor.Owner.Subject || issuer != "" && issuer != actor.Owner.Issuer {
+	issuer := of.Owner.Issuer
+	if err == nil && party["iss"] != nil {
+		issuer, err = party.text("iss")
+	}
+	if err != nil || subject != actor.Owner.Subject || issuer != actor.Owner.Issuer {
 		return refuse(codeInvalidGrant, "actor_token: the subject's claim may_act names another actor")
-	}
-	return nil
-}
-
-// neverHuman refuses where the provider would go on to call the delegated a person: a claim
-// or an expression wins over the rule that one for whom somebody acts is an Agent.
-func neverHuman(object *v1alpha1.IdentityProvider, subject *proof) error {
-	mapping := kindMapping(object)
-	if mapping == nil {
-		return nil
-	}
-	if mapping.Claim != "" {
-		raw, present := subject.Claims[mapping.Claim]
-		if !present || string(raw) == "null" || string(raw) != `"`+string(identity.Human)+`"` {
-			return nil
-		}
-	} else if subject.Kind == identity.Workload || subject.Kind == identity.Agent {
-		return nil
-	}
-	return refuse(codeInvalidGrant,
-		"subject_token: IdentityProvider %q calls its callers Human by claimMappings.kind, and whoever is acted for is none: "+
-			"map kind from a claim that people's tokens lack", object.Name)
-}
-
-func kindMapping(object *v1alpha1.IdentityProvider) *v1alpha1.ClaimMapping {
-	switch {
-	case object.Spec.OIDC != nil:
-		return object.Spec.OIDC.ClaimMappings.Kind
-	case object.Spec.SAML != nil:
-		return object.Spec.SAML.ClaimMappings.Kind
 	}
 	return nil
 }

@@ -143,9 +143,9 @@ func (p *Portal) approveDevice(w http.ResponseWriter, r *http.Request, c *consen
 		return err
 	}
 	if err := p.create(r.Context(), object); err != nil {
-		return err
+		return faultOf(err).about(&c.Proof)
 	}
-	p.log.Info("Device approved", "gatewayCredential", name, "client", p.addressOf(r).String())
+	p.log.Info("Device approved", append(about(object), "client", p.addressOf(r).String())...)
 	return p.show(w, http.StatusOK, "message", "You are logged in", message{Text: "The login goes on at the device."})
 }
 
@@ -185,8 +185,8 @@ func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.vouch(ctx, "the proof", statement); err != nil {
-		return nil, err
+	if err := p.vouchFor(ctx, &found, statement); err != nil {
+		return nil, faultOf(err).about(&found)
 	}
 	secret, err := keys.authority.Token(statement)
 	if err != nil {
@@ -199,5 +199,5 @@ func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*
 	} else if err != nil {
 		return nil, unavailable(err)
 	}
-	return &issued{id: name, form: object.Spec.Form, secret: secret, expiry: statement.ExpiresAt}, nil
+	return &issued{object: &object, secret: secret}, nil
 }

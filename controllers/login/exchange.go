@@ -36,19 +36,13 @@ func (p *Portal) exchange(ctx context.Context, form url.Values, address string) 
 	if form.Has("actor_token") {
 		actor, err := p.prove(ctx, "actor_token", form.Get("actor_token"))
 		if err != nil {
-			return nil, err
+			return nil, faultOf(err).about(found)
 		}
-		now, err := p.providers.now(ctx)
+		acted, err := delegate(found, actor)
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, faultOf(err).about(found)
 		}
-		object := now.byName[found.Provider]
-		if object == nil {
-			return nil, refuse(codeInvalidGrant, "IdentityProvider %q is not in force any more", found.Provider)
-		}
-		if found, err = delegate(object, found, actor); err != nil {
-			return nil, err
-		}
+		found = acted
 	}
 	return p.issue(ctx, found, wanted{key: key, address: address})
 }

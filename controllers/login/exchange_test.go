@@ -4,7 +4,6 @@
 package login_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -19,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
-	"github.com/doorward/doorward/controllers/login"
+	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/proxy/identity/gateway"
 )
 
@@ -58,6 +58,7 @@ type stated struct {
 	Audience string                     `json:"aud"`
 	ID       string                     `json:"jti"`
 	Provider string                     `json:"provider"`
+	Proof    string                     `json:"proof"`
 	Claims   map[string]json.RawMessage `json:"claims"`
 	IssuedAt int64                      `json:"iat"`
 	Expiry   int64                      `json:"exp"`
@@ -81,22 +82,15 @@ func proven(t *testing.T, token string) stated {
 
 func publicKeys(t *testing.T) []any {
 	t.Helper()
-	all, err := login.PublicKeys(t.Context(), manager, operator)
+	var published corev1.ConfigMap
+	if err := manager.Get(t.Context(), client.ObjectKey{Namespace: operator, Name: compile.LoginKeysName}, &published); err != nil {
+		t.Fatal(err)
+	}
+	all, err := gateway.ParseKeys([]byte(published.Data[compile.LoginKeysKey]))
 	if err != nil || len(all) == 0 {
 		t.Fatal(all, err)
 	}
-	var published corev1.ConfigMap
-	if err := manager.Get(t.Context(), client.ObjectKey{Namespace: operator, Name: login.ConfigMapName}, &published); err != nil {
-		t.Fatal(err)
-	}
 	var keys []any
-	text := []byte(published.Data[login.ConfigMapKey])
-	for _, der := range all {
-		block, rest := pem.Decode(text)
-		if text = rest; block == nil || block.Type != "PUBLIC KEY" || !bytes.Equal(block.Bytes, der) {
-			t.Fatalf("the ConfigMap has other keys than the Secret: %s", published.Data[login.ConfigMapKey])
-		}
-	}
 	for _, der := range all {
 		key, err := x509.ParsePKIXPublicKey(der)
 		if err != nil {
@@ -308,9 +302,10 @@ func TestDelegation(t *testing.T) {
 		reason, subject string
 		want            string
 	}{
-		"Human":  {"the delegated is never Human", person(t, "dave", map[string]any{"kind": "Human"}), "whoever is acted for is none"},
-		"MayAct": {"the subject's word on who may act for it", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-other"}}), "may_act"},
-		"Long":   {"a chain is bounded", person(t, "dave", map[string]any{"act": chain(8)}), "more than 8 actors"},
+		"MayAct":       {"the subject's word on who may act for it", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-other", "iss": robots.URL()}}), "may_act"},
+		"MayActOfOwn":  {"without an issuer it is the subject's own", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-helper"}}), "may_act"},
+		"MayActNobody": {"an issuer that is no text names nobody", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-helper", "iss": 1}}), "may_act"},
+		"Long":         {"a chain is bounded", person(t, "dave", map[string]any{"act": chain(8)}), "more than 8 actors"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -323,6 +318,21 @@ func TestDelegation(t *testing.T) {
 	if got := r.token(acting(person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-helper", "iss": robots.URL()}}))); got.status != 200 {
 		t.Errorf("whom the subject names may act: %d %s", got.status, got.body)
 	}
+	if got := r.token(acting(person(t, "dave", map[string]any{"kind": "Human"}))); got.status != 200 {
+		t.Errorf("a person may be acted for, whose kind is then Agent: %d %s", got.status, got.body)
+	}
+	colleague := person(t, "colleague", nil)
+	if got := r.token(exchanging(person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-colleague"}}), "actor_token", colleague, "actor_token_type", jwtType)); got.status != 200 {
+		t.Errorf("one of the subject's own issuer may act: %d %s", got.status, got.body)
+	}
+	own := r.token(exchanging(agent)).text("access_token")
+	got = r.token(exchanging(person(t, "dave", nil), "actor_token", own, "actor_token_type", jwtType))
+	if got.text("error") != "invalid_grant" || !strings.Contains(got.text("error_description"), "a gateway token") {
+		t.Errorf("whose revocation nothing would follow: %d %s", got.status, got.body)
+	}
+	if all := r.logs.all(); !strings.Contains(all, `"actorSubject"="id-of-helper"`) || !strings.Contains(all, `"subject"="id-of-dave"`) {
+		t.Errorf("the log does not say who acts for whom:\n%s", all)
+	}
 }
 
 func chain(n int) map[string]any {
@@ -333,19 +343,80 @@ func chain(n int) map[string]any {
 	return act
 }
 
-// TestQuota: nobody fills the API server with credentials.
-func TestQuota(t *testing.T) {
+// TestProofStays: whatever is made of one proof has its id, so that a proxy finds out who
+// uses it elsewhere, and another proof has another one.
+func TestProofStays(t *testing.T) {
 	r := serve(t, nil)
-	token := person(t, "quinn", nil)
-	given := 0
-	for range 40 {
-		if got := r.token(exchanging(token)); got.status == 200 {
-			given++
-		} else if !strings.Contains(got.body, "kubectl doorward credentials") {
-			t.Fatalf("the refusal names no remedy: %s", got.body)
+	token := person(t, "paula", nil)
+	first := r.token(exchanging(token)).text("access_token")
+	want := proven(t, first).Proof
+	if len(want) != 32 {
+		t.Fatalf("the proof is %q", want)
+	}
+	derived := r.token(exchanging(first, "subject_token_type", jwtType)).text("access_token")
+	acted := r.token(exchanging(first, "subject_token_type", jwtType, "actor_token", robot(t, "helper", nil), "actor_token_type", jwtType)).text("access_token")
+	for what, text := range map[string]string{"again": r.token(exchanging(token)).text("access_token"), "derived": derived, "acted": acted} {
+		if got := proven(t, text).Proof; got != want {
+			t.Errorf("%s: another proof: %q, want %q", what, got, want)
 		}
 	}
-	if given != 32 {
-		t.Errorf("%d were issued, want 32", given)
+	if proven(t, r.token(exchanging(person(t, "paula", map[string]any{"jti": "other"}))).text("access_token")).Proof == want {
+		t.Error("another proof has the same id")
+	}
+}
+
+// TestQuota: nobody fills the API server with credentials, also by many requests at once,
+// and nobody fills the snapshots with what is revoked.
+func TestQuota(t *testing.T) {
+	r := serve(t, nil)
+	second := serve(t, r)
+	token := person(t, "quinn", nil)
+	var all sync.WaitGroup
+	refusals := make(chan string, 44)
+	for i := range cap(refusals) {
+		all.Go(func() {
+			at := r
+			if i%2 == 1 {
+				at = second
+			}
+			if got := at.token(exchanging(token)); got.status != 200 {
+				refusals <- got.body
+			}
+		})
+	}
+	all.Wait()
+	if found := credentialsOf(t, "id-of-quinn"); len(found) > 32 || len(found) == 0 {
+		t.Errorf("%d were issued, want at most 32", len(found))
+	}
+	for len(refusals) > 0 {
+		if body := <-refusals; !strings.Contains(body, "kubectl doorward credentials revoke") {
+			t.Fatalf("the refusal names no remedy: %s", body)
+		}
+	}
+	for range 32 {
+		r.token(exchanging(token))
+	}
+	found := credentialsOf(t, "id-of-quinn")
+	if len(found) != 32 {
+		t.Errorf("%d were issued, want 32", len(found))
+	}
+	refused := r.token(exchanging(token)).text("error_description")
+	named := 0
+	for i := range found {
+		if strings.Contains(refused, found[i].Name) {
+			named++
+		}
+	}
+	if named != 8 || len(refused) > 500 {
+		t.Errorf("owners may not list, and are told %d names: %s", named, refused)
+	}
+	for i := range found {
+		found[i].Spec.Revoke = &v1alpha1.Revocation{Reason: "again and again"}
+		if err := manager.Update(t.Context(), &found[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.token(exchanging(token)); !strings.Contains(got.text("error_description"), "were revoked") {
+		t.Errorf("revoked ones are kept and count: %d %s", got.status, got.body)
 	}
 }

@@ -34,6 +34,15 @@ const (
 type fault struct {
 	code, text string
 	cause      error
+	// of is whom it is about, for the log: key and value pairs, where somebody was proven.
+	of []any
+}
+
+// about says whom a refusal is about.
+func (f *fault) about(of *proof) *fault {
+	named := *f // some are shared
+	named.of = ofWhom(of.Provider, &of.Owner)
+	return &named
 }
 
 func (f *fault) Error() string {

@@ -40,6 +40,7 @@ func (p *Portal) guard(next http.Handler) http.Handler {
 		if !p.hosts.Allow(hostOf(p.addressOf(r)), p.now()) {
 			p.counted.Refused("pace", codeSlowDown)
 			w.Header().Set("Retry-After", "5")
+			w.Header().Set("Connection", "close")
 			http.Error(w, "Too many requests: wait a little.", http.StatusTooManyRequests)
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,21 +24,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/proxy/identity/gateway"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 const (
-	// maxLive is how many credentials of one owner are good at a time, maxKept how many
-	// there are with those that were revoked and have not expired.
-	maxLive = 32
-	maxKept = 128
+	// maxLive is how many credentials of one owner are good at a time. As many may be
+	// revoked that snapshots still name: together no more than these name of one owner.
+	maxLive    = snapshot.MaxRevokedOfOwner / 2
+	maxRevoked = snapshot.MaxRevokedOfOwner / 2
+	// maxNamed is how many of them a refusal names.
+	maxNamed = 8
 	// minLife is the shortest that a credential is worth issuing for.
 	minLife = 30 * time.Second
 	// annotationRemember holds until when the object is kept at least (RFC 3339): its name
 	// says that something that is good once was used.
 	annotationRemember = "doorward.dev/remember-until"
-	// labelOwner holds a digest over the owner's issuer and subject.
+	// labelOwner holds the digest of the owner (snapshot.OwnerDigest).
 	labelOwner = "doorward.dev/owner"
 	// maxCommonName is the bound of X.520 (RFC 5280, appendix A.1).
 	maxCommonName = 64
@@ -57,10 +62,9 @@ type wanted struct {
 
 // issued is a credential.
 type issued struct {
-	id     string
-	form   v1alpha1.GatewayCredentialForm
-	secret string // a token, or a certificate in PEM
-	expiry time.Time
+	// object is the GatewayCredential; secret a token, or a certificate in PEM.
+	object *v1alpha1.GatewayCredential
+	secret string
 }
 
 // onceName is the name of the one credential that something can be used for.
@@ -76,13 +80,20 @@ func randomName() string {
 }
 
 func ownerLabel(owner *v1alpha1.CredentialOwner) string {
-	sum := sha256.Sum256([]byte(owner.Issuer + "\n" + owner.Subject))
-	return hex.EncodeToString(sum[:16])
+	return snapshot.OwnerDigest(owner.Issuer, owner.Subject)
 }
 
 // issue makes the GatewayCredential object first: a credential whose object could not be
 // made was never issued, and can be revoked from its first moment on.
 func (p *Portal) issue(ctx context.Context, of *proof, want wanted) (*issued, error) {
+	made, err := p.issueOnce(ctx, of, want)
+	if err != nil {
+		return nil, faultOf(err).about(of)
+	}
+	return made, nil
+}
+
+func (p *Portal) issueOnce(ctx context.Context, of *proof, want wanted) (*issued, error) {
 	object, err := p.object(ctx, of, want)
 	if err != nil {
 		return nil, err
@@ -95,10 +106,10 @@ func (p *Portal) issue(ctx context.Context, of *proof, want wanted) (*issued, er
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.vouch(ctx, "the proof", statement); err != nil {
+	if err := p.vouchFor(ctx, of, statement); err != nil {
 		return nil, err
 	}
-	made := &issued{id: object.Name, form: object.Spec.Form, expiry: statement.ExpiresAt}
+	made := &issued{object: object}
 	// Signed before the object is there: what cannot be signed leaves none behind.
 	if want.key == nil {
 		made.secret, err = keys.authority.Token(statement)
@@ -156,27 +167,11 @@ func (p *Portal) object(ctx context.Context, of *proof, want wanted) (*v1alpha1.
 	return object, nil
 }
 
-// create makes the object, once by its name, within the quota of its owner.
+// create makes the object, once by its name, within the quota of its owner. It counts again
+// when the object is there: of requests at the same time, the last one finds all others.
 func (p *Portal) create(ctx context.Context, object *v1alpha1.GatewayCredential) error {
-	var live v1alpha1.GatewayCredentialList
-	if err := p.live.List(ctx, &live, client.MatchingLabels{labelOwner: object.Labels[labelOwner]}); err != nil {
-		return unavailable(err)
-	}
-	count, kept := 0, 0
-	for i := range live.Items {
-		if s := &live.Items[i].Spec; p.now().Before(s.ExpiresAt.Time) {
-			kept++
-			if s.Revoke == nil {
-				count++
-			}
-		}
-	}
-	if kept >= maxKept {
-		return refuse(codeInvalidGrant, "%q had %d credentials that would not have expired yet, most of them revoked, and no more are issued: wait until some expire", object.Spec.Owner.Username, kept)
-	}
-	if count >= maxLive {
-		return refuse(codeInvalidGrant, "%q has %d credentials that are good now, and no more are issued: "+
-			"run \"kubectl doorward credentials\" and revoke some of them, or wait until they expire", object.Spec.Owner.Username, count)
+	if err := p.quota(ctx, object); err != nil {
+		return err
 	}
 	err := p.live.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
@@ -185,7 +180,49 @@ func (p *Portal) create(ctx context.Context, object *v1alpha1.GatewayCredential)
 	if err != nil {
 		return unavailable(fmt.Errorf("cannot make GatewayCredential: %w", err))
 	}
+	if err := p.quota(ctx, object); err != nil {
+		// Nobody has what it stands for yet.
+		gone := p.live.Delete(context.WithoutCancel(ctx), object, client.Preconditions{UID: &object.UID})
+		if client.IgnoreNotFound(gone) != nil {
+			return unavailable(fmt.Errorf("cannot delete GatewayCredential %s, which is beyond its owner's quota: %w", object.Name, gone))
+		}
+		return err
+	}
 	return nil
+}
+
+// quota refuses one more of an owner than is allowed. The object itself does not count.
+func (p *Portal) quota(ctx context.Context, object *v1alpha1.GatewayCredential) error {
+	var all v1alpha1.GatewayCredentialList
+	if err := p.live.List(ctx, &all, client.MatchingLabels{labelOwner: object.Labels[labelOwner]}); err != nil {
+		return unavailable(err)
+	}
+	revoked, good := 0, []v1alpha1.GatewayCredential{}
+	for i := range all.Items {
+		switch one := &all.Items[i]; {
+		case one.Name == object.Name:
+		case compile.Revoked(one) && p.now().Before(one.Spec.ExpiresAt.Add(compile.CredentialSkew)):
+			revoked++
+		case !compile.Revoked(one) && p.now().Before(one.Spec.ExpiresAt.Time):
+			good = append(good, *one)
+		}
+	}
+	if revoked >= maxRevoked {
+		return refuse(codeInvalidGrant, "%q has %d credentials that were revoked and would not have expired yet, and no more are issued: wait until some expire", object.Spec.Owner.Username, revoked)
+	}
+	if len(good) < maxLive {
+		return nil
+	}
+	// Owners may not list: whoever has proven to be one is told which there are.
+	slices.SortFunc(good, func(a, b v1alpha1.GatewayCredential) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
+	names := make([]string, 0, maxNamed)
+	for i := range min(len(good), maxNamed) {
+		names = append(names, good[i].Name)
+	}
+	return refuse(codeInvalidGrant, "the owner has %d credentials that are good, and no more are issued: run 'kubectl doorward credentials revoke NAME --reason TEXT', or wait until some expire; the eldest are %s",
+		len(good), strings.Join(names, " "))
 }
 
 // errUsed says that what may be used once was used before.
@@ -196,12 +233,12 @@ func statementOf(of *proof, object *v1alpha1.GatewayCredential, now time.Time) (
 	if err != nil {
 		return gateway.Statement{}, unavailable(err)
 	}
-	return statement(of.Provider, object.Name, encoded, object.Spec.ExpiresAt.Time, now), nil
+	return statement(of, object.Name, encoded, object.Spec.ExpiresAt.Time, now), nil
 }
 
-func statement(provider, id string, encoded json.RawMessage, expiry, now time.Time) gateway.Statement {
+func statement(of *proof, id string, encoded json.RawMessage, expiry, now time.Time) gateway.Statement {
 	return gateway.Statement{
-		ID: id, Provider: provider, Claims: encoded,
+		ID: id, Provider: of.Provider, Proof: of.ID, Claims: encoded,
 		// Proxies' clocks may be a little behind.
 		IssuedAt: latest(now.Add(-clockGrace), expiry.Add(-gateway.MaxLifetime)).Truncate(time.Second), ExpiresAt: expiry.Truncate(time.Second),
 	}

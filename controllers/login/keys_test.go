@@ -45,7 +45,7 @@ func TestRotation(t *testing.T) {
 				published[id] = now
 			}
 		}
-		token, err := keys.authority.Token(gateway.Statement{ID: strings.Repeat("0", 32), Provider: "p", Claims: []byte("{}"), IssuedAt: now, ExpiresAt: now.Add(time.Hour)})
+		token, err := keys.authority.Token(gateway.Statement{ID: strings.Repeat("0", 32), Provider: "p", Proof: strings.Repeat("f", 32), Claims: []byte("{}"), IssuedAt: now, ExpiresAt: now.Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}

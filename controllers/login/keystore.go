@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
 )
 
@@ -29,13 +30,6 @@ const SecretName = "doorward-login-key"
 
 // secretKey is the key of that Secret.
 const secretKey = "keys.json"
-
-// The ConfigMap beside it has the public keys that GatewayCredentials in force may be
-// signed by, for the snapshots of proxies: PEM blocks "PUBLIC KEY", the eldest first.
-const (
-	ConfigMapName = "doorward-login-keys"
-	ConfigMapKey  = "keys.pem"
-)
 
 const (
 	// keysFresh is how long keys are used before the Secret is read again: well below
@@ -172,10 +166,10 @@ func (s *KeyStore) publish(ctx context.Context, r *ring) error {
 	}
 	if err := kit.Apply(ctx, s.client, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: ConfigMapName, Namespace: s.name.Namespace,
+			Name: compile.LoginKeysName, Namespace: s.name.Namespace,
 			Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
 		},
-		Data: map[string]string{ConfigMapKey: text.String()},
+		Data: map[string]string{compile.LoginKeysKey: text.String()},
 	}); err != nil {
 		return fmt.Errorf("cannot publish login keys: %w", err)
 	}
@@ -197,21 +191,6 @@ func readRing(ctx context.Context, c client.Reader, name types.NamespacedName) (
 		return nil, ring{}, fmt.Errorf("cannot read login keys: Secret %q, key %q: %w", name, secretKey, err)
 	}
 	return secret, r, nil
-}
-
-// PublicKeys are the keys that GatewayCredentials in force may be signed by, each a
-// SubjectPublicKeyInfo in DER, for the snapshots of proxies; none where there never was a
-// portal. The reader must read Secrets from the API server, not from a cache.
-func PublicKeys(ctx context.Context, reader client.Reader, namespace string) ([][]byte, error) {
-	secret, r, err := readRing(ctx, reader, types.NamespacedName{Namespace: namespace, Name: SecretName})
-	if err != nil || secret == nil {
-		return nil, err
-	}
-	all, err := r.public()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read login keys: %w", err)
-	}
-	return all, nil
 }
 
 // public are the public halves of the signing keys.

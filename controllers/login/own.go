@@ -46,6 +46,7 @@ func (p *Portal) proveOwn(ctx context.Context, now *inForce, what, token string)
 		Audience string `json:"aud"`
 		ID       string `json:"jti"`
 		Provider string `json:"provider"`
+		Proof    string `json:"proof"`
 		Claims   claims `json:"claims"`
 	}
 	var all claims
@@ -69,7 +70,7 @@ func (p *Portal) proveOwn(ctx context.Context, now *inForce, what, token string)
 		return nil, refuse(codeInvalidGrant, "%s: IdentityProvider %q is not in force, or has no spec.login any more", what, found.Provider)
 	}
 	return &proof{
-		Provider: found.Provider, Owner: credential.Spec.Owner, Claims: found.Claims, NotAfter: earlier(expiry, credential.Spec.ExpiresAt.Time),
+		Provider: found.Provider, ID: found.Proof, Owner: credential.Spec.Owner, Claims: found.Claims, NotAfter: earlier(expiry, credential.Spec.ExpiresAt.Time),
 		Actor: credential.Spec.Actor, Depth: depth(found.Claims["act"]), DerivedFrom: credential.Name,
 	}, nil
 }

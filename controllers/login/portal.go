@@ -110,7 +110,7 @@ func New(o Options) (*Portal, error) {
 	if p.counted, err = NewFigures(o.Metrics); err != nil {
 		return nil, err
 	}
-	if p.serving, err = newServing(o.Settings, parsed, o.Authority, o.Now); err != nil {
+	if p.serving, err = newServing(o.Settings, parsed, o.Authority, o.Now, o.Log); err != nil {
 		return nil, err
 	}
 	p.handler = p.routes()
@@ -127,7 +127,8 @@ func CheckSettings(s Settings) (*url.URL, error) {
 		parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" || parsed.Opaque != "" {
 		return nil, fmt.Errorf("invalid --login-url: want the https URL that callers reach the portal by, without a path, such as https://login.example.org: %q", s.URL)
 	}
-	parsed.Path, parsed.Host = "", strings.ToLower(parsed.Host)
+	// Browsers and others leave the default port out of Host (RFC 9110, section 4.2.3).
+	parsed.Path, parsed.Host = "", strings.TrimSuffix(strings.ToLower(parsed.Host), ":443")
 	if (s.CertificateFile == "") != (s.KeyFile == "") {
 		return nil, errors.New("--login-certificate and --login-key belong together: give both, or neither for a certificate of the manager's own authority")
 	}
@@ -176,7 +177,7 @@ func (p *Portal) note(endpoint string, r *http.Request, err error) *fault {
 		return f
 	}
 	p.counted.Refused(endpoint, f.code)
-	values := []any{"endpoint", endpoint, "error", f.code, "description", describe(f.text), "client", p.addressOf(r).String()}
+	values := append([]any{"endpoint", endpoint, "error", f.code, "description", describe(f.text), "client", p.addressOf(r).String()}, f.of...)
 	if f.cause != nil {
 		p.log.Error(f.cause, "Login portal cannot answer", values...)
 	} else {

@@ -24,10 +24,11 @@ type claims map[string]json.RawMessage
 type proof struct {
 	// Provider is the name of the IdentityProvider.
 	Provider string `json:"p"`
+	// ID tells the proof from all others (identity.ProofID). What is made of a gateway
+	// token has that of the proof which the token was made of.
+	ID string `json:"i"`
 	// Owner is whom it proved.
 	Owner v1alpha1.CredentialOwner `json:"o"`
-	// Kind is what the provider makes of the owner; empty where nobody has said.
-	Kind identity.Kind `json:"k,omitempty"`
 	// Claims are those that proved the owner, but for iat, nbf and exp.
 	Claims claims `json:"c"`
 	// Actor is who acts for the owner, Depth how long the chain of actors is.
@@ -61,6 +62,22 @@ func (p *Portal) vouch(ctx context.Context, what string, statement gateway.State
 		return nil, ofVerifier(what, err)
 	}
 	return &principal, nil
+}
+
+// vouchFor is vouch where it is known whom the statement is about. It must be that owner,
+// whose quota counts, and nobody for whom somebody acts may pass for a person.
+func (p *Portal) vouchFor(ctx context.Context, of *proof, statement gateway.Statement) error {
+	principal, err := p.vouch(ctx, "the proof", statement)
+	if err != nil {
+		return err
+	}
+	if principal.Issuer != of.Owner.Issuer || principal.Subject != of.Owner.Subject || len(principal.Delegation) != of.Depth {
+		return refuse(codeInvalidGrant, "the proof: IdentityProvider %q now makes somebody else of it: log in again", of.Provider)
+	}
+	if principal.Kind == identity.Human && of.Depth > 0 {
+		return refuse(codeInvalidGrant, "the proof: IdentityProvider %q calls somebody Human for whom another acts", of.Provider)
+	}
+	return nil
 }
 
 // prove proves who a token is about, by the verifiers that proxies have. what is the
@@ -97,7 +114,7 @@ func (p *Portal) prove(ctx context.Context, what, token string) (*proof, error) 
 		return nil, refuse(codeInvalidGrant, "%s: the token has no usable claim iat, from which the lifetime of a credential counts", what)
 	}
 	return &proof{
-		Provider: principal.Provider, Owner: ownerOf(&principal), Kind: principal.Kind, Claims: proven.withoutTimes(),
+		Provider: principal.Provider, ID: principal.ProofID, Owner: ownerOf(&principal), Claims: proven.withoutTimes(),
 		Depth: len(principal.Delegation), Actor: outermost(&principal), NotAfter: issued.Add(lifetime(object)),
 	}, nil
 }

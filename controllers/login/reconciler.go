@@ -91,7 +91,8 @@ func (r *Reconciler) follow(ctx context.Context, credential *v1alpha1.GatewayCre
 	if err := client.IgnoreNotFound(err); err != nil {
 		return fmt.Errorf("cannot read GatewayCredential: %w", err)
 	}
-	// One that is gone although it is to stay longer than this one was deleted by hand.
+	// One that is gone, although it is to stay longer than this one, proves nothing: by
+	// admission nobody but the manager deletes any.
 	if err == nil && source.Spec.Revoke == nil {
 		return nil
 	}
@@ -113,7 +114,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 // derived are the credentials that were made of one that is revoked.
 func (r *Reconciler) derived(ctx context.Context, of client.Object) []reconcile.Request {
 	source, isCredential := of.(*v1alpha1.GatewayCredential)
-	if !isCredential || source.Spec.Revoke == nil && source.DeletionTimestamp == nil {
+	if !isCredential || source.Spec.Revoke == nil {
 		return nil
 	}
 	var all v1alpha1.GatewayCredentialList

@@ -4,6 +4,7 @@
 package login_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -12,10 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/config/admission"
 	"github.com/doorward/doorward/controllers/login"
+	"github.com/doorward/doorward/controllers/setup"
 )
 
 func reconcile(t *testing.T, name string, now time.Time) ctrl.Result {
@@ -66,4 +70,60 @@ func TestRevocationFollows(t *testing.T) {
 	}
 	// Again: it is said once.
 	reconcile(t, derived, time.Now())
+}
+
+// TestRevocationIsWatched: nobody has to look at what was made of a credential: its own
+// revocation leads there.
+func TestRevocationIsWatched(t *testing.T) {
+	scheme, err := setup.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mgr, err := ctrl.NewManager(managerConfig, ctrl.Options{
+		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&login.Reconciler{Client: mgr.GetClient(), User: admission.DefaultManagerUser}).SetupWithManager(mgr); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if !mgr.GetCache().WaitForCacheSync(ctx) {
+		t.Fatal("the manager's cache does not fill")
+	}
+	r := serve(t, nil)
+	source := r.token(exchanging(person(t, "wanda", nil)))
+	derived := r.token(exchanging(source.text("access_token"), "subject_token_type", jwtType)).text("credential")
+	// Known to the manager, and left alone by it, before its source is revoked.
+	await(t, func() bool {
+		return mgr.GetClient().Get(ctx, client.ObjectKey{Name: derived}, &v1alpha1.GatewayCredential{}) == nil
+	})
+	object := credential(t, source.text("credential"))
+	object.Spec.Revoke = &v1alpha1.Revocation{Reason: "laptop lost"}
+	if err := manager.Update(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool { return credential(t, derived).Spec.Revoke != nil })
+}
+
+func await(t *testing.T, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about")
+		}
+		select {
+		case <-t.Context().Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/saml"
 )
 
@@ -98,15 +99,16 @@ func (p *Portal) consumeAssertion(w http.ResponseWriter, r *http.Request) error 
 	if end := assertion.SessionNotOnOrAfter; !end.IsZero() {
 		found.NotAfter = earlier(found.NotAfter, end)
 	}
+	found.ID = identity.ProofID("saml", assertion.Issuer, assertion.ID)
 	once := onceName("saml", assertion.Issuer+"\n"+assertion.ID)
-	principal, err := p.vouch(r.Context(), "the assertion", statement(found.Provider, once, raw, found.NotAfter, p.now()))
+	principal, err := p.vouch(r.Context(), "the assertion", statement(found, once, raw, found.NotAfter, p.now()))
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(raw, &found.Claims); err != nil {
 		return unavailable(err)
 	}
-	found.Owner, found.Kind = ownerOf(principal), principal.Kind
+	found.Owner = ownerOf(principal)
 	// Whatever becomes of one assertion is one credential.
 	return p.ask(w, r, id, f, found, once)
 }

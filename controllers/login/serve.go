@@ -29,6 +29,8 @@ const (
 	idleTimeout     = 30 * time.Second
 	shutdownTimeout = 10 * time.Second
 	maxConnections  = 1024
+	// maxOfHost is how many connections of one host are open at a time.
+	maxOfHost = 32
 )
 
 // certificateFresh is how long a serving certificate is shown before it is looked at again.
@@ -66,7 +68,7 @@ func (p *Portal) Serve(ctx context.Context, listener net.Listener) error {
 			},
 		},
 	}
-	bounded := &boundedListener{Listener: listener, free: make(chan struct{}, maxConnections)}
+	bounded := newBoundedListener(listener, p.trusted)
 	ended := make(chan error, 1)
 	go func() { ended <- server.ServeTLS(bounded, "", "") }()
 	p.log.Info("Login portal serves", "url", p.origin(), "address", listener.Addr().String())
@@ -101,6 +103,7 @@ type serving struct {
 	host      string
 	authority CertificateAuthority
 	now       func() time.Time
+	log       logr.Logger
 
 	mu       sync.Mutex // guards the rest
 	shown    *tls.Certificate
@@ -108,8 +111,8 @@ type serving struct {
 	lookedAt time.Time
 }
 
-func newServing(s Settings, at *url.URL, authority CertificateAuthority, now func() time.Time) (*serving, error) {
-	v := &serving{settings: s, host: at.Hostname(), now: now}
+func newServing(s Settings, at *url.URL, authority CertificateAuthority, now func() time.Time, log logr.Logger) (*serving, error) {
+	v := &serving{settings: s, host: at.Hostname(), now: now, log: log}
 	if s.CertificateFile == "" {
 		if authority == nil {
 			return nil, errors.New("cannot serve logins: there is neither a certificate nor an authority")
@@ -138,6 +141,9 @@ func (v *serving) certificate(ctx context.Context) (*tls.Certificate, error) {
 	if v.shown == nil {
 		return nil, fmt.Errorf("no certificate for the login portal: %w", err)
 	}
+	if err != nil {
+		v.log.Error(err, "Cannot renew the certificate of the login portal, and shows the one it has")
+	}
 	return v.shown, nil
 }
 
@@ -163,30 +169,4 @@ func (v *serving) find(ctx context.Context, now time.Time) (ca.Pair, error) {
 		return ca.Pair{}, err
 	}
 	return signer.Issue(names, now)
-}
-
-// boundedListener accepts a connection once fewer than its bound are open.
-type boundedListener struct {
-	net.Listener
-	free chan struct{}
-}
-
-func (l *boundedListener) Accept() (net.Conn, error) {
-	l.free <- struct{}{}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.free
-		return nil, err
-	}
-	return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.free })}, nil
-}
-
-type boundedConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *boundedConn) Close() error {
-	c.release()
-	return c.Conn.Close()
 }

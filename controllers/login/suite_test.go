@@ -22,6 +22,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -49,6 +50,8 @@ var (
 	env *testenv.Env
 	// manager has the manager's name and every right: what is refused, admission refuses.
 	manager client.Client
+	// managerConfig is how the manager reaches the API server.
+	managerConfig *rest.Config
 	// people is the issuer of persons, robots that of agents.
 	people, robots *oidctest.Server
 	portalCA       *testcert.CA
@@ -70,6 +73,7 @@ func run(m *testing.M) int {
 	defer func() { _ = env.Stop() }()
 	config, err := env.AddUser(admission.DefaultManagerUser, "system:masters")
 	must(err)
+	managerConfig = config
 	scheme, err := setup.Scheme()
 	must(err)
 	manager, err = client.New(config, client.Options{Scheme: scheme})
@@ -85,7 +89,7 @@ func run(m *testing.M) int {
 	must(err)
 	must(manager.Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "company-login", Namespace: operator}, Type: v1alpha1.SecretTypeLogin,
-		StringData: map[string]string{v1alpha1.LoginKeyClientSecret: clientSecret + "\n"},
+		StringData: map[string]string{v1alpha1.LoginKeyClientSecret: clientSecret + "\n", v1alpha1.LoginKeyIssuer: people.URL()},
 	}))
 	company := provider("company", people)
 	company.Spec.Login = &v1alpha1.LoginSettings{
@@ -280,7 +284,10 @@ func (a answered) text(name string) string {
 // token posts to the token endpoint.
 func (r *replica) token(form url.Values) answered {
 	r.Helper()
-	return r.do(r.browser(), http.MethodPost, "/token", form, nil)
+	asking := r.browser()
+	// One host has a bounded number of connections.
+	defer asking.CloseIdleConnections()
+	return r.do(asking, http.MethodPost, "/token", form, nil)
 }
 
 // person is a token of the people's issuer; robot one of the agents'.

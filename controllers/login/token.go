@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/doorward/doorward/api/v1alpha1"
 )
 
 // The grant types of the token endpoint.
@@ -53,14 +55,18 @@ func (p *Portal) token(w http.ResponseWriter, r *http.Request) error {
 	if serve == nil {
 		return refuse(codeUnsupported, "want grant_type %s, %s or %s", grantCode, grantDevice, grantExchange)
 	}
+	if grant != grantExchange && form.Has("requested_token_type") {
+		return refuse(codeInvalidRequest, "requested_token_type is for grant_type %s: leave it out", grantExchange)
+	}
 	made, err := serve(r.Context(), form, p.addressOf(r).String())
 	if err != nil {
 		return err
 	}
-	p.counted.Issued(string(made.form), grant)
-	p.log.Info("Credential issued", "gatewayCredential", made.id, "form", made.form, "grant", grant, "client", p.addressOf(r).String(), "expires", made.expiry.UTC().Format(time.RFC3339))
+	spec := &made.object.Spec
+	p.counted.Issued(string(spec.Form), grant)
+	p.log.Info("Credential issued", append(about(made.object), "grant", grant, "client", p.addressOf(r).String())...)
 	answer := tokenAnswer{
-		AccessToken: made.secret, TokenType: "Bearer", ExpiresIn: int64(made.expiry.Sub(p.now()) / time.Second), Credential: made.id,
+		AccessToken: made.secret, TokenType: "Bearer", ExpiresIn: int64(spec.ExpiresAt.Sub(p.now()) / time.Second), Credential: made.object.Name,
 	}
 	if grant == grantExchange {
 		answer.IssuedTokenType = typeJWT
@@ -70,6 +76,26 @@ func (p *Portal) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// about are key and value pairs for the log, of whom a credential is issued to. None of
+// them proves anything.
+func about(c *v1alpha1.GatewayCredential) []any {
+	values := append([]any{"gatewayCredential", c.Name, "form", c.Spec.Form, "expires", c.Spec.ExpiresAt.UTC().Format(time.RFC3339)}, ofWhom(c.Spec.IdentityProvider, &c.Spec.Owner)...)
+	if actor := c.Spec.Actor; actor.Subject != "" {
+		values = append(values, "actorIssuer", actor.Issuer, "actorSubject", actor.Subject)
+	}
+	if c.Spec.DerivedFrom != "" {
+		values = append(values, "derivedFrom", c.Spec.DerivedFrom)
+	}
+	if c.Spec.PublicKeyDigest != "" {
+		values = append(values, "publicKeyDigest", c.Spec.PublicKeyDigest)
+	}
+	return values
+}
+
+func ofWhom(provider string, owner *v1alpha1.CredentialOwner) []any {
+	return []any{"provider", provider, "issuer", owner.Issuer, "subject", owner.Subject}
 }
 
 // formOf reads the parameters of a POST, none of which may come twice (RFC 6749, section

@@ -12,11 +12,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -24,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/egress"
 )
 
 // Bounds of a request to an issuer.
@@ -126,7 +130,18 @@ func discover(ctx context.Context, issuer *v1alpha1.OIDCIssuer) (*upstream, erro
 	return found, nil
 }
 
+// permit refuses what leads to a machine's surroundings instead of an issuer (package egress).
+func permit(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	return egress.Check(to.Addr().Unmap())
+}
+
 // newUpstreamClient follows nobody anywhere: codes and secrets are for whom they were meant.
+// A forward proxy is taken from the environment, as for discovery: it sees no more than TLS
+// does of it, and is itself dialled under the same check.
 func newUpstreamClient(authority string) (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if authority != "" {
@@ -138,7 +153,7 @@ func newUpstreamClient(authority string) (*http.Client, error) {
 	return &http.Client{
 		Timeout: upstreamTimeout,
 		Transport: bounded{&http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, TLSHandshakeTimeout: upstreamTimeout,
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: upstreamTimeout, Control: permit}).DialContext, TLSClientConfig: config, TLSHandshakeTimeout: upstreamTimeout,
 			ResponseHeaderTimeout: upstreamTimeout, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true,
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -179,6 +194,12 @@ func (u *upstreams) config(ctx context.Context, object *v1alpha1.IdentityProvide
 	}
 	if held.Type != v1alpha1.SecretTypeLogin {
 		return nil, unavailable(fmt.Errorf("cannot read the client secret of IdentityProvider %q: Secret %q has type %q, want %q", object.Name, held.Name, held.Type, v1alpha1.SecretTypeLogin))
+	}
+	// Whoever writes IdentityProviders says where a token endpoint is. Whoever wrote the
+	// Secret says whose it is.
+	if meant, issuer := string(held.Data[v1alpha1.LoginKeyIssuer]), object.Spec.OIDC.Issuer.URL; meant != issuer {
+		return nil, unavailable(fmt.Errorf("the client secret of IdentityProvider %q is not sent: key %q of Secret %q says %q, want spec.oidc.issuer.url, %q, to the letter: correct the one that is wrong",
+			object.Name, v1alpha1.LoginKeyIssuer, held.Name, meant, issuer))
 	}
 	config.ClientSecret = strings.TrimSpace(string(held.Data[v1alpha1.LoginKeyClientSecret]))
 	if config.ClientSecret == "" {

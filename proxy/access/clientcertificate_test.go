@@ -32,6 +32,7 @@ func withLogin(s *snapshot.Snapshot) {
 // ends the sessions that rest on it; those of a token go on.
 func TestCredentialStillIssued(t *testing.T) {
 	id := strings.Repeat("a", 32)
+	owner := newWorld(t, allowing).caller
 	for name, tc := range map[string]struct {
 		reason string
 		change func(*snapshot.Snapshot)
@@ -43,6 +44,12 @@ func TestCredentialStillIssued(t *testing.T) {
 		"Revoked": {"it is revoked", func(s *snapshot.Snapshot) {
 			s.Login.Revoked = []snapshot.Revoked{{ID: id, Reason: "laptop lost"}}
 		}, "was revoked: laptop lost"},
+		"Owner": {"too many of the owner's are revoked", func(s *snapshot.Snapshot) {
+			s.Login.Owners = []snapshot.RevokedOwner{{Digest: snapshot.OwnerDigest(owner.Issuer, owner.Subject), Reason: "too many"}}
+		}, "too many"},
+		"OtherOwner": {"so many of somebody else's", func(s *snapshot.Snapshot) {
+			s.Login.Owners = []snapshot.RevokedOwner{{Digest: snapshot.OwnerDigest(owner.Issuer, owner.Subject+"2"), Reason: "too many"}}
+		}, ""},
 		"Closed": {"which are revoked cannot be told", func(s *snapshot.Snapshot) { s.Login.Closed = "too many" }, "too many"},
 		"Key":    {"the key was replaced, and the former one is not trusted", func(s *snapshot.Snapshot) { s.Login.Keys = [][]byte{[]byte("other")} }, "is the manager's no more"},
 		"NoLogin": {"the provider vouches no more", func(s *snapshot.Snapshot) {

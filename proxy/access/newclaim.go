@@ -39,6 +39,9 @@ func stillIssued(is *snapshot.Snapshot, who *identity.Principal) error {
 	if reason, revoked := is.Login.Revocation(id); revoked {
 		return fmt.Errorf("%w: gateway credential %s was revoked: %s", ErrRevoked, id, reason)
 	}
+	if reason, revoked := is.Login.OwnerRevocation(who.Issuer, who.Subject); revoked {
+		return fmt.Errorf("%w: gateway credential %s is good no more: %s", ErrRevoked, id, reason)
+	}
 	if !is.Login.Knows(who.Credential.KeyID) {
 		return fmt.Errorf("%w: the key that signed gateway credential %s is the manager's no more", ErrRevoked, id)
 	}

@@ -8,11 +8,17 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+
+	"github.com/doorward/doorward/proxy/identity"
 )
 
-// MaxRevoked bounds the credentials of Login.Revoked: two thousand take some 200 KiB of
-// the snapshot, and mean that the key should be replaced.
+// MaxRevoked bounds Login.Revoked and Login.Owners together: two thousand take some 200
+// KiB of the snapshot, and mean that the key should be replaced.
 const MaxRevoked = 2000
+
+// MaxRevokedOfOwner is how many revoked credentials of one owner are named. Where there are
+// more, none of the owner's is good: who revokes many has nobody refused but themselves.
+const MaxRevokedOfOwner = 64
 
 // Login is what proves gateway credentials. The zero value proves none.
 type Login struct {
@@ -20,6 +26,8 @@ type Login struct {
 	Keys [][]byte `json:"keys,omitempty"`
 	// Revoked are the credentials that were revoked before they expired, sorted by id.
 	Revoked []Revoked `json:"revoked,omitempty"`
+	// Owners are those of whom no credential is good, sorted by digest.
+	Owners []RevokedOwner `json:"owners,omitempty"`
 	// Closed is why no credential is good at all; empty where some are.
 	Closed string `json:"closed,omitempty"`
 }
@@ -31,8 +39,24 @@ type Revoked struct {
 	Reason string `json:"reason"`
 }
 
+// RevokedOwner is an owner of whom so many credentials were revoked that all of theirs are
+// refused.
+type RevokedOwner struct {
+	// Digest is the OwnerDigest.
+	Digest string `json:"digest"`
+	Reason string `json:"reason"`
+}
+
+// OwnerDigest tells the owner of credentials from all others, by issuer and subject: 32
+// lower-case hexadecimal digits.
+func OwnerDigest(issuer, subject string) string {
+	return identity.ProofID("owner", issuer, subject)
+}
+
 // IsZero says that no credential can be proven.
-func (l Login) IsZero() bool { return len(l.Keys) == 0 && len(l.Revoked) == 0 && l.Closed == "" }
+func (l Login) IsZero() bool {
+	return len(l.Keys) == 0 && len(l.Revoked) == 0 && len(l.Owners) == 0 && l.Closed == ""
+}
 
 // Revocation says whether a credential is good no more, and why.
 func (l *Login) Revocation(id string) (reason string, revoked bool) {
@@ -44,6 +68,15 @@ func (l *Login) Revocation(id string) (reason string, revoked bool) {
 		return "", false
 	}
 	return l.Revoked[i].Reason, true
+}
+
+// OwnerRevocation says whether no credential of an owner is good, and why.
+func (l *Login) OwnerRevocation(issuer, subject string) (reason string, revoked bool) {
+	i, found := slices.BinarySearchFunc(l.Owners, OwnerDigest(issuer, subject), func(o RevokedOwner, digest string) int { return strings.Compare(o.Digest, digest) })
+	if !found {
+		return "", false
+	}
+	return l.Owners[i].Reason, true
 }
 
 // Knows says whether a key is one of Keys, by the SHA-256 over it in hexadecimal.

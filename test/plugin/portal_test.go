@@ -33,7 +33,7 @@ import (
 	"github.com/doorward/doorward/cli/credentials"
 	clilogin "github.com/doorward/doorward/cli/login"
 	"github.com/doorward/doorward/controllers/ca"
-	"github.com/doorward/doorward/controllers/login"
+	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/test/oidctest"
 )
 
@@ -187,7 +187,7 @@ func trust(t *testing.T, issuer *oidctest.Server) []byte {
 		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: ca.SecretName}, &secret) != nil {
 			return false, nil //nolint:nilerr // not yet
 		}
-		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: login.ConfigMapName}, &corev1.ConfigMap{}) != nil {
+		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: compile.LoginKeysName}, &corev1.ConfigMap{}) != nil {
 			return false, nil //nolint:nilerr // not yet
 		}
 		pem = append(bytes.Clone(secret.Data["tls.crt"]), issuer.CertificateAuthorityPEM...)

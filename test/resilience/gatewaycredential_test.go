@@ -28,6 +28,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/gateway"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/stack/stacktest"
@@ -82,7 +83,7 @@ func issue(t *testing.T, authority *gateway.Authority, who caller, form v1alpha1
 	_, _ = rand.Read(id[:])
 	now := time.Now().Truncate(time.Second)
 	idp := corp(t)
-	statement := gateway.Statement{ID: hex.EncodeToString(id[:]), Provider: idp.Name, Claims: json.RawMessage(payload), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
+	statement := gateway.Statement{ID: hex.EncodeToString(id[:]), Provider: idp.Name, Proof: identity.ProofID("test", who.User), Claims: json.RawMessage(payload), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
 	credential := &v1alpha1.GatewayCredential{
 		ObjectMeta: metav1.ObjectMeta{Name: statement.ID},
 		Spec: v1alpha1.GatewayCredentialSpec{

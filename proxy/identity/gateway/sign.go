@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/doorward/doorward/proxy/identity"
 )
 
 // Authority signs Statements with one key of the manager.
@@ -123,6 +125,8 @@ func (s *Statement) check() error {
 	switch {
 	case !isID(s.ID) || s.Provider == "":
 		return fmt.Errorf("invalid statement: want an id of 32 digits and a provider: %q, %q", s.ID, s.Provider)
+	case !isID(s.Proof):
+		return fmt.Errorf("invalid statement: want a proof of 32 digits: %q", identity.Shorten(s.Proof))
 	case len(s.Claims) == 0 || len(s.Claims) > MaxClaimsBytes:
 		return fmt.Errorf("invalid statement: want 1 to %d bytes of claims: %d; let the identity provider send fewer groups or attributes", MaxClaimsBytes, len(s.Claims))
 	case !s.ExpiresAt.After(s.IssuedAt) || s.ExpiresAt.Sub(s.IssuedAt) > MaxLifetime:
@@ -131,7 +135,7 @@ func (s *Statement) check() error {
 	return nil
 }
 
-// isID says that a text could be the name of a GatewayCredential.
+// isID says that a text could be the name of a GatewayCredential, or the id of a proof.
 func isID(text string) bool {
 	return len(text) == 32 && strings.Trim(text, "0123456789abcdef") == ""
 }

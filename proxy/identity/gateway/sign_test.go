@@ -19,7 +19,10 @@ import (
 	"github.com/doorward/doorward/proxy/identity/gateway"
 )
 
-const id = "0123456789abcdef0123456789abcdef"
+const (
+	id    = "0123456789abcdef0123456789abcdef"
+	proof = "fedcba9876543210fedcba9876543210"
+)
 
 func newKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
@@ -33,7 +36,7 @@ func newKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
 func statement() gateway.Statement {
 	now := time.Now().Truncate(time.Second)
 	return gateway.Statement{
-		ID: id, Provider: "corp", IssuedAt: now, ExpiresAt: now.Add(time.Hour),
+		ID: id, Provider: "corp", Proof: proof, IssuedAt: now, ExpiresAt: now.Add(time.Hour),
 		Claims: json.RawMessage(`{"iss":"https://idp.example","sub":"4711"}`),
 	}
 }
@@ -95,6 +98,8 @@ func TestRefusedToSign(t *testing.T) {
 	}{
 		"NoID":       {"revocation goes by the id", func(s *gateway.Statement) { s.ID = "" }, "an id"},
 		"NoProvider": {"claims mean what a provider says", func(s *gateway.Statement) { s.Provider = "" }, "a provider"},
+		"NoProof":    {"nobody would find who shares it", func(s *gateway.Statement) { s.Proof = "" }, "proof"},
+		"LongProof":  {"32 digits", func(s *gateway.Statement) { s.Proof += "0" }, "proof"},
 		"NoClaims":   {"nobody is proven by nothing", func(s *gateway.Statement) { s.Claims = nil }, "claims"},
 		"TooLarge":   {"proxies take no larger token", func(s *gateway.Statement) { s.Claims = make([]byte, gateway.MaxClaimsBytes+1) }, "fewer groups"},
 		"Eternal":    {"credentials are short-lived", func(s *gateway.Statement) { s.ExpiresAt = s.IssuedAt.Add(gateway.MaxLifetime + time.Second) }, "lifetime"},

@@ -20,6 +20,10 @@ type Statement struct {
 	ID string `json:"id"`
 	// Provider is the name of the IdentityProvider that proved the caller.
 	Provider string `json:"provider"`
+	// Proof tells the proof by which the owner came to the portal from all others
+	// (identity.ProofID): credentials that were made of one proof, or of each other, have
+	// it in common, and whoever shows any of them uses that proof.
+	Proof string `json:"proof"`
 	// Claims are those of the token, or of the SAML assertion: a JSON object. A Verifier
 	// gives them the credential's own iat, nbf and exp.
 	Claims json.RawMessage `json:"claims"`

@@ -116,7 +116,7 @@ func TestTokenRefused(t *testing.T) {
 	payload := func(change ...string) string {
 		values := map[string]string{
 			"iss": `"` + gateway.Issuer + `"`, "aud": `"` + gateway.Audience + `"`, "iat": fmt.Sprint(now), "nbf": fmt.Sprint(now), "exp": fmt.Sprint(now + 3600),
-			"jti": `"` + id + `"`, "id": `"` + id + `"`, "provider": `"corp"`, "claims": `{"iss":"https://idp.example","sub":"4711"}`,
+			"jti": `"` + id + `"`, "id": `"` + id + `"`, "provider": `"corp"`, "proof": `"` + proof + `"`, "claims": `{"iss":"https://idp.example","sub":"4711"}`,
 		}
 		for i := 0; i < len(change); i += 2 {
 			if change[i+1] == "" {
@@ -180,6 +180,8 @@ func TestTokenRefused(t *testing.T) {
 		"TwiceBelow":   {"one name once, at any depth", sign(t, by(key), payload("claims", `{"sub":"1","sub":"2"}`), header()), "twice"},
 		"Case":         {"names are exact", sign(t, by(key), payload("provider", "", "Provider", text("corp")), header()), "more than"},
 		"More":         {"what a later manager may restrict by", sign(t, by(key), payload("address", text("192.0.2.1")), header()), "upgrade"},
+		"NoProof":      {"who shares it is found out by it", sign(t, by(key), payload("proof", ""), header()), "proof"},
+		"ProofForm":    {"its form is bounded", sign(t, by(key), payload("proof", text("x")), header()), "proof"},
 		"NoProvider":   {"claims mean what a provider says", sign(t, by(key), payload("provider", ""), header()), "provider"},
 		"ListOfClaims": {"claims are an object", sign(t, by(key), payload("claims", `["sub"]`), header()), "no object"},
 		"NullClaims":   {"null is no object", sign(t, by(key), payload("claims", `null`), header()), "no object"},
@@ -277,8 +279,8 @@ func TestCertificateVerified(t *testing.T) {
 		"Long":       {"no key makes an eternal one", create(key, func(l, _ *x509.Certificate) { l.NotAfter = time.Now().Add(13 * time.Hour) }), identity.ErrRejected, "lifetime"},
 		"NoJSON":     {"the statement is JSON", create(key, extension("x")), identity.ErrRejected, "not a token"},
 		"TwoClaims":  {"one name once", create(key, extension(`{"id":"`+id+`","provider":"a","provider":"b","claims":{}}`)), identity.ErrRejected, "twice"},
-		"More":       {"what a later manager may restrict by", create(key, extension(`{"id":"`+id+`","provider":"a","claims":{},"address":"x"}`)), identity.ErrRejected, "upgrade"},
-		"NoProvider": {"claims mean what a provider says", create(key, extension(`{"id":"`+id+`","claims":{}}`)), identity.ErrRejected, "provider"},
+		"More":       {"what a later manager may restrict by", create(key, extension(`{"id":"`+id+`","provider":"a","proof":"`+proof+`","claims":{},"address":"x"}`)), identity.ErrRejected, "upgrade"},
+		"NoProvider": {"claims mean what a provider says", create(key, extension(`{"id":"`+id+`","proof":"`+proof+`","claims":{}}`)), identity.ErrRejected, "provider"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := v.Certificate(test.der)

@@ -98,7 +98,7 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := o.only("id", "provider", "claims"); err != nil {
+	if err := o.only("id", "provider", "proof", "claims"); err != nil {
 		return s, err
 	}
 	if err := o.statement(&s); err != nil {

@@ -113,7 +113,7 @@ func (o object) parameters() (kid string, err error) {
 // ofToken reads the claims of a token that the manager has signed.
 func (o object) ofToken() (Statement, error) {
 	s := Statement{}
-	if err := o.only("iss", "aud", "iat", "nbf", "exp", "jti", "id", "provider", "claims"); err != nil {
+	if err := o.only("iss", "aud", "iat", "nbf", "exp", "jti", "id", "provider", "proof", "claims"); err != nil {
 		return s, err
 	}
 	for name, want := range map[string]string{"iss": Issuer, "aud": Audience} {
@@ -151,6 +151,9 @@ func (o object) statement(s *Statement) (err error) {
 		return err
 	}
 	if s.Provider, err = o.text("provider"); err != nil {
+		return err
+	}
+	if s.Proof, err = o.text("proof"); err != nil {
 		return err
 	}
 	s.Claims = o["claims"]

@@ -26,6 +26,7 @@ type credentials struct {
 	gateway *gateway.Verifier
 	// vouching are the verifiers of the providers with login, by name.
 	vouching map[string]*oidc.Verifier
+	login    *snapshot.Login
 }
 
 func withCredentials(pool *oidc.Pool, reviewer oidc.TokenReviewer, s *snapshot.Snapshot, issuers identity.Verifier) (identity.Verifier, error) {
@@ -33,7 +34,7 @@ func withCredentials(pool *oidc.Pool, reviewer oidc.TokenReviewer, s *snapshot.S
 	if err != nil {
 		return nil, err
 	}
-	c := &credentials{issuers: issuers, gateway: proves, vouching: map[string]*oidc.Verifier{}}
+	c := &credentials{issuers: issuers, gateway: proves, vouching: map[string]*oidc.Verifier{}, login: &s.Login}
 	for i := range s.IdentityProviders {
 		p := &s.IdentityProviders[i]
 		if !p.Login {
@@ -80,8 +81,14 @@ func (c *credentials) Verify(ctx context.Context, credential identity.Credential
 	if err != nil {
 		return identity.Principal{}, err
 	}
+	if reason, revoked := c.login.OwnerRevocation(principal.Issuer, principal.Subject); revoked {
+		return identity.Principal{}, fmt.Errorf("%w: gateway credential %s is not taken: %s", identity.ErrRejected, statement.ID, reason)
+	}
 	principal.Credential = identity.Issued{ID: statement.ID, KeyID: statement.KeyID, ProvenBy: principal.Method}
-	principal.Method, principal.ExpiresAt = method, statement.ExpiresAt
-	principal.ProofID = identity.ProofID("gateway", statement.ID)
+	principal.Method, principal.ProofID = method, statement.Proof
+	// What the provider bounds its callers to holds for the credential, too.
+	if statement.ExpiresAt.Before(principal.ExpiresAt) {
+		principal.ExpiresAt = statement.ExpiresAt
+	}
 	return principal, nil
 }

@@ -73,7 +73,7 @@ func TestTokenClasses(t *testing.T) {
 	}
 	now := time.Now().Truncate(time.Second)
 	statement := gateway.Statement{
-		ID: strings.Repeat("a", 32), Provider: "corp", IssuedAt: now, ExpiresAt: now.Add(time.Hour),
+		ID: strings.Repeat("a", 32), Provider: "corp", Proof: strings.Repeat("f", 32), IssuedAt: now, ExpiresAt: now.Add(time.Hour),
 		Claims: json.RawMessage(fmt.Sprintf(`{"iss":%q,"aud":"doorward","sub":"ann"}`, issuer.URL())),
 	}
 	ours, err := authority.Token(statement)
@@ -87,7 +87,7 @@ func TestTokenClasses(t *testing.T) {
 	v := verifierOf()
 	got, err := v.Verify(t.Context(), identity.BearerToken(ours))
 	want := identity.Issued{ID: statement.ID, KeyID: kid, ProvenBy: "oidc"}
-	if err != nil || got.UserName != "ann" || got.Method != provider.MethodGatewayToken || got.Credential != want || !got.ExpiresAt.Equal(statement.ExpiresAt) {
+	if err != nil || got.UserName != "ann" || got.Method != provider.MethodGatewayToken || got.Credential != want || got.ProofID != statement.Proof || !got.ExpiresAt.Equal(statement.ExpiresAt) {
 		t.Fatalf("the gateway's token: %+v, %v", got, err)
 	}
 	if got, err := v.Verify(t.Context(), identity.BearerToken(theirs)); err != nil || got.Credential != (identity.Issued{}) || got.Method != "oidc" {
@@ -110,7 +110,7 @@ func TestTokenClasses(t *testing.T) {
 	byIssuer, byUs := jose.SigningKey{Algorithm: jose.ES256, Key: issuers.Key}, jose.SigningKey{Algorithm: jose.ES256, Key: key}
 	asGateway := map[string]any{
 		"iss": gateway.Issuer, "aud": gateway.Audience, "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Unix() + 600,
-		"jti": statement.ID, "id": statement.ID, "provider": "corp", "claims": statement.Claims,
+		"jti": statement.ID, "id": statement.ID, "provider": "corp", "proof": statement.Proof, "claims": statement.Claims,
 	}
 	asIssuer := map[string]any{"iss": issuer.URL(), "aud": "doorward", "sub": "ann", "exp": now.Unix() + 600}
 	for name, test := range map[string]struct{ reason, token string }{
@@ -143,7 +143,10 @@ func TestTokenClasses(t *testing.T) {
 		"Closed": {"why nobody is good is said, and nothing that does not help", func(s *snapshot.Snapshot) {
 			s.Login = snapshot.Login{Closed: "the keys cannot be read: ask an admin"}
 		}},
-		"Revoked":  {"checklist 36", func(s *snapshot.Snapshot) { s.Login.Revoked = []snapshot.Revoked{{ID: statement.ID, Reason: "lost"}} }},
+		"Revoked": {"checklist 36", func(s *snapshot.Snapshot) { s.Login.Revoked = []snapshot.Revoked{{ID: statement.ID, Reason: "lost"}} }},
+		"Owner": {"too many of the owner's are revoked", func(s *snapshot.Snapshot) {
+			s.Login.Owners = []snapshot.RevokedOwner{{Digest: snapshot.OwnerDigest(issuer.URL(), "ann"), Reason: "many"}}
+		}},
 		"Audience": {"the claims are still judged", func(s *snapshot.Snapshot) { s.IdentityProviders[0].OIDC.Audiences = []string{gateway.Audience} }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,5 +158,46 @@ func TestTokenClasses(t *testing.T) {
 	reserved := &snapshot.IdentityProvider{Name: "x", Type: provider.OIDC, OIDC: &snapshot.OIDC{IssuerURL: gateway.Issuer, Audiences: []string{gateway.Audience}, Mapped: snapshot.Mapped{Username: snapshot.ClaimMapping{Claim: "sub"}}}}
 	if err := provider.Check(reserved); err == nil || !strings.Contains(err.Error(), "own login") {
 		t.Errorf("an IdentityProvider is the manager's own login: %v", err)
+	}
+}
+
+// TestCredentialKeepsTheProvidersBound: what a provider bounds its callers to, such as the
+// hour of ServiceAccounts whom nobody reviews, holds for their credentials.
+func TestCredentialKeepsTheProvidersBound(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := gateway.NewAuthority(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := oidc.NewPool(t.Context())
+	defer pool.Close()
+	const cluster = "https://cluster.example"
+	v, err := provider.Snapshot(pool, nil)(t.Context(), &snapshot.Snapshot{
+		Login: snapshot.Login{Keys: [][]byte{der}},
+		IdentityProviders: []snapshot.IdentityProvider{{Name: "cluster", Type: provider.Kubernetes, Login: true, Kubernetes: &snapshot.Kubernetes{
+			IssuerURL: cluster, Audiences: []string{"doorward"}, Verification: snapshot.VerifyIssuerKeys,
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Truncate(time.Second)
+	token, err := authority.Token(gateway.Statement{
+		ID: strings.Repeat("a", 32), Provider: "cluster", Proof: strings.Repeat("f", 32), IssuedAt: now, ExpiresAt: now.Add(12 * time.Hour),
+		Claims: json.RawMessage(`{"iss":"` + cluster + `","aud":["doorward"],"sub":"system:serviceaccount:ci:builder","kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"builder","uid":"1"}}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Verify(t.Context(), identity.BearerToken(token))
+	if err != nil || got.ExpiresAt.After(now.Add(2*time.Hour)) {
+		t.Errorf("it ends at %s, %v", got.ExpiresAt, err)
 	}
 }

@@ -4,7 +4,6 @@
 package saml_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/beevik/etree"
@@ -130,12 +129,9 @@ func TestDecryptionOracle(t *testing.T) {
 		if err == nil {
 			continue // The change met what nobody reads, such as the space of an ID.
 		}
-		if strings.Contains(err.Error(), "padding") || strings.Contains(err.Error(), "rsa") {
-			t.Errorf("the error tells of decryption: %v", err)
-		}
 		seen[err.Error()] = true
 	}
-	if len(seen) == 0 {
-		t.Error("nothing was refused")
+	if len(seen) != 1 {
+		t.Errorf("want one error for all that was refused: %v", seen)
 	}
 }

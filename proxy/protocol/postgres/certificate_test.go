@@ -94,7 +94,7 @@ func (b both) Verify(ctx context.Context, credential identity.Credential) (ident
 func (p *portal) statement(from time.Time, lasts time.Duration) gateway.Statement {
 	from = from.Truncate(time.Second)
 	return gateway.Statement{
-		ID: credentialID, Provider: "corp", IssuedAt: from, ExpiresAt: from.Add(lasts),
+		ID: credentialID, Provider: "corp", Proof: strings.Repeat("f", 32), IssuedAt: from, ExpiresAt: from.Add(lasts),
 		Claims: json.RawMessage(`{"iss":"https://idp.example","aud":"doorward","sub":"ann"}`),
 	}
 }
