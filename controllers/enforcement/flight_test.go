@@ -198,7 +198,8 @@ func TestUnansweredProof(t *testing.T) {
 	for failing := range lists {
 		asked, lost := 0, apierrors.NewTimeoutError("no answer", 1)
 		server.listing = func() error {
-			if asked++; asked-1 == failing {
+			asked++
+			if asked-1 == failing {
 				return lost
 			}
 			return nil

@@ -272,7 +272,7 @@ func TestPaged(t *testing.T) {
 		"":  {ListMeta: metav1.ListMeta{Continue: "2", ResourceVersion: "7"}, Items: []v1alpha1.ApprovalRequest{{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, {ObjectMeta: metav1.ObjectMeta{Name: "b"}}}},
 		"2": {ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: []v1alpha1.ApprovalRequest{{ObjectMeta: metav1.ObjectMeta{Name: "c"}}}},
 	}
-	var last context.Context //nolint:containedctx // of the page before
+	var last context.Context
 	list := paged(func(ctx context.Context, options metav1.ListOptions) (*v1alpha1.ApprovalRequestList, error) {
 		if _, bound := ctx.Deadline(); !bound || last != nil && last.Err() == nil {
 			return nil, errors.New("a page has no time of its own")
