@@ -40,8 +40,8 @@ func TestObjects(t *testing.T) {
 			bindings[o.Name] = o.Spec.PolicyName
 		}
 	}
-	if len(policies) != 11 {
-		t.Errorf("want 11 policies, got %d", len(policies))
+	if len(policies) != 12 {
+		t.Errorf("want 12 policies, got %d", len(policies))
 	}
 	for name := range policies {
 		if bindings[name] != name {

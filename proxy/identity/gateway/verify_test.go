@@ -339,8 +339,7 @@ func TestClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now().Truncate(time.Second)
-	s := gateway.Statement{ID: id, Provider: "corp", Claims: json.RawMessage(`{"iss":"https://idp.example","sub":"4711"}`), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
+	s := statement()
 	token, err := authority.Token(s)
 	if err != nil {
 		t.Fatal(err)
@@ -349,7 +348,7 @@ func TestClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: s.IssuedAt.Add(time.Hour)}
 	foreign, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
