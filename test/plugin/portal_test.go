@@ -151,7 +151,7 @@ func arrangePortal(t *testing.T, issuer *oidctest.Server) {
 	objects := []client.Object{
 		&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: "portal-login", Namespace: operator}, Type: v1alpha1.SecretTypeLogin,
-			StringData: map[string]string{v1alpha1.LoginKeyClientSecret: "s3cret"},
+			StringData: map[string]string{v1alpha1.LoginKeyClientSecret: "s3cret", v1alpha1.LoginKeyIssuer: issuer.URL()},
 		},
 		&v1alpha1.IdentityProvider{
 			ObjectMeta: metav1.ObjectMeta{Name: "portal"},
