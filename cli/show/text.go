@@ -10,14 +10,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/doorward/doorward/proxy/record"
 )
 
 // Safe makes control and invisible characters of a text visible, as \u{hex}; bytes that
 // are not UTF-8 become \x{hex}. Line feeds are such characters, too.
 func Safe(text string) string {
-	if utf8.ValidString(text) && strings.IndexFunc(text, deceives) < 0 {
+	if utf8.ValidString(text) && strings.IndexFunc(text, record.Deceives) < 0 {
 		return text
 	}
 	var b strings.Builder
@@ -26,7 +27,7 @@ func Safe(text string) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x{%x}`, text[0])
-		case deceives(r):
+		case record.Deceives(r):
 			fmt.Fprintf(&b, `\u{%x}`, r)
 		default:
 			b.WriteRune(r)
@@ -68,7 +69,7 @@ const lookAlikesShown = 8
 func LookAlikes(text string) []string {
 	var found []rune
 	for _, r := range text {
-		if r >= utf8.RuneSelf && !deceives(r) && !slices.Contains(found, r) {
+		if r >= utf8.RuneSelf && !record.Deceives(r) && !slices.Contains(found, r) {
 			found = append(found, r)
 		}
 	}
@@ -81,21 +82,4 @@ func LookAlikes(text string) []string {
 		names = append(names, fmt.Sprintf("%q (U+%04X)", string(r), r))
 	}
 	return names
-}
-
-// deceives says whether a character shows nothing, or changes how its neighbours show:
-// what is not graphic, every space but the blank, the blank fillers and variation
-// selectors.
-func deceives(r rune) bool {
-	switch {
-	case r == ' ':
-		return false
-	case r < utf8.RuneSelf:
-		return r < ' ' || r == 0x7f
-	case !unicode.IsGraphic(r) || unicode.IsSpace(r):
-		return true
-	case r == 0x34f, r == 0x115f, r == 0x1160, r == 0x17b4, r == 0x17b5, r == 0x2800, r == 0x3164, r == 0xffa0:
-		return true
-	}
-	return r >= 0x180b && r <= 0x180f || r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0000 && r <= 0xe0fff
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/record"
 )
 
 // cutMark ends a text that was cut.
@@ -31,7 +32,7 @@ func harmless(text string, markup v1alpha1.NotifierMarkup, limit int) (shown str
 			b.WriteString(escaped(fmt.Sprintf(`\x{%x}`, rest[0]), markup))
 		case r == '\n':
 			b.WriteString(escaped(`\n`, markup))
-		case deceives(r), markup == v1alpha1.MarkupSlack && (r == '`' || r == '/' && before == ':'):
+		case record.Deceives(r), markup == v1alpha1.MarkupSlack && (r == '`' || r == '/' && before == ':'):
 			b.WriteString(escaped(fmt.Sprintf(`\u{%x}`, r), markup))
 		default:
 			b.WriteString(escaped(rest[:size], markup))
@@ -74,23 +75,6 @@ func escaped(text string, markup v1alpha1.NotifierMarkup) string {
 
 var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// deceives says whether a character shows nothing, or changes how its neighbours show:
-// what is not graphic, every space but the blank, the blank fillers and variation
-// selectors.
-func deceives(r rune) bool {
-	switch {
-	case r == ' ':
-		return false
-	case r < utf8.RuneSelf:
-		return r < ' ' || r == 0x7f
-	case !unicode.IsGraphic(r) || unicode.IsSpace(r):
-		return true
-	case r == 0x34f, r == 0x115f, r == 0x1160, r == 0x17b4, r == 0x17b5, r == 0x2800, r == 0x3164, r == 0xffa0:
-		return true
-	}
-	return r >= 0x180b && r <= 0x180f || r >= 0xfe00 && r <= 0xfe0f || r >= 0xe0000 && r <= 0xe0fff
-}
-
 // maxLookAlikes bounds how many characters lookAlikes names.
 const maxLookAlikes = 8
 
@@ -100,7 +84,7 @@ func lookAlikes(texts ...string) []string {
 	var found []rune
 	for _, text := range texts {
 		for _, r := range text {
-			if r >= utf8.RuneSelf && !deceives(r) && len(found) < maxLookAlikes && !slices.Contains(found, r) {
+			if r >= utf8.RuneSelf && !record.Deceives(r) && len(found) < maxLookAlikes && !slices.Contains(found, r) {
 				found = append(found, r)
 			}
 		}

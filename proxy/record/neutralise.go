@@ -142,6 +142,19 @@ func wholeRunes(s string, limit int) int {
 	return limit // not UTF-8: anywhere
 }
 
+// Deceives says whether a character shows nothing, or changes how its neighbours show,
+// where a text is shown to people: what is not graphic, every space but the blank, and
+// what records neutralise.
+func Deceives(r rune) bool {
+	switch {
+	case r == ' ':
+		return false
+	case r < utf8.RuneSelf:
+		return r < ' ' || r == 0x7f
+	}
+	return hidden(r) || !unicode.IsGraphic(r) || unicode.IsSpace(r)
+}
+
 // hidden says whether a character beyond ASCII shows nothing or changes how
 // its neighbours show: Unicode categories Cc, Cf (bidi, zero width, tags), Zl
 // and Zp, and the blank fillers and variation selectors outside of them.

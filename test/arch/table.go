@@ -201,7 +201,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/notify"},
-		May:      []string{"api/...", "controllers/compile", "controllers/kit", "proxy/egress", "proxy/record/sink"},
+		May:      []string{"api/...", "controllers/compile", "controllers/kit", "proxy/egress", "proxy/record", "proxy/record/sink"},
 		Reason:   "a receiver of notifications is verified as that of a sink, and what it says is shown as that",
 	},
 	{
