@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,9 +19,6 @@ import (
 	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/cli/show"
 )
-
-// maxReason is the number of characters of a revocation's reason.
-const maxReason = 512
 
 // revoking are the flags of revoke.
 type revoking struct {
@@ -57,11 +52,8 @@ You can end your own, and those of others with the verb revoke on them.`,
 }
 
 func (o *revoking) run(ctx context.Context, streams genericiooptions.IOStreams, names []string) error {
-	switch {
-	case o.reason == "" || utf8.RuneCountInString(o.reason) > maxReason:
-		return fmt.Errorf("no reason, or one of more than %d characters: say why in a few words: --reason", maxReason)
-	case strings.IndexFunc(o.reason, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0:
-		return errors.New("the reason has control characters: write it in one line of text: --reason")
+	if err := show.CheckReason(o.reason); err != nil {
+		return err
 	}
 	c, err := o.Client()
 	if err != nil {

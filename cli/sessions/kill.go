@@ -8,9 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,9 +21,6 @@ import (
 	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/cli/show"
 )
-
-// maxReason is the number of characters of a termination's reason.
-const maxReason = 512
 
 // endTimeout is how long kill waits for a session to end.
 const endTimeout = time.Minute
@@ -72,11 +67,8 @@ after a while, which is an end, too.`,
 }
 
 func (o *killing) run(ctx context.Context, streams genericiooptions.IOStreams, names []string) error {
-	switch {
-	case o.reason == "" || utf8.RuneCountInString(o.reason) > maxReason:
-		return fmt.Errorf("no reason, or one of more than %d characters: say why in a few words: --reason", maxReason)
-	case strings.IndexFunc(o.reason, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0:
-		return errors.New("the reason has control characters: write it in one line of text: --reason")
+	if err := show.CheckReason(o.reason); err != nil {
+		return err
 	}
 	c, err := o.Client()
 	if err != nil {
