@@ -5,7 +5,9 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/tree"
@@ -34,7 +36,7 @@ func (l *Log) readRanges(size, end int64, known *tree.Range) (old, since tree.Ra
 		old = known.Clone()
 	case first == 0:
 	default:
-		o, err := readOpening(openPath(l.options.Dir, first))
+		o, err := l.opening(first)
 		if err != nil {
 			return old, since, err
 		}
@@ -51,7 +53,7 @@ func (l *Log) readRanges(size, end int64, known *tree.Range) (old, since tree.Ra
 		to := end
 		if at+1 < len(firsts) && firsts[at+1] <= end {
 			to = firsts[at+1]
-			o, err := readOpening(openPath(l.options.Dir, to))
+			o, err := l.opening(to)
 			if err == nil && o.Leaves != nil && o.Leaves.Begin() == since.End() && o.Leaves.End() == to {
 				if err := since.Merge(o.Leaves); err != nil {
 					return old, since, err
@@ -64,6 +66,24 @@ func (l *Log) readRanges(size, end int64, known *tree.Range) (old, since tree.Ra
 		}
 	}
 	return old, since, nil
+}
+
+// opening is what is kept of the records before a segment. The keeper writes it to the
+// disk only after the segment is in use, and retention takes both: the error wraps ErrGone.
+func (l *Log) opening(first int64) (opening, error) {
+	l.mu.Lock()
+	for _, s := range l.sealed {
+		if s.first == first {
+			defer l.mu.Unlock()
+			return newOpening(s.old, s.open, &s.branch), nil
+		}
+	}
+	l.mu.Unlock()
+	o, err := readOpening(openPath(l.options.Dir, first))
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, fmt.Errorf("%w: the tree of the records before %d", ErrGone, first)
+	}
+	return o, err
 }
 
 // readLeaves adds the records up to end to a range.
