@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -78,6 +79,13 @@ func (h *heard) fail(err error) {
 	}
 }
 
+// told are the refusals since they were collected anew, in order.
+func (h *heard) told() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.refusals))
+}
+
 // forget begins to collect refusals anew.
 func (h *heard) forget() {
 	h.mu.Lock()
@@ -133,7 +141,12 @@ func startLoad(t *testing.T, options loadOptions) *crowd {
 		}
 		l.group.Go(func() { w.run(ctx, config) })
 	}
-	t.Cleanup(l.end)
+	t.Cleanup(func() {
+		l.end()
+		if t.Failed() {
+			t.Logf("the clients were told %q", l.heard.told())
+		}
+	})
 	return l
 }
 
