@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,9 +16,11 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/stack/stacktest"
 )
@@ -59,6 +62,9 @@ func TestFlood(t *testing.T) {
 		stacktest.Must(t, who.Create(t.Context(), request))
 		return request
 	}
+	before, _, err := proc.Memory(world.Manager().PID())
+	stacktest.Must(t, err)
+	stored := storage(t)
 	// Half of them are for a rule that does not exist, and so void at once.
 	var made atomic.Int64
 	var all sync.WaitGroup
@@ -102,4 +108,26 @@ func TestFlood(t *testing.T) {
 		return kept <= mayKeep && waiting <= mayWait, nil
 	})
 	stacktest.Must(t, err)
+	resident, peak, err := proc.Memory(world.Manager().PID())
+	stacktest.Must(t, err)
+	t.Logf("the manager holds %d MiB, at most %d MiB; before it was %d MiB; the store has grown from %d MiB to %d MiB",
+		resident>>20, peak>>20, before>>20, stored>>20, storage(t)>>20)
+}
+
+// storage is the size of what the API server keeps its objects in, in bytes.
+func storage(t *testing.T) int64 {
+	t.Helper()
+	c, err := kubernetes.NewForConfig(world.Control.RESTConfig)
+	stacktest.Must(t, err)
+	text, err := c.Discovery().RESTClient().Get().AbsPath("/metrics").Do(t.Context()).Raw()
+	stacktest.Must(t, err)
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(name, "apiserver_storage_size_bytes") {
+			size, err := strconv.ParseFloat(value, 64)
+			stacktest.Must(t, err)
+			return int64(size)
+		}
+	}
+	t.Fatal("the API server has no metric apiserver_storage_size_bytes")
+	return 0
 }

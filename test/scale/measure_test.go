@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/doorward/doorward/test/proc"
 )
 
 // phase does something, and returns how long it took.
@@ -60,12 +62,9 @@ func (l *lab) managerCPU() time.Duration {
 
 // rss is a process's resident memory in MiB.
 func (l *lab) rss(pid int) int64 {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	resident, _, err := proc.Memory(pid)
 	must(l.T, err)
-	_, rest, _ := strings.Cut(string(content), "VmRSS:")
-	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-	must(l.T, err)
-	return kib >> 10
+	return resident >> 20
 }
 
 // managerMetrics is the manager's heap in bytes.

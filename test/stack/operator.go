@@ -65,6 +65,9 @@ func (s *Stack) StartManager(ctx context.Context) (err error) {
 	return s.manager.WaitReady(ctx, pollInterval, s.writeTrustBundle)
 }
 
+// Manager is the manager's process.
+func (s *Stack) Manager() *proc.Process { return s.manager }
+
 // launchManager runs a manager with its own ServiceAccount's token, and does not wait.
 func (s *Stack) launchManager(ctx context.Context, name, health string) (*proc.Process, error) {
 	config, err := s.Control.ServiceAccountConfig(ctx, OperatorNamespace, managerAccount)
