@@ -93,29 +93,8 @@ func TestNothingIsCopied(t *testing.T) {
 // prunes are the ways in which tools take away what is in Git no more. Each is more than
 // what the tool does: no exception that it makes for owned objects is made.
 var prunes = map[string]func(t *testing.T, left []*unstructured.Unstructured){
-	// By labels, over every kind that there is.
-	"Flux": func(t *testing.T, left []*unstructured.Unstructured) {
-		t.Helper()
-		owned, err := live(t.Context(), client.MatchingLabels{"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"})
-		must(t, err)
-		for _, o := range left {
-			delete(owned, key(o))
-		}
-		for _, o := range owned {
-			must(t, admin.Delete(t.Context(), o, client.PropagationPolicy(metav1.DeletePropagationBackground)))
-		}
-	},
-	"ArgoCDByLabel": func(t *testing.T, left []*unstructured.Unstructured) {
-		t.Helper()
-		owned, err := live(t.Context(), client.MatchingLabels{"app.kubernetes.io/instance": "shop"})
-		must(t, err)
-		for _, o := range left {
-			delete(owned, key(o))
-		}
-		for _, o := range owned {
-			must(t, admin.Delete(t.Context(), o, client.PropagationPolicy(metav1.DeletePropagationForeground)))
-		}
-	},
+	"Flux":          byLabels(client.MatchingLabels{"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, metav1.DeletePropagationBackground),
+	"ArgoCDByLabel": byLabels(client.MatchingLabels{"app.kubernetes.io/instance": "shop"}, metav1.DeletePropagationForeground),
 	"Kubectl": func(t *testing.T, left []*unstructured.Unstructured) {
 		t.Helper()
 		args := []string{"--selector", "app.kubernetes.io/instance=shop", "--filename"}
@@ -143,6 +122,21 @@ var prunes = map[string]func(t *testing.T, left []*unstructured.Unstructured){
 		parent := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop"}}
 		must(t, admin.Delete(t.Context(), parent))
 	},
+}
+
+// byLabels prunes what has the tool's labels, of every kind that there is.
+func byLabels(labels client.MatchingLabels, propagation metav1.DeletionPropagation) func(*testing.T, []*unstructured.Unstructured) {
+	return func(t *testing.T, left []*unstructured.Unstructured) {
+		t.Helper()
+		owned, err := live(t.Context(), labels)
+		must(t, err)
+		for _, o := range left {
+			delete(owned, key(o))
+		}
+		for _, o := range owned {
+			must(t, admin.Delete(t.Context(), o, client.PropagationPolicy(propagation)))
+		}
+	}
 }
 
 // TestPruned is checklist 39: a Connection that is taken out of Git goes, with what was made
