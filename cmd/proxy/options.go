@@ -69,36 +69,9 @@ func parse(args []string, output io.Writer) (options, error) {
 		o.connections = append(o.connections, value)
 		return nil
 	})
-	flags.Func("listen", "where to listen for a Connection, as `namespace/name=host:port`; one for each Connection", func(value string) error {
-		connection, address, found := strings.Cut(value, "=")
-		if !found {
-			return errors.New("want namespace/name=host:port")
-		}
-		o.listen[connection] = address
-		return checkConnection(connection)
-	})
-	flags.Func("review-address", "where to answer callers of a Connection what they may do there, as `namespace/name=host:port`; unset: nowhere", func(value string) error {
-		connection, address, found := strings.Cut(value, "=")
-		if !found {
-			return errors.New("want namespace/name=host:port")
-		}
-		if o.review[connection] != "" {
-			return fmt.Errorf("given twice for connection %q", connection)
-		}
-		o.review[connection] = address
-		return checkConnection(connection)
-	})
-	flags.Func("recordings-address", "where to give the manager the recordings of a Connection's sessions, for those who may read them, as `namespace/name=host:port`; unset: nowhere", func(value string) error {
-		connection, address, found := strings.Cut(value, "=")
-		if !found {
-			return errors.New("want namespace/name=host:port")
-		}
-		if o.recordings[connection] != "" {
-			return fmt.Errorf("given twice for connection %q", connection)
-		}
-		o.recordings[connection] = address
-		return checkConnection(connection)
-	})
+	flags.Func("listen", "where to listen for a Connection, as `namespace/name=host:port`; one for each Connection", perConnection(o.listen))
+	flags.Func("review-address", "where to answer callers of a Connection what they may do there, as `namespace/name=host:port`; unset: nowhere", perConnection(o.review))
+	flags.Func("recordings-address", "where to give the manager the recordings of a Connection's sessions, for those who may read them, as `namespace/name=host:port`; unset: nowhere", perConnection(o.recordings))
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of a proxy outside of the cluster; its token is renewed in place. Unset: the pod's ServiceAccount")
 	flags.StringVar(&key, "snapshot-key", "", "the manager's public key, an ed25519 key in `base64`")
 	flags.StringVar(&o.spool, "spool", "", "`directory` of the proxy's log, on a disk that outlives the process")
@@ -199,6 +172,21 @@ func (o *options) validate() error {
 
 // instanceCharacters may be in an instance id, which is a ConfigMap's key.
 const instanceCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+// perConnection keeps namespace/name=host:port, once for each Connection.
+func perConnection(addresses map[string]string) func(string) error {
+	return func(value string) error {
+		connection, address, found := strings.Cut(value, "=")
+		if !found {
+			return errors.New("want namespace/name=host:port")
+		}
+		if addresses[connection] != "" {
+			return fmt.Errorf("given twice for connection %q", connection)
+		}
+		addresses[connection] = address
+		return checkConnection(connection)
+	}
+}
 
 func checkConnection(text string) error {
 	namespace, name, found := strings.Cut(text, "/")

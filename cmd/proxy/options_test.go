@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 		"NoConnection":      {reason: "nothing to serve", args: good[2:], want: "--connection"},
 		"NoListen":          {reason: "nowhere to listen", args: append(good[2:4:4], good[0]), want: "--listen=data/shop"},
 		"ListenForAnother":  {reason: "a typo must not pass", args: append(good[:4:4], "--listen=data/shpo=:1"), want: "data/shpo"},
+		"ListenTwice":       {reason: "which of two counts is not guessed", args: append(good[:4:4], "--listen=data/shop=:2"), want: "twice"},
 		"ReviewForAnother":  {reason: "a typo must not pass", args: append(good[:4:4], "--review-address=data/shpo=:1"), want: "data/shpo"},
 		"ReviewNoAddress":   {reason: "it is one Connection's", args: append(good[:4:4], "--review-address=:8444"), want: "namespace/name=host:port"},
 		"ReviewTwice":       {reason: "which of two counts is not guessed", args: append(good[:4:4], "--review-address=data/shop=:1", "--review-address=data/shop=:2"), want: "twice"},

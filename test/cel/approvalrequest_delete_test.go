@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -48,14 +47,7 @@ func TestBreakGlassDelete(t *testing.T) {
 // It goes away with its namespace, and nobody else can use the moment.
 func TestBreakGlassGoesWithItsNamespace(t *testing.T) {
 	const ending = "ending-requests"
-	if err := admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending}}); err != nil {
-		t.Fatal(err)
-	}
-	writers := binding("test-writer", rbacv1.Subject{Kind: "Group", Name: "system:authenticated"})
-	writers.Namespace = ending
-	if err := admin.Create(t.Context(), writers); err != nil {
-		t.Fatal(err)
-	}
+	makeWritable(t, ending)
 	object := edited(sample("approvalrequest_session.yaml"), edits{"metadata.namespace": ending, "spec.session.breakGlass": "Declared"})
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, settle, true, func(ctx context.Context) (bool, error) {
 		// The API server's authorizer learns of the binding a moment after it was made.

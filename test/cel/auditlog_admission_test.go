@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -86,14 +85,7 @@ func TestAuditLogWrite(t *testing.T) {
 // else can use the moment.
 func TestAuditLogGoesWithItsNamespace(t *testing.T) {
 	const ending = "ending"
-	if err := admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ending}}); err != nil {
-		t.Fatal(err)
-	}
-	writers := binding("test-writer", rbacv1.Subject{Kind: "Group", Name: "system:authenticated"})
-	writers.Namespace = ending
-	if err := admin.Create(t.Context(), writers); err != nil {
-		t.Fatal(err)
-	}
+	makeWritable(t, ending)
 	var object *unstructured.Unstructured
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, settle, true, func(context.Context) (bool, error) {
 		// The API server's authorizer learns of the binding a moment after it was made.

@@ -3,16 +3,7 @@
 
 package cel_test
 
-import (
-	"os"
-	"path/filepath"
-	"strings"
-	"testing"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/doorward/doorward/test/testenv"
-)
+import "testing"
 
 // What a Notifier may say. checklist 38: every string and list is bounded.
 func TestNotifierSchema(t *testing.T) {
@@ -48,30 +39,4 @@ func TestNotifierSchema(t *testing.T) {
 		"ContentType":     {reason: "no parameters, no other header", changes: edits{"spec.contentType": "text/plain\r\nX-A: b"}, want: "spec.contentType"},
 		"NameLong":        {reason: "requests keep the name", changes: edits{"metadata.name": longText(64)}, want: "at most 63 characters"},
 	})
-}
-
-// Every sample of a Notifier is accepted under strict validation, with its Secret.
-func TestNotifierSamplesApply(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(testenv.Root(), "config", "samples", "notifier*.yaml"))
-	if err != nil || len(files) != 3 {
-		t.Fatalf("%v: %v", files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for document := range strings.SplitSeq(string(text), "\n---\n") {
-			object, err := parse([]byte(document))
-			if err != nil {
-				t.Fatalf("%s: %v", filepath.Base(file), err)
-			}
-			if object.GetKind() == "Secret" {
-				object.SetNamespace(namespace) // the operator's is not there
-			}
-			if err := admin.Create(t.Context(), object, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
-				t.Errorf("%s: %v", filepath.Base(file), err)
-			}
-		}
-	}
 }

@@ -204,6 +204,19 @@ func binding(role string, subjects ...rbacv1.Subject) *rbacv1.RoleBinding {
 	}
 }
 
+// makeWritable makes a namespace where everyone may write the kinds, as in that of the
+// samples. The API server's authorizer learns of it a moment later.
+func makeWritable(t *testing.T, name string) {
+	t.Helper()
+	writers := binding("test-writer", rbacv1.Subject{Kind: "Group", Name: "system:authenticated"})
+	writers.Namespace = name
+	for _, object := range []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, writers} {
+		if err := admin.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // clusterBinding binds a role in the whole cluster.
 func clusterBinding(role string, subjects ...rbacv1.Subject) *rbacv1.ClusterRoleBinding {
 	of := binding(role, subjects...)

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/operator"
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -92,29 +93,8 @@ func TestNothingIsCopied(t *testing.T) {
 // prunes are the ways in which tools take away what is in Git no more. Each is more than
 // what the tool does: no exception that it makes for owned objects is made.
 var prunes = map[string]func(t *testing.T, left []*unstructured.Unstructured){
-	// By labels, over every kind that there is.
-	"Flux": func(t *testing.T, left []*unstructured.Unstructured) {
-		t.Helper()
-		owned, err := live(t.Context(), client.MatchingLabels{"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"})
-		must(t, err)
-		for _, o := range left {
-			delete(owned, key(o))
-		}
-		for _, o := range owned {
-			must(t, admin.Delete(t.Context(), o, client.PropagationPolicy(metav1.DeletePropagationBackground)))
-		}
-	},
-	"ArgoCDByLabel": func(t *testing.T, left []*unstructured.Unstructured) {
-		t.Helper()
-		owned, err := live(t.Context(), client.MatchingLabels{"app.kubernetes.io/instance": "shop"})
-		must(t, err)
-		for _, o := range left {
-			delete(owned, key(o))
-		}
-		for _, o := range owned {
-			must(t, admin.Delete(t.Context(), o, client.PropagationPolicy(metav1.DeletePropagationForeground)))
-		}
-	},
+	"Flux":          byLabels(client.MatchingLabels{"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, metav1.DeletePropagationBackground),
+	"ArgoCDByLabel": byLabels(client.MatchingLabels{"app.kubernetes.io/instance": "shop"}, metav1.DeletePropagationForeground),
 	"Kubectl": func(t *testing.T, left []*unstructured.Unstructured) {
 		t.Helper()
 		args := []string{"--selector", "app.kubernetes.io/instance=shop", "--filename"}
@@ -142,6 +122,21 @@ var prunes = map[string]func(t *testing.T, left []*unstructured.Unstructured){
 		parent := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop"}}
 		must(t, admin.Delete(t.Context(), parent))
 	},
+}
+
+// byLabels prunes what has the tool's labels, of every kind that there is.
+func byLabels(labels client.MatchingLabels, propagation metav1.DeletionPropagation) func(*testing.T, []*unstructured.Unstructured) {
+	return func(t *testing.T, left []*unstructured.Unstructured) {
+		t.Helper()
+		owned, err := live(t.Context(), labels)
+		must(t, err)
+		for _, o := range left {
+			delete(owned, key(o))
+		}
+		for _, o := range owned {
+			must(t, admin.Delete(t.Context(), o, client.PropagationPolicy(propagation)))
+		}
+	}
 }
 
 // TestPruned is checklist 39: a Connection that is taken out of Git goes, with what was made
@@ -177,7 +172,7 @@ func TestPruned(t *testing.T) {
 				}
 				kept[o.GetKind()]++
 			}
-			for _, kind := range []string{"Deployment", "Secret", "ApprovalRequest", "AuditSession", "AuditLog"} {
+			for _, kind := range []string{"Deployment", "Secret", "ApprovalRequest", "AuditSession", "AuditLog", "GatewayCredential"} {
 				if kept[kind] == 0 {
 					t.Errorf("there was no %s to keep", kind)
 				}
@@ -225,18 +220,19 @@ func TestAccountOfTheTool(t *testing.T) {
 	for _, name := range []string{"doorward-gitops", "wide"} {
 		must(t, admin.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "flux-system", Name: name}}))
 	}
-	must(t, admin.Create(t.Context(), bound("gitops", "doorward-gitops", "flux-system", "doorward-gitops")))
+	subject := func(name string) rbacv1.Subject {
+		return rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "flux-system", Name: name}
+	}
+	must(t, admin.Create(t.Context(), operator.Bind(namespace, "gitops", "ClusterRole", "doorward-gitops", subject("doorward-gitops"))))
 	must(t, admin.Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "gitops"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "doorward-gitops-cluster"},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "flux-system", Name: "doorward-gitops"}},
+		Subjects: []rbacv1.Subject{subject("doorward-gitops")},
 	}))
 	must(t, admin.Create(t.Context(), &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "wide"},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}},
 	}))
-	wideBinding := bound("wide", "wide", "flux-system", "wide")
-	wideBinding.RoleRef.Kind = "Role"
-	must(t, admin.Create(t.Context(), wideBinding))
+	must(t, admin.Create(t.Context(), operator.Bind(namespace, "wide", "Role", "wide", subject("wide"))))
 
 	tool, err := env.ServiceAccountConfig(t.Context(), "flux-system", "doorward-gitops")
 	must(t, err)
@@ -315,11 +311,11 @@ func TestExclusions(t *testing.T) {
 		Clusters  []string `json:"clusters"`
 	}
 	must(t, yaml.UnmarshalStrict([]byte(text), &exclusions))
-	if len(exclusions) != 1 || !slices.Equal(exclusions[0].APIGroups, []string{v1alpha1.GroupName}) || !slices.Equal(exclusions[0].Kinds, []string{"ApprovalRequest", "AuditSession", "AuditLog"}) {
+	if len(exclusions) != 1 || !slices.Equal(exclusions[0].APIGroups, []string{v1alpha1.GroupName}) || !slices.Equal(exclusions[0].Kinds, []string{"ApprovalRequest", "AuditSession", "AuditLog", "GatewayCredential"}) {
 		t.Errorf("%+v", exclusions)
 	}
 	for _, kind := range exclusions[0].Kinds {
-		if !scheme.Recognizes(v1alpha1.GroupVersion.WithKind(kind)) {
+		if !admin.Scheme().Recognizes(v1alpha1.GroupVersion.WithKind(kind)) {
 			t.Errorf("there is no kind %s", kind)
 		}
 	}

@@ -16,119 +16,48 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/doorward/doorward/api/v1alpha1"
-	"github.com/doorward/doorward/controllers/compile"
-	"github.com/doorward/doorward/controllers/setup"
-	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/test/operator"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
 
 const (
-	operator    = "doorward-system"
 	namespace   = "shop-access"
 	testTimeout = 2 * time.Minute
 )
 
 var (
-	env    *testenv.Env
-	scheme *runtime.Scheme
-	admin  client.Client
+	env   *testenv.Env
+	admin client.WithWatch
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	ctrl.SetLogger(logr.Discard())
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{CRDs: true, Admission: true, ControllerManager: true}); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = env.Stop() }()
-	done, err := prepare(ctx)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot prepare the suite:", err)
-		return 1
-	}
-	code := m.Run()
-	cancel()
-	if err := <-done; err != nil {
-		fmt.Fprintln(os.Stderr, "the manager did not end well:", err)
-		return 1
-	}
-	return code
+func TestMain(m *testing.M) {
+	os.Exit(operator.Run(m, operator.Suite{Env: &env, Admin: &admin, Namespaces: []string{namespace}, Prepare: prepare}))
 }
 
-// prepare installs the operator and runs the manager with its own token.
-func prepare(ctx context.Context) (<-chan error, error) {
-	var err error
-	if scheme, err = setup.Scheme(); err != nil {
-		return nil, err
-	}
-	if admin, err = client.New(env.Direct, client.Options{Scheme: scheme}); err != nil {
-		return nil, err
-	}
-	for _, name := range []string{operator, namespace, "flux-system"} {
-		if err := admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-			return nil, err
-		}
-	}
-	if err := env.Apply(ctx, filepath.Join(testenv.Root(), "config", "rbac")); err != nil {
-		return nil, err
-	}
-	if err := admin.Create(ctx, bound("doorward-manager", "doorward-namespace", operator, "doorward-manager")); err != nil {
-		return nil, err
+// prepare makes the tools' namespace, and the credentials, which are not in Git.
+func prepare(ctx context.Context) error {
+	if err := admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "flux-system"}}); err != nil {
+		return err
 	}
 	for _, name := range []string{"orders-db", "stock-db"} {
 		if err := admin.Create(ctx, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name + "-credential"}, Type: v1alpha1.SecretTypeCredential,
 			StringData: map[string]string{"username": "u", "password": "p", "connection": name, "addresses": name + ".shop.svc.cluster.local:5432"},
 		}); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	config, err := env.ServiceAccountConfig(ctx, operator, "doorward-manager")
-	if err != nil {
-		return nil, err
-	}
-	options := setup.Options{
-		Config: config, Logger: logr.Discard(), Namespace: operator, Namespaces: []string{namespace}, ProxyImage: "doorward:test",
-		MetricsAddress: "0", HealthAddress: "0",
-	}
-	for _, protocol := range all.Protocols() {
-		options.Protocols = append(options.Protocols, compile.Protocol(protocol))
-	}
-	mgr, err := setup.New(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	return done, nil
-}
-
-// bound binds a ClusterRole to a ServiceAccount in the namespace of Connections.
-func bound(name, role, accountNamespace, account string) *rbacv1.RoleBinding {
-	return &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: accountNamespace, Name: account}},
-	}
+	return nil
 }
 
 func must(t *testing.T, err error) {
@@ -230,6 +159,7 @@ var kinds = []schema.GroupVersionKind{
 	v1alpha1.GroupVersion.WithKind("Connection"), v1alpha1.GroupVersion.WithKind("AccessPolicy"), v1alpha1.GroupVersion.WithKind("ApprovalRequest"),
 	v1alpha1.GroupVersion.WithKind("AuditSession"), v1alpha1.GroupVersion.WithKind("AuditLog"), v1alpha1.GroupVersion.WithKind("IdentityProvider"),
 	v1alpha1.GroupVersion.WithKind("LogSink"), v1alpha1.GroupVersion.WithKind("ClusterAccessPolicy"), v1alpha1.GroupVersion.WithKind("Notifier"),
+	v1alpha1.GroupVersion.WithKind("GatewayCredential"),
 }
 
 // live lists all objects of the namespaces in question, by kind, namespace and name.
@@ -243,7 +173,7 @@ func live(ctx context.Context, options ...client.ListOption) (map[string]*unstru
 		}
 		for i := range list.Items {
 			o := &list.Items[i]
-			if in := o.GetNamespace(); in == "" || in == namespace || in == operator {
+			if in := o.GetNamespace(); in == "" || in == namespace || in == operator.Namespace {
 				found[key(o)] = o
 			}
 		}
@@ -316,7 +246,9 @@ func recorded(t *testing.T) {
 	for _, file := range []string{"approvalrequest.yaml", "auditsession.yaml"} {
 		kubectl(t, env.Direct, "create", "--filename", filepath.Join(samples, file))
 	}
-	manager, err := env.ServiceAccountConfig(t.Context(), operator, "doorward-manager")
+	manager, err := env.ServiceAccountConfig(t.Context(), operator.Namespace, operator.Account)
 	must(t, err)
-	kubectl(t, manager, "create", "--filename", filepath.Join(samples, "auditlog.yaml"))
+	for _, file := range []string{"auditlog.yaml", "gatewaycredential.yaml"} {
+		kubectl(t, manager, "create", "--filename", filepath.Join(samples, file))
+	}
 }

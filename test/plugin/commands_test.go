@@ -27,7 +27,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/enforcement"
-	"github.com/doorward/doorward/controllers/setup"
+	"github.com/doorward/doorward/test/operator"
 )
 
 // patience bounds every wait, on a busy machine.
@@ -80,7 +80,7 @@ func (s *shop) ready(ctx context.Context) error {
 	if err := errors.Join(
 		admin.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: "orders-db"}, s.connection),
 		admin.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: "analysts"}, s.policy),
-		admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: enforcement.ConfigMapName}, &kept),
+		admin.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: enforcement.ConfigMapName}, &kept),
 	); err != nil {
 		return err
 	}
@@ -94,11 +94,7 @@ func (s *shop) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	scheme, err := setup.Scheme()
-	if err != nil {
-		return err
-	}
-	if s.proxy, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
+	if s.proxy, err = client.NewWithWatch(config, client.Options{Scheme: admin.Scheme()}); err != nil {
 		return err
 	}
 	return s.proxy.List(ctx, &v1alpha1.ApprovalRequestList{}, client.InNamespace(s.namespace))

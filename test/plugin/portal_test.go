@@ -35,6 +35,7 @@ import (
 	"github.com/doorward/doorward/controllers/ca"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/test/oidctest"
+	"github.com/doorward/doorward/test/operator"
 )
 
 // TestPortal logs in at the manager's login portal, which has the manager's own rights and
@@ -150,7 +151,7 @@ func arrangePortal(t *testing.T, issuer *oidctest.Server) {
 	t.Helper()
 	objects := []client.Object{
 		&corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: "portal-login", Namespace: operator}, Type: v1alpha1.SecretTypeLogin,
+			ObjectMeta: metav1.ObjectMeta{Name: "portal-login", Namespace: operator.Namespace}, Type: v1alpha1.SecretTypeLogin,
 			StringData: map[string]string{v1alpha1.LoginKeyClientSecret: "s3cret", v1alpha1.LoginKeyIssuer: issuer.URL()},
 		},
 		&v1alpha1.IdentityProvider{
@@ -184,10 +185,10 @@ func trust(t *testing.T, issuer *oidctest.Server) []byte {
 	var pem []byte
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		var secret corev1.Secret
-		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: ca.SecretName}, &secret) != nil {
+		if admin.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: ca.SecretName}, &secret) != nil {
 			return false, nil //nolint:nilerr // not yet
 		}
-		if admin.Get(ctx, client.ObjectKey{Namespace: operator, Name: compile.LoginKeysName}, &corev1.ConfigMap{}) != nil {
+		if admin.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: compile.LoginKeysName}, &corev1.ConfigMap{}) != nil {
 			return false, nil //nolint:nilerr // not yet
 		}
 		pem = append(bytes.Clone(secret.Data["tls.crt"]), issuer.CertificateAuthorityPEM...)

@@ -15,33 +15,34 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/operator"
 )
 
 // TestManagerTakenOver: what the manager's token is good for ends at the namespaces
 // that it is bound to. What it can do there, RBAC cannot take from it:
 // docs/threat-model.md says so.
 func TestManagerTakenOver(t *testing.T) {
-	me := account(t, operator, "doorward-manager")
+	me := account(t, operator.Namespace, operator.Account)
 	create := func(object client.Object) func() error {
 		return func() error { return me.Create(t.Context(), object) }
 	}
-	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: operator, Name: "doorward-manager"}
+	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: operator.Namespace, Name: operator.Account}
 	secrets := []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}}
 	refused(t, map[string]attempt{
 		"Secrets":        {"all Secrets there are", "", func() error { return me.List(t.Context(), &corev1.SecretList{}) }},
 		"SecretsForeign": {"those of a namespace where nobody bound it", "", func() error { return me.List(t.Context(), &corev1.SecretList{}, client.InNamespace(private)) }},
 		"SecretsSystem":  {"those of the cluster", "", func() error { return me.List(t.Context(), &corev1.SecretList{}, client.InNamespace("kube-system")) }},
-		"MaskKey":        {"the key of masks is made once", "", merge(t, me, named(&corev1.Secret{}, operator, "doorward-mask-key"), `{"data":{}}`)},
-		"OtherSecret":    {"nor does it change Secrets beside its keys", "", merge(t, me, named(&corev1.Secret{}, operator, "somebody"), `{"data":{}}`)},
+		"MaskKey":        {"the key of masks is made once", "", merge(t, me, named(&corev1.Secret{}, operator.Namespace, "doorward-mask-key"), `{"data":{}}`)},
+		"OtherSecret":    {"nor does it change Secrets beside its keys", "", merge(t, me, named(&corev1.Secret{}, operator.Namespace, "somebody"), `{"data":{}}`)},
 		"Pod":            {"running something", "", create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: private, Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}})},
 		"PodHere":        {"directly, where it makes workloads", "", create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}})},
 		"ClusterRole":    {"a ClusterRole", "", create(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "mine"}, Rules: secrets})},
 		"ClusterBinding": {"a ClusterRoleBinding", "", create(&rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "mine"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"}, Subjects: []rbacv1.Subject{subject},
 		})},
-		"Bind":        {"a binding of more than it holds", "attempting to grant", create(roleBinding(shop, "mine", "ClusterRole", "admin", subject))},
+		"Bind":        {"a binding of more than it holds", "attempting to grant", create(operator.Bind(shop, "mine", "ClusterRole", "admin", subject))},
 		"Role":        {"a Role of more than it holds", "attempting to grant", create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "mine"}, Rules: secrets})},
-		"BindForeign": {"a binding elsewhere", "", create(roleBinding(private, "mine", "ClusterRole", "doorward-namespace", subject))},
+		"BindForeign": {"a binding elsewhere", "", create(operator.Bind(private, "mine", "ClusterRole", "doorward-namespace", subject))},
 		"TokenForeign": {"tokens elsewhere", "", func() error {
 			return me.SubResource("token").Create(t.Context(), named(&corev1.ServiceAccount{}, "kube-system", "default"), &authenticationv1.TokenRequest{})
 		}},

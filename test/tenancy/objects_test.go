@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/operator"
 )
 
 // objects are the tenants' Connections with their credentials: orders (External),
@@ -30,7 +31,7 @@ func objects() []client.Object {
 	return append(all,
 		&v1alpha1.LogSink{ObjectMeta: metav1.ObjectMeta{Name: "stdout"}, Spec: v1alpha1.LogSinkSpec{Type: v1alpha1.LogSinkStdout}},
 		&corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: operator, Name: "webhook"}, Type: v1alpha1.SecretTypeSinkCredential,
+			ObjectMeta: metav1.ObjectMeta{Namespace: operator.Namespace, Name: "webhook"}, Type: v1alpha1.SecretTypeSinkCredential,
 			StringData: map[string]string{"signingKey": "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))},
 		},
 		&v1alpha1.IdentityProvider{ObjectMeta: metav1.ObjectMeta{Name: "company"}, Spec: v1alpha1.IdentityProviderSpec{

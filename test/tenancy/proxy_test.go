@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/operator"
 )
 
 // victims are what the proxies of others made.
@@ -97,10 +98,10 @@ func secretsOfOthers(t *testing.T, me client.Client, name string) map[string]att
 		"SelectOther": {reason: "one of another, by way of a list", try: func() error {
 			return me.List(t.Context(), &corev1.SecretList{}, client.InNamespace(shop), client.MatchingFields{"metadata.name": "wages-credential"})
 		}},
-		"SnapshotKey": {reason: "the key that signs what it obeys", try: get(t, me, &corev1.Secret{}, operator, "doorward-snapshot-key")},
-		"MaskKey":     {reason: "the key of masks", try: get(t, me, &corev1.Secret{}, operator, "doorward-mask-key")},
-		"CAKey":       {reason: "the key of the authority", try: get(t, me, &corev1.Secret{}, operator, "doorward-ca")},
-		"WitnessKey":  {reason: "the key of the witness", try: get(t, me, &corev1.Secret{}, operator, "doorward-witness-key")},
+		"SnapshotKey": {reason: "the key that signs what it obeys", try: get(t, me, &corev1.Secret{}, operator.Namespace, "doorward-snapshot-key")},
+		"MaskKey":     {reason: "the key of masks", try: get(t, me, &corev1.Secret{}, operator.Namespace, "doorward-mask-key")},
+		"CAKey":       {reason: "the key of the authority", try: get(t, me, &corev1.Secret{}, operator.Namespace, "doorward-ca")},
+		"WitnessKey":  {reason: "the key of the witness", try: get(t, me, &corev1.Secret{}, operator.Namespace, "doorward-witness-key")},
 		"KubeSystem":  {reason: "anything of the cluster's own", try: func() error { return me.List(t.Context(), &corev1.SecretList{}, client.InNamespace("kube-system")) }},
 		"OwnSnapshot": {reason: "it does not write what it obeys", try: merge(t, me, named(&corev1.Secret{}, shop, "doorward-"+name+"-snapshot"), `{"data":{}}`)},
 		"OwnSinks":    {reason: "nor what it sends records with", try: merge(t, me, named(&corev1.Secret{}, shop, "doorward-"+name+"-sinks"), `{"data":{}}`)},
@@ -212,7 +213,7 @@ func moreRights(t *testing.T, me client.Client, name string) map[string]attempt 
 	}
 	all := map[string]attempt{
 		"TokenOfOther":   {"another proxy's token", "", token(shop, "doorward-wages")},
-		"TokenOfManager": {"the manager's", "", token(operator, "doorward-manager")},
+		"TokenOfManager": {"the manager's", "", token(operator.Namespace, operator.Account)},
 		"TokenAway":      {"one of another namespace", "", token(till, "doorward-till")},
 		"TokenDefault":   {"that of the namespace's default account", "", token(shop, "default")},
 		"Pod":            {"a pod that runs as another, or mounts what it wants", "", func() error { return me.Create(t.Context(), pod) }},
@@ -233,7 +234,7 @@ func moreRights(t *testing.T, me client.Client, name string) map[string]attempt 
 		"OwnRole":   {"its own Role", "", merge(t, me, named(&rbacv1.Role{}, shop, "doorward-"+name), `{"rules":[{"apiGroups":[""],"resources":["secrets"],"verbs":["*"]}]}`)},
 		"Role":      {"a Role", "", func() error { return me.Create(t.Context(), named(&rbacv1.Role{}, shop, "mine")) }},
 		"Bind": {"a binding to another's Role", "", func() error {
-			return me.Create(t.Context(), roleBinding(shop, "mine", "Role", "doorward-wages", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: shop, Name: "doorward-" + name}))
+			return me.Create(t.Context(), operator.Bind(shop, "mine", "Role", "doorward-wages", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: shop, Name: "doorward-" + name}))
 		}},
 		"BindOther": {"its name in another's binding", "", merge(t, me, named(&rbacv1.RoleBinding{}, shop, "doorward-wages"), `{"subjects":[{"kind":"ServiceAccount","namespace":"shop-access","name":"doorward-orders"}]}`)},
 		"Account":   {"an account", "", func() error { return me.Create(t.Context(), named(&corev1.ServiceAccount{}, shop, "mine")) }},

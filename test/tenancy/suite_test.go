@@ -12,30 +12,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/doorward/doorward/controllers/compile"
-	"github.com/doorward/doorward/controllers/setup"
-	"github.com/doorward/doorward/proxy/protocol/all"
+	"github.com/doorward/doorward/test/operator"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
 
 const (
-	operator = "doorward-system"
 	// shop and till are two tenants' namespaces of Connections; nobody is bound in
 	// private.
 	shop, till, private = "shop-access", "till-access", "private"
@@ -44,88 +37,34 @@ const (
 )
 
 var (
-	env    *testenv.Env
-	scheme *runtime.Scheme
-	admin  client.Client
+	env   *testenv.Env
+	admin client.WithWatch
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	ctrl.SetLogger(logr.Discard())
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var err error
-	if env, err = testenv.Start(ctx, testenv.Options{CRDs: true, Admission: true, ControllerManager: true}); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start a control plane:", err)
-		return 1
-	}
-	defer func() { _ = env.Stop() }()
-	done, err := prepare(ctx)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot prepare the suite:", err)
-		return 1
-	}
-	code := m.Run()
-	cancel()
-	if err := <-done; err != nil {
-		fmt.Fprintln(os.Stderr, "the manager did not end well:", err)
-		return 1
-	}
-	return code
+func TestMain(m *testing.M) {
+	os.Exit(operator.Run(m, operator.Suite{Env: &env, Admin: &admin, Namespaces: []string{shop, till}, Prepare: prepare, Ready: ready}))
 }
 
-// prepare installs the operator as an admin would, makes the tenants' objects, and
-// runs the manager with its own token.
-func prepare(ctx context.Context) (<-chan error, error) {
-	var err error
-	if scheme, err = setup.Scheme(); err != nil {
-		return nil, err
-	}
-	if admin, err = client.New(env.Direct, client.Options{Scheme: scheme}); err != nil {
-		return nil, err
-	}
-	for _, name := range []string{operator, shop, till, private} {
-		if err := admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-			return nil, err
-		}
-	}
-	if err := env.Apply(ctx, filepath.Join(testenv.Root(), "config", "rbac")); err != nil {
-		return nil, err
-	}
-	for _, namespace := range []string{shop, till} {
-		if err := admin.Create(ctx, roleBinding(namespace, "doorward-manager", "ClusterRole", "doorward-namespace",
-			rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: operator, Name: "doorward-manager"})); err != nil {
-			return nil, err
-		}
+// prepare makes the tenants' objects.
+func prepare(ctx context.Context) error {
+	if err := admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: private}}); err != nil {
+		return err
 	}
 	for _, object := range objects() {
 		if err := admin.Create(ctx, object); err != nil {
-			return nil, fmt.Errorf("cannot create %T %q: %w", object, object.GetName(), err)
+			return fmt.Errorf("cannot create %T %q: %w", object, object.GetName(), err)
 		}
 	}
-	config, err := env.ServiceAccountConfig(ctx, operator, "doorward-manager")
-	if err != nil {
-		return nil, err
-	}
-	options := setup.Options{
-		Config: config, Logger: logr.Discard(), Namespace: operator, Namespaces: []string{shop, till}, ProxyImage: "doorward:test",
-		MetricsAddress: "0", HealthAddress: "0",
-	}
-	for _, protocol := range all.Protocols() {
-		options.Protocols = append(options.Protocols, compile.Protocol(protocol))
-	}
-	mgr, err := setup.New(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
-	waiting, cancel := context.WithTimeout(ctx, testTimeout)
+	return nil
+}
+
+// ready waits for what the manager makes of them, and for what there is to grant.
+func ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
-	return done, stack.Await(waiting, func(ctx context.Context) error {
+	return stack.Await(ctx, func(ctx context.Context) error {
 		for _, name := range []client.ObjectKey{{Namespace: shop, Name: "orders"}, {Namespace: shop, Name: "stock"}, {Namespace: shop, Name: "wages"}, {Namespace: till, Name: "till"}} {
-			for _, kind := range []client.Object{&corev1.Secret{}, &rbacv1.RoleBinding{}, &corev1.Secret{}} {
+			for _, kind := range []client.Object{&corev1.Secret{}, &rbacv1.RoleBinding{}} {
 				key := client.ObjectKey{Namespace: name.Namespace, Name: "doorward-" + name.Name}
 				if _, secret := kind.(*corev1.Secret); secret {
 					key.Name += "-sinks" // the last that is made
@@ -144,13 +83,6 @@ func prepare(ctx context.Context) (<-chan error, error) {
 	})
 }
 
-func roleBinding(namespace, name, kind, role string, subject rbacv1.Subject) *rbacv1.RoleBinding {
-	return &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role}, Subjects: []rbacv1.Subject{subject},
-	}
-}
-
 // account is a client with a ServiceAccount's real token.
 func account(t *testing.T, namespace, name string) client.Client {
 	t.Helper()
@@ -161,7 +93,7 @@ func account(t *testing.T, namespace, name string) client.Client {
 
 func clientOf(t *testing.T, config *rest.Config) client.Client {
 	t.Helper()
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err := client.New(config, client.Options{Scheme: admin.Scheme()})
 	must(t, err)
 	return c
 }

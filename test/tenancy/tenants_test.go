@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/test/operator"
 )
 
 // TestTenants: the admin of one namespace of Connections, with everything that
@@ -30,7 +31,7 @@ func TestTenants(t *testing.T) {
 	const user = "anna"
 	subject := rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}
 	for _, role := range []string{"admin", "doorward-admin", "doorward-approver", "doorward-requester"} {
-		must(t, admin.Create(t.Context(), roleBinding(shop, user+"-"+role, "ClusterRole", role, subject)))
+		must(t, admin.Create(t.Context(), operator.Bind(shop, user+"-"+role, "ClusterRole", role, subject)))
 	}
 	config, err := env.AddUser(user)
 	must(t, err)
@@ -58,14 +59,14 @@ func TestTenants(t *testing.T) {
 		"Sessions":    {"who works there", "", func() error { return me.List(t.Context(), &v1alpha1.AuditSessionList{}, client.InNamespace(till)) }},
 		"Requests":    {"what they ask for", "", func() error { return me.List(t.Context(), &v1alpha1.ApprovalRequestList{}, client.InNamespace(till)) }},
 		"Request":     {"asking there", "", create(request(till, "till", "7"))},
-		"Bind":        {"binding oneself there", "", create(roleBinding(till, "mine", "ClusterRole", "doorward-editor", subject))},
+		"Bind":        {"binding oneself there", "", create(operator.Bind(till, "mine", "ClusterRole", "doorward-editor", subject))},
 		"Token": {"the proxy's token", "", func() error {
 			return me.SubResource("token").Create(t.Context(), named(&corev1.ServiceAccount{}, till, "doorward-till"), &authenticationv1.TokenRequest{})
 		}},
 		"ManagerToken": {"the manager's token", "", func() error {
-			return me.SubResource("token").Create(t.Context(), named(&corev1.ServiceAccount{}, operator, "doorward-manager"), &authenticationv1.TokenRequest{})
+			return me.SubResource("token").Create(t.Context(), named(&corev1.ServiceAccount{}, operator.Namespace, operator.Account), &authenticationv1.TokenRequest{})
 		}},
-		"Keys":        {"the manager's keys", "", get(t, me, &corev1.Secret{}, operator, "doorward-ca")},
+		"Keys":        {"the manager's keys", "", get(t, me, &corev1.Secret{}, operator.Namespace, "doorward-ca")},
 		"TrustBundle": {"whom callers trust there", "", merge(t, me, named(&corev1.ConfigMap{}, till, "doorward-trust-bundle"), `{"data":{"ca.crt":"mine"}}`)},
 		"Serve":       {"granting what only proxies hold, also at home", "attempting to grant", create(serve)},
 		"Provider":    {"an IdentityProvider, which is everybody's, with a role bound in a namespace", "", create(named(&v1alpha1.IdentityProvider{}, "", "mine"))},
