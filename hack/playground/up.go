@@ -33,6 +33,7 @@ var people = []string{"alice analysts", "bob dba", "carol shop-admins"}
 // playground is a running stack with the files that people need beside it.
 type playground struct {
 	*stack.Stack
+	offer  *offer
 	binary string
 }
 
@@ -45,13 +46,21 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 	if err != nil {
 		return nil, fmt.Errorf("cannot find the other programs: %w", err)
 	}
-	s, err := stack.Start(ctx, stack.Options{Dir: dir, Progress: out, Binaries: stack.Beside(binary)})
+	offer, err := newOffer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stack.Start(ctx, stack.Options{
+		Dir: dir, Progress: out, Binaries: stack.Beside(binary),
+		ManagerArgs: offer.managerArgs(), ProxyArgs: offer.proxyArgs(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w\nlogs are in %s", err, filepath.Join(dir, "logs"))
 	}
-	p := &playground{Stack: s, binary: binary}
+	p := &playground{Stack: s, offer: offer, binary: binary}
 	err = errors.Join(
 		p.Apply(ctx, house),
+		p.openPortal(ctx),
 		os.WriteFile(filepath.Join(dir, "canary"), []byte(s.Canary), 0o600),
 		os.WriteFile(filepath.Join(dir, "env"), []byte(strings.Join(p.exports(), "\n")+"\n"), 0o600),
 	)
@@ -90,6 +99,11 @@ func (p *playground) variables() [][2]string {
 		{"KUBECONFIG_BOB", filepath.Join(p.Dir, "bob.kubeconfig")},
 		{"KUBECONFIG_CAROL", filepath.Join(p.Dir, "carol.kubeconfig")},
 		{"PSQL_SHOP", p.PSQL(p.Proxy())},
+		{"PORTAL", p.offer.portal()},
+		{"RECORDINGS", p.offer.recordings},
+		{"REVIEW", p.offer.review},
+		// Where the plugin keeps logins: those of the playground end with it.
+		{"XDG_CONFIG_HOME", filepath.Join(p.Dir, "config")},
 		{"PATH", strings.Join([]string{filepath.Dir(p.Plugin()), p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},
 	}
 }
@@ -164,8 +178,10 @@ The playground runs. In another terminal, in this folder:
   psql "%s"
 
   # as Bob, who may approve:
-  export KUBECONFIG=$KUBECONFIG_BOB
-  kubectl get approvalrequests
+  kubectl --kubeconfig "$KUBECONFIG_BOB" get approvalrequests
+
+  # at the login portal, as whoever bin/playground browser is told to be:
+  kubectl doorward login --portal "$PORTAL" --ca-file "$PLAYGROUND/ca.crt" --device
 
   # as the cluster's admin:
   kubectl get doorward -A
@@ -219,7 +235,7 @@ func runProxy(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.StartProxy(ctx, stack.ProxyOptions{Connection: connection, Port: *port})
+	p, err := s.StartProxy(ctx, stack.ProxyOptions{Connection: connection, Port: *port, Args: []string{recordingsOf(connection)}})
 	if err != nil {
 		return err
 	}
