@@ -52,7 +52,7 @@ func TestLogin(t *testing.T) {
 	}{
 		"Good":     {reason: "it is made by the owner of the key, for this", shown: token(issuer, alice), code: http.StatusFound},
 		"Nothing":  {reason: "who shows nothing is asked", code: http.StatusOK},
-		"Nonsense": {reason: "it is no token", shown: "alice", code: http.StatusForbidden},
+		"Nonsense": {reason: "it is no token", shown: "a token of nobody", code: http.StatusForbidden},
 		"Other":    {reason: "another key has signed it", shown: token(other, alice), code: http.StatusForbidden},
 		"Audience": {reason: "what a proxy gets to see logs nobody in", shown: token(issuer, gateway), code: http.StatusForbidden},
 		"Expired":  {reason: "it has expired", shown: token(issuer, old), code: http.StatusForbidden},

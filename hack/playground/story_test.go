@@ -57,7 +57,7 @@ func TestHouse(t *testing.T) {
 		switch {
 		case strings.Contains(document, "kind: ClusterAccessPolicy"):
 			decode(t, document, &above)
-		case strings.Contains(document, "kind: AccessPolicy"):
+		case strings.Contains(document, "kind: AccessPolicy") && strings.Contains(document, "name: customers-later"):
 			decode(t, document, &later)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -53,6 +54,11 @@ func NewBrowser(authorities []byte, name, password string) (*Browser, error) {
 		client: &http.Client{Jar: jar, Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}},
 		fields: map[string]string{"login": name, "password": password},
 	}, nil
+}
+
+// Dial has the browser reach servers another way.
+func (b *Browser) Dial(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	b.client.Transport.(*http.Transport).DialContext = dial
 }
 
 // Type has a text typed into the fields of a name.
