@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,7 +18,9 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
@@ -239,12 +242,36 @@ func runProxy(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
+	database, err := databaseOf(ctx, s, connection)
+	if err != nil {
+		return errors.Join(err, p.Stop())
+	}
 	fmt.Printf("The proxy of Connection %q listens on %s. Its log: %s\nCtrl-C stops it.\n\n  psql \"%s\"\n",
-		connection, p.Address, p.Log(), s.PSQL(p))
+		connection, p.Address, p.Log(), s.PSQLOf(p, database))
 	select {
 	case <-ctx.Done():
 		return p.Stop()
 	case <-p.Done():
 		return fmt.Errorf("the proxy ended: %w; see %s", p.Err(), p.Log())
 	}
+}
+
+// databaseOf is the first database that a Connection leads to.
+func databaseOf(ctx context.Context, s *stack.Stack, name string) (string, error) {
+	var connection v1alpha1.Connection
+	if err := s.Admin.Get(ctx, client.ObjectKey{Namespace: stack.Namespace, Name: name}, &connection); err != nil {
+		return "", fmt.Errorf("cannot read Connection %q: %w", name, err)
+	}
+	var options struct {
+		Databases []string `json:"databases"`
+	}
+	if connection.Spec.Options != nil {
+		if err := json.Unmarshal(connection.Spec.Options.Raw, &options); err != nil {
+			return "", fmt.Errorf("cannot read the options of Connection %q: %w", name, err)
+		}
+	}
+	if len(options.Databases) == 0 {
+		return stack.Database, nil
+	}
+	return options.Databases[0], nil
 }
