@@ -31,10 +31,10 @@ type site struct {
 
 	dir string
 	// images is the folder of the archives.
-	images   string
-	admin    client.Client
-	issuer   *issuer
-	sink     *sink
+	images string
+	admin  client.Client
+	issuer *issuer
+	sink   *sink
 	// portal is where this machine reaches the login portal, as host:port.
 	portal   *relay.Relay
 	postgres *pgpod.Server
