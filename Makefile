@@ -52,7 +52,7 @@ playground: playground-needs ## Start everything on this machine and leave it ru
 .PHONY: playground-needs
 playground-needs:
 	@hack/install-deps.sh build database
-	@$(MAKE) build controlplane
+	@$(MAKE) build
 
 .PHONY: cluster-up
 cluster-up: $(BIN)/cluster ## Start a Kubernetes of one node on this machine, as root; CLUSTER=NAME for more than one, PROVIDER=kind for kind's.

@@ -164,6 +164,10 @@ func (o *options) complete(args []string) error {
 		return nil
 	}
 	for _, path := range args {
+		// Such as what a script has looked for and not found.
+		if path == "" {
+			return errors.New("no session: the name is empty: see \"kubectl doorward sessions\"")
+		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && len(args) == 1 && !strings.ContainsAny(path, `/\`) {
 			o.session = path
 			return nil

@@ -6,7 +6,7 @@
 //
 // The signing key is a file that only its owner may read. Whoever can read it
 // can make tokens without a running issuer, so there is no endpoint that hands
-// them out.
+// them out to anybody else: who logs in by a browser shows such a token.
 package issuer
 
 import (
@@ -47,6 +47,7 @@ type Config struct {
 // Issuer issues tokens and can serve their keys.
 type Issuer struct {
 	config Config
+	key    crypto.Signer
 	issuer *oidctest.Issuer
 }
 
@@ -67,7 +68,7 @@ func Open(config Config) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Issuer{config: config, issuer: issuer}, nil
+	return &Issuer{config: config, key: key, issuer: issuer}, nil
 }
 
 // URL is the iss claim of the tokens and where discovery begins.

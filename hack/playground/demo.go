@@ -41,14 +41,27 @@ type step struct {
 	hold  *hold
 }
 
-// hold is what somebody does while the step's command waits for approval: the
-// kubectl line that the notice shows, as another person.
+// hold is what somebody does while the step's command runs: the kubectl line that
+// the notice of an approval shows, as another person, where nothing else is said.
 type hold struct {
-	by     string
+	by string
+	// at is a regular expression that is waited for in the command's output, of which
+	// the first group takes the place of {} in do.
+	at, do string
 	exit   int
 	expect []string
 	// cancel sends Ctrl-C to the waiting command afterwards.
 	cancel bool
+	// within is how soon afterwards the command ends; any time where zero.
+	within time.Duration
+}
+
+// cue is what to wait for, and what to do then.
+func (h *hold) cue() (at *regexp.Regexp, do string) {
+	if h.at == "" {
+		return patchLine, "{}"
+	}
+	return regexp.MustCompile(h.at), h.do
 }
 
 // teller runs the story.
@@ -148,14 +161,15 @@ func (t *teller) awaited(ctx context.Context, s step, env []string) (string, int
 	}
 }
 
-var patchLine = regexp.MustCompile(`kubectl -n \S+ patch approvalrequest [^\n]*--type=json -p '[^']+'`)
+var patchLine = regexp.MustCompile(`(kubectl -n \S+ patch approvalrequest [^\n]*--type=json -p '[^']+')`)
 
-// held starts the command, reads the kubectl line from its notice, runs it as
-// the other person, and waits for the command to end.
+// held starts the command, waits for the cue in its output, has the other person
+// act, and waits for the command to end.
 func (t *teller) held(ctx context.Context, s step, env []string) (string, int, error) {
 	command := exec.CommandContext(ctx, "bash", "-c", "exec "+s.command)
 	command.Env = env
-	seen := &watchedBuffer{out: t.out, pattern: patchLine, found: make(chan string, 1)}
+	at, do := s.hold.cue()
+	seen := &watchedBuffer{out: t.out, pattern: at, found: make(chan string, 1)}
 	command.Stdout, command.Stderr = seen, seen
 	if err := command.Start(); err != nil {
 		return "", 0, fmt.Errorf("cannot start the command: %w", err)
@@ -163,16 +177,16 @@ func (t *teller) held(ctx context.Context, s step, env []string) (string, int, e
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
 
-	var patch string
+	var found string
 	select {
-	case patch = <-seen.found:
+	case found = <-seen.found:
 	case err := <-ended:
 		exit, _ := exitStatus(err)
-		return seen.String(), exit, errors.New("the command was not held")
+		return seen.String(), exit, fmt.Errorf("the command ended before it showed %q", at)
 	case <-ctx.Done():
 		return seen.String(), 0, errors.Join(ctx.Err(), <-ended)
 	}
-	acted := t.act(ctx, s.hold, patch, env)
+	acted, since := t.act(ctx, s.hold, strings.ReplaceAll(do, "{}", found), env), time.Now()
 	if s.hold.cancel || acted != nil {
 		fmt.Fprintln(t.out, "\033[36m^C\033[0m")
 		if err := command.Process.Signal(syscall.SIGINT); err != nil {
@@ -180,18 +194,24 @@ func (t *teller) held(ctx context.Context, s step, env []string) (string, int, e
 		}
 	}
 	exit, err := exitStatus(<-ended)
+	if took := time.Since(since); s.hold.within > 0 {
+		fmt.Fprintf(t.out, "(ended %d ms afterwards)\n", took.Milliseconds())
+		if took > s.hold.within {
+			acted = errors.Join(acted, fmt.Errorf("it went on for %s afterwards, want at most %s", took, s.hold.within))
+		}
+	}
 	return seen.String(), exit, errors.Join(acted, err)
 }
 
-// act runs the notice's kubectl line as another person.
-func (t *teller) act(ctx context.Context, h *hold, patch string, env []string) error {
+// act runs a line as another person.
+func (t *teller) act(ctx context.Context, h *hold, line string, env []string) error {
 	user, _, _ := strings.Cut(h.by, " ")
 	kubeconfig, err := t.kubeconfig(h.by)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "\033[35m%s$ %s\033[0m\n", user, patch)
-	output, exit, err := t.shell(ctx, patch, append(append([]string(nil), env...), "KUBECONFIG="+kubeconfig))
+	fmt.Fprintf(t.out, "\033[35m%s$ %s\033[0m\n", user, line)
+	output, exit, err := t.shell(ctx, line, append(append([]string(nil), env...), "KUBECONFIG="+kubeconfig))
 	fmt.Fprint(t.out, output)
 	if err != nil {
 		return err
@@ -199,8 +219,8 @@ func (t *teller) act(ctx context.Context, h *hold, patch string, env []string) e
 	return check(output, exit, h.exit, h.expect, nil)
 }
 
-// watchedBuffer passes on and keeps what is written, and gives the first match
-// of a pattern to a channel.
+// watchedBuffer passes on and keeps what is written, and gives the first group of
+// the first match of a pattern to a channel.
 type watchedBuffer struct {
 	out     io.Writer
 	pattern *regexp.Regexp
@@ -216,9 +236,9 @@ func (w *watchedBuffer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all.Write(p)
-	if match := w.pattern.Find(w.all.Bytes()); match != nil && !w.sent {
+	if match := w.pattern.FindSubmatch(w.all.Bytes()); match != nil && !w.sent {
 		w.sent = true
-		w.found <- string(match)
+		w.found <- string(match[1])
 	}
 	return w.out.Write(p)
 }

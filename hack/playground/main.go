@@ -17,6 +17,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -24,8 +27,10 @@ const usage = `usage: playground COMMAND
 
   up                       start everything and leave it running until Ctrl-C
   demo                     tell the story on a playground of its own; DEMO_PAUSE=1 waits at each step
-  token USER [--groups A,B] [--audience doorward|kubernetes] [--lifetime 1h]
+  token USER [--groups A,B] [--audience doorward|kubernetes|login] [--lifetime 1h]
                            print a token of the development issuer
+  browser USER [--groups A,B] --visit URL
+                           be that user at a browser, and log in where "kubectl doorward login" says
   proxy CONNECTION         start the proxy of a further Connection with placement External
   records [--session ID] [--last N]
                            print records of the log sink as lines
@@ -34,6 +39,7 @@ const usage = `usage: playground COMMAND
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	log.SetLogger(logr.Discard())
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "playground:", err)
 		stop()
@@ -58,6 +64,8 @@ func run(ctx context.Context, args []string) error {
 		return demo(ctx, dir)
 	case "token":
 		return printToken(dir, rest)
+	case "browser":
+		return browse(ctx, dir, rest)
 	case "proxy":
 		return runProxy(ctx, dir, rest)
 	case "records":

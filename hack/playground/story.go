@@ -3,6 +3,8 @@
 
 package main
 
+import "time"
+
 // story is the demo: what a person types, and what must come of it.
 var story = []step{
 	{
@@ -99,6 +101,60 @@ var story = []step{
 		command: `kubectl -n shop get accesspolicy customers-later -o jsonpath='{.spec.mode}: {.status.audit}{"\n"}'; kubectl doorward audit show --actor alice --type OperationDecided "$PLAYGROUND/records" | grep -m 2 'would be'`,
 		await:   `wouldDeny`,
 		expect:  []string{`"wouldDeny":[1-9]`, `would be: Deny by customers-later/closed`},
+	},
+	{
+		title:   "Who has no token logs in at the manager's portal: a code in the terminal, a browser anywhere",
+		command: `kubectl doorward login --portal "$PORTAL" --ca-file "$PLAYGROUND/ca.crt" --device`,
+		hold: &hold{
+			by:     "alice analysts",
+			at:     `Or visit (https://\S+) and compare`,
+			do:     `bin/playground browser alice --groups analysts --visit '{}'`,
+			expect: []string{`You are logged in`},
+		},
+		expect: []string{`as alice, until `},
+	},
+	{
+		title:   "From then on the plugin says what she can reach, and connects her; she types no password",
+		command: `export KUBECONFIG=$KUBECONFIG_ALICE; kubectl doorward policy can-i -c shop-db --proxy "$REVIEW" && kubectl doorward connect shop-db -- -c 'SELECT card FROM customers WHERE id = 1'`,
+		expect:  []string{`RequireApproval +insert,update,delete +public\.orders`, `\*1001`},
+		refuse:  []string{`4111`},
+	},
+	{
+		title:   "She has pasted her token into a chat, and ends the credential: whoever is connected by it is cut off within a second",
+		command: `env KUBECONFIG="$KUBECONFIG_ALICE" kubectl doorward connect shop-db -- -A -t -f hack/playground/watch.sql`,
+		exit:    2,
+		hold: &hold{
+			by:     "alice analysts",
+			at:     `(?m)^(200)$`,
+			do:     `kubectl doorward credentials && kubectl doorward credentials revoke $(kubectl doorward credentials -o jsonpath='{.items[0].metadata.name}') --reason 'pasted into a chat'`,
+			expect: []string{`alice +company +Token +Good`, `revoked \(alice\)`},
+			within: time.Second,
+		},
+		expect: []string{`was revoked: pasted into a chat`},
+	},
+	{
+		title:   "At night nobody is there to approve. Bob, on call, breaks the glass, which the policy lets him",
+		command: `kubectl doorward request shop-db --kubeconfig "$KUBECONFIG_BOB" --rule on-call/repair --for 5m --break-glass --reason 'INC-4712: checkout is down' --wait`,
+		expect:  []string{`goes ahead without approvals`, `has to be reviewed`},
+	},
+	{
+		title:   "He goes ahead alone, and everybody sees it",
+		command: `export KUBECONFIG=$KUBECONFIG_BOB; psql -w "$PSQL_SHOP" -c "UPDATE orders SET status = 'paid' WHERE id = 8" && kubectl doorward requests --unreviewed && kubectl get events --field-selector reason=BreakGlass`,
+		as:      "bob dba",
+		await:   `UPDATE 1`,
+		expect:  []string{`INC-4712`, `Warning +BreakGlass +connection/shop-db`},
+	},
+	{
+		title:   "Carol may read recordings: the manager gives her the session that was ended, and proves it by the log's signature",
+		command: `export KUBECONFIG=$KUBECONFIG_CAROL; session=$(kubectl doorward sessions --actor alice -o wide | awk '/was revoked/ { print $1 }'); kubectl doorward replay "$session" --manager "$RECORDINGS"`,
+		await:   `session ends`,
+		expect:  []string{`are as the log's key signed them`, `SELECT count\(\*\) FROM orders`, `pasted into a chat`},
+	},
+	{
+		title:   "... and that she read it is on record",
+		command: `kubectl doorward audit show --type RecordingRead "$PLAYGROUND/records"`,
+		await:   `carol`,
+		expect:  []string{`RecordingRead`, `carol`},
 	},
 	{
 		title:   "The log is whole: every record is held against what the witness, the manager, has signed",

@@ -33,7 +33,10 @@ func TestStory(t *testing.T) {
 		}
 		patterns := append(append([]string{s.await}, s.expect...), s.refuse...)
 		if s.hold != nil {
-			patterns = append(patterns, s.hold.expect...)
+			patterns = append(append(patterns, s.hold.at), s.hold.expect...)
+			if at, do := s.hold.cue(); at.NumSubexp() == 0 || !strings.Contains(do, "{}") && s.hold.at == "" {
+				t.Errorf("step %q waits for %q, and has no group for what is done: %q", s.title, at, do)
+			}
 		}
 		for _, pattern := range patterns {
 			if _, err := regexp.Compile(pattern); err != nil {
@@ -54,7 +57,7 @@ func TestHouse(t *testing.T) {
 		switch {
 		case strings.Contains(document, "kind: ClusterAccessPolicy"):
 			decode(t, document, &above)
-		case strings.Contains(document, "kind: AccessPolicy"):
+		case strings.Contains(document, "kind: AccessPolicy") && strings.Contains(document, "name: customers-later"):
 			decode(t, document, &later)
 		}
 	}

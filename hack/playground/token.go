@@ -24,7 +24,7 @@ import (
 func printToken(dir string, args []string) error {
 	set := flag.NewFlagSet("token", flag.ContinueOnError)
 	groups := set.String("groups", "", "groups of the user, separated by commas")
-	audience := set.String("audience", stack.GatewayAudience, "who accepts the token: doorward or kubernetes")
+	audience := set.String("audience", stack.GatewayAudience, "who accepts the token: doorward, kubernetes, or login, the issuer itself")
 	lifetime := set.Duration("lifetime", time.Hour, "how long the token is good")
 	kind := set.String("kind", "", "Human, Workload or Agent")
 	exec := set.Bool("exec-credential", false, "print an ExecCredential, as kubectl's exec plugins do")

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,7 +18,9 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
@@ -33,6 +36,7 @@ var people = []string{"alice analysts", "bob dba", "carol shop-admins"}
 // playground is a running stack with the files that people need beside it.
 type playground struct {
 	*stack.Stack
+	offer  *offer
 	binary string
 }
 
@@ -45,13 +49,21 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 	if err != nil {
 		return nil, fmt.Errorf("cannot find the other programs: %w", err)
 	}
-	s, err := stack.Start(ctx, stack.Options{Dir: dir, Progress: out, Binaries: stack.Beside(binary)})
+	offer, err := newOffer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stack.Start(ctx, stack.Options{
+		Dir: dir, Progress: out, Binaries: stack.Beside(binary),
+		ManagerArgs: offer.managerArgs(), ProxyArgs: offer.proxyArgs(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w\nlogs are in %s", err, filepath.Join(dir, "logs"))
 	}
-	p := &playground{Stack: s, binary: binary}
+	p := &playground{Stack: s, offer: offer, binary: binary}
 	err = errors.Join(
 		p.Apply(ctx, house),
+		p.openPortal(ctx),
 		os.WriteFile(filepath.Join(dir, "canary"), []byte(s.Canary), 0o600),
 		os.WriteFile(filepath.Join(dir, "env"), []byte(strings.Join(p.exports(), "\n")+"\n"), 0o600),
 	)
@@ -90,6 +102,11 @@ func (p *playground) variables() [][2]string {
 		{"KUBECONFIG_BOB", filepath.Join(p.Dir, "bob.kubeconfig")},
 		{"KUBECONFIG_CAROL", filepath.Join(p.Dir, "carol.kubeconfig")},
 		{"PSQL_SHOP", p.PSQL(p.Proxy())},
+		{"PORTAL", p.offer.portal()},
+		{"RECORDINGS", p.offer.recordings},
+		{"REVIEW", p.offer.review},
+		// Where the plugin keeps logins: those of the playground end with it.
+		{"XDG_CONFIG_HOME", filepath.Join(p.Dir, "config")},
 		{"PATH", strings.Join([]string{filepath.Dir(p.Plugin()), p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},
 	}
 }
@@ -164,8 +181,10 @@ The playground runs. In another terminal, in this folder:
   psql "%s"
 
   # as Bob, who may approve:
-  export KUBECONFIG=$KUBECONFIG_BOB
-  kubectl get approvalrequests
+  kubectl --kubeconfig "$KUBECONFIG_BOB" get approvalrequests
+
+  # at the login portal, as whoever bin/playground browser is told to be:
+  kubectl doorward login --portal "$PORTAL" --ca-file "$PLAYGROUND/ca.crt" --device
 
   # as the cluster's admin:
   kubectl get doorward -A
@@ -219,16 +238,40 @@ func runProxy(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.StartProxy(ctx, stack.ProxyOptions{Connection: connection, Port: *port})
+	p, err := s.StartProxy(ctx, stack.ProxyOptions{Connection: connection, Port: *port, Args: []string{recordingsOf(connection)}})
 	if err != nil {
 		return err
 	}
+	database, err := databaseOf(ctx, s, connection)
+	if err != nil {
+		return errors.Join(err, p.Stop())
+	}
 	fmt.Printf("The proxy of Connection %q listens on %s. Its log: %s\nCtrl-C stops it.\n\n  psql \"%s\"\n",
-		connection, p.Address, p.Log(), s.PSQL(p))
+		connection, p.Address, p.Log(), s.PSQLOf(p, database))
 	select {
 	case <-ctx.Done():
 		return p.Stop()
 	case <-p.Done():
 		return fmt.Errorf("the proxy ended: %w; see %s", p.Err(), p.Log())
 	}
+}
+
+// databaseOf is the first database that a Connection leads to.
+func databaseOf(ctx context.Context, s *stack.Stack, name string) (string, error) {
+	var connection v1alpha1.Connection
+	if err := s.Admin.Get(ctx, client.ObjectKey{Namespace: stack.Namespace, Name: name}, &connection); err != nil {
+		return "", fmt.Errorf("cannot read Connection %q: %w", name, err)
+	}
+	var options struct {
+		Databases []string `json:"databases"`
+	}
+	if connection.Spec.Options != nil {
+		if err := json.Unmarshal(connection.Spec.Options.Raw, &options); err != nil {
+			return "", fmt.Errorf("cannot read the options of Connection %q: %w", name, err)
+		}
+	}
+	if len(options.Databases) == 0 {
+		return stack.Database, nil
+	}
+	return options.Databases[0], nil
 }

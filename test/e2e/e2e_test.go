@@ -15,7 +15,7 @@ func TestOnCluster(t *testing.T) {
 	need(t)
 	s := newSite(t, source{testenv.Root(), []string{firstVersion, secondVersion}})
 	progress("helm install")
-	s.helmUp(t, testenv.Root(), firstVersion)
+	s.helmUp(t, testenv.Root(), firstVersion, s.withPortal()...)
 	progress("PostgreSQL, kubectl apply -k samples")
 	s.target(t)
 	s.samples(t, testenv.Root(), more)

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/test/cluster"
 	"github.com/doorward/doorward/test/cluster/images"
 	"github.com/doorward/doorward/test/pgpod"
+	"github.com/doorward/doorward/test/relay"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/testenv"
 )
@@ -30,10 +31,12 @@ type site struct {
 
 	dir string
 	// images is the folder of the archives.
-	images   string
-	admin    client.Client
-	issuer   *issuer
-	sink     *sink
+	images string
+	admin  client.Client
+	issuer *issuer
+	sink   *sink
+	// portal is where this machine reaches the login portal, as host:port.
+	portal   *relay.Relay
 	postgres *pgpod.Server
 	// helm and plugins are programs; plugins is the folder of kubectl-doorward.
 	helm, plugins string
@@ -104,6 +107,7 @@ func newSite(t *testing.T, sources ...source) *site {
 	}
 	s.issuer = startIssuer(t, s)
 	s.sink = startSink(t, s)
+	s.portal = startPortal(t, s)
 	return s
 }
 

@@ -55,12 +55,15 @@ func (s *site) tour(t *testing.T) {
 		return nil
 	})
 	await(t, "the tour's policy", s.inForce("on-call"))
+	s.openPortal(t, "alice", "analysts")
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "tour"), RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", strings.Join([]string{s.plugins, s.Assets, bin, e.Getenv("PATH")}, string(os.PathListSeparator)))
 			e.Setenv("TOKEN", tokenFile)
 			e.Setenv("RECORDS", s.sink.dir)
+			e.Setenv("PORTAL", s.portalURL())
+			e.Setenv("CA", s.authorities())
 			e.Setenv("KUBECACHEDIR", filepath.Join(e.WorkDir, ".kube"))
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, ".config"))
 			e.Setenv("HOME", e.WorkDir)
@@ -69,7 +72,7 @@ func (s *site) tour(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"as": w.as, "background": w.background, "printed": w.printed, "ended": w.ended, "said": w.said, "dead": w.dead,
-			"await-request": w.awaitRequest, "live-session": w.liveSession, "recorded": w.recorded,
+			"browser": w.browser, "credential": w.credential, "await-request": w.awaitRequest, "live-session": w.liveSession, "recorded": w.recorded,
 		},
 	})
 }

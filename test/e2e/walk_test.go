@@ -161,8 +161,8 @@ func (w *walk) ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// dead NAME OBJECT BOUND COMMAND...: runs a command that revokes an ApprovalRequest, or
-// terminates an AuditSession; a client in the background ends within the bound, counted from
+// dead NAME OBJECT BOUND COMMAND...: runs a command that revokes an ApprovalRequest or a
+// GatewayCredential, or terminates an AuditSession; a client in the background ends within the bound, counted from
 // the instant at which the API server shows it.
 func (w *walk) dead(ts *testscript.TestScript, neg bool, args []string) {
 	words(ts, neg, args, 4, "dead NAME OBJECT BOUND COMMAND...")
@@ -201,11 +201,19 @@ func (w *walk) accepted(ctx context.Context, object string) (<-chan time.Time, e
 		return nil, err
 	}
 	kind, name, _ := strings.Cut(object, "/")
-	var list client.ObjectList = &v1alpha1.ApprovalRequestList{}
-	if kind == "auditsession" {
-		list = &v1alpha1.AuditSessionList{}
+	options := []client.ListOption{client.MatchingFields{"metadata.name": name}}
+	var list client.ObjectList
+	switch kind {
+	case "approvalrequest":
+		list, options = &v1alpha1.ApprovalRequestList{}, append(options, client.InNamespace(namespace))
+	case "auditsession":
+		list, options = &v1alpha1.AuditSessionList{}, append(options, client.InNamespace(namespace))
+	case "gatewaycredential":
+		list = &v1alpha1.GatewayCredentialList{}
+	default:
+		return nil, fmt.Errorf("nothing ends with a %s", kind)
 	}
-	watcher, err := watching.Watch(ctx, list, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
+	watcher, err := watching.Watch(ctx, list, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +227,8 @@ func (w *walk) accepted(ctx context.Context, object string) (<-chan time.Time, e
 				over = o.Spec.Revoke != nil
 			case *v1alpha1.AuditSession:
 				over = o.Spec.Terminate != nil
+			case *v1alpha1.GatewayCredential:
+				over = o.Spec.Revoke != nil
 			}
 			if over {
 				accepted <- time.Now()
@@ -279,20 +289,25 @@ func (w *walk) liveSession(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 }
 
-// recorded SESSION: the sink has the end of a session.
+// recorded SESSION [TYPE]: the sink has a record of a type about a session; its end, where no
+// type is said.
 func (w *walk) recorded(ts *testscript.TestScript, neg bool, args []string) {
-	words(ts, neg, args, 1, "recorded SESSION")
+	words(ts, neg, args, 1, "recorded SESSION [TYPE]")
+	kind := "SessionEnd"
+	if len(args) > 1 {
+		kind = args[1]
+	}
 	ts.Check(stack.Await(w.patience(ts), func(ctx context.Context) error {
 		out, err := w.shell(ctx, w.Kubeconfig(), "kubectl doorward audit show -o json "+w.sink.dir)
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 		for line := range strings.Lines(out) {
-			if strings.Contains(line, args[0]) && strings.Contains(line, "SessionEnd") {
+			if strings.Contains(line, args[0]) && strings.Contains(line, `"`+kind+`"`) {
 				return nil
 			}
 		}
-		return fmt.Errorf("no record of the end of %s", args[0])
+		return fmt.Errorf("no %s of %s is on record", kind, args[0])
 	}))
 }
 

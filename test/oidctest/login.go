@@ -26,8 +26,8 @@ const (
 	RevokePath    = "/revoke"
 )
 
-// Client is who may log people in. Whoever comes with a browser is the person of Claims:
-// nobody is asked for a password.
+// Client is who may log people in. Whoever comes with a browser is the person of Claims,
+// and is asked for nothing, where there is no Ask.
 type Client struct {
 	ID string
 	// Secret is asked for where it is set.
@@ -38,6 +38,9 @@ type Client struct {
 	// Claims are those of its ID tokens, beside iss, iat, exp, aud and nonce, which they
 	// override.
 	Claims map[string]any
+	// Ask says who has come with a browser, by claims that are added to Claims; nil where it
+	// has answered, such as with a page that asks. It is called without a lock.
+	Ask func(http.ResponseWriter, *http.Request) map[string]any
 	// Answer overrides what the browser brings to the client.
 	Answer map[string]string
 	// Refresh says whether there are refresh tokens; each can be used once.
@@ -49,6 +52,7 @@ type grant struct {
 	client, redirect, challenge, nonce string
 	userCode                           string
 	approved, denied                   bool
+	claims                             map[string]any
 }
 
 // logins are the flows under way.
@@ -143,10 +147,10 @@ func answer(w http.ResponseWriter, body map[string]any) {
 // authorize is RFC 6749, section 4.1.1, with PKCE of S256, for public clients on loopback
 // (RFC 8252), and for those that have a redirect_uri of their own.
 func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	query := r.URL.Query()
+	i.mu.Lock()
 	client, known := i.logins.clients[query.Get("client_id")]
+	i.mu.Unlock()
 	target, err := url.Parse(query.Get("redirect_uri"))
 	if !known || err != nil || client.Redirect == "" && target.Scheme != "http" || client.Redirect != "" && target.String() != client.Redirect {
 		http.Error(w, "unknown client or redirect_uri", http.StatusBadRequest)
@@ -156,13 +160,21 @@ func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "redirect_uri is not on loopback", http.StatusBadRequest)
 		return
 	}
+	var claims map[string]any
+	if client.Ask != nil {
+		if claims = client.Ask(w, r); claims == nil {
+			return
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	back := url.Values{"state": {query.Get("state")}, "iss": {i.url}}
 	switch {
 	case query.Get("response_type") != "code", query.Get("code_challenge_method") != "S256", query.Get("code_challenge") == "":
 		back.Set("error", "invalid_request")
 	default:
 		code := rand.Text()
-		i.logins.codes[code] = &grant{client: client.ID, redirect: query.Get("redirect_uri"), challenge: query.Get("code_challenge"), nonce: query.Get("nonce")}
+		i.logins.codes[code] = &grant{client: client.ID, redirect: query.Get("redirect_uri"), challenge: query.Get("code_challenge"), nonce: query.Get("nonce"), claims: claims}
 		back.Set("code", code)
 	}
 	for name, value := range client.Answer {
@@ -234,7 +246,7 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	if fault == "" && client.Refresh {
 		refresh = rand.Text()
 		// A renewed token has no nonce, and proves no verifier.
-		i.logins.refresh[refresh] = &grant{client: client.ID}
+		i.logins.refresh[refresh] = &grant{client: client.ID, claims: g.claims}
 	}
 	i.mu.Unlock()
 	if fault != "" {
@@ -246,6 +258,7 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 		claims["nonce"] = g.nonce
 	}
 	maps.Copy(claims, client.Claims)
+	maps.Copy(claims, g.claims)
 	idToken, err := i.Token(claims)
 	if err != nil {
 		refuse(w, "server_error", err.Error())

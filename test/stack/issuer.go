@@ -40,6 +40,8 @@ type Issuer struct {
 // issuerSettings is what another process needs to make tokens.
 type issuerSettings struct {
 	Address string `json:"address"`
+	// CertificateAuthority signs the issuer's serving certificate, in PEM.
+	CertificateAuthority string `json:"certificateAuthority"`
 }
 
 func startIssuer(dir string) (*Issuer, error) {
@@ -51,7 +53,7 @@ func startIssuer(dir string) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, err := json.Marshal(issuerSettings{Address: address})
+	settings, err := json.Marshal(issuerSettings{Address: address, CertificateAuthority: string(certificate)})
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the issuer's settings: %w", err)
 	}
@@ -92,7 +94,7 @@ func OpenIssuer(stackDir string) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Issuer{URL: opened.URL(), issuer: opened}, nil
+	return &Issuer{URL: opened.URL(), CAPEM: []byte(settings.CertificateAuthority), issuer: opened}, nil
 }
 
 // Token makes a token for a person with groups.
@@ -102,6 +104,9 @@ func (i *Issuer) Token(audience, user string, groups ...string) (string, error) 
 
 // TokenFor makes any token the issuer can make.
 func (i *Issuer) TokenFor(request issuer.Request) (string, error) { return i.issuer.Token(request) }
+
+// AllowLogin lets a client log people in by a browser: see its namesake in package issuer.
+func (i *Issuer) AllowLogin(id, secret, redirect string) { i.issuer.AllowLogin(id, secret, redirect) }
 
 // Stop ends the issuer.
 func (i *Issuer) Stop() error {

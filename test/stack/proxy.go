@@ -185,9 +185,12 @@ func (p *Proxy) Stop() error {
 }
 
 // PSQL is a connection string to the shop through the proxy, without a token.
-func (s *Stack) PSQL(p *Proxy) string {
+func (s *Stack) PSQL(p *Proxy) string { return s.PSQLOf(p, Database) }
+
+// PSQLOf is a connection string to a database through the proxy, without a token.
+func (s *Stack) PSQLOf(p *Proxy, database string) string {
 	_, port, _ := net.SplitHostPort(p.Address)
-	return fmt.Sprintf("host=localhost port=%s dbname=%s user=doorward sslmode=verify-full sslrootcert=%s", port, Database, s.CAPath)
+	return fmt.Sprintf("host=localhost port=%s dbname=%s user=doorward sslmode=verify-full sslrootcert=%s", port, database, s.CAPath)
 }
 
 // enrol gives a proxy its identity; the manager may still be making it.
