@@ -41,6 +41,7 @@ func TestDiscover(t *testing.T) {
 		"Closed":      {reason: "A cluster whose documents only ServiceAccounts may read.", document: "closed", keys: keys, want: "system:service-account-issuer-discovery"},
 		"NoKeys":      {reason: "Nothing could be verified.", document: document, keys: `{"keys": []}`, want: "publishes none"},
 		"PlainKeys":   {reason: "Keys over http could be anybody's.", document: `{"issuer": %[1]q, "jwks_uri": "http://127.0.0.1/keys"}`, keys: keys, want: "not an https address"},
+		"Surroundings": {reason: "Checklist 25: an issuer does not have the manager ask its cloud.", document: `{"issuer": %[1]q, "jwks_uri": "https://169.254.169.254/keys"}`, keys: keys, want: "forbidden address"},
 		"NotJSON":     {reason: "A login page is no document.", document: `<html>`, want: "something else than JSON"},
 		"TooLarge":    {reason: "An issuer does not fill the manager's memory.", document: `"` + strings.Repeat("a", maxDocument) + `"`, want: "more than"},
 		"Redirect":    {reason: "The address is the one that was written.", document: "redirect", want: "write the final address"},
