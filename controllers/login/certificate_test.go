@@ -120,12 +120,12 @@ func TestCertificateRefused(t *testing.T) {
 		reason string
 		form   url.Values
 	}{
-		"CSRForToken":    {"a parameter of certificates", exchanging(good, "csr", csr)},
-		"NoCSR":          {"required", exchanging(good, "requested_token_type", x509Type)},
-		"CSRSignature":   {"the caller has to have the key", exchanging(good, "requested_token_type", x509Type, "csr", forged)},
-		"SmallRSA":       {"RSA of 3072 bits at least", exchanging(good, "requested_token_type", x509Type, "csr", request(t, small))},
-		"Curve":          {"P-256 and P-384", exchanging(good, "requested_token_type", x509Type, "csr", request(t, p521))},
-		"TwoCSRs":        {"one block", exchanging(good, "requested_token_type", x509Type, "csr", csr+csr)},
+		"CSRForToken":  {"a parameter of certificates", exchanging(good, "csr", csr)},
+		"NoCSR":        {"required", exchanging(good, "requested_token_type", x509Type)},
+		"CSRSignature": {"the caller has to have the key", exchanging(good, "requested_token_type", x509Type, "csr", forged)},
+		"SmallRSA":     {"RSA of 3072 bits at least", exchanging(good, "requested_token_type", x509Type, "csr", request(t, small))},
+		"Curve":        {"P-256 and P-384", exchanging(good, "requested_token_type", x509Type, "csr", request(t, p521))},
+		"TwoCSRs":      {"one block", exchanging(good, "requested_token_type", x509Type, "csr", csr+csr)},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
