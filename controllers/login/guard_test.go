@@ -45,8 +45,11 @@ func TestGuard(t *testing.T) {
 	if got := r.do(c, http.MethodGet, "/", nil, map[string]string{"Host": "evil.example"}); got.status != http.StatusMisdirectedRequest {
 		t.Errorf("checklist 25: DNS rebinding: another host is served: %d", got.status)
 	}
-	if got := r.do(c, http.MethodPost, "/token", url.Values{"subject_token": {strings.Repeat("a", 65<<10)}}, nil); got.text("error") != "invalid_request" {
+	if got := r.do(c, http.MethodPost, "/token", url.Values{"subject_token": {strings.Repeat("a", 65<<10)}}, nil); got.text("error") != "invalid_request" || !strings.Contains(got.text("error_description"), "at most 65536 bytes") {
 		t.Errorf("a body without bounds: %d %.100s", got.status, got.body)
+	}
+	if got := r.do(c, http.MethodPost, "/saml/office/acs", url.Values{"SAMLResponse": {strings.Repeat("a", 513<<10)}}, nil); got.status != 400 || !strings.Contains(got.body, "at most 524288 bytes") {
+		t.Errorf("an assertion without bounds: %d %.300s", got.status, got.body)
 	}
 	if got := r.do(c, http.MethodPost, "/token?subject_token=x", url.Values{"grant_type": {"x"}}, nil); got.text("error") != "invalid_request" {
 		t.Errorf("a token in the URL: %d %s", got.status, got.body)
