@@ -4,6 +4,7 @@
 package connect
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -106,7 +107,7 @@ func postgresTyped(s *session, at net.Addr, folder, password string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	user, database := first(s.user, "me"), ""
+	user, database := cmp.Or(s.user, "me"), ""
 	if len(known.Databases) > 0 {
 		database = known.Databases[0]
 	}

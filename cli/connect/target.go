@@ -4,6 +4,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (c *lookup) find(ctx context.Context, given string) (*target, error) {
 		t.warning = audit.Safe(fmt.Sprintf("%s: %s", ready.Reason, ready.Message))
 	}
 	if _, _, err := net.SplitHostPort(t.endpoint); err != nil {
-		return nil, fmt.Errorf("connection %q has no endpoint yet: %s: see \"kubectl -n %s describe connection %s\"", name, first(t.warning, "the manager has not seen it"), namespace, name)
+		return nil, fmt.Errorf("connection %q has no endpoint yet: %s: see \"kubectl -n %s describe connection %s\"", name, cmp.Or(t.warning, "the manager has not seen it"), namespace, name)
 	}
 	return t, nil
 }
@@ -101,13 +102,4 @@ func known() string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -81,13 +81,7 @@ func (o *listing) run(ctx context.Context, streams genericiooptions.IOStreams) e
 		return err
 	}
 	if !o.all {
-		self, err := cluster.Self(ctx, c)
-		if err != nil {
-			return err
-		}
-		found = slices.DeleteFunc(found, func(g *v1alpha1.GatewayCredential) bool {
-			return g.Spec.Owner.KubernetesUsername != self.Username || state(g) != good
-		})
+		found = slices.DeleteFunc(found, func(g *v1alpha1.GatewayCredential) bool { return state(g) != good })
 	}
 	slices.SortStableFunc(found, func(a, b *v1alpha1.GatewayCredential) int {
 		return a.Spec.ExpiresAt.Compare(b.Spec.ExpiresAt.Time)
@@ -112,7 +106,8 @@ func (o *listing) print(streams genericiooptions.IOStreams, found []*v1alpha1.Ga
 	return table.Add(found...)
 }
 
-// find lists credentials; where that is forbidden, it reads those of this machine.
+// find lists credentials, the user's own by the name at the API server; where listing is
+// forbidden, it reads those of this machine, also of a provider that maps nobody to such a name.
 func (o *listing) find(ctx context.Context, c client.Client) ([]*v1alpha1.GatewayCredential, error) {
 	var list v1alpha1.GatewayCredentialList
 	err := cluster.List(ctx, c, &list, cluster.Query{}, resource)
@@ -123,11 +118,20 @@ func (o *listing) find(ctx context.Context, c client.Client) ([]*v1alpha1.Gatewa
 	if err != nil {
 		return nil, err
 	}
-	var found []*v1alpha1.GatewayCredential
+	found := make([]*v1alpha1.GatewayCredential, 0, len(list.Items))
 	for i := range list.Items {
 		found = append(found, &list.Items[i])
 	}
-	return found, nil
+	if o.all {
+		return found, nil
+	}
+	self, err := cluster.Self(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(g *v1alpha1.GatewayCredential) bool {
+		return g.Spec.Owner.KubernetesUsername != self.Username
+	}), nil
 }
 
 func ofThisMachine(ctx context.Context, c client.Client) ([]*v1alpha1.GatewayCredential, error) {

@@ -11,6 +11,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,9 +189,9 @@ func (o *options) complete(s *store) error {
 		// Whoever logs in again may be somebody else.
 		*e = entry{
 			Issuer: former.Issuer, ClientID: former.ClientID, TokenFile: former.TokenFile, TokenCommand: former.TokenCommand,
-			ClientSecretFile: first(e.ClientSecretFile, former.ClientSecretFile), CAFile: first(e.CAFile, former.CAFile),
+			ClientSecretFile: cmp.Or(e.ClientSecretFile, former.ClientSecretFile), CAFile: cmp.Or(e.CAFile, former.CAFile),
 			Scopes: append(e.Scopes, former.Scopes...),
-			Portal: former.Portal, Provider: first(e.Provider, former.Provider),
+			Portal: former.Portal, Provider: cmp.Or(e.Provider, former.Provider),
 		}
 	}
 	for _, path := range []*string{&e.ClientSecretFile, &e.CAFile, &e.TokenFile} {
@@ -204,15 +205,6 @@ func (o *options) complete(s *store) error {
 		*path = absolute
 	}
 	return nil
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // locked saves a login when no other command renews it.

@@ -97,23 +97,6 @@ func (p *provider) certificate(ctx context.Context, say io.Writer, folder string
 	return err
 }
 
-// replace writes a file, mode 0600, at once.
-func replace(path string, text []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return nil
-}
-
 // exchanged is what the portal answers.
 type exchanged struct {
 	AccessToken string `json:"access_token"`

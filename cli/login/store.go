@@ -118,23 +118,31 @@ func readEntry(path string) (*entry, error) {
 	return e, nil
 }
 
-// save writes a login, mode 0600, at once: whoever reads it has the old or the new one.
+// save writes a login.
 func (s *store) save(e *entry) error {
 	text, err := json.Marshal(e) //nolint:gosec // tokens are what is kept, in a file of mode 0600
 	if err != nil {
 		return fmt.Errorf("cannot keep the login: %w", err)
 	}
-	temporary, err := os.CreateTemp(s.dir, ".new-*") // mode 0600
-	if err != nil {
+	if err := replace(s.path(e.Issuer, e.ClientID), text); err != nil {
 		return fmt.Errorf("cannot keep the login: %w", err)
+	}
+	return nil
+}
+
+// replace writes a file, mode 0600, at once: whoever reads it has the old or the new one.
+func replace(path string, text []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return err
 	}
 	_, err = temporary.Write(text)
 	err = errors.Join(err, temporary.Sync(), temporary.Close())
 	if err == nil {
-		err = os.Rename(temporary.Name(), s.path(e.Issuer, e.ClientID))
+		err = os.Rename(temporary.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot keep the login: %w", errors.Join(err, os.Remove(temporary.Name())))
+		return errors.Join(err, os.Remove(temporary.Name()))
 	}
 	return nil
 }

@@ -12,12 +12,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/egress"
 )
 
 // ErrIssuerMismatch is wrapped where the discovery document names another issuer.
@@ -31,12 +33,14 @@ const (
 
 // Discover reads an issuer's discovery document (OpenID Connect Discovery 1.0
 // section 4) and its keys (RFC 7517), over https, verified with the issuer's
-// authority where one is given. Redirects are not followed.
+// authority where one is given. Redirects are not followed, and nothing is dialled that
+// package egress forbids.
 func Discover(ctx context.Context, issuer v1alpha1.OIDCIssuer) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	transport := &http.Transport{
 		Proxy:           http.ProxyFromEnvironment,
+		DialContext:     (&net.Dialer{Timeout: timeout, Control: egress.Control}).DialContext,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 	defer transport.CloseIdleConnections()

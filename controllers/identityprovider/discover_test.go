@@ -33,18 +33,19 @@ func TestDiscover(t *testing.T) {
 		want     string
 		mismatch bool
 	}{
-		"Good":        {reason: "Document and keys are there.", document: document, keys: keys},
-		"OtherIssuer": {reason: "A token's iss would not match.", document: `{"issuer": "https://other.example", "jwks_uri": "%[2]s/keys"}`, keys: keys, want: "to the letter", mismatch: true},
-		"Slash":       {reason: "Equal to the letter, or no token matches.", document: `{"issuer": "%[2]s/", "jwks_uri": "%[2]s/keys"}`, keys: keys, want: "to the letter", mismatch: true},
-		"Mirror":      {reason: "The document is where discoveryURL says, and the issuer's all the same.", document: `{"issuer": "https://issuer.example", "jwks_uri": "%[2]s/keys"}`, keys: keys, mirror: true},
-		"MirrorOther": {reason: "A mirror of another issuer.", document: document, keys: keys, mirror: true, want: "to the letter", mismatch: true},
-		"Closed":      {reason: "A cluster whose documents only ServiceAccounts may read.", document: "closed", keys: keys, want: "system:service-account-issuer-discovery"},
-		"NoKeys":      {reason: "Nothing could be verified.", document: document, keys: `{"keys": []}`, want: "publishes none"},
-		"PlainKeys":   {reason: "Keys over http could be anybody's.", document: `{"issuer": %[1]q, "jwks_uri": "http://127.0.0.1/keys"}`, keys: keys, want: "not an https address"},
-		"NotJSON":     {reason: "A login page is no document.", document: `<html>`, want: "something else than JSON"},
-		"TooLarge":    {reason: "An issuer does not fill the manager's memory.", document: `"` + strings.Repeat("a", maxDocument) + `"`, want: "more than"},
-		"Redirect":    {reason: "The address is the one that was written.", document: "redirect", want: "write the final address"},
-		"Authority":   {reason: "An issuer that cannot be verified is none.", document: document, keys: keys, foreign: true, want: "certificate"},
+		"Good":         {reason: "Document and keys are there.", document: document, keys: keys},
+		"OtherIssuer":  {reason: "A token's iss would not match.", document: `{"issuer": "https://other.example", "jwks_uri": "%[2]s/keys"}`, keys: keys, want: "to the letter", mismatch: true},
+		"Slash":        {reason: "Equal to the letter, or no token matches.", document: `{"issuer": "%[2]s/", "jwks_uri": "%[2]s/keys"}`, keys: keys, want: "to the letter", mismatch: true},
+		"Mirror":       {reason: "The document is where discoveryURL says, and the issuer's all the same.", document: `{"issuer": "https://issuer.example", "jwks_uri": "%[2]s/keys"}`, keys: keys, mirror: true},
+		"MirrorOther":  {reason: "A mirror of another issuer.", document: document, keys: keys, mirror: true, want: "to the letter", mismatch: true},
+		"Closed":       {reason: "A cluster whose documents only ServiceAccounts may read.", document: "closed", keys: keys, want: "system:service-account-issuer-discovery"},
+		"NoKeys":       {reason: "Nothing could be verified.", document: document, keys: `{"keys": []}`, want: "publishes none"},
+		"PlainKeys":    {reason: "Keys over http could be anybody's.", document: `{"issuer": %[1]q, "jwks_uri": "http://127.0.0.1/keys"}`, keys: keys, want: "not an https address"},
+		"Surroundings": {reason: "Checklist 25: an issuer does not have the manager ask its cloud.", document: `{"issuer": %[1]q, "jwks_uri": "https://169.254.169.254/keys"}`, keys: keys, want: "forbidden address"},
+		"NotJSON":      {reason: "A login page is no document.", document: `<html>`, want: "something else than JSON"},
+		"TooLarge":     {reason: "An issuer does not fill the manager's memory.", document: `"` + strings.Repeat("a", maxDocument) + `"`, want: "more than"},
+		"Redirect":     {reason: "The address is the one that was written.", document: "redirect", want: "write the final address"},
+		"Authority":    {reason: "An issuer that cannot be verified is none.", document: document, keys: keys, foreign: true, want: "certificate"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

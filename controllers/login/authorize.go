@@ -58,6 +58,11 @@ func (p *Portal) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err := checkClient(query); err != nil {
 		return err
 	}
+	// Each login has a cookie, with so many of which a browser is turned away: only whoever
+	// goes there begins one, and no picture or frame on somebody's page.
+	if what := r.Header.Get("Sec-Fetch-Dest"); what != "" && what != "document" {
+		return refuse(codeInvalidRequest, "a login begins in a window of its own: open the address that the terminal shows")
+	}
 	who := asking{Redirect: query.Get("redirect_uri"), State: query.Get("state"), Challenge: query.Get("code_challenge")}
 	if _, err := loopback(who.Redirect); err != nil {
 		return err

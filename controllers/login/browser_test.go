@@ -241,6 +241,23 @@ func TestAuthorizeRefused(t *testing.T) {
 	}
 }
 
+// TestEmbeddedLogin (checklist 26): a page that shows logins as pictures does not fill a browser
+// with their cookies.
+func TestEmbeddedLogin(t *testing.T) {
+	r := serve(t, nil)
+	allow(t, r, "emma")
+	c := r.browser()
+	for _, what := range []string{"image", "iframe", "empty"} {
+		got := r.do(c, http.MethodGet, authorizing(oauth2.GenerateVerifier()), nil, map[string]string{"Sec-Fetch-Dest": what})
+		if got.status != 400 || got.header.Get("Set-Cookie") != "" || !strings.Contains(got.body, "in a window of its own") {
+			t.Errorf("%s: got %d %s", what, got.status, got.body)
+		}
+	}
+	if got := r.do(c, http.MethodGet, authorizing(oauth2.GenerateVerifier()), nil, map[string]string{"Sec-Fetch-Dest": "document"}); got.status != 200 {
+		t.Errorf("whoever goes there logs in: %d %s", got.status, got.body)
+	}
+}
+
 // TestForeignBrowser: what one browser began, another does not end; and no page of another
 // site begins or ends anything for a browser (checklist 26).
 func TestForeignBrowser(t *testing.T) {

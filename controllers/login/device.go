@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/pace"
 )
 
 const (
@@ -101,7 +102,7 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.codes.Allow(hostOf(p.addressOf(r)), p.now()) {
+	if !p.codes.Allow(pace.Host(p.addressOf(r)), p.now()) {
 		return refuse(codeSlowDown, "too many codes were entered from here: wait some minutes")
 	}
 	code := typed(form.Get("user_code"))

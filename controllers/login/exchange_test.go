@@ -4,21 +4,10 @@
 package login_test
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"fmt"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -101,15 +90,6 @@ func publicKeys(t *testing.T) []any {
 	return keys
 }
 
-func request(t *testing.T, key crypto.Signer) string {
-	t.Helper()
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"db.example.com"}}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
-}
-
 func TestExchangeToken(t *testing.T) {
 	r := serve(t, nil)
 	iat := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
@@ -140,22 +120,6 @@ func TestExchangeToken(t *testing.T) {
 func TestExchangeRefused(t *testing.T) {
 	r := serve(t, nil)
 	good := person(t, "mallory", nil)
-	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	small, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr := request(t, ec)
-	block, _ := pem.Decode([]byte(csr))
-	block.Bytes[len(block.Bytes)-1] ^= 1
-	forged := string(pem.EncodeToMemory(block))
 	twice := exchanging(good)
 	twice["subject_token"] = []string{good, good}
 	cases := map[string]struct {
@@ -180,12 +144,6 @@ func TestExchangeRefused(t *testing.T) {
 		"Grant":          {"no other grant", "unsupported_grant_type", exchanging(good, "grant_type", "password")},
 		"ActorType":      {"both or none", "invalid_request", exchanging(good, "actor_token", good)},
 		"ActorIsSubject": {"nobody acts for themselves", "invalid_grant", exchanging(good, "actor_token", good, "actor_token_type", idType)},
-		"CSRForToken":    {"a parameter of certificates", "invalid_request", exchanging(good, "csr", csr)},
-		"NoCSR":          {"required", "invalid_request", exchanging(good, "requested_token_type", x509Type)},
-		"CSRSignature":   {"the caller has to have the key", "invalid_request", exchanging(good, "requested_token_type", x509Type, "csr", forged)},
-		"SmallRSA":       {"RSA of 3072 bits at least", "invalid_request", exchanging(good, "requested_token_type", x509Type, "csr", request(t, small))},
-		"Curve":          {"P-256 and P-384", "invalid_request", exchanging(good, "requested_token_type", x509Type, "csr", request(t, p521))},
-		"TwoCSRs":        {"one block", "invalid_request", exchanging(good, "requested_token_type", x509Type, "csr", csr+csr)},
 		"HugeClaims":     {"what a proxy would not take is not issued", "invalid_request", exchanging(person(t, "mallory", map[string]any{"x": strings.Repeat("y", 9<<10)}))},
 	}
 	for name, tc := range cases {
@@ -211,138 +169,6 @@ func altered(token string) string {
 	return strings.Join(parts, ".")
 }
 
-func TestExchangeCertificate(t *testing.T) {
-	r := serve(t, nil)
-	got := r.token(exchanging(person(t, "carol", nil)))
-	first := proven(t, got.text("access_token"))
-	_, edwards, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, key := range map[string]crypto.Signer{"Ed25519": edwards, "P384": p384} {
-		t.Run(name, func(t *testing.T) {
-			made := r.token(exchanging(got.text("access_token"), "subject_token_type", jwtType, "requested_token_type", x509Type, "csr", request(t, key)))
-			if made.status != 200 || made.text("token_type") != "N_A" || made.text("issued_token_type") != x509Type {
-				t.Fatalf("got %d %s", made.status, made.body)
-			}
-			block, rest := pem.Decode([]byte(made.text("access_token")))
-			leaf, err := x509.ParseCertificate(block.Bytes)
-			if err != nil || len(rest) > 0 {
-				t.Fatal(err, string(rest))
-			}
-			if !proves(t, leaf) || leaf.Subject.CommonName != "carol" || len(leaf.DNSNames) > 0 || !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) {
-				t.Errorf("the certificate is %+v", leaf.Subject)
-			}
-			if leaf.NotAfter.Unix() != first.Expiry {
-				t.Errorf("it ends at %s: nobody renews a proof by what it was proof for", leaf.NotAfter)
-			}
-			der, err := x509.MarshalPKIXPublicKey(key.Public())
-			if err != nil {
-				t.Fatal(err)
-			}
-			spec := credential(t, made.text("credential")).Spec
-			if spec.Form != v1alpha1.GatewayCredentialClientCertificate || spec.DerivedFrom != first.ID || spec.PublicKeyDigest != fmt.Sprintf("sha256:%x", sha256.Sum256(der)) {
-				t.Errorf("the object says %+v", spec)
-			}
-		})
-	}
-	t.Run("Revoked", func(t *testing.T) {
-		object := credential(t, first.ID)
-		object.Spec.Revoke = &v1alpha1.Revocation{Reason: "lost"}
-		if err := manager.Update(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-		if object.Spec.Revoke.Username == "" {
-			t.Error("who revoked is not stamped")
-		}
-		made := r.token(exchanging(got.text("access_token"), "subject_token_type", jwtType))
-		if made.text("error") != "invalid_grant" || !strings.Contains(made.text("error_description"), "was revoked") {
-			t.Errorf("a revoked credential is good for nothing: %d %s", made.status, made.body)
-		}
-	})
-}
-
-func proves(t *testing.T, leaf *x509.Certificate) bool {
-	t.Helper()
-	for _, key := range publicKeys(t) {
-		if (&x509.Certificate{PublicKey: key, PublicKeyAlgorithm: x509.ECDSA}).CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
-			return true
-		}
-	}
-	return false
-}
-
-func TestDelegation(t *testing.T) {
-	r := serve(t, nil)
-	agent := robot(t, "helper", map[string]any{"iat": time.Now().Add(-30 * time.Minute).Unix()})
-	acting := func(subject string) url.Values {
-		return exchanging(subject, "actor_token", agent, "actor_token_type", jwtType)
-	}
-	got := r.token(acting(person(t, "dave", map[string]any{"act": map[string]any{"sub": "first", "iss": "https://first.example"}})))
-	if got.status != 200 {
-		t.Fatalf("got %d %s", got.status, got.body)
-	}
-	s := proven(t, got.text("access_token"))
-	want := fmt.Sprintf(`{"act":{"iss":"https://first.example","sub":"first"},"iss":%q,"sub":"id-of-helper"}`, robots.URL())
-	if string(s.Claims["act"]) != want {
-		t.Errorf("the chain is %s, want %s", s.Claims["act"], want)
-	}
-	if ends := time.Unix(s.Expiry, 0); time.Until(ends) > 31*time.Minute {
-		t.Errorf("it ends at %s: later than the actor's own proof", ends)
-	}
-	spec := credential(t, s.ID).Spec
-	if spec.Owner.Username != "dave" || spec.Actor != (v1alpha1.CredentialActor{Issuer: robots.URL(), Subject: "id-of-helper"}) {
-		t.Errorf("the object says %+v", spec)
-	}
-	cases := map[string]struct {
-		reason, subject string
-		want            string
-	}{
-		"MayAct":       {"the subject's word on who may act for it", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-other", "iss": robots.URL()}}), "may_act"},
-		"MayActOfOwn":  {"without an issuer it is the subject's own", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-helper"}}), "may_act"},
-		"MayActNobody": {"an issuer that is no text names nobody", person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-helper", "iss": 1}}), "may_act"},
-		"Long":         {"a chain is bounded", person(t, "dave", map[string]any{"act": chain(8)}), "more than 8 actors"},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			got := r.token(acting(tc.subject))
-			if got.text("error") != "invalid_grant" || !strings.Contains(got.text("error_description"), tc.want) {
-				t.Errorf("%s: got %d %s", tc.reason, got.status, got.body)
-			}
-		})
-	}
-	if got := r.token(acting(person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-helper", "iss": robots.URL()}}))); got.status != 200 {
-		t.Errorf("whom the subject names may act: %d %s", got.status, got.body)
-	}
-	if got := r.token(acting(person(t, "dave", map[string]any{"kind": "Human"}))); got.status != 200 {
-		t.Errorf("a person may be acted for, whose kind is then Agent: %d %s", got.status, got.body)
-	}
-	colleague := person(t, "colleague", nil)
-	if got := r.token(exchanging(person(t, "dave", map[string]any{"may_act": map[string]any{"sub": "id-of-colleague"}}), "actor_token", colleague, "actor_token_type", jwtType)); got.status != 200 {
-		t.Errorf("one of the subject's own issuer may act: %d %s", got.status, got.body)
-	}
-	own := r.token(exchanging(agent)).text("access_token")
-	got = r.token(exchanging(person(t, "dave", nil), "actor_token", own, "actor_token_type", jwtType))
-	if got.text("error") != "invalid_grant" || !strings.Contains(got.text("error_description"), "a gateway token") {
-		t.Errorf("whose revocation nothing would follow: %d %s", got.status, got.body)
-	}
-	if all := r.logs.all(); !strings.Contains(all, `"actorSubject"="id-of-helper"`) || !strings.Contains(all, `"subject"="id-of-dave"`) {
-		t.Errorf("the log does not say who acts for whom:\n%s", all)
-	}
-}
-
-func chain(n int) map[string]any {
-	act := map[string]any{"sub": "last"}
-	for range n - 1 {
-		act = map[string]any{"sub": "next", "act": act}
-	}
-	return act
-}
-
 // TestProofStays: whatever is made of one proof has its id, so that a proxy finds out who
 // uses it elsewhere, and another proof has another one.
 func TestProofStays(t *testing.T) {
@@ -365,58 +191,18 @@ func TestProofStays(t *testing.T) {
 	}
 }
 
-// TestQuota: nobody fills the API server with credentials, also by many requests at once,
-// and nobody fills the snapshots with what is revoked.
-func TestQuota(t *testing.T) {
+// TestRequestedTypeOfOtherGrants: who logs in gets a token, and is not given one that the
+// answer calls a certificate.
+func TestRequestedTypeOfOtherGrants(t *testing.T) {
 	r := serve(t, nil)
-	second := serve(t, r)
-	token := person(t, "quinn", nil)
-	var all sync.WaitGroup
-	refusals := make(chan string, 44)
-	for i := range cap(refusals) {
-		all.Go(func() {
-			at := r
-			if i%2 == 1 {
-				at = second
-			}
-			if got := at.token(exchanging(token)); got.status != 200 {
-				refusals <- got.body
+	for name, form := range map[string]url.Values{
+		"Code":   redeeming("code", strings.Repeat("v", 43), "requested_token_type", x509Type),
+		"Device": {"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {"code"}, "requested_token_type": {jwtType}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := r.token(form); got.text("error") != "invalid_request" || !strings.Contains(got.text("error_description"), "leave it out") {
+				t.Errorf("got %d %s", got.status, got.body)
 			}
 		})
-	}
-	all.Wait()
-	if found := credentialsOf(t, "id-of-quinn"); len(found) > 32 || len(found) == 0 {
-		t.Errorf("%d were issued, want at most 32", len(found))
-	}
-	for len(refusals) > 0 {
-		if body := <-refusals; !strings.Contains(body, "kubectl doorward credentials revoke") {
-			t.Fatalf("the refusal names no remedy: %s", body)
-		}
-	}
-	for range 32 {
-		r.token(exchanging(token))
-	}
-	found := credentialsOf(t, "id-of-quinn")
-	if len(found) != 32 {
-		t.Errorf("%d were issued, want 32", len(found))
-	}
-	refused := r.token(exchanging(token)).text("error_description")
-	named := 0
-	for i := range found {
-		if strings.Contains(refused, found[i].Name) {
-			named++
-		}
-	}
-	if named != 8 || len(refused) > 500 {
-		t.Errorf("owners may not list, and are told %d names: %s", named, refused)
-	}
-	for i := range found {
-		found[i].Spec.Revoke = &v1alpha1.Revocation{Reason: "again and again"}
-		if err := manager.Update(t.Context(), &found[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := r.token(exchanging(token)); !strings.Contains(got.text("error_description"), "were revoked") {
-		t.Errorf("revoked ones are kept and count: %d %s", got.status, got.body)
 	}
 }

@@ -37,7 +37,7 @@ func (p *Portal) guard(next http.Handler) http.Handler {
 			http.Error(w, "Nothing of this name is here: come by "+p.origin(), http.StatusMisdirectedRequest)
 			return
 		}
-		if !p.hosts.Allow(hostOf(p.addressOf(r)), p.now()) {
+		if !p.hosts.Allow(pace.Host(p.addressOf(r)), p.now()) {
 			p.counted.Refused("pace", codeSlowDown)
 			w.Header().Set("Retry-After", "5")
 			w.Header().Set("Connection", "close")
@@ -96,9 +96,4 @@ func (p *Portal) trusted(address netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// hostOf is what is limited: an address, or the network that one host has.
-func hostOf(address netip.Addr) netip.Addr {
-	return pace.Host(address)
 }

@@ -18,10 +18,11 @@ func TestHeaders(t *testing.T) {
 	r := serve(t, nil)
 	c := r.browser()
 	for _, path := range []string{"/", "/device", "/authorize", "/nothing", "/.well-known/oauth-authorization-server", "/saml/company/metadata"} {
-		got := r.do(c, http.MethodGet, path, nil, nil)
+		got := r.do(c, http.MethodGet, path, nil, map[string]string{"Accept-Encoding": "gzip, deflate, br"})
 		for name, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
 			"Strict-Transport-Security": "max-age=31536000", "Access-Control-Allow-Origin": "",
+			"Content-Encoding": "", // the length of an answer tells nothing of what is in it
 		} {
 			if got.header.Get(name) != want {
 				t.Errorf("%s: header %s is %q, want %q", path, name, got.header.Get(name), want)
@@ -44,8 +45,11 @@ func TestGuard(t *testing.T) {
 	if got := r.do(c, http.MethodGet, "/", nil, map[string]string{"Host": "evil.example"}); got.status != http.StatusMisdirectedRequest {
 		t.Errorf("checklist 25: DNS rebinding: another host is served: %d", got.status)
 	}
-	if got := r.do(c, http.MethodPost, "/token", url.Values{"subject_token": {strings.Repeat("a", 65<<10)}}, nil); got.text("error") != "invalid_request" {
+	if got := r.do(c, http.MethodPost, "/token", url.Values{"subject_token": {strings.Repeat("a", 65<<10)}}, nil); got.text("error") != "invalid_request" || !strings.Contains(got.text("error_description"), "at most 65536 bytes") {
 		t.Errorf("a body without bounds: %d %.100s", got.status, got.body)
+	}
+	if got := r.do(c, http.MethodPost, "/saml/office/acs", url.Values{"SAMLResponse": {strings.Repeat("a", 513<<10)}}, nil); got.status != 400 || !strings.Contains(got.body, "at most 524288 bytes") {
+		t.Errorf("an assertion without bounds: %d %.300s", got.status, got.body)
 	}
 	if got := r.do(c, http.MethodPost, "/token?subject_token=x", url.Values{"grant_type": {"x"}}, nil); got.text("error") != "invalid_request" {
 		t.Errorf("a token in the URL: %d %s", got.status, got.body)
@@ -75,7 +79,14 @@ func TestPace(t *testing.T) {
 				// What the client itself wrote stands first.
 				from := "192.0.2.1, 198.51.100." + string(rune('0'+i%10))
 				got := r.do(c, http.MethodGet, "/", nil, map[string]string{"X-Forwarded-For": from})
-				slow = slow || got.status == http.StatusTooManyRequests
+				if got.status == http.StatusTooManyRequests {
+					slow = true
+					if !got.closed || got.header.Get("Retry-After") == "" {
+						t.Fatal("whoever is too fast keeps the connection, or is not told when to come again")
+					}
+				} else if got.closed {
+					t.Fatal("whoever is not loses it")
+				}
 			}
 			if slow != tc.limited {
 				t.Errorf("%s: limited %t, want %t", tc.reason, slow, tc.limited)

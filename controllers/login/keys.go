@@ -54,9 +54,9 @@ type ringKey struct {
 // Keys are what the portal signs, seals and proves itself with.
 type Keys struct {
 	authority *gateway.Authority
-	// public are the keys that credentials in force may be signed by, by key id.
-	public map[string]*ecdsa.PublicKey
-	sealer *sealer
+	// verifier knows what was signed by any key that credentials in force may be signed by.
+	verifier *gateway.Verifier
+	sealer   *sealer
 	// SAMLKey and SAMLCertificate are the service provider's.
 	SAMLKey         *rsa.PrivateKey
 	SAMLCertificate *x509.Certificate
@@ -111,24 +111,21 @@ func (r *ring) parse(now time.Time) (*Keys, error) {
 	if len(r.Signing) == 0 || len(r.Sealing) == 0 {
 		return nil, errors.New("a key is missing")
 	}
-	k := &Keys{public: map[string]*ecdsa.PublicKey{}}
-	for i, one := range r.Signing {
-		key, err := signingKeyOf(one.Key)
-		if err != nil {
-			return nil, err
-		}
-		id, err := gateway.KeyID(&key.PublicKey)
-		if err != nil {
-			return nil, err
-		}
-		k.public[id] = &key.PublicKey
-		if i == inUse(r.Signing, signingLead, now) {
-			if k.authority, err = gateway.NewAuthority(key); err != nil {
-				return nil, err
-			}
-		}
+	signing, err := signingKeyOf(r.Signing[inUse(r.Signing, signingLead, now)].Key)
+	if err != nil {
+		return nil, err
 	}
-	var err error
+	k := &Keys{}
+	if k.authority, err = gateway.NewAuthority(signing); err != nil {
+		return nil, err
+	}
+	public, err := r.public()
+	if err != nil {
+		return nil, err
+	}
+	if k.verifier, err = gateway.NewVerifier(public, "", func(string) (string, bool) { return "", false }); err != nil {
+		return nil, err
+	}
 	if k.sealer, err = newSealer(r.Sealing, inUse(r.Sealing, sealingLead, now)); err != nil {
 		return nil, err
 	}

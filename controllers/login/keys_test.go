@@ -4,6 +4,7 @@
 package login
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,8 @@ func TestRotation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for id := range keys.public {
+		public := publicIDs(t, &r)
+		for id := range public {
 			if _, known := published[id]; !known {
 				published[id] = now
 			}
@@ -55,7 +57,7 @@ func TestRotation(t *testing.T) {
 		}
 		credentials = append(credentials, made{now, id})
 		for _, c := range credentials {
-			if now.Sub(c.at) <= gateway.MaxLifetime && keys.public[c.key] == nil {
+			if now.Sub(c.at) <= gateway.MaxLifetime && !public[c.key] {
 				t.Fatalf("%s: the key of a credential of %s is gone", now, c.at)
 			}
 		}
@@ -66,6 +68,28 @@ func TestRotation(t *testing.T) {
 	if len(r.Signing) > 2 || len(r.Sealing) > 2 {
 		t.Errorf("old keys stay: %d and %d", len(r.Signing), len(r.Sealing))
 	}
+}
+
+// publicIDs are the ids of the keys that are published.
+func publicIDs(t *testing.T, r *ring) map[string]bool {
+	t.Helper()
+	all, err := r.public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, der := range all {
+		key, err := x509.ParsePKIXPublicKey(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := gateway.KeyID(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[id] = true
+	}
+	return ids
 }
 
 func signedBy(t *testing.T, token string) string {
@@ -136,6 +160,31 @@ func TestSeal(t *testing.T) {
 	}
 	if strings.Contains(text, "value") {
 		t.Error("what is sealed can be read")
+	}
+}
+
+// TestSealedLength: what a caller chooses changes the length of what is sealed by its own
+// length alone, so that nobody guesses by it what else is in there.
+func TestSealedLength(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	r, _, err := advance(ring{}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := r.parse(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "2f7c1e9a5b8d4c03"
+	length := func(state string) int {
+		text, err := keys.sealer.seal("code", map[string]string{"state": state, "nonce": secret}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(text)
+	}
+	if guessed, other := length(strings.Repeat(secret, 8)), length(strings.Repeat("90d3b6e2a71f485c", 8)); guessed != other {
+		t.Errorf("whoever guesses it has %d characters, others %d", guessed, other)
 	}
 }
 

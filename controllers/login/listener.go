@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/doorward/doorward/proxy/pace"
 )
 
 // boundedListener accepts a connection once fewer than its bound are open, and closes those
@@ -49,7 +51,7 @@ func (l *boundedListener) enter(remote net.Addr) (leave func(), entered bool) {
 	if err != nil || l.exempt(address) {
 		return func() {}, true
 	}
-	host := hostOf(address)
+	host := pace.Host(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open[host] >= maxOfHost {

@@ -102,7 +102,7 @@ func New(o Options) (*Portal, error) {
 	}
 	p := &Portal{
 		options: o, url: parsed, live: o.Live, keys: o.Keys, log: o.Log, now: o.Now,
-		providers: newProviders(o.Cached, o.Pool, reviewer{o.Live}),
+		providers: newProviders(o.Cached, o.Pool),
 		hosts:     pace.New[netip.Addr](requestsPerSecond, requestBurst, maxHosts),
 		codes:     pace.New[netip.Addr](codesPerSecond, codeBurst, maxHosts),
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -24,9 +23,8 @@ import (
 // providers are the accepted IdentityProviders that have spec.login, with the verifier
 // that proxies have of them.
 type providers struct {
-	reader   client.Reader
-	pool     *oidc.Pool
-	reviewer oidc.TokenReviewer
+	reader client.Reader
+	pool   *oidc.Pool
 
 	mu   sync.Mutex // guards the rest
 	key  string     // tells which objects made is made of
@@ -41,8 +39,8 @@ type inForce struct {
 	vouching map[string]*oidc.Verifier
 }
 
-func newProviders(reader client.Reader, pool *oidc.Pool, reviewer oidc.TokenReviewer) *providers {
-	return &providers{reader: reader, pool: pool, reviewer: reviewer}
+func newProviders(reader client.Reader, pool *oidc.Pool) *providers {
+	return &providers{reader: reader, pool: pool}
 }
 
 // now are those in force. Expressions are compiled once for each change.
@@ -68,13 +66,15 @@ func (p *providers) now(ctx context.Context) (*inForce, error) {
 		objects[list.Items[i].Name] = &list.Items[i]
 	}
 	accepted, _ := compile.Providers(list.Items)
+	// None that has its tokens reviewed has spec.login.
+	var nobody oidc.TokenReviewer
 	var withLogin []snapshot.IdentityProvider
 	for i := range accepted {
 		object := objects[accepted[i].Name]
 		if object.Spec.Login == nil {
 			continue
 		}
-		vouching, err := provider.Vouching(p.pool, &accepted[i], p.reviewer)
+		vouching, err := provider.Vouching(p.pool, &accepted[i], nobody)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (p *providers) now(ctx context.Context) (*inForce, error) {
 		withLogin = append(withLogin, accepted[i])
 	}
 	var err error
-	if made.verifier, err = provider.Verifiers(p.pool, p.reviewer)(ctx, withLogin); err != nil {
+	if made.verifier, err = provider.Verifiers(p.pool, nobody)(ctx, withLogin); err != nil {
 		return nil, err
 	}
 	p.key, p.made = key, made
@@ -105,16 +105,4 @@ func (f *inForce) browsers() []*v1alpha1.IdentityProvider {
 	}
 	slices.SortFunc(all, func(a, b *v1alpha1.IdentityProvider) int { return strings.Compare(a.Name, b.Name) })
 	return all
-}
-
-// reviewer asks the API server about tokens, as proxies do.
-type reviewer struct{ client client.Client }
-
-// ReviewToken implements oidc.TokenReviewer.
-func (r reviewer) ReviewToken(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
-	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}
-	if err := r.client.Create(ctx, review); err != nil {
-		return nil, err
-	}
-	return &review.Status, nil
 }

@@ -6,6 +6,7 @@ package login
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,8 +19,10 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 )
 
-// keptAfterExpiry is how long an expired credential stays: more than any proxy's clock may be
-// behind. What was revoked must not be forgotten before it has ended everywhere.
+// keptAfterExpiry is for how long this process has known that a credential has ended before it
+// is deleted: more than any proxy's clock may be behind, and longer than a clock of ours that
+// was set ahead by mistake. What was revoked must not be forgotten before it has ended
+// everywhere, since it would be good again.
 const keptAfterExpiry = time.Hour
 
 // longestRemembered is how long an object is kept to say that something was used: more
@@ -35,6 +38,10 @@ type Reconciler struct {
 	User string
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+
+	mu sync.Mutex // guards ended
+	// ended is since when a credential, by its name, is known to have ended.
+	ended map[string]time.Time
 }
 
 // Reconcile looks at one credential.
@@ -42,15 +49,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	var credential v1alpha1.GatewayCredential
 	if err := r.Client.Get(ctx, request.NamespacedName, &credential); err != nil {
 		if apierrors.IsNotFound(err) {
+			r.forget(request.Name)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("cannot read GatewayCredential: %w", err)
 	}
-	now := time.Now
+	now := time.Now()
 	if r.Now != nil {
-		now = r.Now
+		now = r.Now()
 	}
-	left := keptUntil(&credential).Sub(now())
+	left := r.left(&credential, now)
 	if left <= 0 {
 		err := r.Client.Delete(ctx, &credential, client.Preconditions{UID: &credential.UID})
 		if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
@@ -58,7 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		return ctrl.Result{}, nil
 	}
-	if now().Before(credential.Spec.ExpiresAt.Time) {
+	if now.Before(credential.Spec.ExpiresAt.Time) {
 		if err := r.follow(ctx, &credential); apierrors.IsConflict(err) {
 			return ctrl.Result{RequeueAfter: time.Second}, nil
 		} else if err != nil {
@@ -68,16 +76,41 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: left}, nil
 }
 
-// keptUntil is until when a credential's object is kept. What was written into it by
-// somebody else keeps it no longer than anything can be good for.
-func keptUntil(credential *v1alpha1.GatewayCredential) time.Time {
-	until := credential.Spec.ExpiresAt.Add(keptAfterExpiry)
-	if text, present := credential.Annotations[annotationRemember]; present {
-		if remember, err := time.Parse(time.RFC3339, text); err == nil && remember.After(until) {
-			until = earlier(remember, credential.CreationTimestamp.Add(longestRemembered))
-		}
+// left is how long to wait until a credential's end, and from then until it may be deleted:
+// the first by the clock, the second by how time passes.
+func (r *Reconciler) left(credential *v1alpha1.GatewayCredential, now time.Time) time.Duration {
+	until := endOf(credential).Sub(now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if until > 0 {
+		delete(r.ended, credential.Name)
+		return until
 	}
-	return until
+	since, known := r.ended[credential.Name]
+	if !known {
+		if r.ended == nil {
+			r.ended = map[string]time.Time{}
+		}
+		since = now
+		r.ended[credential.Name] = since
+	}
+	return keptAfterExpiry - now.Sub(since)
+}
+
+func (r *Reconciler) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.ended, name)
+}
+
+// endOf is when a credential is of no use any more, also to say that something was used. What
+// was written into it by somebody else keeps it no longer than anything can be good for.
+func endOf(credential *v1alpha1.GatewayCredential) time.Time {
+	end := credential.Spec.ExpiresAt.Time
+	if remember, err := time.Parse(time.RFC3339, credential.Annotations[annotationRemember]); err == nil && remember.After(end) {
+		end = latest(end, earlier(remember, credential.CreationTimestamp.Add(longestRemembered)))
+	}
+	return end
 }
 
 // follow revokes a credential with the one that it was made of.

@@ -22,32 +22,97 @@ import (
 	"github.com/doorward/doorward/controllers/setup"
 )
 
-func reconcile(t *testing.T, name string, now time.Time) ctrl.Result {
+// clocked is a Reconciler whose clock a test sets.
+type clocked struct {
+	*login.Reconciler
+	now time.Time
+}
+
+func newClocked() *clocked {
+	c := &clocked{}
+	c.Reconciler = &login.Reconciler{Client: manager, User: admission.DefaultManagerUser, Now: func() time.Time { return c.now }}
+	return c
+}
+
+func (c *clocked) at(t *testing.T, name string, now time.Time) ctrl.Result {
 	t.Helper()
-	r := &login.Reconciler{Client: manager, User: admission.DefaultManagerUser, Now: func() time.Time { return now }}
-	result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: name}})
+	c.now = now
+	result, err := c.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: name}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return result
 }
 
-// TestExpiry: an expired credential goes away, but not before every proxy's clock says so.
+func reconcile(t *testing.T, name string, now time.Time) {
+	t.Helper()
+	newClocked().at(t, name, now)
+}
+
+// TestExpiry: a credential goes away an hour after its end was noticed: not before every
+// proxy's clock says so, nor because ours was wrong for a while, which would bring back to life
+// what was revoked.
 func TestExpiry(t *testing.T) {
 	r := serve(t, nil)
 	name := r.token(exchanging(person(t, "erik", nil))).text("credential")
-	ends := credential(t, name).Spec.ExpiresAt.Time
-	for _, now := range []time.Time{time.Now(), ends.Add(-time.Second), ends.Add(30 * time.Minute)} {
-		if result := reconcile(t, name, now); result.RequeueAfter <= 0 {
-			t.Errorf("at %s: it is not looked at again", now)
-		}
-		credential(t, name)
+	object := credential(t, name)
+	object.Spec.Revoke = &v1alpha1.Revocation{Reason: "laptop lost"}
+	if err := manager.Update(t.Context(), object); err != nil {
+		t.Fatal(err)
 	}
-	reconcile(t, name, ends.Add(time.Hour))
+	ends, c := object.Spec.ExpiresAt.Time, newClocked()
+	for _, step := range []struct {
+		reason string
+		now    time.Time
+	}{
+		{"it is good", time.Now()},
+		{"the clock jumps ahead", ends.AddDate(0, 0, 1)},
+		{"and goes on from there", ends.AddDate(0, 0, 1).Add(59 * time.Minute)},
+		{"it is right again", ends.Add(-time.Second)},
+		{"its end is noticed late", ends.Add(30 * time.Minute)},
+		{"other clocks are behind", ends.Add(89 * time.Minute)},
+	} {
+		if result := c.at(t, name, step.now); result.RequeueAfter <= 0 {
+			t.Errorf("%s: it is not looked at again", step.reason)
+		}
+		if credential(t, name).Spec.Revoke == nil {
+			t.Errorf("%s: it is not revoked any more", step.reason)
+		}
+	}
+	c.at(t, name, ends.Add(90*time.Minute))
 	if err := manager.Get(t.Context(), client.ObjectKey{Name: name}, &v1alpha1.GatewayCredential{}); !apierrors.IsNotFound(err) {
 		t.Errorf("it is still there: %v", err)
 	}
-	reconcile(t, name, ends.Add(time.Hour))
+	c.at(t, name, ends.Add(90*time.Minute))
+}
+
+// TestRemembered (checklist 30): what says that an assertion was used is there as long as the
+// assertion is good, and not for ever, whatever was written into it.
+func TestRemembered(t *testing.T) {
+	r := serve(t, nil)
+	for text, kept := range map[string]time.Duration{"5h": 5 * time.Hour, "500h": 48 * time.Hour, "none": time.Hour} {
+		name := r.token(exchanging(person(t, "remy", nil))).text("credential")
+		object := credential(t, name)
+		made := object.CreationTimestamp.Time
+		if until, err := time.ParseDuration(text); err == nil {
+			object.Annotations = map[string]string{"doorward.dev/remember-until": made.Add(until).Format(time.RFC3339)}
+		} else {
+			object.Annotations = map[string]string{"doorward.dev/remember-until": text}
+		}
+		if err := manager.Update(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+		c := newClocked()
+		if result := c.at(t, name, made.Add(kept-time.Minute)); result.RequeueAfter > 2*time.Minute {
+			t.Errorf("%s: its end is %s away, want %s after it was made", text, result.RequeueAfter, kept)
+		}
+		c.at(t, name, made.Add(kept+50*time.Minute))
+		credential(t, name)
+		c.at(t, name, made.Add(kept+2*time.Hour))
+		if err := manager.Get(t.Context(), client.ObjectKey{Name: name}, &v1alpha1.GatewayCredential{}); !apierrors.IsNotFound(err) {
+			t.Errorf("%s: it is still there: %v", text, err)
+		}
+	}
 }
 
 // TestRevocationFollows: what was made of a credential ends with it.

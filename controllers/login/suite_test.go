@@ -237,6 +237,8 @@ type answered struct {
 	header http.Header
 	body   string
 	values map[string]any
+	// closed says that the connection ends with the answer.
+	closed bool
 }
 
 func (r *replica) do(c *http.Client, method, address string, form url.Values, header map[string]string) answered {
@@ -271,7 +273,7 @@ func (r *replica) do(c *http.Client, method, address string, form url.Values, he
 	if err != nil {
 		r.Fatal(err)
 	}
-	a := answered{status: response.StatusCode, header: response.Header, body: string(text)}
+	a := answered{status: response.StatusCode, header: response.Header, body: string(text), closed: response.Close}
 	_ = json.Unmarshal(text, &a.values) // a page has none
 	return a
 }

@@ -5,6 +5,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -101,8 +102,12 @@ func ofWhom(provider string, owner *v1alpha1.CredentialOwner) []any {
 // formOf reads the parameters of a POST, none of which may come twice (RFC 6749, section
 // 3.2). Those of the URL do not count: URLs are logged.
 func formOf(r *http.Request) (url.Values, error) {
-	if err := r.ParseForm(); err != nil {
-		return nil, refuse(codeInvalidRequest, "the parameters cannot be read: want application/x-www-form-urlencoded of at most %d bytes", maxBody)
+	var large *http.MaxBytesError
+	switch err := r.ParseForm(); {
+	case errors.As(err, &large):
+		return nil, refuse(codeInvalidRequest, "the parameters are too large: at most %d bytes are allowed", large.Limit)
+	case err != nil:
+		return nil, refuse(codeInvalidRequest, "the parameters cannot be read: want application/x-www-form-urlencoded")
 	}
 	if r.URL.RawQuery != "" {
 		return nil, refuse(codeInvalidRequest, "parameters in the URL: want them in the body")

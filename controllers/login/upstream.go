@@ -14,12 +14,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -34,8 +32,10 @@ import (
 const (
 	upstreamTimeout = 10 * time.Second
 	maxDocument     = 1 << 20
-	// documentFresh is how long a discovery document is gone by.
+	// documentFresh is how long a discovery document is gone by, documentRetry how soon an
+	// issuer is asked again that gave none.
 	documentFresh = 5 * time.Minute
+	documentRetry = 5 * time.Second
 	maxDocuments  = 64
 )
 
@@ -46,16 +46,15 @@ type upstreams struct {
 	namespace string
 
 	mu    sync.Mutex // guards known
-	known map[string]*upstream
+	known map[string]*discovery
 }
 
 func newUpstreams(callback func(string) string, secrets client.Reader, namespace string) *upstreams {
-	return &upstreams{callback: callback, secrets: secrets, namespace: namespace, known: map[string]*upstream{}}
+	return &upstreams{callback: callback, secrets: secrets, namespace: namespace, known: map[string]*discovery{}}
 }
 
 // upstream is one issuer, as its discovery document says.
 type upstream struct {
-	readAt time.Time
 	client *http.Client
 
 	Issuer      string   `json:"issuer"`
@@ -66,26 +65,51 @@ type upstream struct {
 	IssInAnswer bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
+// discovery is what came of asking an issuer. Whoever opens /authorize makes us ask, and is
+// nobody yet: an issuer is asked by one at a time, and left alone after it has failed.
+type discovery struct {
+	mu      sync.Mutex // guards the rest, and is held while the issuer is asked
+	askedAt time.Time
+	found   *upstream
+	err     error
+}
+
+func (d *discovery) get(ctx context.Context, issuer *v1alpha1.OIDCIssuer) (*upstream, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fresh := documentFresh
+	if d.err != nil {
+		fresh = documentRetry
+	}
+	if d.askedAt.IsZero() || time.Since(d.askedAt) >= fresh {
+		// Others wait for the answer, too.
+		d.found, d.err = discover(context.WithoutCancel(ctx), issuer)
+		d.askedAt = time.Now()
+	}
+	return d.found, d.err
+}
+
 // of is the issuer of a provider.
 func (u *upstreams) of(ctx context.Context, object *v1alpha1.IdentityProvider) (*upstream, error) {
-	key := fmt.Sprintf("%s/%d", object.UID, object.Generation)
-	u.mu.Lock()
-	found := u.known[key]
-	u.mu.Unlock()
-	if found != nil && time.Since(found.readAt) < documentFresh {
-		return found, nil
-	}
-	fresh, err := discover(ctx, &object.Spec.OIDC.Issuer)
+	found, err := u.discovery(fmt.Sprintf("%s/%d", object.UID, object.Generation)).get(ctx, &object.Spec.OIDC.Issuer)
 	if err != nil {
 		return nil, &fault{code: codeUnavailable, text: fmt.Sprintf("the issuer of IdentityProvider %q cannot be asked now: try again later", object.Name), cause: err}
 	}
+	return found, nil
+}
+
+func (u *upstreams) discovery(key string) *discovery {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.known) >= maxDocuments {
-		clear(u.known)
+	found := u.known[key]
+	if found == nil {
+		if len(u.known) >= maxDocuments {
+			clear(u.known)
+		}
+		found = &discovery{}
+		u.known[key] = found
 	}
-	u.known[key] = fresh
-	return fresh, nil
+	return found
 }
 
 // discover reads a discovery document (OpenID Connect Discovery 1.0, section 4).
@@ -107,11 +131,11 @@ func discover(ctx context.Context, issuer *v1alpha1.OIDCIssuer) (*upstream, erro
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("cannot read discovery document: %s answers %s", address, response.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
+	body, err := io.ReadAll(response.Body) // bounded
 	if err != nil {
 		return nil, fmt.Errorf("cannot read discovery document: %w", err)
 	}
-	found := &upstream{readAt: time.Now(), client: asking}
+	found := &upstream{client: asking}
 	if err := json.Unmarshal(body, found); err != nil {
 		return nil, fmt.Errorf("cannot read discovery document: %s answers with something else than JSON", address)
 	}
@@ -130,15 +154,6 @@ func discover(ctx context.Context, issuer *v1alpha1.OIDCIssuer) (*upstream, erro
 	return found, nil
 }
 
-// permit refuses what leads to a machine's surroundings instead of an issuer (package egress).
-func permit(_, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	return egress.Check(to.Addr().Unmap())
-}
-
 // newUpstreamClient follows nobody anywhere: codes and secrets are for whom they were meant.
 // A forward proxy is taken from the environment, as for discovery: it sees no more than TLS
 // does of it, and is itself dialled under the same check.
@@ -153,7 +168,7 @@ func newUpstreamClient(authority string) (*http.Client, error) {
 	return &http.Client{
 		Timeout: upstreamTimeout,
 		Transport: bounded{&http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: upstreamTimeout, Control: permit}).DialContext, TLSClientConfig: config, TLSHandshakeTimeout: upstreamTimeout,
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: upstreamTimeout, Control: egress.Control}).DialContext, TLSClientConfig: config, TLSHandshakeTimeout: upstreamTimeout,
 			ResponseHeaderTimeout: upstreamTimeout, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true,
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error {

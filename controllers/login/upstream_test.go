@@ -4,12 +4,16 @@
 package login
 
 import (
+	"encoding/pem"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
-	"net/netip"
+	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,90 +76,102 @@ func TestSecretIsForItsIssuer(t *testing.T) {
 	}
 }
 
-// remote is a connection from an address.
-type remote struct {
-	net.Conn
-	from   string
-	closed bool
+// issuing is an issuer on this machine, and a provider of it.
+func issuing(t *testing.T, serve http.HandlerFunc) (*upstreams, *v1alpha1.IdentityProvider) {
+	t.Helper()
+	server := httptest.NewTLSServer(serve)
+	t.Cleanup(server.Close)
+	object := &v1alpha1.IdentityProvider{ObjectMeta: metav1.ObjectMeta{Name: "corp", UID: "1"}}
+	object.Spec.OIDC = &v1alpha1.OIDCProvider{Issuer: v1alpha1.OIDCIssuer{URL: server.URL, CertificateAuthority: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))}}
+	object.Spec.Login = &v1alpha1.LoginSettings{ClientID: "portal"}
+	return newUpstreams(func(string) string { return "https://login.example/callback" }, nil, "operator"), object
 }
 
-func (r *remote) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(r.from))
-}
-func (r *remote) Close() error { r.closed = true; return nil }
-
-// coming are connections that come one after the other.
-type coming struct {
-	net.Listener
-	queue []*remote
-}
-
-func (c *coming) Accept() (net.Conn, error) {
-	if len(c.queue) == 0 {
-		return nil, net.ErrClosed
-	}
-	next := c.queue[0]
-	c.queue = c.queue[1:]
-	return next, nil
-}
-
-// TestConnectionsOfOneHost (checklist 38): one host has so many connections, and keeps nobody
-// else out; a trusted proxy, through which many come, has more.
-func TestConnectionsOfOneHost(t *testing.T) {
-	trusted := netip.MustParseAddr("192.0.2.9")
-	from := &coming{}
-	l := newBoundedListener(from, func(a netip.Addr) bool { return a == trusted })
-	add := func(address string) *remote {
-		r := &remote{from: address}
-		from.queue = append(from.queue, r)
-		return r
-	}
-	var open []net.Conn
-	accept := func() {
-		conn, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
+// TestIssuerIsAskedSparingly (checklist 38): whoever opens the portal is nobody yet, and does
+// not make of one request many to an issuer that fails.
+func TestIssuerIsAskedSparingly(t *testing.T) {
+	var asked atomic.Int32
+	var well atomic.Bool
+	u, object := issuing(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if !well.Load() {
+			http.Error(w, "away", http.StatusBadGateway)
+			return
 		}
-		open = append(open, conn)
+		fmt.Fprintf(w, `{"issuer": "https://%[1]s", "authorization_endpoint": "https://%[1]s/authorize", "token_endpoint": "https://%[1]s/token"}`, r.Host)
+	})
+	all := func(good bool) {
+		t.Helper()
+		var group sync.WaitGroup
+		for range 16 {
+			group.Go(func() {
+				if _, err := u.of(t.Context(), object); (err == nil) != good {
+					t.Errorf("got %v, want an answer %t", err, good)
+				}
+			})
+		}
+		group.Wait()
 	}
-	for range maxOfHost {
-		add("[2001:db8::1]:1")
-		accept()
+	later := func(d time.Duration) {
+		for _, known := range u.known {
+			known.askedAt = known.askedAt.Add(-d)
+		}
 	}
-	excess := add("[2001:db8::2]:1") // of the same network, which one host has
-	other := add("192.0.2.1:1")
-	accept()
-	if !excess.closed || other.closed {
-		t.Errorf("one more of the host is closed: %t, another is not: %t", excess.closed, !other.closed)
+	all(false)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("an issuer that fails was asked %d times at once", n)
 	}
-	for range maxOfHost + 1 {
-		add("192.0.2.9:1")
-		accept()
+	well.Store(true)
+	all(false)
+	later(documentRetry)
+	all(true)
+	later(documentRetry)
+	all(true)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("it was asked %d times, want again once, and then not for a while", n)
 	}
-	_ = open[0].Close()
-	_ = open[0].Close() // counts once
-	again := add("[2001:db8::1]:2")
-	accept()
-	if again.closed {
-		t.Error("one that was closed makes room")
-	}
-	excess = add("[2001:db8::1]:3")
-	if _, err := l.Accept(); err == nil || !excess.closed {
-		t.Error("a second close made room for another")
-	}
-	for _, conn := range open {
-		_ = conn.Close()
-	}
-	_ = again.Close()
-	if len(l.open) > 0 {
-		t.Errorf("hosts are not forgotten: %v", l.open)
+	later(documentFresh)
+	all(true)
+	if n := asked.Load(); n != 3 {
+		t.Errorf("a document that is old is read again: %d", n)
 	}
 }
 
-// TestURLWithDefaultPort: browsers leave it out of Host.
-func TestURLWithDefaultPort(t *testing.T) {
-	parsed, err := CheckSettings(Settings{Address: ":8443", URL: "https://Login.example.org:443"})
-	if err != nil || parsed.Host != "login.example.org" {
-		t.Errorf("got %v, %v", parsed, err)
+// TestIssuerErrors (checklist 47): what an issuer answers beside the words of RFC 6749 may hold
+// anything, and neither the caller nor the log is told.
+func TestIssuerErrors(t *testing.T) {
+	const canary = "canary-of-the-issuer"
+	for name, tc := range map[string]struct {
+		reason string
+		status int
+		kind   string
+		body   string
+		code   string
+		log    string
+	}{
+		"Status":   {"an error of somebody in between", http.StatusBadGateway, "text/html", canary, codeUnavailable, "502"},
+		"Members":  {"the words of RFC 6749 and no other", http.StatusBadRequest, "application/json", `{"error": "invalid_grant", "error_description": "code is used", "refresh_token": "` + canary + `"}`, codeInvalidGrant, "code is used"},
+		"NoJSON":   {"no token and no error", http.StatusOK, "application/json", `"` + canary, codeUnavailable, ""},
+		"NoAccess": {"an answer without a token", http.StatusOK, "application/json", `{"refresh_token": "` + canary + `"}`, codeUnavailable, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, object := issuing(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/token" {
+					fmt.Fprintf(w, `{"issuer": "https://%[1]s", "authorization_endpoint": "https://%[1]s/authorize", "token_endpoint": "https://%[1]s/token"}`, r.Host)
+					return
+				}
+				w.Header().Set("Content-Type", tc.kind)
+				w.WriteHeader(tc.status)
+				fmt.Fprint(w, tc.body)
+			})
+			_, err := u.exchange(t.Context(), object, "code", "verifier")
+			f := new(fault)
+			if !errors.As(err, &f) || f.code != tc.code || f.cause == nil {
+				t.Fatalf("%s: got %v, want %s and a cause for the log", tc.reason, err, tc.code)
+			}
+			if strings.Contains(err.Error(), canary) || !strings.Contains(f.cause.Error(), tc.log) {
+				t.Errorf("%s: the log says %q", tc.reason, err)
+			}
+		})
 	}
 }

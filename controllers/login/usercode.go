@@ -12,14 +12,17 @@ import (
 // userAlphabet has no vowels, so that it spells nothing (RFC 8628, section 6.1).
 const userAlphabet = "BCDFGHJKLMNPQRSTVWXZ"
 
-// userLetters are 8 of 20, 34 bits, and a ninth that finds mistypings. A code lives for 10
-// minutes; one host may enter 10 and then one in 10 s, so that in the life of a code it
-// tries 70 of 2.5e10. Whoever hits one has lent a device his own identity and gained
-// nothing: what a code opens is a login of whoever enters it (RFC 8628, section 5.2).
-const userLetters = 8
+// userLetters are 11 of 20, 47 bits, and a twelfth that finds mistypings. A code lives for 10
+// minutes; one host may enter 10 and then one in 10 s, so that in the life of a code it tries
+// 70 of 2e14. Whoever hits one has lent a device his own identity and gained nothing: what a
+// code opens is a login of whoever enters it (RFC 8628, section 5.2). Nobody keeps which codes
+// are in use, so that two devices could have one, and the one get the other's login: whoever
+// asks for codes at the pace of a host has 6000 of them.
+const userLetters = 11
 
-// userWeights have no factor in common with 20, so that each mistyped letter shows.
-var userWeights = [userLetters]int{1, 3, 7, 9, 11, 13, 17, 19}
+// userWeights have no factor in common with 20, so that each mistyped letter shows, and
+// neighbours differ, so that most that changed places do.
+var userWeights = [userLetters]int{1, 3, 7, 9, 11, 13, 17, 19, 1, 3, 7}
 
 // userCode is the code that a person types for a device: derived from the device's id,
 // which nobody can guess, so that every replica knows it.

@@ -113,6 +113,14 @@ func (e *Entry) unproven(ctx context.Context, reason string, code Reason) error 
 	return e.recordFailure(ctx, record.Event{Type: record.AuthenticationFailed, Reason: reason, ReasonCode: code})
 }
 
+// host is the client's, without its port.
+func (e *Entry) host() string {
+	if host, _, err := net.SplitHostPort(e.client); err == nil {
+		return host
+	}
+	return e.client
+}
+
 // Authenticate proves the caller. A failure is on record before it returns.
 func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential) (_ *Caller, err error) {
 	began := time.Now()

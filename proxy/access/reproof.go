@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"time"
 
@@ -94,11 +93,15 @@ func (r *reproof) proven() {
 	r.answered = time.Now()
 }
 
+// stop ends the asking. A session that was over before it began has no timers.
 func (r *reproof) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.next.Stop()
-	r.bound.Stop()
+	for _, timer := range []*time.Timer{r.next, r.bound} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
 }
 
 // ask asks once, and ends the session or asks again later.
@@ -127,12 +130,4 @@ func (r *reproof) ask() {
 			r.again(spread(min(reproveRetry, g.gate.config.ReproveEvery)))
 		}
 	}
-}
-
-// host is the client's, without its port.
-func (e *Entry) host() string {
-	if host, _, err := net.SplitHostPort(e.client); err == nil {
-		return host
-	}
-	return e.client
 }

@@ -127,6 +127,27 @@ func TestReproofEndsWithSession(t *testing.T) {
 	})
 }
 
+// TestReproofOfEndedSession: a session that ends just as it begins takes nothing else along.
+func TestReproofOfEndedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, allowing)
+		j := &judged{who: w.caller}
+		w.gate.config.NewVerifier = func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return j, nil }
+		w.apply(allowing, func(s *snapshot.Snapshot) {
+			s.IdentityProviders = []snapshot.IdentityProvider{{Name: "corp", Type: "Kubernetes", Kubernetes: &snapshot.Kubernetes{Verification: snapshot.VerifyTokenReview}}}
+		})
+		grant := w.authorize()
+		defer grant.Close("done")
+		grant.End(ErrRevoked)
+		grant.reprove(identity.BearerToken("token"))
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if n := j.known.Load(); n != 0 {
+			t.Errorf("asked %d times about a session that is over", n)
+		}
+	})
+}
+
 // TestReproofQueue: where answers do not come, sessions end in time however many there are,
 // and wait for each other.
 func TestReproofQueue(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 )
 
 // ErrForbidden is wrapped by every refusal.
@@ -48,6 +49,16 @@ func Check(addr netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// Control is Check for the Control of a net.Dialer, which is asked about each address that a
+// name led to, before the socket connects.
+func Control(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("%w: not an IP address: %q", ErrForbidden, address)
+	}
+	return Check(to.Addr())
 }
 
 // CheckRemote refuses besides what leads to the own host.

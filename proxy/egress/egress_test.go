@@ -105,3 +105,17 @@ func TestCheckRemote(t *testing.T) {
 		}
 	}
 }
+
+// TestControl (checklist 25): what counts is the address that a name has led to when the
+// socket connects.
+func TestControl(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"10.0.0.7:443": true, "127.0.0.1:443": true, "[2001:db8::1]:443": true,
+		"169.254.169.254:80": false, "[fe80::1%eth0]:80": false, "[::ffff:169.254.169.254]:443": false,
+		"metadata.internal:80": false, // only addresses can be judged
+	} {
+		if err := Control("tcp", address, nil); (err == nil) != ok || err != nil && !errors.Is(err, ErrForbidden) {
+			t.Errorf("%s: %v, want allowed %t", address, err, ok)
+		}
+	}
+}

@@ -261,7 +261,7 @@ func visit(c *http.Client, said *bufio.Reader) error {
 	return agree(c, page)
 }
 
-var userCode = regexp.MustCompile(`^[A-Z]{4}-[A-Z]{4}-[A-Z]$`)
+var userCode = regexp.MustCompile(`^[A-Z]{4}-[A-Z]{4}-[A-Z]{4}$`)
 
 // enter types the code that login prints.
 func enter(c *http.Client, said *bufio.Reader) error {

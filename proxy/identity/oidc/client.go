@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/doorward/doorward/proxy/egress"
 )
 
 // Bounds of a request to an issuer.
@@ -22,8 +24,9 @@ const (
 )
 
 // newClient makes the client for an issuer's documents. It follows redirects
-// on the same host over TLS only, reads at most maxResponseBytes, and keeps no
-// connection: documents are asked for every few minutes at most.
+// on the same host over TLS only, dials nothing that package egress forbids, reads at most
+// maxResponseBytes, and keeps no connection: documents are asked for every few minutes at
+// most.
 func newClient(authorityPEM []byte) (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if len(authorityPEM) > 0 {
@@ -36,7 +39,7 @@ func newClient(authorityPEM []byte) (*http.Client, error) {
 		Timeout: requestTimeout,
 		Transport: bounded{&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: requestTimeout}).DialContext,
+			DialContext:            (&net.Dialer{Timeout: requestTimeout, Control: egress.Control}).DialContext,
 			TLSClientConfig:        config,
 			TLSHandshakeTimeout:    requestTimeout,
 			ResponseHeaderTimeout:  requestTimeout,

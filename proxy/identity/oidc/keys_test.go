@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/doorward/doorward/proxy/egress"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/test/oidctest"
 )
@@ -328,5 +329,22 @@ func TestRedirects(t *testing.T) {
 		if allowed != (err == nil) {
 			t.Errorf("%s: got %v, want allowed %t", path, err, allowed)
 		}
+	}
+}
+
+// TestForbiddenIssuer (checklist 25): neither an issuer's document nor its keys are asked for
+// at a machine's surroundings, wherever a name leads by then.
+func TestForbiddenIssuer(t *testing.T) {
+	client, err := newClient(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []place{{issuer: "https://169.254.169.254"}, {issuer: "https://issuer.example", discovery: "https://[fd00:ec2::254]/document"}} {
+		if _, _, err := download(t.Context(), client, at, ""); !errors.Is(err, egress.ErrForbidden) {
+			t.Errorf("%v: %v", at, err)
+		}
+	}
+	if _, _, err := download(t.Context(), client, place{}, "https://[::ffff:169.254.169.254]/keys"); !errors.Is(err, egress.ErrForbidden) {
+		t.Errorf("keys: %v", err)
 	}
 }

@@ -21,8 +21,6 @@ type Assertion struct {
 	Issuer, Audience string
 	// NameID is the user; NameIDFormat is empty where the assertion names none.
 	NameID, NameIDFormat string
-	// SessionIndex is the identity provider's session; it may be empty.
-	SessionIndex string
 	// AuthnInstant is when the user logged in.
 	AuthnInstant time.Time
 	// NotOnOrAfter is from when on the assertion is refused, clock skew included.

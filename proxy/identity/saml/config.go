@@ -39,9 +39,6 @@ type Config struct {
 	NameIDFormat string
 	// EncryptionRequired refuses assertions that are not encrypted.
 	EncryptionRequired bool
-	// ForceAuthn asks that the user log in anew, and refuses a response whose user did
-	// not within MaxForcedAge.
-	ForceAuthn bool
 	// ClockSkew is by how much the identity provider's clock may differ, at most 5
 	// minutes.
 	ClockSkew time.Duration
@@ -50,9 +47,6 @@ type Config struct {
 	Key         *rsa.PrivateKey
 	Certificate *x509.Certificate
 }
-
-// MaxForcedAge is how long ago a user whose login was forced may have logged in.
-const MaxForcedAge = 10 * time.Minute
 
 // maxClockSkew is that of IdentityProvider.
 const maxClockSkew = 5 * time.Minute

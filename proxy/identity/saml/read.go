@@ -105,7 +105,6 @@ func (sp *ServiceProvider) checkConfirmation(confirmation *etree.Element, reques
 // clock skew.
 func (sp *ServiceProvider) readTimes(element, data, limits *etree.Element, now time.Time, a *Assertion) (time.Time, error) {
 	statement := find(element, assertion("AuthnStatement"))
-	a.SessionIndex = attribute(statement, "SessionIndex")
 	var issued, begin, end, confirmed time.Time
 	for _, one := range []struct {
 		element *etree.Element
@@ -146,8 +145,6 @@ func (sp *ServiceProvider) readTimes(element, data, limits *etree.Element, now t
 		return now, fmt.Errorf("the identity provider's session has ended: at %s: log in again", a.SessionNotOnOrAfter.UTC().Format(time.RFC3339))
 	case end.Sub(now) > maxWindow:
 		return now, fmt.Errorf("the assertion is good for more than %s: let the identity provider issue it for minutes", maxWindow)
-	case sp.config.ForceAuthn && now.Sub(a.AuthnInstant) > MaxForcedAge+skew:
-		return now, fmt.Errorf("the user has logged in at %s, and is to log in anew: the identity provider does not heed ForceAuthn", a.AuthnInstant.UTC().Format(time.RFC3339))
 	}
 	switch {
 	case now.Before(begin):

@@ -78,9 +78,6 @@ func (sp *ServiceProvider) authnRequest(id string, now time.Time) *etree.Element
 	request.CreateAttr("Destination", sp.idp.location)
 	request.CreateAttr("AssertionConsumerServiceURL", sp.config.ACSURL)
 	request.CreateAttr("ProtocolBinding", bindingPOST)
-	if sp.config.ForceAuthn {
-		request.CreateAttr("ForceAuthn", "true")
-	}
 	request.CreateElement("saml:Issuer").SetText(sp.config.EntityID)
 	policy := request.CreateElement("samlp:NameIDPolicy")
 	policy.CreateAttr("AllowCreate", "true")

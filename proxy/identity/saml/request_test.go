@@ -28,7 +28,7 @@ func TestRedirect(t *testing.T) {
 	now := time.Now()
 	for name, relayState := range map[string]string{"WithRelayState": "a b&c=d/+", "Without": ""} {
 		t.Run(name, func(t *testing.T) {
-			request, err := newProvider(t, func(c *saml.Config) { c.ForceAuthn, c.NameIDFormat = true, persistent }).AuthnRequest(requestID, relayState, now)
+			request, err := newProvider(t, func(c *saml.Config) { c.NameIDFormat = persistent }).AuthnRequest(requestID, relayState, now)
 			if err != nil || request.Form != nil {
 				t.Fatalf("%+v, %v", request, err)
 			}
@@ -70,7 +70,7 @@ func checkRequest(t *testing.T, raw []byte, now time.Time) *etree.Element {
 	root := document.Root()
 	for key, want := range map[string]string{
 		"ID": requestID, "Version": "2.0", "Destination": "https://idp.example/sso", "AssertionConsumerServiceURL": acsURL,
-		"ForceAuthn": "true", "IssueInstant": now.UTC().Format("2006-01-02T15:04:05Z"),
+		"ForceAuthn": "", "IssueInstant": now.UTC().Format("2006-01-02T15:04:05Z"),
 		"ProtocolBinding": "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST",
 	} {
 		if got := root.SelectAttrValue(key, ""); got != want {
@@ -94,7 +94,7 @@ func checkRequest(t *testing.T, raw []byte, now time.Time) *etree.Element {
 func TestPost(t *testing.T) {
 	now := time.Now()
 	metadata := strings.Replace(string(keys().idp.Metadata()), "HTTP-Redirect", "SOAP", 1)
-	sp := newProvider(t, func(c *saml.Config) { c.Metadata, c.ForceAuthn, c.NameIDFormat = []byte(metadata), true, persistent })
+	sp := newProvider(t, func(c *saml.Config) { c.Metadata, c.NameIDFormat = []byte(metadata), persistent })
 	request, err := sp.AuthnRequest(requestID, "state", now)
 	if err != nil {
 		t.Fatal(err)

@@ -69,15 +69,3 @@ func TestShorterLimit(t *testing.T) {
 		})
 	}
 }
-
-// TestForcedLogin: an identity provider that does not heed ForceAuthn is found out.
-func TestForcedLogin(t *testing.T) {
-	idp, l := keys().idp, login()
-	a := idp.Assertion(l)
-	set("AuthnStatement", "AuthnInstant", l.Now.Add(-time.Hour).UTC().Format(time.RFC3339))(a)
-	encoded := samltest.Encode(idp.Response(l, sign(t, idp, a)))
-	if _, err := newProvider(t).Response(encoded, requestID, l.Now); err != nil {
-		t.Errorf("a session of the identity provider is good where it is not forced: %v", err)
-	}
-	refused(t, newProvider(t, func(c *saml.Config) { c.ForceAuthn = true }), encoded, l.Now, "an old login", "ForceAuthn")
-}
