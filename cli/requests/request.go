@@ -10,7 +10,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -172,7 +171,7 @@ func (o *requesting) build(connection string, now time.Time) (*v1alpha1.Approval
 		}
 	}
 	if len(asked.Rules) > 0 {
-		if err := errors.Join(o.checkReason(), o.checkDuration()); err != nil {
+		if err := errors.Join(show.CheckReason(o.reason, show.MaxReason), o.checkDuration()); err != nil {
 			return nil, err
 		}
 	}
@@ -193,16 +192,6 @@ func (o *requesting) build(connection string, now time.Time) (*v1alpha1.Approval
 			Session: asked, Decisions: []v1alpha1.Decision{},
 		},
 	}, nil
-}
-
-func (o *requesting) checkReason() error {
-	switch {
-	case strings.TrimSpace(o.reason) == "":
-		return errors.New("no reason: approvers decide by it: --reason TEXT")
-	case utf8.RuneCountInString(o.reason) > maxReason:
-		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", maxReason)
-	}
-	return checkShown(o.reason)
 }
 
 func (o *requesting) checkDuration() error {
