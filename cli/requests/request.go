@@ -342,7 +342,8 @@ func (o *requesting) left(cause error, notes io.Writer, r *v1alpha1.ApprovalRequ
 func (o *requesting) came(words io.Writer, r *v1alpha1.ApprovalRequest, gone error) error {
 	switch {
 	case gone != nil:
-		return fmt.Errorf("ApprovalRequest %q is %w: %w", r.Name, ErrNotApproved, gone)
+		return fmt.Errorf("ApprovalRequest %q is %w: %w: by somebody, or since there are too many of yours, which \"kubectl doorward requests -n %s --mine\" lists",
+			r.Name, ErrNotApproved, gone, r.Namespace)
 	case ended(r):
 		return fmt.Errorf("ApprovalRequest %q is %w: %s", r.Name, ErrNotApproved, overSince(r))
 	}
