@@ -132,19 +132,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, fmt.Errorf("cannot read ApprovalRequest: %w", err)
 	}
-	if request.DeletionTimestamp != nil {
+	switch {
+	case request.DeletionTimestamp != nil:
 		return ctrl.Result{}, nil
+	case !over(request.Status.Phase):
+		return r.consider(ctx, request)
+	case request.AwaitsReview():
+		return r.awaitReview(ctx, request)
 	}
-	if over(request.Status.Phase) {
-		if request.AwaitsReview() {
-			return r.awaitReview(ctx, request)
-		}
-		return r.retire(ctx, request)
-	}
+	return r.retire(ctx, request)
+}
+
+// consider judges a request that is not over, writes down what it comes to, and tells of it.
+func (r *Reconciler) consider(ctx context.Context, request *v1alpha1.ApprovalRequest) (ctrl.Result, error) {
 	patcher := kit.NewPatcher(r.Client, request)
 	s := &scope{request: request}
 	defer r.leave(s)
-	err = kit.Run(ctx, s,
+	err := kit.Run(ctx, s,
 		kit.Step[scope]{Name: "count the requester's requests", Run: r.count},
 		kit.Step[scope]{Name: "look at what the request is bound to", Run: unjudged(r.look)},
 		kit.Step[scope]{Name: "end what is over anyhow", Run: unjudged(r.endAnyhow)},
