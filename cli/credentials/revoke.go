@@ -52,7 +52,7 @@ You can end your own, and those of others with the verb revoke on them.`,
 }
 
 func (o *revoking) run(ctx context.Context, streams genericiooptions.IOStreams, names []string) error {
-	if err := show.CheckReason(o.reason); err != nil {
+	if err := show.CheckReason(o.reason, show.MaxEndReason); err != nil {
 		return err
 	}
 	c, err := o.Client()

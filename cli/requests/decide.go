@@ -8,9 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,9 +20,6 @@ import (
 	"github.com/doorward/doorward/cli/cluster"
 	"github.com/doorward/doorward/cli/show"
 )
-
-// maxReason is the number of characters of a decision's comment.
-const maxReason = 1024
 
 // attempts bounds how often a decision is sent again because the manager wrote meanwhile.
 const attempts = 5
@@ -46,7 +41,7 @@ type deciding struct {
 }
 
 func (o *deciding) run(ctx context.Context, streams genericiooptions.IOStreams, name string) error {
-	if err := errors.Join(o.broken, o.output.Check(), checkReason(o.reason)); err != nil {
+	if err := errors.Join(o.broken, o.output.Check(), o.checkReason()); err != nil {
 		return err
 	}
 	if !o.yes && !show.Terminal(streams.In) {
@@ -87,37 +82,12 @@ func (o *deciding) run(ctx context.Context, streams genericiooptions.IOStreams, 
 	return o.await(ctx, words, streams.ErrOut, decided)
 }
 
-// checkReason holds a reason to what the API takes.
-func checkReason(text string) error {
-	switch {
-	case utf8.RuneCountInString(text) > maxReason:
-		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", maxReason)
-	case strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0:
-		return errors.New("the reason has control characters: write it in one line of text: --reason")
+// checkReason asks for a reason, but of those who approve.
+func (o *deciding) checkReason() error {
+	if o.reason == "" && o.verb.verdict == v1alpha1.VerdictApprove {
+		return nil
 	}
-	return nil
-}
-
-// maxRevocation is the number of characters of a revocation's reason.
-const maxRevocation = 512
-
-// checkRevocation holds a revocation's reason to what the API takes.
-func checkRevocation(text string) error {
-	switch {
-	case text == "":
-		return errors.New("a revocation has a reason: --reason TEXT")
-	case utf8.RuneCountInString(text) > maxRevocation:
-		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", maxRevocation)
-	}
-	return checkShown(text)
-}
-
-// checkShown refuses a text with characters that could deceive its readers.
-func checkShown(text string) error {
-	if safe := show.Safe(text); safe != text {
-		return fmt.Errorf("the reason has characters that could deceive its readers: write it in one line, without them: --reason %s", safe)
-	}
-	return nil
+	return show.CheckReason(o.reason, show.MaxReason)
 }
 
 // fits says what keeps a request from being decided on, as far as it says so itself.
@@ -126,7 +96,7 @@ func (o *deciding) fits(r *v1alpha1.ApprovalRequest) error {
 	case over(r):
 		return errors.New(overSince(r))
 	case o.revokes(r):
-		return checkRevocation(o.reason)
+		return show.CheckReason(o.reason, show.MaxEndReason)
 	case r.DecidedDigest() == "":
 		return fmt.Errorf("the manager has not said yet what it asks for: look at it with \"kubectl doorward requests -n %s %s\", and try again", r.Namespace, r.Name)
 	case o.digest != "" && o.digest != r.DecidedDigest():

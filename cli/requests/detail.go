@@ -77,7 +77,7 @@ func details(r *v1alpha1.ApprovalRequest) *show.Details {
 	if truncated(r) {
 		d.Fields("TRUNCATED", "the end of the operation is not shown: it does more than you can see here")
 	}
-	d.Fields("Characters beyond ASCII", strings.Join(show.LookAlikes(s.Operation.Statement), ", "))
+	d.Fields("Characters beyond ASCII", show.LookAlikes(s.Requester.Username, s.Operation.Statement))
 	var accesses [][]string
 	for _, a := range s.Operation.Accesses {
 		accesses = append(accesses, []string{a.Action, a.Resource})

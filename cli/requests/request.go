@@ -10,7 +10,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -172,7 +171,7 @@ func (o *requesting) build(connection string, now time.Time) (*v1alpha1.Approval
 		}
 	}
 	if len(asked.Rules) > 0 {
-		if err := errors.Join(o.checkReason(), o.checkDuration()); err != nil {
+		if err := errors.Join(show.CheckReason(o.reason, show.MaxReason), o.checkDuration()); err != nil {
 			return nil, err
 		}
 	}
@@ -193,16 +192,6 @@ func (o *requesting) build(connection string, now time.Time) (*v1alpha1.Approval
 			Session: asked, Decisions: []v1alpha1.Decision{},
 		},
 	}, nil
-}
-
-func (o *requesting) checkReason() error {
-	switch {
-	case strings.TrimSpace(o.reason) == "":
-		return errors.New("no reason: approvers decide by it: --reason TEXT")
-	case utf8.RuneCountInString(o.reason) > maxReason:
-		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", maxReason)
-	}
-	return checkShown(o.reason)
 }
 
 func (o *requesting) checkDuration() error {
@@ -353,7 +342,8 @@ func (o *requesting) left(cause error, notes io.Writer, r *v1alpha1.ApprovalRequ
 func (o *requesting) came(words io.Writer, r *v1alpha1.ApprovalRequest, gone error) error {
 	switch {
 	case gone != nil:
-		return fmt.Errorf("ApprovalRequest %q is %w: %w", r.Name, ErrNotApproved, gone)
+		return fmt.Errorf("ApprovalRequest %q is %w: %w: by somebody, or since there are too many of yours, which \"kubectl doorward requests -n %s --mine\" lists",
+			r.Name, ErrNotApproved, gone, r.Namespace)
 	case ended(r):
 		return fmt.Errorf("ApprovalRequest %q is %w: %s", r.Name, ErrNotApproved, overSince(r))
 	}

@@ -88,7 +88,7 @@ func reviewed(r *v1alpha1.ApprovalRequest) string {
 }
 
 func (o *reviewing) run(ctx context.Context, streams genericiooptions.IOStreams, name string) error {
-	if err := errors.Join(o.broken, o.output.Check(), checkReason(o.reason), checkShown(o.reason)); err != nil {
+	if err := errors.Join(o.broken, o.output.Check(), show.CheckReason(o.reason, show.MaxReason)); err != nil {
 		return err
 	}
 	if !o.yes && !show.Terminal(streams.In) {

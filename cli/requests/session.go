@@ -145,7 +145,7 @@ func sessionDetails(r *v1alpha1.ApprovalRequest) *show.Details {
 		"Digest", r.DecidedDigest(),
 	)
 	d.Block("Reason", asked.Reason)
-	d.Fields("Characters beyond ASCII", strings.Join(show.LookAlikes(asked.Reason), ", "))
+	d.Fields("Characters beyond ASCII", show.LookAlikes(who.Username, asked.Reason))
 	rows := make([][]string, len(asked.Rules))
 	for i, rule := range asked.Rules {
 		rows[i] = []string{

@@ -36,16 +36,7 @@ func newApprove(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newDeciding(verb{
 		name: "approve", done: "approved", verdict: v1alpha1.VerdictApprove, question: "Approve this operation?",
 		sessionQuestion: "Approve all this, for its time?",
-		fits: func(r *v1alpha1.ApprovalRequest) error {
-			if late(r) {
-				again := "the caller has to try the operation again"
-				if lasts(r) {
-					again = "it has to be asked for again"
-				}
-				return fmt.Errorf("it expired at %s: %s", show.Time(expires(r)), again)
-			}
-			return nil
-		},
+		fits:            approvable,
 	})
 	cmd := o.command(streams, &cobra.Command{
 		Use:   "approve NAME",
@@ -70,6 +61,19 @@ approves no operation whose end is not shown.`,
 	cmd.Flags().StringVar(&o.digest, "digest", "", "Digest of what you approve, as sha256:HEX; any other is refused.")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "Why, for the requester and the record.")
 	return cmd
+}
+
+// approvable says why a request that is not over is not to be approved, or nil.
+func approvable(r *v1alpha1.ApprovalRequest) error {
+	switch {
+	case r.Spec.Session.BreakGlass != "":
+		return fmt.Errorf("it goes ahead without approvals, so that approving it changes nothing: to end it, run \"kubectl doorward deny -n %s %s --reason TEXT\"; once it is over, review it", r.Namespace, r.Name)
+	case late(r) && lasts(r):
+		return fmt.Errorf("it expired at %s: it has to be asked for again", show.Time(expires(r)))
+	case late(r):
+		return fmt.Errorf("it expired at %s: the caller has to try the operation again", show.Time(expires(r)))
+	}
+	return nil
 }
 
 func newDeny(streams genericiooptions.IOStreams) *cobra.Command {

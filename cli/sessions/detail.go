@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -53,6 +55,15 @@ func read(ctx context.Context, c client.Client, f *cluster.Flags, name string) (
 	return s, cluster.Request{Verb: "get", Resource: cluster.Ours(resource), Namespace: namespace, Name: name}.Failed(err)
 }
 
+// shared says from where else the caller's credential is used; empty where nobody found that.
+func shared(s *v1alpha1.AuditSession) string {
+	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionSharedCredential)
+	if c == nil || c.Status != metav1.ConditionTrue {
+		return ""
+	}
+	return c.Message
+}
+
 func details(s *v1alpha1.AuditSession) *show.Details {
 	d, a := &show.Details{}, &s.Spec.Actor
 	acting := make([]string, 0, len(a.Delegation))
@@ -84,6 +95,8 @@ func details(s *v1alpha1.AuditSession) *show.Details {
 		"Proven as", a.Subject+" by "+a.Issuer,
 		"Identity provider", a.IdentityProvider,
 		"Authenticated by", a.AuthenticationMethod,
+		"Credential", a.ProofID,
+		"Shared credential", shared(s),
 		"Client", s.Spec.ClientAddress,
 		"Proxy", s.Spec.ProxyInstance,
 		"Started", show.Time(s.Spec.StartedAt),
@@ -91,6 +104,7 @@ func details(s *v1alpha1.AuditSession) *show.Details {
 		"Ended", show.Time(value(s.Status.EndedAt)),
 		"End", s.Status.EndReason,
 		"Told to end", ending,
+		"Went ahead without approvals, by", strings.Join(s.Status.BreakGlass, ", "),
 		"Records", where,
 	)
 	if o := s.Status.Operations; o != nil {

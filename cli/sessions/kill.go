@@ -67,7 +67,7 @@ after a while, which is an end, too.`,
 }
 
 func (o *killing) run(ctx context.Context, streams genericiooptions.IOStreams, names []string) error {
-	if err := show.CheckReason(o.reason); err != nil {
+	if err := show.CheckReason(o.reason, show.MaxEndReason); err != nil {
 		return err
 	}
 	c, err := o.Client()

@@ -10,17 +10,23 @@ import (
 	"unicode/utf8"
 )
 
-// MaxReason is the number of characters of the reason by which a session or a credential
-// is ended.
-const MaxReason = 512
+// How many characters of a reason the API takes: of what is asked for, decided or
+// reviewed, and of what ends a session, a credential or an approval.
+const (
+	MaxReason    = 1024
+	MaxEndReason = 512
+)
 
-// CheckReason holds the reason of an end to what the API takes.
-func CheckReason(text string) error {
-	switch {
-	case text == "" || utf8.RuneCountInString(text) > MaxReason:
-		return fmt.Errorf("no reason, or one of more than %d characters: say why in a few words: --reason", MaxReason)
-	case strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0:
-		return errors.New("the reason has control characters: write it in one line of text: --reason")
+// CheckReason holds a reason, which others read, to one line of at most so many
+// characters, none of which could deceive them.
+func CheckReason(text string, most int) error {
+	switch safe := Safe(text); {
+	case strings.TrimSpace(text) == "":
+		return errors.New("no reason: others go by it: --reason TEXT")
+	case utf8.RuneCountInString(text) > most:
+		return fmt.Errorf("the reason has more than %d characters: say it in fewer: --reason", most)
+	case safe != text:
+		return fmt.Errorf("the reason has characters that could deceive its readers: write it in one line, without them: --reason %s", safe)
 	}
 	return nil
 }

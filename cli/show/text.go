@@ -8,7 +8,6 @@ package show
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -64,22 +63,16 @@ func Bounded(text string, limit int) string {
 // lookAlikesShown bounds how many characters LookAlikes names.
 const lookAlikesShown = 8
 
-// LookAlikes names the letters and marks of a text that are not ASCII, each once, as
-// "а" (U+0430). Such letters can pass for others: a Cyrillic а for a Latin a.
-func LookAlikes(text string) []string {
-	var found []rune
-	for _, r := range text {
-		if r >= utf8.RuneSelf && !record.Deceives(r) && !slices.Contains(found, r) {
-			found = append(found, r)
-		}
-	}
-	var names []string
-	for i, r := range found {
-		if i == lookAlikesShown {
-			names = append(names, fmt.Sprintf("and %d more", len(found)-i))
-			break
-		}
+// LookAlikes names the letters and marks of texts that are not ASCII, each once, as
+// "а" (U+0430). Such letters can pass for others.
+func LookAlikes(texts ...string) string {
+	found := record.LookAlikes(texts...)
+	names := make([]string, 0, lookAlikesShown+1)
+	for _, r := range found[:min(len(found), lookAlikesShown)] {
 		names = append(names, fmt.Sprintf("%q (U+%04X)", string(r), r))
 	}
-	return names
+	if more := len(found) - lookAlikesShown; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }

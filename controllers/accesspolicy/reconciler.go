@@ -129,20 +129,9 @@ func (r *Reconciler) counted(context.Context, client.Object) []reconcile.Request
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.AccessPolicy) bool { return true })
+	return r.requests(ctx, kit.All)
 }
 
 func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.AccessPolicy) bool, options ...client.ListOption) []reconcile.Request {
-	var list v1alpha1.AccessPolicyList
-	if err := r.Client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the AccessPolicies that an event concerns")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		if p := &list.Items[i]; wanted(p) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(p)})
-		}
-	}
-	return requests
+	return kit.Requests(ctx, r.Client, &v1alpha1.AccessPolicyList{}, wanted, options...)
 }

@@ -157,7 +157,8 @@ func (r *Result) disbelieve(f Facts) bool {
 }
 
 // maxWaiting is how many requests of one requester wait for decisions in a namespace, of
-// both scopes together, which one to go ahead without approvals does not; maxKept is how many there are at all, whatever came of them.
+// both scopes together; what goes ahead without approvals waits for none, and may be one
+// more. maxKept is how many there are at all, whatever came of them.
 const (
 	maxWaiting = 20
 	maxKept    = 500

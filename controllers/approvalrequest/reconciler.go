@@ -122,7 +122,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 			return ctrl.Result{RequeueAfter: time.Second + time.Duration(crowd)*turn}, nil
 		}
 		if crowd >= maxKept {
-			return ctrl.Result{}, r.remove(ctx, known)
+			return r.remove(ctx, known)
 		}
 	}
 	request := &v1alpha1.ApprovalRequest{}
@@ -132,19 +132,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, fmt.Errorf("cannot read ApprovalRequest: %w", err)
 	}
-	if request.DeletionTimestamp != nil {
+	switch {
+	case request.DeletionTimestamp != nil:
 		return ctrl.Result{}, nil
+	case !over(request.Status.Phase):
+		return r.consider(ctx, request)
+	case request.AwaitsReview():
+		return r.awaitReview(ctx, request)
 	}
-	if over(request.Status.Phase) {
-		if request.AwaitsReview() {
-			return r.awaitReview(ctx, request)
-		}
-		return r.retire(ctx, request)
-	}
+	return r.retire(ctx, request)
+}
+
+// consider judges a request that is not over, writes down what it comes to, and tells of it.
+func (r *Reconciler) consider(ctx context.Context, request *v1alpha1.ApprovalRequest) (ctrl.Result, error) {
 	patcher := kit.NewPatcher(r.Client, request)
 	s := &scope{request: request}
 	defer r.leave(s)
-	err = kit.Run(ctx, s,
+	err := kit.Run(ctx, s,
 		kit.Step[scope]{Name: "count the requester's requests", Run: r.count},
 		kit.Step[scope]{Name: "look at what the request is bound to", Run: unjudged(r.look)},
 		kit.Step[scope]{Name: "end what is over anyhow", Run: unjudged(r.endAnyhow)},
@@ -161,7 +165,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Resu
 	writeStatus(s, err)
 	if patchErr := patcher.PatchStatus(ctx, request); patchErr != nil {
 		if apierrors.IsConflict(patchErr) {
-			return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
+			return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
 		}
 		return ctrl.Result{}, patchErr
 	}
@@ -190,7 +194,7 @@ func (r *Reconciler) retire(ctx context.Context, request *v1alpha1.ApprovalReque
 	if wait := completedAt(request).Add(stays(request)).Sub(r.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	return ctrl.Result{}, r.remove(ctx, request)
+	return r.remove(ctx, request)
 }
 
 // stays is how long a request that is over is kept.
@@ -205,10 +209,15 @@ func stays(request *v1alpha1.ApprovalRequest) time.Duration {
 	return retention
 }
 
-func (r *Reconciler) remove(ctx context.Context, request *v1alpha1.ApprovalRequest) error {
+// remove deletes a request as it was read. One that was written meanwhile is looked at again:
+// a status that changes, as by a notification, brings no event.
+func (r *Reconciler) remove(ctx context.Context, request *v1alpha1.ApprovalRequest) (ctrl.Result, error) {
 	err := r.Client.Delete(ctx, request, client.Preconditions{UID: &request.UID, ResourceVersion: &request.ResourceVersion})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return fmt.Errorf("cannot delete ApprovalRequest: %w", err)
+	switch {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
+	case err != nil && !apierrors.IsNotFound(err):
+		return ctrl.Result{}, fmt.Errorf("cannot delete ApprovalRequest: %w", err)
 	}
-	return nil
+	return ctrl.Result{}, nil
 }

@@ -5,6 +5,7 @@ package approvalrequest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -369,5 +370,24 @@ func TestBreakGlassRace(t *testing.T) {
 	}
 	if ahead != maxUnreviewed {
 		t.Errorf("%d of %d go ahead at once, want %d", ahead, all, maxUnreviewed)
+	}
+}
+
+// TestRetiredAfterConflict: checklist 38, a request that somebody writes to while it is deleted
+// is deleted later, and not kept for good.
+func TestRetiredAfterConflict(t *testing.T) {
+	o := newOffice(t, made("old", func(r *v1alpha1.ApprovalRequest) {
+		r.Status.Phase, r.CreationTimestamp = v1alpha1.ApprovalVoid, metav1.NewTime(now.Add(-retention))
+	}))
+	o.Client = interceptor.NewClient(o.client, interceptor.Funcs{Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+		return apierrors.NewConflict(v1alpha1.Resource("approvalrequests"), "old", errors.New("it was written meanwhile"))
+	}})
+	result, err := o.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "old"}})
+	if err != nil || result.RequeueAfter <= 0 {
+		t.Errorf("Reconcile() = %+v, %v, want that it is looked at again", result, err)
+	}
+	o.Client = o.client
+	if r := o.judge(t, "old"); r != nil {
+		t.Errorf("it is still there: %s", r.Status.Phase)
 	}
 }

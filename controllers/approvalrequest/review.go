@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -123,7 +122,7 @@ func (r *Reconciler) awaitReview(ctx context.Context, request *v1alpha1.Approval
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	r.announce(connection, request, corev1.EventTypeNormal, "BreakGlassReviewed", fmt.Sprintf("%s reviewed what %s did without approvals by ApprovalRequest %s: %s",
+	r.announce(connection, request, corev1.EventTypeNormal, "BreakGlassReviewed", kit.Note("%s reviewed what %s did without approvals by ApprovalRequest %s: %s",
 		request.Spec.Review.Reviewer.Username, request.Spec.Requester.Username, request.Name, request.Spec.Review.Reason))
 	return r.retire(ctx, request)
 }
@@ -154,7 +153,7 @@ func (r *Reconciler) warn(ctx context.Context, request *v1alpha1.ApprovalRequest
 	if err != nil {
 		return err
 	}
-	r.announce(connection, request, corev1.EventTypeWarning, "BreakGlass", fmt.Sprintf(
+	r.announce(connection, request, corev1.EventTypeWarning, "BreakGlass", kit.Note(
 		"%s goes ahead without approvals by ApprovalRequest %s until %s (reason %s): %s",
 		request.Spec.Requester.Username, request.Name, request.Status.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z"),
 		request.Status.BreakGlass.ReasonDigest, request.Spec.Session.Reason))
@@ -171,28 +170,10 @@ func (r *Reconciler) announce(connection *v1alpha1.Connection, request *v1alpha1
 	if r.Events == nil {
 		return
 	}
-	note = noteOf(note)
 	if connection == nil {
 		r.Events.Eventf(request, nil, kind, reason, "BreakGlass", "%s", note)
 		return
 	}
 	r.Events.Eventf(request, connection, kind, reason, "BreakGlass", "%s", note)
 	r.Events.Eventf(connection, request, kind, reason, "BreakGlass", "%s", note)
-}
-
-// maxNote is the number of bytes of an Event's note that the API server takes; the
-// recorder drops a longer one and says so to nobody.
-const maxNote = 1024
-
-// noteOf neutralises a text and cuts it to what fits into an Event.
-func noteOf(text string) string {
-	text, _ = bounded(text, maxNote)
-	if len(text) <= maxNote {
-		return text
-	}
-	end := maxNote
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end]
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/doorward/doorward/controllers/kit"
 )
 
+// maxSaid is the number of characters that are said of one decision.
+const maxSaid = 512
+
 // writeStatus writes what was judged. Where something kept it from being judged,
 // the phase stays and the condition Accepted says what.
 func writeStatus(s *scope, runErr error) {
@@ -29,7 +32,7 @@ func writeStatus(s *scope, runErr error) {
 	status.ObservedGeneration = s.request.Generation
 	status.Phase, status.Approvals, status.Decisions = result.Phase, result.Approvals, result.Decisions
 	for i := range status.Decisions {
-		status.Decisions[i].Message = cut(status.Decisions[i].Message)
+		status.Decisions[i].Message, _ = bounded(status.Decisions[i].Message, maxSaid)
 	}
 	status.MinimumApprovals, status.ExpiresAt = s.request.Spec.MinimumApprovals, s.request.Spec.ExpiresAt
 	if s.request.Spec.Scope == v1alpha1.ApprovalScopeSession {
@@ -77,12 +80,4 @@ func completedAt(request *v1alpha1.ApprovalRequest) time.Time {
 		return c.LastTransitionTime.Time
 	}
 	return request.CreationTimestamp.Time
-}
-
-func cut(message string) string {
-	const limit = 512
-	if len(message) > limit {
-		return message[:limit]
-	}
-	return message
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/enforcement"
+	"github.com/doorward/doorward/controllers/kit"
 )
 
 // unjudged is a step that does nothing where the request was judged already.
@@ -267,5 +268,5 @@ func (r *Reconciler) tell(s *scope) {
 		why = ": " + s.result.Message
 	}
 	r.Events.Eventf(s.facts.Connection, s.request, kind, "Approval"+string(phase), "Approve",
-		"%s", noteOf(fmt.Sprintf("ApprovalRequest %s of %s is %s%s", s.request.Name, s.request.Spec.Requester.Username, phase, why)))
+		"%s", kit.Note("ApprovalRequest %s of %s is %s%s", s.request.Name, s.request.Spec.Requester.Username, phase, why))
 }

@@ -42,11 +42,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, proven <-chan event.Gene
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.ApprovalRequest) bool { return true })
+	return r.requests(ctx, kit.All)
 }
 
 func (r *Reconciler) sameNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.ApprovalRequest) bool { return true }, client.InNamespace(object.GetNamespace()))
+	return r.requests(ctx, kit.All, client.InNamespace(object.GetNamespace()))
 }
 
 // boundTo finds the requests that are bound to a policy.
@@ -70,16 +70,7 @@ func (r *Reconciler) heldBy(ctx context.Context, object client.Object) []reconci
 
 // requests returns those that are not over, or wait for a review, and wanted.
 func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.ApprovalRequest) bool, options ...client.ListOption) []reconcile.Request {
-	var list v1alpha1.ApprovalRequestList
-	if err := r.Client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the ApprovalRequests that an event concerns")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		if request := &list.Items[i]; (!over(request.Status.Phase) || request.AwaitsReview()) && wanted(request) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(request)})
-		}
-	}
-	return requests
+	return kit.Requests(ctx, r.Client, &v1alpha1.ApprovalRequestList{}, func(request *v1alpha1.ApprovalRequest) bool {
+		return (!over(request.Status.Phase) || request.AwaitsReview()) && wanted(request)
+	}, options...)
 }

@@ -37,8 +37,6 @@ import (
 const (
 	// writeEvery bounds how often a log's status is written.
 	writeEvery = time.Second
-	// conflictPause is what a cache needs to see a write.
-	conflictPause = 50 * time.Millisecond
 	// maxRefused bounds how many submissions at once are told of in Events, and
 	// remembered: whoever may write the ConfigMap can fill it with small ones.
 	maxRefused = 32
@@ -121,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		// Somebody wrote meanwhile, or the cache does not hold our own last write.
-		return ctrl.Result{RequeueAfter: conflictPause}, nil
+		return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
 	}
 	return kit.Result(err, s.after)
 }
@@ -172,7 +170,7 @@ func (r *Reconciler) judge(ctx context.Context, s *scope) error {
 	for _, instance := range slices.Sorted(maps.Keys(s.submissions)) {
 		switch err := r.judgeOne(ctx, s, instance, s.submissions[instance]); {
 		case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
-			s.soon(conflictPause) // the cache does not hold the last write yet
+			s.soon(kit.ConflictPause) // the cache does not hold the last write yet
 		case err != nil:
 			errs = append(errs, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/proxy/identity/sharing"
 )
 
@@ -97,9 +98,10 @@ func (r *Reconciler) tell(own, other *v1alpha1.AuditSession, network, elsewhere 
 		r.Shared()
 	}
 	if r.Events != nil {
-		r.Events.Eventf(own, other, corev1.EventTypeWarning, "SharedCredential", "CompareSessions",
-			"the credential of %q is used from %s here, and from %s in AuditSession %s/%s of proxy %q at the same time",
-			own.Spec.Actor.Username, network, elsewhere, other.Namespace, other.Name, other.Spec.ProxyInstance)
+		// The name, which may be of any length, comes last.
+		r.Events.Eventf(own, other, corev1.EventTypeWarning, "SharedCredential", "CompareSessions", "%s", kit.Note(
+			"a credential is used from %s here, and from %s in AuditSession %s/%s of proxy %q at the same time: that of %s",
+			network, elsewhere, other.Namespace, other.Name, other.Spec.ProxyInstance, own.Spec.Actor.Username))
 	}
 }
 

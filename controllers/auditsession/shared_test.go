@@ -6,6 +6,7 @@ package auditsession
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,21 @@ func TestCompare(t *testing.T) {
 }
 
 // TestToldIsBounded: whatever sessions there are, no more is remembered than may be.
+// TestLongNameIsTold: checklist 38 and 48, nobody keeps an Event from being made, or draws in
+// it, by the name that the issuer gives them.
+func TestLongNameIsTold(t *testing.T) {
+	events := told{}
+	r := &Reconciler{Events: &events}
+	own, other := &v1alpha1.AuditSession{}, &v1alpha1.AuditSession{}
+	own.Spec.Actor.Username = "\x1b[2K" + strings.Repeat("\u202e", 511)
+	other.Namespace, other.Name = strings.Repeat("n", 63), strings.Repeat("s", 253)
+	other.Spec.ProxyInstance = strings.Repeat("p", 253)
+	r.tell(own, other, netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"))
+	if len(events) != 1 || len(events[0]) > len("SharedCredential: ")+1024 || strings.ContainsAny(events[0], "\x1b\u202e") || !strings.Contains(events[0], "198.51.100.0/24") {
+		t.Errorf("told %q", events)
+	}
+}
+
 func TestToldIsBounded(t *testing.T) {
 	r := &Reconciler{}
 	for i := range 3 * maxTold {

@@ -112,14 +112,5 @@ func (r *Reconciler) counted(context.Context, client.Object) []reconcile.Request
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	var list v1alpha1.ClusterAccessPolicyList
-	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the ClusterAccessPolicies that an event concerns")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return requests
+	return kit.Requests(ctx, r.Client, &v1alpha1.ClusterAccessPolicyList{}, kit.All[*v1alpha1.ClusterAccessPolicy])
 }

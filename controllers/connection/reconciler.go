@@ -119,9 +119,6 @@ func New(options Options) *Reconciler {
 	}
 }
 
-// conflictPause is what a cache needs to see a write.
-const conflictPause = 50 * time.Millisecond
-
 // scope is what one reconciliation observed. Each field names the step that sets it.
 type scope struct {
 	connection *v1alpha1.Connection
@@ -220,7 +217,7 @@ func outcome(err error, after time.Duration) (ctrl.Result, error) {
 		// Somebody wrote meanwhile, or the cache does not hold our own last write
 		// yet: a newer run is due, and nothing is wrong. It must not wait for long,
 		// since a revocation may be what it publishes.
-		return ctrl.Result{RequeueAfter: conflictPause}, nil
+		return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
 	}
 	return kit.Result(err, after)
 }

@@ -14,7 +14,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -161,7 +160,7 @@ func (r *Reconciler) clusterSelected(ctx context.Context, object client.Object) 
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.requests(ctx, "", func(*v1alpha1.Connection) bool { return true })
+	return r.requests(ctx, "", kit.All)
 }
 
 // bySnapshot finds the Connection whose snapshot a Secret is, by name: the owner
@@ -245,22 +244,10 @@ func (r *Reconciler) around(ctx context.Context, object client.Object) []reconci
 
 // requests names the Connections that are wanted, in one namespace or, where that
 // is empty, in all. Events come also of namespaces that caches hold no Connection of, the
-// operator's own among them: to list those would be an error. Objects are only looked at:
-// copying them for every event is what a manager of many Connections would be busy with.
+// operator's own among them: to list those would be an error.
 func (r *Reconciler) requests(ctx context.Context, namespace string, wanted func(*v1alpha1.Connection) bool) []reconcile.Request {
 	if namespace != "" && len(r.Namespaces) > 0 && !slices.Contains(r.Namespaces, namespace) {
 		return nil
 	}
-	var connections v1alpha1.ConnectionList
-	if err := r.Client.List(ctx, &connections, client.UnsafeDisableDeepCopy, client.InNamespace(namespace)); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Connections that an event concerns")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range connections.Items {
-		if c := &connections.Items[i]; wanted(c) {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: c.Namespace, Name: c.Name}})
-		}
-	}
-	return requests
+	return kit.Requests(ctx, r.Client, &v1alpha1.ConnectionList{}, wanted, client.InNamespace(namespace))
 }

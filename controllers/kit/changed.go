@@ -4,6 +4,7 @@
 package kit
 
 import (
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
@@ -16,4 +17,9 @@ func SpecChanged() predicate.Predicate {
 		return e.ObjectOld == nil || e.ObjectNew == nil ||
 			e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 	}}
+}
+
+// In passes over events about objects of other namespaces.
+func In(namespace string) predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == namespace })
 }

@@ -6,11 +6,15 @@ package kit
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// ConflictPause is what a cache needs to see a write.
+const ConflictPause = 50 * time.Millisecond
 
 // Patcher writes the status of one object, as it differs from what was read.
 type Patcher struct {

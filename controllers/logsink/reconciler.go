@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -39,8 +38,6 @@ const (
 	settle = 30 * time.Second
 	// gather is how long reports are gathered before they are summed up.
 	gather = time.Second
-	// conflictPause is what a cache needs to see a write.
-	conflictPause = 50 * time.Millisecond
 )
 
 // Options of a Reconciler. All are needed unless said otherwise.
@@ -107,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	err = patcher.PatchStatus(ctx, sink)
 	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: conflictPause}, nil
+		return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
 	}
 	if err == nil && sink.ResourceVersion != before.ResourceVersion {
 		r.note(sink.Name, now)
@@ -154,11 +151,10 @@ func (r *Reconciler) forget(name string) {
 // what proxies report.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	onSpec := builder.WithPredicates(kit.SpecChanged())
-	own := builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace }))
 	return ctrl.NewControllerManagedBy(mgr).Named("logsink").
 		For(&v1alpha1.LogSink{}, onSpec).
 		Watches(&v1alpha1.Connection{}, handler.EnqueueRequestsFromMapFunc(r.all), onSpec).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, own).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, builder.WithPredicates(kit.In(r.Namespace))).
 		WatchesRawSource(source.Channel(r.Deliveries.changed, handler.Funcs{GenericFunc: r.soon})).
 		Complete(r)
 }
@@ -171,7 +167,7 @@ func (r *Reconciler) soon(ctx context.Context, e event.GenericEvent, queue workq
 }
 
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.LogSink) bool { return true })
+	return r.requests(ctx, kit.All)
 }
 
 func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []reconcile.Request {
@@ -179,18 +175,7 @@ func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []recon
 }
 
 func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.LogSink) bool) []reconcile.Request {
-	var sinks v1alpha1.LogSinkList
-	if err := r.Client.List(ctx, &sinks); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the LogSinks that an event concerns")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range sinks.Items {
-		if wanted(&sinks.Items[i]) {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: sinks.Items[i].Name}})
-		}
-	}
-	return requests
+	return kit.Requests(ctx, r.Client, &v1alpha1.LogSinkList{}, wanted)
 }
 
 func names(connections []v1alpha1.Connection) []types.NamespacedName {

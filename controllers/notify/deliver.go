@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,10 +28,9 @@ const (
 	maxRecorded = 128
 )
 
-// The results of an attempt, for the figures.
-const (
-	resultFailed = "Failed"
-)
+// resultFailed is that of an attempt which may be made again, for the figures; the others
+// are those of a notification that is over.
+const resultFailed = "Failed"
 
 // deliver sends what waits, in its order, until the receiver has had enough.
 func (r *Reconciler) deliver(ctx context.Context, s *scope) error {
@@ -107,7 +107,7 @@ func (r *Reconciler) attempt(ctx context.Context, s *scope, p *pending) error {
 func (r *Reconciler) giveUp(ctx context.Context, s *scope, p *pending, why error) error {
 	r.count(s, string(v1alpha1.NotificationGivenUp))
 	r.Events.Eventf(p.request, s.notifier, corev1.EventTypeWarning, "NotificationGivenUp", "Notify",
-		"Notifier %s was not told of event %s: %s", s.notifier.Name, p.event, shorten(why.Error()))
+		"%s", kit.Note("Notifier %s was not told of event %s: %s", s.notifier.Name, p.event, why))
 	return r.record(ctx, s, p, v1alpha1.NotificationGivenUp)
 }
 
@@ -174,25 +174,10 @@ func (r *Reconciler) announce(request *v1alpha1.ApprovalRequest) {
 	default:
 		return
 	}
-	who, _ := harmless(request.Spec.Requester.Username, v1alpha1.MarkupPlain, maxName)
-	r.Events.Eventf(request, nil, kind, "Approval"+string(request.Status.Phase), "Approve", "The request of %s is %s%s", who, request.Status.Phase, why(request))
-}
-
-// why is what the conditions say of a phase.
-func why(request *v1alpha1.ApprovalRequest) string {
-	for _, c := range request.Status.Conditions {
-		if c.Type == v1alpha1.ConditionComplete && c.Message != "" {
-			text, _ := harmless(c.Message, v1alpha1.MarkupPlain, maxEvent)
-			return ": " + text
-		}
+	why := ""
+	if c := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionComplete); c != nil && c.Message != "" {
+		why = ": " + c.Message
 	}
-	return ""
-}
-
-// maxEvent bounds what an Event says of why, in bytes; the API server takes 1024.
-const maxEvent = 600
-
-func shorten(text string) string {
-	text, _ = harmless(text, v1alpha1.MarkupPlain, maxEvent)
-	return text
+	r.Events.Eventf(request, nil, kind, "Approval"+string(request.Status.Phase), "Approve",
+		"%s", kit.Note("The request of %s is %s%s", request.Spec.Requester.Username, request.Status.Phase, why))
 }

@@ -6,7 +6,6 @@ package notify
 import (
 	"fmt"
 	"html"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -78,20 +77,13 @@ var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // maxLookAlikes bounds how many characters lookAlikes names.
 const maxLookAlikes = 8
 
-// lookAlikes names the characters of texts that are not ASCII, each once, as U+0430: such
-// letters can pass for others, a Cyrillic а for a Latin a.
-func lookAlikes(texts ...string) []string {
-	var found []rune
-	for _, text := range texts {
-		for _, r := range text {
-			if r >= utf8.RuneSelf && !record.Deceives(r) && len(found) < maxLookAlikes && !slices.Contains(found, r) {
-				found = append(found, r)
-			}
-		}
-	}
-	names := []string{}
-	for _, r := range found {
+// lookAlikes names the characters of texts that can pass for others, as U+0430; cut says that
+// there are more.
+func lookAlikes(texts ...string) (names []string, cut bool) {
+	found := record.LookAlikes(texts...)
+	names = []string{}
+	for _, r := range found[:min(len(found), maxLookAlikes)] {
 		names = append(names, fmt.Sprintf("U+%04X", r))
 	}
-	return names
+	return names, len(found) > maxLookAlikes
 }

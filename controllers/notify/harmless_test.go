@@ -68,11 +68,11 @@ func TestHarmlessIsBounded(t *testing.T) {
 }
 
 func TestLookAlikes(t *testing.T) {
-	got := lookAlikes("аdmin", "ädmin ä", "plain")
-	if strings.Join(got, " ") != "U+0430 U+00E4" {
-		t.Errorf("lookAlikes: %q", got)
+	got, cut := lookAlikes("аdmin", "ädmin ä", "plain")
+	if strings.Join(got, " ") != "U+0430 U+00E4" || cut {
+		t.Errorf("lookAlikes: %q, cut %t", got, cut)
 	}
-	if got := lookAlikes(strings.Repeat("абвгдежзий", 2)); len(got) != maxLookAlikes {
-		t.Errorf("%d characters are named, at most %d should be", len(got), maxLookAlikes)
+	if got, cut := lookAlikes(strings.Repeat("абвгдежзий", 2)); len(got) != maxLookAlikes || !cut {
+		t.Errorf("%d characters are named, at most %d should be; cut %t", len(got), maxLookAlikes, cut)
 	}
 }

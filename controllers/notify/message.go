@@ -76,6 +76,10 @@ func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at ti
 		Digest: r.DecidedDigest(), Approvals: int(r.Status.Approvals), Minimum: int(r.Status.MinimumApprovals),
 		BreakGlass: r.Status.BreakGlass != nil, ExpiresAt: stamp(r.Status.ExpiresAt.Time), Accesses: []string{}, Rules: []string{},
 	}
+	alike := func(text string) {
+		names, cut := lookAlikes(r.Spec.Requester.Username, text)
+		m.LookAlikes, truncated = names, truncated || cut
+	}
 	if r.Spec.Scope == v1alpha1.ApprovalScopeSession {
 		s := r.Spec.Session
 		m.Reason, m.DurationSeconds, m.NotBefore = show(s.Reason, maxReason), int(s.DurationSeconds), stamp(s.NotBefore.Time)
@@ -84,7 +88,7 @@ func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at ti
 			truncated = truncated || len(rule.Actions)+len(rule.Resources) > 0
 		}
 		truncated = truncated || len(s.Rules) > maxRules
-		m.LookAlikes = lookAlikes(r.Spec.Requester.Username, s.Reason)
+		alike(s.Reason)
 	} else {
 		o := r.Spec.Operation
 		m.Statement = show(o.Statement, maxStatement)
@@ -95,7 +99,7 @@ func newMessage(r *v1alpha1.ApprovalRequest, event v1alpha1.NotifierEvent, at ti
 		for _, rule := range r.Spec.Binding.Policies[:min(len(r.Spec.Binding.Policies), maxRules)] {
 			m.Rules = append(m.Rules, show(rule.Name+"/"+rule.Rule, maxAccess))
 		}
-		m.LookAlikes = lookAlikes(r.Spec.Requester.Username, o.Statement)
+		alike(o.Statement)
 	}
 	by, comment := decider(r, event)
 	m.By, m.Comment = show(by, maxName), show(comment, maxReason)

@@ -40,6 +40,7 @@ func TestTruncated(t *testing.T) {
 		"Rules": {"rules are left out", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) {
 			r.Spec.Session.Rules = slices.Repeat(r.Spec.Session.Rules, maxRules+1)
 		}, true},
+		"LookAlikes":     {"a letter that passes for another hides behind harmless ones", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Reason = "äöüßéèêç а" }, true},
 		"RuleIsNarrowed": {"what a rule is narrowed to is never shown", v1alpha1.ApprovalScopeSession, "", func(r *v1alpha1.ApprovalRequest) { r.Spec.Session.Rules[0].Resources = []string{"x"} }, true},
 		"Comment":        {"the comment is cut", v1alpha1.ApprovalScopeOperation, v1alpha1.NotifyDenied, func(r *v1alpha1.ApprovalRequest) { r.Spec.Decisions[0].Comment = long }, true},
 		"By":             {"who revoked is cut", v1alpha1.ApprovalScopeSession, v1alpha1.NotifyRevoked, func(r *v1alpha1.ApprovalRequest) { r.Spec.Revoke.Username = long }, true},

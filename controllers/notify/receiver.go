@@ -89,6 +89,9 @@ func newReceiver(spec *v1alpha1.NotifierSpec, data map[string][]byte, loopback b
 		r.secrets = append(r.secrets, parsed.Host, parsed.Hostname())
 	}
 	r.secrets = append(r.secrets, words(r.url)...)
+	if plain, err := url.PathUnescape(r.url); err == nil { // as receivers may repeat it
+		r.secrets = append(r.secrets, words(plain)...)
+	}
 	if r.headers, err = readHeaders(data[keyHeaders]); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,9 +22,12 @@ import (
 const canary = "canary-3c91f0"
 
 // inTheClear is a spec for a receiver without TLS.
-func inTheClear(url string) *v1alpha1.NotifierSpec {
-	return &v1alpha1.NotifierSpec{URL: url, TLS: &v1alpha1.SinkTLS{Mode: v1alpha1.TLSDisabled}}
+func inTheClear(address string) *v1alpha1.NotifierSpec {
+	return &v1alpha1.NotifierSpec{URL: address, TLS: &v1alpha1.SinkTLS{Mode: v1alpha1.TLSDisabled}}
 }
+
+// signature is a secret that a URL has in another form than its receiver sees it.
+const signature = "q8Zk+0R+0/P0LzX9Vw=="
 
 // TestAnswers: which answers are tried again, and that none shows what was sent to it.
 func TestAnswers(t *testing.T) {
@@ -52,11 +56,11 @@ func TestAnswers(t *testing.T) {
 					w.Header()[name] = values
 				}
 				w.WriteHeader(c.status)
-				fmt.Fprintf(w, "you sent %s and %s\x1b[2J", r.URL.Path, r.Header.Get("Authorization"))
+				fmt.Fprintf(w, "you sent %s, signed %s and %s, and %s\x1b[2J", r.URL.Path, r.URL.RawQuery, r.URL.Query().Get("sig"), r.Header.Get("Authorization"))
 			}))
 			defer server.Close()
 			r, err := newReceiver(inTheClear(""), map[string][]byte{
-				keyURL: []byte(server.URL + "/" + canary + "/a\n"), keyHeaders: []byte("Authorization: Bearer " + canary + "\n"),
+				keyURL: []byte(server.URL + "/" + canary + "/a?sig=" + url.QueryEscape(signature) + "\n"), keyHeaders: []byte("Authorization: Bearer " + canary + "\n"),
 			}, true)
 			if err != nil {
 				t.Fatal(err)
@@ -72,7 +76,7 @@ func TestAnswers(t *testing.T) {
 			if refused.forGood != c.forGood || refused.after != c.after || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %+v", c.reason, refused)
 			}
-			if strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "\x1b") || strings.Contains(err.Error(), "127.0.0.1") {
+			if strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "0R+0/P0") || strings.Contains(err.Error(), url.QueryEscape("0R+0/P0")) || strings.Contains(err.Error(), "\x1b") || strings.Contains(err.Error(), "127.0.0.1") {
 				t.Errorf("checklist 47: the error shows what is not for it: %v", err)
 			}
 		})

@@ -19,7 +19,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,7 +27,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -115,12 +113,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		kit.Step[scope]{Name: "tell the receiver", Run: r.deliver},
 	)
 	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: conflictPause}, nil
+		return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
 	}
 	writeStatus(s, err)
 	if patchErr := s.patcher.PatchStatus(ctx, notifier); patchErr != nil {
 		if apierrors.IsConflict(patchErr) {
-			return ctrl.Result{RequeueAfter: conflictPause}, nil
+			return ctrl.Result{RequeueAfter: kit.ConflictPause}, nil
 		}
 		return ctrl.Result{}, patchErr
 	}
@@ -130,17 +128,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return kit.Result(err, s.after)
 }
 
-// conflictPause is what a cache needs to see a write.
-const conflictPause = 50 * time.Millisecond
-
 // SetupWithManager watches notifiers, their Secrets as metadata, and what becomes of
 // ApprovalRequests.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	onSpec := builder.WithPredicates(kit.SpecChanged())
-	own := builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace }))
 	return ctrl.NewControllerManagedBy(mgr).Named("notify").
 		For(&v1alpha1.Notifier{}, onSpec).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, own).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.bySecret), builder.OnlyMetadata, builder.WithPredicates(kit.In(r.Namespace))).
 		Watches(&v1alpha1.ApprovalRequest{}, handler.Funcs{CreateFunc: r.created, UpdateFunc: r.updated}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
@@ -167,7 +161,7 @@ func (r *Reconciler) enqueue(ctx context.Context, object client.Object, q queue)
 	if request, ok := object.(*v1alpha1.ApprovalRequest); !ok || request.Status.Phase == "" {
 		return
 	}
-	for _, request := range r.requests(ctx, func(*v1alpha1.Notifier) bool { return true }) {
+	for _, request := range r.requests(ctx, kit.All) {
 		q.Add(request)
 	}
 }
@@ -177,16 +171,5 @@ func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []recon
 }
 
 func (r *Reconciler) requests(ctx context.Context, wanted func(*v1alpha1.Notifier) bool) []reconcile.Request {
-	var list v1alpha1.NotifierList
-	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Notifiers that an event concerns")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		if wanted(&list.Items[i]) {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: list.Items[i].Name}})
-		}
-	}
-	return requests
+	return kit.Requests(ctx, r.Client, &v1alpha1.NotifierList{}, wanted)
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +24,8 @@ import (
 // credentials that the manager issues to those whom they prove.
 type NewVerifier func(ctx context.Context, s *snapshot.Snapshot) (identity.Verifier, error)
 
-// Config are the parts a Gate is made of. All are required.
+// Config are the parts a Gate is made of. All are required but those that say what an empty
+// one means.
 type Config struct {
 	// Connection names the object served; its UID and generation come with the snapshot.
 	Connection  snapshot.Connection
@@ -55,12 +55,6 @@ type Config struct {
 	// other.
 	Siblings func(context.Context) ([]Sibling, error)
 }
-
-// Bounds of spec.proxy.maxStalenessSeconds, enforced whatever a snapshot says.
-const (
-	defaultStaleness = 5 * time.Minute
-	longestStaleness = time.Hour
-)
 
 // Gate is the entrance to one Connection. Safe for concurrent use.
 type Gate struct {
@@ -106,18 +100,6 @@ type Gate struct {
 	draining, closed bool
 }
 
-// state is everything that changes together with a snapshot. Immutable.
-type state struct {
-	snapshot *snapshot.Snapshot
-	engine   policy.Engine
-	verifier identity.Verifier
-	// audits count what policies in mode Audit would change.
-	audits auditCounters
-	// conditional says that some policies hold at certain times only, or from certain
-	// addresses.
-	conditional bool
-}
-
 // Why live sessions are ended; the cause of the Grant's context.
 var (
 	// ErrRevoked: a policy that the session rested on went away.
@@ -157,95 +139,6 @@ func NewGate(config Config) (*Gate, error) {
 	return g, nil
 }
 
-// Apply puts a snapshot in force. On error the former one stays in force. The
-// new state is on record before it decides anything; then each live session is
-// judged again, and ended where its rights went away. Where the record cannot
-// be written, sessions lose what the new state takes away all the same.
-func (g *Gate) Apply(ctx context.Context, s *snapshot.Snapshot) error {
-	g.applying.Lock()
-	defer g.applying.Unlock()
-	if s.Connection.Namespace != g.config.Connection.Namespace || s.Connection.Name != g.config.Connection.Name {
-		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot apply revision %d: it is for connection %q, this gate serves %q", s.Revision,
-			s.Connection.Namespace+"/"+s.Connection.Name, g.config.Connection.Namespace+"/"+g.config.Connection.Name))
-	}
-	if err := masksHaveKey(s); err != nil {
-		return g.refuseSnapshot(ctx, s, err)
-	}
-	next := &state{
-		snapshot: s, conditional: slices.ContainsFunc(s.Policies.Policies, func(p policy.Policy) bool { return len(p.When) > 0 }),
-	}
-	var err error
-	if next.engine, err = g.config.NewEngine(ctx, s.Policies, s.About()); err != nil {
-		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot compile the policies of revision %d: %w", s.Revision, err))
-	}
-	if next.verifier, err = g.config.NewVerifier(ctx, s); err != nil {
-		return g.refuseSnapshot(ctx, s, fmt.Errorf("cannot set up the identity providers of revision %d: %w", s.Revision, err))
-	}
-	if _, err := g.config.Log.Append(ctx, record.Event{
-		Type: record.SnapshotApplied, Connection: recordConnection(s.Connection), Revision: s.Revision,
-	}); err != nil {
-		g.judge(ctx, next)
-		return fmt.Errorf("cannot record revision %d: %w", s.Revision, err)
-	}
-	g.mu.Lock()
-	if before := g.state.Load(); before != nil {
-		next.audits = before.audits
-		hits, misses := cacheStats(before.engine)
-		g.hits, g.misses = g.hits+hits, g.misses+misses
-	}
-	next.audits = newAuditCounters(s.Policies, next.audits)
-	g.state.Store(next)
-	g.arm(next)
-	g.mu.Unlock()
-	g.reboundApprovals()
-	g.judge(ctx, next)
-	return nil
-}
-
-// masksHaveKey refuses a snapshot whose masks need the key that it lacks: they
-// would show less than is meant, and never the same for the same.
-func masksHaveKey(s *snapshot.Snapshot) error {
-	if !s.MaskKey.IsZero() {
-		return nil
-	}
-	for _, p := range s.Policies.Policies {
-		for _, m := range p.Masks {
-			if m.Method.Keyed() {
-				return fmt.Errorf("cannot apply revision %d: mask %q of policy %q needs a key and the snapshot has none", s.Revision, m.Name, p.Name)
-			}
-		}
-	}
-	return nil
-}
-
-func (g *Gate) refuseSnapshot(ctx context.Context, s *snapshot.Snapshot, cause error) error {
-	_, err := g.config.Log.Append(ctx, record.Event{
-		Type: record.SnapshotRefused, Connection: recordConnection(s.Connection), Revision: s.Revision, Reason: cause.Error(),
-	})
-	return errors.Join(cause, err)
-}
-
-// judge ends every session that the new state would not have let run. A proxy
-// that shuts down meanwhile must not call that a revocation.
-func (g *Gate) judge(ctx context.Context, next *state) {
-	ctx = context.WithoutCancel(ctx)
-	for _, grant := range g.live() {
-		if err := grant.judge(ctx, next); err != nil {
-			grant.End(err)
-		}
-	}
-}
-
-// judgeLate judges a session that was registered while the state changed, and none that
-// changes meanwhile: its bounds would be those of the elder one.
-func (g *Gate) judgeLate(ctx context.Context, grant *Grant) {
-	g.applying.Lock()
-	defer g.applying.Unlock()
-	if err := grant.judge(context.WithoutCancel(ctx), g.state.Load()); err != nil {
-		grant.End(err)
-	}
-}
-
 func (g *Gate) live() []*Grant {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -254,61 +147,6 @@ func (g *Gate) live() []*Grant {
 		grants = append(grants, grant)
 	}
 	return grants
-}
-
-// Heartbeat takes proof that the snapshot in force is the current one: until
-// the snapshot's bound passes without another, the gate stays open. The age is
-// what the proof had lost on its way; an older proof than the last changes nothing.
-func (g *Gate) Heartbeat(age time.Duration) {
-	st := g.state.Load()
-	if st == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if proof := time.Now().Add(-max(age, 0)); proof.After(g.proof) {
-		g.proof = proof
-		g.arm(st)
-	}
-}
-
-// arm sets the instant at which the gate closes. mu is held.
-func (g *Gate) arm(st *state) {
-	if g.closed || g.proof.IsZero() {
-		return
-	}
-	if g.timer != nil {
-		g.timer.Stop()
-	}
-	until := g.proof.Add(staleness(st.snapshot.MaxStalenessSeconds))
-	g.until.Store(&until)
-	g.timer = time.AfterFunc(time.Until(until), g.expire)
-}
-
-func staleness(seconds int32) time.Duration {
-	if seconds <= 0 {
-		return defaultStaleness
-	}
-	return min(time.Duration(seconds)*time.Second, longestStaleness)
-}
-
-// fresh asks the clock that counts on and the clock on the wall: the first
-// stands still while a machine sleeps, the second may be set.
-func (g *Gate) fresh() bool { return g.freshAt(time.Now()) }
-
-func (g *Gate) freshAt(now time.Time) bool {
-	until := g.until.Load()
-	return until != nil && now.Before(*until) && now.Round(0).Before(until.Round(0))
-}
-
-// expire ends all sessions, unless a newer proof came while the timer fired.
-func (g *Gate) expire() {
-	if g.fresh() {
-		return
-	}
-	for _, grant := range g.live() {
-		grant.End(ErrStale)
-	}
 }
 
 // Terminate ends one session by name; false where it is not live here.
@@ -359,14 +197,6 @@ func (g *Gate) Sessions() int {
 	return len(g.sessions)
 }
 
-// Revision is the revision in force, 0 before the first.
-func (g *Gate) Revision() int64 {
-	if st := g.state.Load(); st != nil {
-		return st.snapshot.Revision
-	}
-	return 0
-}
-
 // admit returns the state in force to a caller that has no session yet.
 func (g *Gate) admit() (*state, error) {
 	g.mu.Lock()
@@ -378,23 +208,6 @@ func (g *Gate) admit() (*state, error) {
 		}
 	}
 	return g.open()
-}
-
-// open returns the state in force, or why nothing may pass.
-func (g *Gate) open() (*state, error) { return g.openAt(time.Now()) }
-
-// openAt is open by what the clocks have just said.
-func (g *Gate) openAt(now time.Time) (*state, error) {
-	st := g.state.Load()
-	if st == nil {
-		return nil, unavailable(
-			fmt.Sprintf("connection %q has no configuration yet", g.config.Connection.Name),
-			"Run: "+g.describe(), nil)
-	}
-	if !g.freshAt(now) {
-		return nil, unavailable(ErrStale.Error(), "Check that the manager runs; then: "+g.describe(), ErrStale)
-	}
-	return st, nil
 }
 
 func (g *Gate) describe() string {

@@ -130,6 +130,7 @@ func endReason(cause error) EndReason {
 		{ErrRevoked, EndRevoked},
 		{ErrStale, EndStale},
 		{ErrUnreviewed, EndStale},
+		{errApprovalsUnknown, EndStale}, // before ErrApprovalEnded, which it is, too
 		{ErrExpired, EndExpired},
 		{ErrIdle, EndIdle},
 		{ErrTerminated, EndTerminated},

@@ -202,7 +202,7 @@ func TestObserverIsToldOfApprovals(t *testing.T) {
 
 func TestReasonsOfEnds(t *testing.T) {
 	for cause, want := range map[error]EndReason{
-		nil: EndClosed, context.Canceled: EndClosed, errors.New("boom"): EndOther, fmt.Errorf("%w: why", ErrRevoked): EndRevoked, ErrStale: EndStale,
+		nil: EndClosed, context.Canceled: EndClosed, errors.New("boom"): EndOther, fmt.Errorf("%w: why", ErrRevoked): EndRevoked, ErrStale: EndStale, errApprovalsUnknown: EndStale, fmt.Errorf("%w: why", ErrApprovalEnded): EndRevoked,
 		ErrExpired: EndExpired, ErrIdle: EndIdle, ErrTerminated: EndTerminated, ErrDraining: EndDraining, fmt.Errorf("x: %w", ErrRecord): EndRecord,
 	} {
 		if got := endReason(cause); got != want {

@@ -5,7 +5,6 @@ package access
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,14 +19,8 @@ import (
 // TestSessionLimits: a session ends at the strictest of all bounds, also where they
 // change while it lives.
 func TestSessionLimits(t *testing.T) {
-	lasting := func(seconds ...int64) rules {
-		var limits []policy.Limits
-		for _, s := range seconds {
-			limits = append(limits, policy.Limits{SessionSeconds: s})
-		}
-		return limited(limits...)
-	}
-	idling := func(seconds int64) rules { return limited(policy.Limits{IdleSeconds: seconds}) }
+	lasting := perPolicy(func(seconds int64) policy.Limits { return policy.Limits{SessionSeconds: seconds} })
+	idling := perPolicy(func(seconds int64) policy.Limits { return policy.Limits{IdleSeconds: seconds} })
 	session := func(s snapshot.Session) func(*snapshot.Snapshot) {
 		return func(snapshot *snapshot.Snapshot) { snapshot.Session = s }
 	}
@@ -62,21 +55,14 @@ func TestSessionLimits(t *testing.T) {
 				defer w.gate.Close(ErrDraining)
 				w.caller.ExpiresAt = time.Now().Add(time.Hour)
 				w.apply(tc.before, session(tc.connection))
-				began := time.Now()
-				g := w.authorize()
-				defer g.Close("")
-				var ended time.Duration
-				stop := context.AfterFunc(g.Context(), func() { ended = time.Since(began) })
-				defer stop()
-				w.pass(min(2*time.Minute, tc.ends-time.Second))
+				l := w.live()
+				l.until(min(2*time.Minute, tc.ends-time.Second))
 				if tc.after != nil {
-					w.pass(2*time.Minute - time.Since(began))
+					l.until(2 * time.Minute)
 					w.apply(*tc.after)
 				}
-				w.pass(tc.ends + time.Minute - time.Since(began))
-				if cause := context.Cause(g.Context()); !errors.Is(cause, tc.cause) || ended != tc.ends {
-					t.Errorf("%s: ended with %v after %s, want %v after %s", tc.reason, cause, ended, tc.cause, tc.ends)
-				}
+				l.until(tc.ends + time.Minute)
+				l.ends(tc.reason, tc.cause, tc.ends)
 			})
 		})
 	}

@@ -54,9 +54,11 @@ const (
 const (
 	// EndClosed: the client left, or the protocol came to an end.
 	EndClosed Reason = "Closed"
-	// EndRevoked: a policy, or a proof of identity, that the session rested on went away.
+	// EndRevoked: a policy, a proof of identity or an approval that the session rested on
+	// went away.
 	EndRevoked Reason = "Revoked"
-	// EndStale: the proxy had no proof of freshness for too long.
+	// EndStale: the proxy had no proof of freshness, or no watch of what the session rested
+	// on, for too long.
 	EndStale Reason = "Stale"
 	// EndExpired: the caller's proof of identity, or the session's time, ran out.
 	EndExpired Reason = "Expired"

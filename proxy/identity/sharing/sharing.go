@@ -81,6 +81,7 @@ type Detector struct {
 	mu       sync.Mutex // guards what follows, and all entries
 	entries  map[string]*entry
 	sweepAt  int
+	swept    time.Time
 	watchers []func(*Finding)
 }
 
@@ -99,8 +100,13 @@ type place struct {
 	live    int
 }
 
-// sweepFrom is the number of proofs from which those that matter no more are looked for.
-const sweepFrom = 1 << 10
+// sweepFrom is the number of proofs from which those that matter no more are looked for, and
+// sweepEvery how often at most where there is no room: to look at all of them for each use
+// would keep everybody waiting.
+const (
+	sweepFrom  = 1 << 10
+	sweepEvery = time.Second
+)
 
 // New makes a Detector.
 func New(o Options) *Detector {
@@ -214,15 +220,15 @@ func (d *Detector) find(use Use, now time.Time) *entry {
 		}
 		return e
 	}
-	if len(d.entries) >= d.sweepAt {
+	if n := len(d.entries); n >= d.sweepAt && (n < d.options.MaxProofs || now.Sub(d.swept) >= sweepEvery) {
 		for proof, e := range d.entries {
 			if e.over(now, d.options.Window) {
 				delete(d.entries, proof)
 			}
 		}
-		d.sweepAt = min(max(sweepFrom, 2*len(d.entries)), d.options.MaxProofs)
+		d.swept, d.sweepAt = now, min(max(sweepFrom, 2*len(d.entries)), d.options.MaxProofs)
 	}
-	if len(d.entries) >= d.options.MaxProofs && !d.evict() {
+	if len(d.entries) >= d.options.MaxProofs && !d.evict(now) {
 		return nil
 	}
 	e := &entry{until: until, visits: map[*Visit]struct{}{}}
@@ -233,20 +239,28 @@ func (d *Detector) find(use Use, now time.Time) *entry {
 // evictLook is how many entries are looked at for one that may go.
 const evictLook = 64
 
-// evict forgets one of the proofs that are neither shared nor in use, which a map shows in
-// no order that anybody could aim at. mu is held.
-func (d *Detector) evict() bool {
-	looked := 0
+// evict makes room for one: by a proof that matters no more, or by forgetting one that is
+// neither shared nor in use. A map shows them in no order that anybody could aim at. mu is
+// held.
+func (d *Detector) evict(now time.Time) bool {
+	looked, idle := 0, ""
 	for proof, e := range d.entries {
-		if !e.shared.Load() && len(e.visits) == 0 {
+		if e.over(now, d.options.Window) {
 			delete(d.entries, proof)
-			d.forgotten.Add(1)
 			return true
+		}
+		if !e.shared.Load() && len(e.visits) == 0 {
+			idle = proof
 		}
 		looked++
 		if looked == evictLook {
-			return false
+			break
 		}
 	}
-	return false
+	if idle == "" {
+		return false
+	}
+	delete(d.entries, idle)
+	d.forgotten.Add(1)
+	return true
 }

@@ -193,6 +193,33 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestFullIsNotSearchedForEachUse: checklist 38, who fills the table has nobody else wait for a
+// look at all of it; what matters no more makes room soon all the same.
+func TestFullIsNotSearchedForEachUse(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	d := New(Options{MaxProofs: 4, Now: func() time.Time { return now }})
+	use := func(proof, from string, until time.Duration) *Visit {
+		v, _ := d.Note(Use{Proof: proof, Until: now.Add(until), Client: netip.MustParseAddr(from)})
+		return v
+	}
+	for i := range 4 {
+		use(fmt.Sprint(i), "192.0.2.7", time.Minute)
+		use(fmt.Sprint(i), "198.51.100.7", time.Minute)
+	}
+	now = now.Add(time.Minute - sweepEvery/2)
+	use("first", "192.0.2.7", time.Hour) // looks, and finds no room
+	now = now.Add(sweepEvery / 2)
+	use("second", "192.0.2.7", time.Hour)
+	if got := d.Untracked(); got != 1 || d.Proofs() != 4 {
+		t.Errorf("%d found no room, %d are remembered: want 1, since the second took the place of one that has ended, and 4, since not all were looked at again", got, d.Proofs())
+	}
+	now = now.Add(sweepEvery / 2)
+	use("third", "192.0.2.7", time.Hour)
+	if got := d.Untracked(); got != 1 || d.Proofs() != 2 || d.Forgotten() != 0 {
+		t.Errorf("%d found no room, %d are remembered, %d were forgotten: want 1, 2 and 0", got, d.Proofs(), d.Forgotten())
+	}
+}
+
 // TestManyPlaces: one proof cannot make a Detector remember without end.
 func TestManyPlaces(t *testing.T) {
 	d := New(Options{})
