@@ -181,7 +181,7 @@ func enrolElsewhere(t *testing.T, control *testenv.Env, admin client.Client, sho
 	await(t, "the enrolment", func(ctx context.Context) (err error) {
 		args, err = enrol.Enrol(ctx, control.RESTConfig, admin, enrol.Request{
 			Namespace: stack.Namespace, Connection: shop.Connection, OperatorNamespace: stack.OperatorNamespace,
-			Directory: dir, Instance: shop.Instance, Listen: shop.Address,
+			Directory: dir, Instance: shop.Instance, Listen: shop.Address, Recordings: enrol.Nowhere,
 		})
 		return err
 	})
