@@ -99,9 +99,11 @@ var dangers = []danger{
 			}},
 			{apiextensionsv1.GroupName, []string{"customresourcedefinitions"}},
 		},
-		verbs:    []string{"create", "update", "patch", "delete", "deletecollection"},
-		concerns: func(_ *world, _, name string) bool { return ours(name) || strings.HasSuffix(name, "."+v1alpha1.GroupName) },
-		remedy:   "leave that to the cluster's admins",
+		verbs: []string{"create", "update", "patch", "delete", "deletecollection"},
+		concerns: func(_ *world, _, name string) bool {
+			return ours(name) || strings.HasSuffix(name, "."+v1alpha1.GroupName)
+		},
+		remedy: "leave that to the cluster's admins",
 	},
 	{
 		what: "make or change admission webhooks, and so read Secrets, and write a decision into what an approver sends",
