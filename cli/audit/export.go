@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/doorward/doorward/cli/show"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/cast"
 )
@@ -105,9 +106,7 @@ func row(d *record.Document) []string {
 		}
 		rules = strings.Join(names, " ")
 	}
-	if a := d.Approval; a != nil {
-		approval = strings.TrimSpace(a.Outcome + " " + a.Request)
-	}
+	approval = approvalCell(d.Approval)
 	if r := d.Result; r != nil {
 		result, rows, size, code = r.Outcome, strconv.FormatInt(r.Rows, 10), strconv.FormatInt(r.Bytes, 10), r.ErrorCode
 	}
@@ -120,6 +119,19 @@ func row(d *record.Document) []string {
 	return cells
 }
 
+// approvalCell are the outcomes of approvals, each with its request.
+func approvalCell(a *record.ApprovalDocument) string {
+	var all []string
+	for _, one := range approvalsOf(a) {
+		outcome := one.Outcome
+		if one.BreakGlass {
+			outcome = breakGlass
+		}
+		all = append(all, strings.TrimSpace(outcome+" "+one.Request))
+	}
+	return strings.Join(all, "; ")
+}
+
 // exportCast writes a recording once all of it is checked.
 func exportCast(cmd *cobra.Command, streams genericiooptions.IOStreams, f *filter, args []string, wanted string) error {
 	f.types = []string{string(record.RecordingChunk), string(record.RecordingEnd)}
@@ -130,10 +142,18 @@ func exportCast(cmd *cobra.Command, streams genericiooptions.IOStreams, f *filte
 	defer func() { _ = errors.Join(temp.Close(), os.Remove(temp.Name())) }()
 	var recording *cast.Assembler
 	var others []string
+	log := ""
 	err = each(cmd.Context(), streams, f, args, func(_ io.Writer, _ []byte, d *record.Document) error {
 		r := d.Recording
 		if r == nil {
 			return nil
+		}
+		// Anybody can make a log with a key of their own.
+		if log == "" {
+			log = d.Log
+		}
+		if d.Log != log {
+			return fmt.Errorf("session %q is in several logs: give the files of one: %s, %s", f.session, show.Line(log), show.Line(d.Log))
 		}
 		if wanted == "" {
 			wanted = r.ID

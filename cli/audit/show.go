@@ -119,7 +119,10 @@ func outcome(d *record.Document) string {
 		return firstOf(d.Result.Outcome, "-")
 	case d.Decision != nil:
 		effect := d.Decision.Effect
-		if d.Approval != nil && d.Approval.Outcome != "" {
+		switch {
+		case wentAhead(d.Approval):
+			effect = breakGlass
+		case d.Approval != nil && d.Approval.Outcome != "":
 			effect = d.Approval.Outcome
 		}
 		return firstOf(effect, "-")
@@ -171,6 +174,9 @@ func what(d *record.Document) string {
 	}
 	if d.Decision != nil && d.Decision.Cause != "" {
 		add("cause: %s", d.Decision.Cause)
+	}
+	if text := Approvals(d.Approval); text != "" {
+		add("approval: %s", text)
 	}
 	if d.Decision != nil && d.Decision.Audit != nil {
 		add("%s", would(d.Decision.Audit))

@@ -4,7 +4,11 @@
 package doctor
 
 import (
+	"strings"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/doorward/doorward/api/v1alpha1"
 )
@@ -88,13 +92,35 @@ var dangers = []danger{
 		remedy: "take update and patch on approvalrequests/status from their roles",
 	},
 	{
-		what: "change admission policies, without which approvals can be forged",
-		to: []objects{{admissionGroup, []string{
-			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
-		}}},
-		verbs:    []string{"create", "update", "patch", "delete", "deletecollection"},
-		concerns: func(_ *world, _, name string) bool { return ours(name) },
-		remedy:   "leave that to the cluster's admins",
+		what: "change admission policies or definitions, without which approvals can be forged",
+		to: []objects{
+			{admissionGroup, []string{
+				"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+			}},
+			{apiextensionsv1.GroupName, []string{"customresourcedefinitions"}},
+		},
+		verbs: []string{"create", "update", "patch", "delete", "deletecollection"},
+		concerns: func(_ *world, _, name string) bool {
+			return ours(name) || strings.HasSuffix(name, "."+v1alpha1.GroupName)
+		},
+		remedy: "leave that to the cluster's admins",
+	},
+	{
+		what: "make or change admission webhooks, and so read Secrets, and write a decision into what an approver sends",
+		to:   []objects{{admissionGroup, []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}}}, verbs: []string{"create", "update", "patch"},
+		remedy: "leave that to the cluster's admins",
+	},
+	{
+		what: "have certificates signed in anybody's name, and so approve as somebody else",
+		to:   []objects{{certificatesv1.GroupName, []string{"signers"}}}, verbs: []string{"approve", "sign"},
+		concerns: func(_ *world, _, name string) bool {
+			return name == certificatesv1.KubeAPIServerClientSignerName || name == "kubernetes.io/*"
+		},
+		remedy: "take the verbs \"approve\" and \"sign\" on the signer " + certificatesv1.KubeAPIServerClientSignerName + " from their roles",
+	},
+	{
+		what: "reach kubelets through the API server, and so enter any pod, which needs no more than get", to: core("nodes/proxy"), verbs: []string{"get", "create"},
+		remedy: "take nodes/proxy from their roles: nodes/metrics, nodes/stats and nodes/log are resources of their own",
 	},
 	{
 		what: "read Secrets beside Connections: credentials of targets, and snapshots", to: core("secrets"),
@@ -105,6 +131,11 @@ var dangers = []danger{
 		what: "read the manager's Secrets: the keys that sign certificates and snapshots", to: core("secrets"),
 		verbs: []string{"get", "list", "watch"}, within: operator, concerns: func(_ *world, _, name string) bool { return ours(name) },
 		remedy: "give no role in the operator's namespace that reads Secrets",
+	},
+	{
+		what: "change the manager's Secrets and ConfigMaps: the keys by which proxies know who is who", to: core("secrets", "configmaps"),
+		verbs: []string{"update", "patch"}, within: operator, concerns: func(_ *world, _, name string) bool { return ours(name) },
+		remedy: "give no role in the operator's namespace that writes Secrets or ConfigMaps, such as edit",
 	},
 	{
 		what: "take tokens of ServiceAccounts beside Connections or in the operator's namespace, and so be a proxy or the manager", to: core("serviceaccounts/token"),

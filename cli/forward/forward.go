@@ -115,6 +115,9 @@ func (f *Forwarder) pod(ctx context.Context) (string, int32, error) {
 	if i < 0 {
 		return "", 0, fmt.Errorf("%w: Service %s/%s has no port %s", ErrNoPort, f.namespace, f.service, f.port)
 	}
+	if len(service.Spec.Selector) == 0 { // it would be any pod of the namespace
+		return "", 0, fmt.Errorf("%w: Service %s/%s has no selector: its pods are known by nobody here: leave out --port-forward", ErrNoPod, f.namespace, f.service)
+	}
 	pods, err := f.clients.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
 	if err != nil {
 		return "", 0, fmt.Errorf("cannot list pods in namespace %q: %w%s", f.namespace, err, f.forbidden(err))

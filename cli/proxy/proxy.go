@@ -49,10 +49,13 @@ The token in the kubeconfig is good for an hour at most. The proxy renews it its
 start it within that hour. You must be allowed to create tokens of the ServiceAccount
 "doorward-CONNECTION". Deleting that ServiceAccount revokes the enrolment.
 
-Each proxy that runs at the same time has an instance of its own: enrol once for each.`,
+Each proxy that runs at the same time has an instance of its own: enrol once for each.
+Several on one machine need a port each for recordings: --recordings-address. Where the
+manager reaches the proxy at another address than it listens on, or it listens on all,
+start it with --advertise-address besides.`,
 		Example: `  # Enrol, and start the proxy on this machine
   kubectl doorward proxy enrol orders-db --namespace shop-access --out ./orders-db
-  xargs -a ./orders-db/flags proxy`,
+  xargs -a ./orders-db/flags proxy --advertise-address=192.0.2.7`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("one Connection is needed: give its name, or NAMESPACE/NAME")
@@ -66,6 +69,7 @@ Each proxy that runs at the same time has an instance of its own: enrol once for
 	flags.StringVar(&o.request.OperatorNamespace, "operator-namespace", "doorward-system", "Namespace of the manager.")
 	flags.StringVar(&o.request.Instance, "instance", "", "ID of the proxy instance. CONNECTION-HOSTNAME where unset.")
 	flags.StringVar(&o.request.Listen, "listen", "", "Address to listen on, host:port. All addresses and the Connection's port where unset.")
+	flags.StringVar(&o.request.Recordings, "recordings-address", "", "Address to give the manager recordings at, host:port; none for nowhere. That of --listen with port 8447 where unset.")
 	o.cluster.Add(cmd)
 	return cmd
 }

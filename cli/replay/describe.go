@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/cli/audit"
 	"github.com/doorward/doorward/cli/show"
 	"github.com/doorward/doorward/proxy/record"
 )
@@ -34,6 +35,14 @@ func attributes(d *record.Document) string {
 	return " (" + strings.Join(all, ", ") + ")"
 }
 
+// approvals are those that an operation, or at its end the session, rests on.
+func approvals(d *record.Document) string {
+	if text := audit.Approvals(d.Approval); text != "" {
+		return ", " + text
+	}
+	return ""
+}
+
 // verdict says what was decided, by which rules, and why.
 func verdict(d *record.Document) string {
 	if d.Type == record.OperationHeld {
@@ -54,15 +63,7 @@ func verdict(d *record.Document) string {
 	if len(rules) > 0 {
 		text += " by " + strings.Join(rules, ", ")
 	}
-	if a := d.Approval; a != nil && a.Outcome != "" {
-		text += ", " + a.Outcome
-		if len(a.Approvers) > 0 {
-			text += " by " + strings.Join(a.Approvers, ", ")
-		}
-		if a.Request != "" {
-			text += " (request " + a.Request + ")"
-		}
-	}
+	text += approvals(d)
 	if len(d.Decision.Masks) > 0 {
 		text += ", masked by " + strings.Join(d.Decision.Masks, ", ")
 	}

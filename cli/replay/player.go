@@ -142,7 +142,7 @@ func (p *player) entry(d *record.Document) string {
 	case record.SessionStart:
 		say("session begins%s", attributes(d))
 	case record.SessionEnd:
-		say("session ends%s%s", because(d), attributes(d))
+		say("session ends%s%s%s", because(d), approvals(d), attributes(d))
 	case record.SessionRefused, record.AuthenticationFailed:
 		say("refused%s", because(d))
 	case record.OperationDecided, record.OperationHeld:

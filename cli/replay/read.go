@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,14 +31,14 @@ func (o *options) read(ctx context.Context) ([]record.Document, error) {
 		return bytes.Contains(line, []byte(`"session":`)) && (o.session == "" || bytes.Contains(line, []byte(o.session+`"`)))
 	}
 	var found []record.Document
-	sessions := map[string]bool{}
+	sessions := map[place]bool{}
 	tell, end := audit.Progress(o.ErrOut, "Reading")
 	problems, err := verify.Read(ctx, o.records, verify.ReadOptions{Match: match, TempDir: o.tempDir, Progress: tell}, func(r record.Record) error {
 		d, err := record.Decode(r.JSON)
 		if err != nil || d.Session == "" || !strings.HasSuffix(d.Session, o.session) {
 			return err
 		}
-		if sessions[d.Session] = true; len(sessions) == 1 {
+		if sessions[place{d.Log, d.Session}] = true; len(sessions) == 1 {
 			if len(found) == maxEntries {
 				return fmt.Errorf("session %q has more than %d records: use \"kubectl doorward audit show --session\"", audit.Safe(d.Session), maxEntries)
 			}
@@ -68,15 +69,26 @@ func (o *options) read(ctx context.Context) ([]record.Document, error) {
 	return found, nil
 }
 
-func several(sessions map[string]bool) error {
-	names := make([]string, 0, len(sessions))
-	for name := range sessions {
-		names = append(names, audit.Safe(name))
+// place is a session in its log. Anybody can make a log with a key of their own, and in it a
+// session that is called as another: what is of two logs is never shown as one session.
+type place struct{ log, session string }
+
+func several(sessions map[place]bool) error {
+	names, logs := map[string]bool{}, map[string]bool{}
+	for at := range sessions {
+		names[audit.Safe(at.session)], logs[audit.Safe(at.log)] = true, true
 	}
-	slices.Sort(names)
-	more := ""
-	if len(names) > maxListed {
-		names, more = names[:maxListed], ", ..."
+	if len(names) == 1 {
+		return fmt.Errorf("the session is in %d logs, and in one only it was held: give the files of that one with --records, which its AuditSession names in status.log.id: %s", len(logs), listed(logs))
 	}
-	return fmt.Errorf("%d sessions would do: give one with --records: %s%s", len(sessions), strings.Join(names, ", "), more)
+	return fmt.Errorf("%d sessions would do: give one with --records: %s", len(names), listed(names))
+}
+
+// listed are names in order, not too many of them.
+func listed(names map[string]bool) string {
+	all := slices.Sorted(maps.Keys(names))
+	if len(all) > maxListed {
+		all = append(all[:maxListed], "...")
+	}
+	return strings.Join(all, ", ")
 }

@@ -181,7 +181,7 @@ func (s *screen) finish(parameters string, final rune) {
 	case !plain, !strings.ContainsRune(moves, final):
 		s.drop()
 		return
-	case final == 'J' && parameters == "3", final == 'T' && many: // the scroll-back; a mode of the mouse
+	case final == 'J' && strings.Contains(parameters, "3"), final == 'T' && many: // the scroll-back, also as 03; a mode of the mouse
 		s.drop()
 		return
 	}

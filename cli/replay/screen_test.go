@@ -47,6 +47,7 @@ func TestScreen(t *testing.T) {
 		"Mouse":          {"modes of mouse, keys and pasting", "a\x1b[?1000h\x1b[?1004h\x1b[?2004h\x1b[>4;2m\x1b[>1u\x1b[?u\x1b=b", "ab"},
 		"Mixed":          {"modes that draw, and others", "\x1b[?1049;1000h", "\x1b[?1049h"},
 		"ScrollBack":     {"the reader's own scroll-back", "a\x1b[3Jb", "ab"},
+		"ScrollBackToo":  {"the same, written otherwise", "a\x1b[03Jb\x1b[;3Jc\x1b[2;3Jd\x1b[1Je", "abcd\x1b[1Je"},
 		"Reset":          {"the whole terminal", "a\x1bcb\x1b[!pc\x1b#8d", "abcd"},
 		"Printer":        {"printing", "a\x1b[5ib\x1b[4ic", "abc"},
 		"Repeat":         {"a letter a billion times", "a\x1b[999999999bb", "ab"},

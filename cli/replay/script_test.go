@@ -30,13 +30,15 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts reads like an auditor's terminal. A script has two logs: ./records with one
-// session, which is in ./records.jsonl too, and ./many with two.
+// session, which is in ./records.jsonl too, and ./many with two. ./forged is another log, with
+// a session that is called as the one of ./records.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			return errors.Join(
 				write(filepath.Join(env.WorkDir, "records"), "a1b2c3d4e5f60718"),
+				write(filepath.Join(env.WorkDir, "forged"), "a1b2c3d4e5f60718"),
 				write(filepath.Join(env.WorkDir, "many"), "a1b2c3d4e5f60718", "0718a1b2c3d4e5f6"),
 				lines(filepath.Join(env.WorkDir, "records"), filepath.Join(env.WorkDir, "records.jsonl")))
 		},
@@ -68,6 +70,9 @@ func lines(dir, path string) error {
 	}
 	return os.WriteFile(path, text, 0o600)
 }
+
+// wentAhead is an approval that nobody gave.
+var wentAhead = record.Approval{Scope: policy.ScopeSession, Request: "shop-db-fire", Outcome: "Approved", BreakGlass: true}
 
 // write makes a log with the same session of alice's under each name.
 func write(dir string, sessions ...string) error {
@@ -110,7 +115,17 @@ func write(dir string, sessions ...string) error {
 				return e
 			}()},
 			{time.Second, record.Event{Type: record.OperationResult, OperationID: 3, Result: &record.Result{Outcome: "Failed", ErrorCode: "23514"}}},
-			{time.Hour, record.Event{Type: record.SessionEnd, Reason: "closed by the caller"}},
+			{time.Second, func() record.Event {
+				e := operation(4, "UPDATE orders SET state = 'open' WHERE id = 7", policy.Access{Action: "update", Resource: "public.orders"}, record.Decision{
+					Effect: policy.RequireApproval, Rules: []policy.RuleRef{{Policy: "analysts", Rule: "incident"}},
+				})
+				e.Approval = &record.Approval{
+					Scope: policy.ScopeSession, Request: "shop-db-day", Outcome: "Approved", Approvers: []string{"carol", "dave"},
+					Also: []record.Approval{wentAhead},
+				}
+				return e
+			}()},
+			{time.Hour, record.Event{Type: record.SessionEnd, Reason: "closed by the caller", Approval: &wentAhead}},
 		} {
 			now = now.Add(step.after)
 			step.event.Session, step.event.Connection = session, record.Connection{Namespace: "shop", Name: "shop-db"}

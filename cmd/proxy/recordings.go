@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/klog/v2"
 
@@ -22,7 +23,7 @@ func (c *connection) offerRecordings(ctx context.Context) (err error) {
 		return nil
 	}
 	if c.recordings, err = server.Listen(ctx, address); err != nil {
-		return err
+		return fmt.Errorf("cannot give recordings: %w: give another --recordings-address=%s/%s=HOST:PORT, or none", err, c.namespace, c.name)
 	}
 	c.reporter.Recordings = c.proxy.reachable(c.recordings.Addr())
 	return nil

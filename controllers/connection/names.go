@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/controllers/compile"
+	"github.com/doorward/doorward/proxy/recordings/wire"
 )
 
 // TrustBundleName is the ConfigMap of the authorities that callers trust.
@@ -63,18 +64,9 @@ func containerPort(port int32) int32 {
 	return port
 }
 
-// recordingsPorts are where Managed proxies give the manager recordings: the first that
-// is not taken. The manager alone goes there, by the pod's address.
-var recordingsPorts = [...]int32{8447, 8448, 8449}
-
-func recordingsPort(port int32) int32 {
-	for _, number := range recordingsPorts {
-		if number != port && number != containerPort(port) {
-			return number
-		}
-	}
-	return 0 // cannot be, as above
-}
+// recordingsPort is where a Managed proxy gives the manager recordings, who alone goes there,
+// by the pod's address.
+func recordingsPort(port int32) int32 { return wire.Port(port, containerPort(port)) }
 
 func endpoint(c *v1alpha1.Connection, protocols compile.Protocols) string {
 	p := port(c, protocols)

@@ -61,3 +61,33 @@ func TestArgumentsAreOneLineEach(t *testing.T) {
 		t.Errorf("%q: %v", all, err)
 	}
 }
+
+// TestRecordings: a proxy that is started as it was enrolled gives the manager recordings.
+func TestRecordings(t *testing.T) {
+	c := &v1alpha1.Connection{}
+	c.Namespace, c.Name = "shop", "orders-db"
+	c.Spec.Proxy.External = &v1alpha1.ExternalProxy{Port: 5432}
+	for name, tc := range map[string]struct{ reason, listen, given, want, fails string }{
+		"Usual":    {"beside where is listened", "10.0.0.7", "", "10.0.0.7:8447", ""},
+		"All":      {"all addresses", "", "", ":8447", ""},
+		"Taken":    {"what is served goes first", "[::1]:8447", "", "[::1]:8448", ""},
+		"Given":    {"as it was given", "127.0.0.1:5432", "127.0.0.1:9000", "127.0.0.1:9000", ""},
+		"Nowhere":  {"none is wanted", "127.0.0.1:5432", Nowhere, "", ""},
+		"NoPort":   {"the convention is for who gives nothing", "127.0.0.1:5432", "10.0.0.7", "", "want HOST:PORT"},
+		"Protocol": {"a port by name is nobody's beside it", "127.0.0.1:postgres", "", "", "want a number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := arguments(c, Request{Instance: "one", Listen: tc.listen, Recordings: tc.given}, "key", "/out")
+			if tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("%s: %v, want %q", tc.reason, err, tc.fails)
+				}
+				return
+			}
+			got := slices.IndexFunc(all, func(argument string) bool { return strings.HasPrefix(argument, "--recordings-address=") })
+			if err != nil || (got < 0) != (tc.want == "") || got >= 0 && all[got] != "--recordings-address=shop/orders-db="+tc.want {
+				t.Errorf("%s: %v, %q, want %q", tc.reason, err, all, tc.want)
+			}
+		})
+	}
+}

@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/proxy/recordings/wire"
 )
 
 // The ConfigMap, in the operator's namespace, that holds the public key.
@@ -40,7 +41,10 @@ const (
 // tokenSeconds is the life of the first token.
 const tokenSeconds = 3600
 
-// Request says which proxy to enrol. All fields are needed.
+// Nowhere is Request.Recordings of a proxy that gives none.
+const Nowhere = "none"
+
+// Request says which proxy to enrol. All fields but Recordings are needed.
 type Request struct {
 	// Namespace and Connection name the Connection, which must be External.
 	Namespace, Connection string
@@ -53,6 +57,9 @@ type Request struct {
 	// Listen is the address to listen on, as host:port. A missing port is the
 	// Connection's.
 	Listen string
+	// Recordings is where the proxy gives the manager recordings, as host:port, or Nowhere.
+	// The address to listen on, with the port of the convention, where empty.
+	Recordings string
 }
 
 // Enrol writes the files kubeconfig, ca.crt and flags (one argument a line, quoted as
@@ -159,6 +166,13 @@ func arguments(c *v1alpha1.Connection, r Request, key, directory string) ([]stri
 		"--spool=" + filepath.Join(directory, "spool"),
 		"--instance=" + r.Instance,
 	}
+	if r.Recordings != Nowhere {
+		at, err := recordingsAddress(listen, r.Recordings)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, "--recordings-address="+name+"="+at)
+	}
 	if file := c.Spec.Credential.File; file != nil {
 		all = append(all, "--credential-dir="+file.Path)
 	}
@@ -168,6 +182,25 @@ func arguments(c *v1alpha1.Connection, r Request, key, directory string) ([]stri
 		}
 	}
 	return all, nil
+}
+
+// recordingsAddress is where recordings are given, as host:port, beside where is listened.
+func recordingsAddress(listen, given string) (string, error) {
+	if given != "" {
+		if _, port, err := net.SplitHostPort(given); err != nil || port == "" {
+			return "", fmt.Errorf("not an address to give recordings at: %q: want HOST:PORT, or %q for nowhere", given, Nowhere)
+		}
+		return given, nil
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", fmt.Errorf("not an address to listen on: %q: want HOST:PORT", listen)
+	}
+	served, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		return "", fmt.Errorf("not a port to listen on: %q: want a number", port)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(wire.Port(int32(served))))), nil
 }
 
 // CommandLine joins arguments as shells and xargs read them: one with any character that

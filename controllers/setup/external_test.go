@@ -70,7 +70,7 @@ func TestExternal(t *testing.T) {
 	create(t, credential(ns, "shop"))
 	dir := filepath.Join(t.TempDir(), "proxy")
 	arguments, err := enrol.Enrol(t.Context(), env.RESTConfig, admin, enrol.Request{
-		Namespace: ns, Connection: "shop", OperatorNamespace: operatorNamespace, Directory: dir, Instance: "shop-1", Listen: "127.0.0.1",
+		Namespace: ns, Connection: "shop", OperatorNamespace: operatorNamespace, Directory: dir, Instance: "shop-1", Listen: "127.0.0.1", Recordings: enrol.Nowhere,
 	})
 	if err != nil {
 		t.Fatal(err)

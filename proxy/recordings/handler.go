@@ -9,10 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/doorward/doorward/proxy/identity"
@@ -21,18 +19,6 @@ import (
 	"github.com/doorward/doorward/proxy/record/extract"
 	"github.com/doorward/doorward/proxy/recordings/wire"
 )
-
-// roomed gives its room back when it is closed.
-type roomed struct {
-	net.Conn
-	left chan struct{}
-	once sync.Once
-}
-
-func (r *roomed) Close() error {
-	r.once.Do(func() { <-r.left })
-	return r.Conn.Close()
-}
 
 // fault is why there is no recording.
 type fault struct {
@@ -93,8 +79,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) *fault {
 		return nil
 	}
 	w.Header().Set("Content-Type", extract.MediaType)
-	out := &steady{control: control, to: w}
-	if err := s.options.Log.Extract(ctx, out, asked.Session, asked.FirstRecord, through); err != nil {
+	// The manager waits so long for the record only: reading a large log may take longer.
+	err = control.Flush()
+	if err == nil {
+		err = s.options.Log.Extract(ctx, &steady{control: control, to: w}, asked.Session, asked.FirstRecord, through)
+	}
+	if err != nil {
 		s.options.Served("Broken")
 		if ctx.Err() == nil {
 			s.options.Logger.Error(err, "Recording not given as a whole", "session", asked.Session, "reader", asked.Reader.Username)

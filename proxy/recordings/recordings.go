@@ -11,36 +11,27 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
-	"errors"
 	"io"
-	"log"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/recordings/serving"
 	"github.com/doorward/doorward/proxy/recordings/wire"
 )
 
-// Bounds of the port. The manager is the only client, but anybody may knock.
+// Bounds of a reading.
 const (
-	headerBound = 5 * time.Second
-	// readBound is how long a whole request may take to come.
-	readBound = 15 * time.Second
-	maxHeader = 8 << 10
-	// mostConnections and mostReadings are how many there are at a time.
-	mostConnections = 64
-	mostReadings    = 4
+	// mostReadings is how many there are at a time.
+	mostReadings = 4
 	// stallBound is how long a reader may take nothing, wholeBound how long a reading
 	// may take.
 	stallBound = 30 * time.Second
 	wholeBound = time.Hour
 	// recordBound is how long the record of a reading may take to be durable.
 	recordBound = 30 * time.Second
-	// stopBound is how long readings may go on when the proxy stops.
-	stopBound = 2 * time.Second
 )
 
 // Log is the proxy's log.
@@ -97,64 +88,14 @@ func New(options Options) *Server {
 	return &Server{options: options, readings: make(chan struct{}, mostReadings)}
 }
 
-// Serve serves until ctx ends, and closes the listener.
+// Serve serves until ctx ends, and closes the listener. It takes the manager and nobody
+// else, before a byte of a request is read.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	served := &http.Server{
-		Handler: s, BaseContext: func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: headerBound, ReadTimeout: readBound, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
-		ErrorLog:  log.New(io.Discard, "", 0), // what it would say is what clients sent
-		Protocols: &http.Protocols{},
-	}
-	served.Protocols.SetHTTP1(true)
-	served.SetKeepAlivesEnabled(false)
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
-		defer cancel()
-		if served.Shutdown(bound) != nil {
-			_ = served.Close() // what still goes on is cut
-		}
-	})
-	err := served.Serve(tls.NewListener(&bounded{Listener: listener, room: make(chan struct{}, mostConnections)}, s.tls()))
-	if !stop() {
-		<-stopped
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-// tls takes the manager and nobody else, before a byte of a request is read.
-func (s *Server) tls() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"},
+	return serving.Serve(ctx, listener, &tls.Config{
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert, SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.options.Certificate() },
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return wire.Verify(state.PeerCertificates, s.options.Key, time.Now())
 		},
-	}
-}
-
-// bounded is a listener that closes at once what is more than there is room for: the
-// manager hears of it, and tries again.
-type bounded struct {
-	net.Listener
-	room chan struct{}
-}
-
-func (b *bounded) Accept() (net.Conn, error) {
-	for {
-		conn, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case b.room <- struct{}{}:
-			return &roomed{Conn: conn, left: b.room}, nil
-		default:
-			_ = conn.Close()
-		}
-	}
+	}, s)
 }

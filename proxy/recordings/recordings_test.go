@@ -49,7 +49,8 @@ func must(t *testing.T, err error) {
 type port struct {
 	*spool.Log
 	before func(record.Event) error
-	waits  bool // for a snapshot
+	waits  bool          // for a snapshot
+	slow   chan struct{} // what an extract waits for, where set
 
 	key     ed25519.PrivateKey
 	address string
@@ -63,6 +64,17 @@ func (p *port) Append(ctx context.Context, e record.Event) (record.Position, err
 		}
 	}
 	return p.Log.Append(ctx, e)
+}
+
+func (p *port) Extract(ctx context.Context, out io.Writer, session string, first, through int64) error {
+	if p.slow != nil {
+		select {
+		case <-p.slow:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return p.Log.Extract(ctx, out, session, first, through)
 }
 
 func open(t *testing.T) *port {
@@ -207,6 +219,26 @@ func TestRead(t *testing.T) {
 	if diff := cmp.Diff(want, reads[0]); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
+}
+
+// TestLargeLog: the manager hears that the reading is on record before the log was read for
+// it, which may take longer than it waits for that.
+func TestLargeLog(t *testing.T) {
+	p := open(t)
+	p.slow = make(chan struct{})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+p.address+wire.Path, bytes.NewReader(encoded(t, p.request())))
+	must(t, err)
+	answer, err := p.manager(t).Do(request)
+	if err != nil {
+		t.Fatalf("no answer until the log was read: %v", err)
+	}
+	defer answer.Body.Close()
+	if reads := p.reads(t); answer.StatusCode != http.StatusOK || len(reads) != 1 {
+		t.Errorf("%d, %d readings on record", answer.StatusCode, len(reads))
+	}
+	close(p.slow)
+	_, err = extract.Check(answer.Body, func(record.Record) error { return nil })
+	must(t, err)
 }
 
 // TestRefusedIsOnRecord: a reader who may not gets nothing, and is on record.

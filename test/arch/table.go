@@ -158,6 +158,11 @@ var Table = []Rule{
 		Reason:   "who gives the manager recordings knows the log and nobody's session",
 	},
 	{
+		Packages: []string{"proxy/recordings/serving"},
+		May:      []string{"proxy/pace"},
+		Reason:   "the server of recordings knows nothing of them: manager and proxies share it",
+	},
+	{
 		Packages: []string{"proxy/report"},
 		Reason:   "what a proxy tells of itself is plain data: the proxy writes it and the manager reads it",
 	},
@@ -184,7 +189,7 @@ var Table = []Rule{
 	},
 	{
 		Packages: []string{"controllers/..."},
-		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/identity/sharing", "proxy/pace", "proxy/protocol", "proxy/recordings/wire", "proxy/report", "proxy/review/wire", "proxy/witness", "proxy/record/tree"}, leaves...),
+		May:      append([]string{"api/...", "config/...", "controllers/...", "proxy/egress", "proxy/identity/saml", "proxy/identity/sharing", "proxy/pace", "proxy/protocol", "proxy/recordings/serving", "proxy/recordings/wire", "proxy/report", "proxy/review/wire", "proxy/witness", "proxy/record/tree"}, leaves...),
 		Reason:   "controllers write what proxies read; the data path itself is not theirs",
 	},
 	{

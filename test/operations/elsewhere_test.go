@@ -51,6 +51,7 @@ func TestElsewhere(t *testing.T) {
 		return err
 	})
 	a.follows(t, sectionBackup, backupFiles)
+	kept := objectsOf(t, lost.Admin)
 	former, err := lost.ShopConnection(t.Context())
 	must(t, err)
 
@@ -72,6 +73,7 @@ func TestElsewhere(t *testing.T) {
 		Data:       map[string]string{"ca.crt": string(lost.Postgres.CAPEM)},
 	}))
 	b.follows(t, sectionElsewhere, restoreObjects)
+	allBack(t, kept, objectsOf(t, admin))
 	b.follows(t, sectionElsewhere, startManager)
 	startManagerOf(t, other)
 
@@ -138,6 +140,7 @@ func startLost(t *testing.T) *stack.Stack {
 		}
 		must(t, lost.Stop())
 	})
+	must(t, lost.Apply(t.Context(), everywhere, chat))
 	policy := reader(ruth.User, "public.customers")
 	policy.Spec.Masks = []v1alpha1.Mask{hashed("public.customers.email")}
 	must(t, lost.Admin.Create(t.Context(), policy))
@@ -181,7 +184,7 @@ func enrolElsewhere(t *testing.T, control *testenv.Env, admin client.Client, sho
 	await(t, "the enrolment", func(ctx context.Context) (err error) {
 		args, err = enrol.Enrol(ctx, control.RESTConfig, admin, enrol.Request{
 			Namespace: stack.Namespace, Connection: shop.Connection, OperatorNamespace: stack.OperatorNamespace,
-			Directory: dir, Instance: shop.Instance, Listen: shop.Address,
+			Directory: dir, Instance: shop.Instance, Listen: shop.Address, Recordings: enrol.Nowhere,
 		})
 		return err
 	})

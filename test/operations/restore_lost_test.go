@@ -113,7 +113,7 @@ func TestEnrolmentStolen(t *testing.T) {
 	must(t, shop.Kill())
 	args, err := enrol.Enrol(t.Context(), world.Control.RESTConfig, world.Admin, enrol.Request{
 		Namespace: stack.Namespace, Connection: shop.Connection, OperatorNamespace: stack.OperatorNamespace,
-		Directory: filepath.Dir(shop.Spool), Instance: shop.Instance, Listen: shop.Address,
+		Directory: filepath.Dir(shop.Spool), Instance: shop.Instance, Listen: shop.Address, Recordings: enrol.Nowhere,
 	})
 	must(t, err)
 	if len(args) == 0 {

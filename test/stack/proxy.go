@@ -74,6 +74,7 @@ func (s *Stack) StartProxy(ctx context.Context, options ProxyOptions) (*Proxy, e
 	request := enrol.Request{
 		Namespace: Namespace, Connection: options.Connection, OperatorNamespace: OperatorNamespace,
 		Directory: dir, Instance: options.Instance, Listen: proc.Loopback,
+		Recordings: enrol.Nowhere, // proxies of one machine; whoever reads recordings says where in Args
 	}
 	if options.Port != 0 {
 		request.Listen = net.JoinHostPort(proc.Loopback, strconv.Itoa(options.Port))

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"sigs.k8s.io/json"
 )
@@ -28,6 +29,19 @@ const (
 	ServiceName = "doorward-manager-recordings"
 	ServicePort = 8443
 )
+
+// firstPort is where proxies give recordings by convention.
+const firstPort = 8447
+
+// Port is where a proxy gives recordings by convention: 8447, or the next that it has not
+// taken already.
+func Port(taken ...int32) int32 {
+	port := int32(firstPort)
+	for slices.Contains(taken, port) {
+		port++
+	}
+	return port
+}
 
 // LogHeader is the header of an answer that names the log that the AuditSession is of.
 const LogHeader = "Doorward-Log"
