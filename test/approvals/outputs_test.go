@@ -221,16 +221,15 @@ func (s *speakers) outputs(t *testing.T) map[string]string {
 		return nil
 	})
 	out := map[string]string{
-		"kubectl doorward ls":        s.plugin(t, "ls") + s.plugin(t, "ls", "-o", "wide"),
-		"kubectl doorward policy":    s.plugin(t, "policy", "explain", "--as", "tess", "-c", stack.Connection),
-		credentialsOut:               s.plugin(t, "credentials", "--all") + s.plugin(t, "credentials", "--all", "-o", "wide"),
-		requestsOut:                  s.plugin(t, "requests") + s.plugin(t, "requests", "-o", "wide"),
-		sessionsOut:                  s.plugin(t, "sessions") + s.plugin(t, "sessions", "-o", "wide"),
-		auditOut:                     s.plugin(t, "audit", "show", world.Records()) + s.plugin(t, "audit", "verify", world.Records()),
-		"the log of the manager":     file(t, filepath.Join(world.Logs(), "manager.log")),
-		"the log of the proxy":       file(t, world.Proxy().Log()),
-		recordsOut:                   "",
-		"kubectl doorward audit csv": "",
+		"kubectl doorward ls":     s.plugin(t, "ls") + s.plugin(t, "ls", "-o", "wide"),
+		"kubectl doorward policy": s.plugin(t, "policy", "explain", "--as", "tess", "-c", stack.Connection),
+		credentialsOut:            s.plugin(t, "credentials", "--all") + s.plugin(t, "credentials", "--all", "-o", "wide"),
+		requestsOut:               s.plugin(t, "requests") + s.plugin(t, "requests", "-o", "wide"),
+		sessionsOut:               s.plugin(t, "sessions") + s.plugin(t, "sessions", "-o", "wide"),
+		auditOut:                  s.plugin(t, "audit", "show", world.Records()) + s.plugin(t, "audit", "verify", world.Records()),
+		"the log of the manager":  file(t, filepath.Join(world.Logs(), "manager.log")),
+		"the log of the proxy":    file(t, world.Proxy().Log()),
+		recordsOut:                "",
 	}
 	var requests v1alpha1.ApprovalRequestList
 	stacktest.Must(t, world.Admin.List(t.Context(), &requests, client.InNamespace(stack.Namespace)))
@@ -241,7 +240,6 @@ func (s *speakers) outputs(t *testing.T) map[string]string {
 		out[sessionsOut] += s.plugin(t, "sessions", name)
 		out[replayOut] += s.plugin(t, "replay", name, "--records", world.Records(), "--no-verify")
 	}
-	out["kubectl doorward audit csv"] = s.plugin(t, "audit", "export", world.Records(), "--session", s.sessions[0], "--format", "csv")
 	paths, err := filepath.Glob(filepath.Join(world.Records(), "*.jsonl"))
 	stacktest.Must(t, err)
 	for _, path := range paths {

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -86,15 +88,18 @@ func TestKilledBetweenUseAndExecution(t *testing.T) {
 	}
 }
 
-// TestUseRace has two replicas mark one approval at the same instant (checklist 35): the
-// statement runs where its own proxy was first, and nowhere else.
+// TestUseRace has two that say they are one replica mark an approval at the same instant
+// (checklist 35), and in every other round the one that does not hold the operation first: the
+// statement runs where its own proxy was first, and nowhere else. No replica marks what another
+// holds in its own name.
 func TestUseRace(t *testing.T) {
 	p := newPassage(t, "use-race", "")
-	other := stacktest.StartProxy(t, world, stack.ProxyOptions{Connection: p.name})
+	t.Cleanup(func() { stacktest.Must(t, p.proxy.Signal(syscall.SIGCONT)) })
 	theirs := p.identity(t)
 	wins := map[bool]int{}
 	const rounds = 16
-	for range rounds {
+	for round := range rounds {
+		late := round%2 == 0
 		s := stacktest.Login(t, world, p.proxy, p.who)
 		statement, text := update(t, 52)
 		h := mustHold(t, s, statement)
@@ -109,31 +114,47 @@ func TestUseRace(t *testing.T) {
 					return
 				}
 				if ok && latest.Status.Phase == v1alpha1.ApprovalApproved {
-					_ = mark(t.Context(), theirs, latest, other.Instance) // who was first is in the object
+					if late {
+						refusedWith(t, mark(t.Context(), theirs, latest, p.name+"-2"), "only the holder of the operation can use its approval")
+					}
+					_ = mark(t.Context(), theirs, latest, p.proxy.Instance) // who was first is in the object
 					return
 				}
 			}
 		}()
+		if late {
+			stacktest.Must(t, p.proxy.Signal(syscall.SIGSTOP))
+		}
 		h.approve(t, "bob", "dba")
-		answer := h.answer(t)
 		used := p.marked(t, h)
 		<-tried
 		watched.Stop()
-		first := used.Spec.Use.ProxyInstance == p.proxy.Instance
-		wins[first]++
+		if late {
+			stacktest.Must(t, p.proxy.Signal(syscall.SIGCONT))
+		}
+		answer := h.answer(t)
+		first := !used.Spec.Use.UsedAt.Time.Equal(falseUse(used))
+		if wins[first]++; late && first {
+			t.Error("a proxy that was stopped was first")
+		}
 		n := timesExecuted(t, text)
 		if ran := answer == nil; ran != first || first != (n == 1) || n > 1 {
-			t.Errorf("marked by %q of %q: executed %d times, and its caller was answered: %v", used.Spec.Use.ProxyInstance, p.proxy.Instance, n, answer)
+			t.Errorf("marked by its proxy: %t; executed %d times, and its caller was answered: %v", first, n, answer)
 		}
 	}
-	t.Logf("of %d approvals %d were marked by the proxy that held the operation, %d by the other replica", rounds, wins[true], wins[false])
+	t.Logf("of %d approvals %d were marked by the proxy that held the operation, %d by the other", rounds, wins[true], wins[false])
+}
+
+// falseUse is when an approval was used as mark says, which is like no other.
+func falseUse(request *v1alpha1.ApprovalRequest) time.Time {
+	return request.CreationTimestamp.Add(-time.Hour)
 }
 
 // mark writes spec.use as a proxy does.
 func mark(ctx context.Context, proxy client.Client, request *v1alpha1.ApprovalRequest, instance string) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": request.UID, "resourceVersion": request.ResourceVersion},
-		"spec":     map[string]any{"use": map[string]any{"usedAt": request.CreationTimestamp, "proxyInstance": instance}},
+		"spec":     map[string]any{"use": map[string]any{"usedAt": metav1.NewTime(falseUse(request)), "proxyInstance": instance}},
 	})
 	if err != nil {
 		return err
