@@ -16,6 +16,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -88,61 +89,76 @@ func TestKilledBetweenUseAndExecution(t *testing.T) {
 	}
 }
 
-// TestUseRace has two that say they are one replica mark an approval at the same instant
-// (checklist 35), and in every other round the one that does not hold the operation first: the
-// statement runs where its own proxy was first, and nowhere else. No replica marks what another
-// holds in its own name.
+// TestUseRace has two that say they are one replica mark an approval (checklist 35), by turns:
+// the one that does not hold the operation first, both at the same instant, and that one last.
+// The statement runs where its own proxy was first, and nowhere else. No replica marks in its own
+// name what another holds.
 func TestUseRace(t *testing.T) {
 	p := newPassage(t, "use-race", "")
 	t.Cleanup(func() { stacktest.Must(t, p.proxy.Signal(syscall.SIGCONT)) })
 	theirs := p.identity(t)
+	const first, last, turns, rounds = 0, 2, 3, 18
 	wins := map[bool]int{}
-	const rounds = 16
 	for round := range rounds {
-		late := round%2 == 0
+		turn := round % turns
 		s := stacktest.Login(t, world, p.proxy, p.who)
 		statement, text := update(t, 52)
 		h := mustHold(t, s, statement)
 		watched, err := theirs.Watch(t.Context(), &v1alpha1.ApprovalRequestList{}, client.InNamespace(stack.Namespace), client.MatchingFields{"metadata.name": h.request.Name})
 		stacktest.Must(t, err)
-		tried := make(chan struct{})
+		tried := make(chan error, 1)
 		go func() {
-			defer close(tried)
-			for event := range watched.ResultChan() {
-				latest, ok := event.Object.(*v1alpha1.ApprovalRequest)
-				if ok && latest.Spec.Use != nil {
-					return
-				}
-				if ok && latest.Status.Phase == v1alpha1.ApprovalApproved {
-					if late {
-						refusedWith(t, mark(t.Context(), theirs, latest, p.name+"-2"), "only the holder of the operation can use its approval")
-					}
-					_ = mark(t.Context(), theirs, latest, p.proxy.Instance) // who was first is in the object
-					return
-				}
-			}
+			tried <- p.contend(t, theirs, watched, turn == first, turn == last)
 		}()
-		if late {
+		if turn == first {
 			stacktest.Must(t, p.proxy.Signal(syscall.SIGSTOP))
 		}
 		h.approve(t, "bob", "dba")
 		used := p.marked(t, h)
-		<-tried
+		lost := <-tried
 		watched.Stop()
-		if late {
+		if turn == first {
 			stacktest.Must(t, p.proxy.Signal(syscall.SIGCONT))
 		}
 		answer := h.answer(t)
-		first := !used.Spec.Use.UsedAt.Time.Equal(falseUse(used))
-		if wins[first]++; late && first {
-			t.Error("a proxy that was stopped was first")
+		own := !used.Spec.Use.UsedAt.Time.Equal(falseUse(used))
+		wins[own]++
+		if own != (lost != nil) || turn == first && own || turn == last && !own {
+			t.Errorf("turn %d: marked by its proxy: %t; the other was told: %v", turn, own, lost)
 		}
-		n := timesExecuted(t, text)
-		if ran := answer == nil; ran != first || first != (n == 1) || n > 1 {
-			t.Errorf("marked by its proxy: %t; executed %d times, and its caller was answered: %v", first, n, answer)
+		if n := timesExecuted(t, text); (answer == nil) != own || own != (n == 1) || n > 1 {
+			t.Errorf("turn %d: marked by its proxy: %t; executed %d times, and its caller was answered: %v", turn, own, n, answer)
 		}
 	}
 	t.Logf("of %d approvals %d were marked by the proxy that held the operation, %d by the other", rounds, wins[true], wins[false])
+}
+
+// contend marks an approval as if it were the proxy that holds the operation, once it is approved
+// or, as the last, once it is marked; it returns what it is told.
+func (p *passage) contend(t *testing.T, theirs client.Client, watched apiwatch.Interface, tries, last bool) error {
+	t.Helper()
+	var approved *v1alpha1.ApprovalRequest
+	for event := range watched.ResultChan() {
+		latest, ok := event.Object.(*v1alpha1.ApprovalRequest)
+		switch {
+		case !ok:
+			continue
+		case latest.Spec.Use == nil && latest.Status.Phase == v1alpha1.ApprovalApproved:
+			approved = latest
+		case latest.Spec.Use == nil:
+			continue
+		}
+		if tries {
+			refusedWith(t, mark(t.Context(), theirs, latest, p.name+"-2"), "only the holder of the operation can use its approval")
+		}
+		if approved == nil {
+			approved = latest // it was marked before this watch had it
+		}
+		if !last || latest.Spec.Use != nil {
+			return mark(t.Context(), theirs, approved, p.proxy.Instance)
+		}
+	}
+	return errors.New("the watch ended")
 }
 
 // falseUse is when an approval was used as mark says, which is like no other.
