@@ -74,7 +74,7 @@ func (p *Portal) provider(t *testing.T) *v1alpha1.IdentityProvider {
 	var all v1alpha1.IdentityProviderList
 	Must(t, p.world.Admin.List(t.Context(), &all))
 	for i := range all.Items {
-		if issuer := all.Items[i].Spec.Issuer(); issuer != nil && issuer.URL == p.world.Issuer.URL {
+		if of := all.Items[i].Spec.Issuer(); of != nil && of.URL == p.world.Issuer.URL {
 			return &all.Items[i]
 		}
 	}
