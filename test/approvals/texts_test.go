@@ -50,6 +50,7 @@ var texts = map[string]text{
 	"Cursor":          {reason: "the name of a cursor", says: named, write: ask(`FETCH FROM "%s"`), shown: []string{"told"}},
 	"Identifier":      {reason: "a name that no object may have", write: ask(`SELECT * FROM "%s"`), shown: []string{"told"}},
 	"Setting":         {reason: "the value of a setting that is refused", write: ask(`SET client_encoding = '%s'`)},
+	"TargetError":     {reason: "what the target says of an error", write: ask(`SELECT '%s'::integer`), shown: []string{"told", auditOut}},
 	"Syntax":          {reason: "what cannot be parsed", write: ask(`SELECT 1 "%s" nonsense`)},
 	"ApplicationName": {reason: "what a client calls itself", write: startup(func(c *parameters, text string) { c.RuntimeParams["application_name"] = text }), shown: []string{recordsOut}},
 	"Parameter":       {reason: "the name of a startup parameter", write: startup(func(c *parameters, text string) { c.RuntimeParams[text] = "1" }), shown: []string{"told"}},

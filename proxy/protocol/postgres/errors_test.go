@@ -33,3 +33,28 @@ func TestRefusalsDrawNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestReportsDrawNothing: checklist 48, nor does what a target says draw, and the message stays
+// one of the protocol; what is malformed is left to its reader.
+func TestReportsDrawNothing(t *testing.T) {
+	said := func(text string) []byte {
+		return encode(nil, &pgproto3.ErrorResponse{Severity: "ERROR", Code: "P0001", Message: text, Detail: text, Line: 3, UnknownFields: map[byte]string{'z': text}})
+	}
+	malformed := append(said("a\x1bb"), 'M', 'x')
+	for name, tc := range map[string]struct {
+		reason    string
+		raw, want []byte
+	}{
+		"Plain":     {"nothing draws", said("a \n\tb"), said("a \n\tb")},
+		"Legible":   {"names of people stay", said("Żaneta 王"), said("Żaneta 王")},
+		"Escape":    {"a terminal obeys it", said("a\x1b[2Kb"), said(`a\u{1b}[2Kb`)},
+		"Bidi":      {"what follows is shown backwards", said("a\u202eb"), said(`a\u{202e}b`)},
+		"Malformed": {"a field has no end", malformed, malformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, visible(tc.raw)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
