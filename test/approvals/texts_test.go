@@ -24,7 +24,8 @@ import (
 // turns text round, what shows nothing, and a line of its own.
 const (
 	invisible = "\u202e\u2066\u200b\u200d\ufeff\u0085\u009b2K\u2028\u00ad"
-	drawing   = "\x1b[2K\x1b]0;x\a\x7f\r\n" + forged + invisible
+	escapes   = "\x1b[2K\x1b]0;x\a\x7f"
+	drawing   = escapes + "\r\n" + forged + invisible
 	forged    = "FORGED"
 	// named is what the name of a table may have.
 	named = "\u202e\u2066\u200b\ufeff\u00ad"
@@ -50,7 +51,7 @@ var texts = map[string]text{
 	"Cursor":          {reason: "the name of a cursor", says: named, write: ask(`FETCH FROM "%s"`), shown: []string{"told"}},
 	"Identifier":      {reason: "a name that no object may have", write: ask(`SELECT * FROM "%s"`), shown: []string{"told"}},
 	"Setting":         {reason: "the value of a setting that is refused", write: ask(`SET client_encoding = '%s'`)},
-	"TargetError":     {reason: "what the target says of an error", write: ask(`SELECT '%s'::integer`), shown: []string{"told", auditOut}},
+	"TargetError":     {reason: "what the target says of an error, which may have several lines", says: escapes + invisible, write: ask(`SELECT '%s'::integer`), shown: []string{"told", auditOut}},
 	"Syntax":          {reason: "what cannot be parsed", write: ask(`SELECT 1 "%s" nonsense`)},
 	"ApplicationName": {reason: "what a client calls itself", write: startup(func(c *parameters, text string) { c.RuntimeParams["application_name"] = text }), shown: []string{recordsOut}},
 	"Parameter":       {reason: "the name of a startup parameter", write: startup(func(c *parameters, text string) { c.RuntimeParams[text] = "1" }), shown: []string{"told"}},
