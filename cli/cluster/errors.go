@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/doorward/doorward/api/v1alpha1"
+	"github.com/doorward/doorward/cli/show"
 )
 
 // Request is what was asked of the API server, for errors.
@@ -51,7 +52,7 @@ func (r Request) Failed(err error) error {
 	}
 	what := r.Resource
 	if r.Name != "" {
-		what += " " + r.Name
+		what += " " + show.Line(r.Name)
 	}
 	if r.Namespace != "" {
 		what += " in namespace " + r.Namespace

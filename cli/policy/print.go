@@ -23,7 +23,7 @@ var verbs = map[policy.Effect]string{
 // write prints an explanation for people.
 func (e *explanation) write(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s: %s %s\n", verbs[e.Decision.Effect], e.Caller.String(), e.what(), e.Connection)
+	fmt.Fprintf(&b, "%s: %s: %s %s\n", verbs[e.Decision.Effect], audit.Safe(e.Caller.String()), audit.Safe(e.what()), e.Connection)
 	if e.Decision.Message != "" {
 		fmt.Fprintf(&b, "  message: %s\n", audit.Safe(e.Decision.Message))
 	}
@@ -35,7 +35,7 @@ func (e *explanation) write(out io.Writer) error {
 		for i := range terms.Approvers {
 			names = append(names, describe(&terms.Approvers[i]))
 		}
-		fmt.Fprintf(&b, "  approval: %d of %s within %d s", terms.Minimum, strings.Join(names, ", "), terms.TimeoutSeconds)
+		fmt.Fprintf(&b, "  approval: %d of %s within %d s", terms.Minimum, audit.Safe(strings.Join(names, ", ")), terms.TimeoutSeconds)
 		if terms.Scope == policy.ScopeSession {
 			fmt.Fprintf(&b, ", asked for in advance, for at most %d s (scope Session)", terms.MaxDurationSeconds)
 		}
@@ -73,7 +73,7 @@ func (e *explanation) write(out io.Writer) error {
 		return []string{e.Limits[i].Policy, e.Limits[i].What, e.Limits[i].Source.String()}
 	})
 	if e.TargetRole != "" {
-		fmt.Fprintf(&b, "\nRole at the target: %s\n", e.TargetRole)
+		fmt.Fprintf(&b, "\nRole at the target: %s\n", audit.Safe(e.TargetRole))
 	}
 	list(&b, "To be allowed, it would have to", e.Changes)
 	list(&b, "Notes", e.Notes)
@@ -85,7 +85,7 @@ func (d *explained) rules(b *strings.Builder, title string) {
 	if len(d.Rules) == 0 {
 		text := "no rule: what no policy allows is refused"
 		if d.Access != "" {
-			text += ": " + d.Access
+			text += ": " + audit.Safe(d.Access)
 		}
 		fmt.Fprintf(b, "\n%s\n  %s\n", title, text)
 		return

@@ -41,7 +41,11 @@ type deciding struct {
 }
 
 func (o *deciding) run(ctx context.Context, streams genericiooptions.IOStreams, name string) error {
-	if err := errors.Join(o.broken, o.output.Check(), o.checkReason()); err != nil {
+	if err := errors.Join(o.broken, o.output.Check()); err != nil {
+		return err
+	}
+	// What a revocation may say depends on the request: see fits.
+	if err := o.checkReason(); err != nil && !o.verb.revokes {
 		return err
 	}
 	if !o.yes && !show.Terminal(streams.In) {
@@ -97,6 +101,8 @@ func (o *deciding) fits(r *v1alpha1.ApprovalRequest) error {
 		return errors.New(overSince(r))
 	case o.revokes(r):
 		return show.CheckReason(o.reason, show.MaxEndReason)
+	case o.checkReason() != nil:
+		return o.checkReason()
 	case r.DecidedDigest() == "":
 		return fmt.Errorf("the manager has not said yet what it asks for: look at it with \"kubectl doorward requests -n %s %s\", and try again", r.Namespace, r.Name)
 	case o.digest != "" && o.digest != r.DecidedDigest():

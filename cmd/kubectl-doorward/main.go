@@ -31,6 +31,7 @@ import (
 	"github.com/doorward/doorward/cli/replay"
 	"github.com/doorward/doorward/cli/requests"
 	"github.com/doorward/doorward/cli/sessions"
+	"github.com/doorward/doorward/cli/show"
 	"github.com/doorward/doorward/cmd/version"
 )
 
@@ -64,7 +65,7 @@ func run() int {
 	case errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrTestsFailed), errors.Is(err, policyreplay.ErrChanged), errors.Is(err, doctor.ErrFailed):
 		return exitNo
 	case errors.Is(err, requests.ErrNotApproved):
-		fmt.Fprintln(os.Stderr, "error:", err)
+		complain(err)
 		return exitNo
 	case errors.Is(err, policy.ErrApprovalRequired):
 		return exitApproval
@@ -72,10 +73,14 @@ func run() int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "error: interrupted")
 	default:
-		fmt.Fprintln(os.Stderr, "error:", err)
+		complain(err)
 	}
 	return exitFailed
 }
+
+// complain prints an error. It may hold what others wrote: an answer of the API server repeats
+// what was refused.
+func complain(err error) { fmt.Fprint(os.Stderr, show.Lines("error: "+err.Error(), "")) }
 
 func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root := &cobra.Command{

@@ -68,6 +68,7 @@ func (c *Config) AddFlags(flags *flag.FlagSet) {
 
 // Logger makes the logger.
 func (c *Config) Logger(out io.Writer) logr.Logger {
+	out = plain{out}
 	if c.Format == Text {
 		return textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(out), textlogger.Verbosity(c.Verbosity)))
 	}

@@ -39,8 +39,9 @@ const (
 	// namespace is the one of the samples.
 	namespace = "shop-access"
 
-	// settle bounds how long the API server may take to enforce what was applied.
-	settle = 20 * time.Second
+	// settle bounds how long the API server may take to enforce what was applied: it looks once
+	// a second, where it gets to it.
+	settle = 2 * time.Minute
 )
 
 var (

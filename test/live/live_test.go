@@ -131,7 +131,12 @@ func connections(t *testing.T, size sizes, out *results) {
 		name    string
 		measure func(t *testing.T, s *scene, proxies []*stack.Proxy)
 	}{
-		{"lena", "Edited", edited}, {"lisa", "Deleted", deleted}, {"lola", "ClusterEdited", clusterEdited}, {"lucy", "Labelled", labelled}, {"petra", "Provider", provider},
+		{"lena", "Edited", edited},
+		{"lisa", "Deleted", deleted},
+		{"lola", "ClusterEdited", clusterEdited},
+		{"lucy", "Labelled", labelled},
+		{"petra", "Provider", provider},
+		{"rhea", "Credential", credential},
 	} {
 		s.user = of.user
 		t.Run(of.name, func(t *testing.T) { of.measure(t, s, proxies) })

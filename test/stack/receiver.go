@@ -118,6 +118,9 @@ func (r *Receiver) Kill() error {
 	return nil
 }
 
+// Signal sends it a signal.
+func (r *Receiver) Signal(signal syscall.Signal) error { return r.process.Signal(signal) }
+
 // Stop ends it.
 func (r *Receiver) Stop() error { return r.process.Stop() }
 

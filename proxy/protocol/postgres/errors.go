@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/record"
 )
 
 // SQLSTATE codes of the proxy's own answers (PostgreSQL manual, appendix A).
@@ -65,19 +66,38 @@ func errorResponse(severity string, refusal *access.Refusal) *pgproto3.ErrorResp
 	}
 	return &pgproto3.ErrorResponse{
 		Severity: severity, SeverityUnlocalized: severity, Code: codeOf(refusal),
-		Message: oneLine(refusal.Message), Detail: refusal.Detail(), Hint: refusal.Hint, Position: int32(refusal.Position), //nolint:gosec // at most MaxStatement
+		Message: oneLine(refusal.Message), Detail: lines(refusal.Detail()), Hint: lines(refusal.Hint), Position: int32(refusal.Position), //nolint:gosec // at most MaxStatement
 	}
 }
 
-// oneLine keeps what callers and token issuers wrote from drawing on a terminal.
+// oneLine keeps what callers, approvers and token issuers wrote from drawing on a terminal, and
+// from passing for something else: white space is a blank, the rest is shown as records show it.
 func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+	return lines(strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\r' || r == '\t' {
 			return ' '
 		}
 		return r
-	}, s)
+	}, s))
 }
+
+// lines is the same for a text of several lines.
+func lines(s string) string {
+	if strings.IndexFunc(s, deceives) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if deceives(r) {
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func deceives(r rune) bool { return r != '\n' && r != '\t' && record.Deceives(r) }
 
 // encode appends a message; those the proxy makes are all encodable.
 func encode(dst []byte, m interface {

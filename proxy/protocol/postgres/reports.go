@@ -4,6 +4,8 @@
 package postgres
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,8 +14,10 @@ import (
 )
 
 // report passes an error or a notice on. While masked values may take part in what
-// runs, its code is left, what the code stands for, and names.
+// runs, its code is left, what the code stands for, and names. Values and names of others are in
+// it, and psql shows it as it is: what would draw there is made visible.
 func (s *session) report(raw []byte, isError bool) error {
+	raw = visible(raw)
 	s.mu.Lock()
 	reveals := s.reveals
 	s.mu.Unlock()
@@ -47,6 +51,29 @@ func (s *session) report(raw []byte, isError bool) error {
 		return s.pass(encode(nil, &out))
 	}
 	return s.pass(encode(nil, (*pgproto3.NoticeResponse)(&out)))
+}
+
+// visible makes visible what draws in an error or a notice; anything else, what is malformed
+// included, it leaves as it is.
+func visible(raw []byte) []byte {
+	content := raw[headerLength:]
+	if bytes.IndexFunc(content, func(r rune) bool { return r != 0 && deceives(r) }) < 0 {
+		return raw
+	}
+	out := append([]byte(nil), raw[:headerLength]...)
+	for len(content) > 1 {
+		end := bytes.IndexByte(content[1:], 0)
+		if end < 0 {
+			return raw
+		}
+		out = append(out, content[0])
+		out = append(out, lines(string(content[1:1+end]))...)
+		out = append(out, 0)
+		content = content[end+2:]
+	}
+	out = append(out, content...)
+	binary.BigEndian.PutUint32(out[1:], uint32(len(out)-1)) //nolint:gosec // at most ten times what a target may send
+	return out
 }
 
 // isDebug says whether a notice is meant for the server's log.
