@@ -5,6 +5,7 @@ package cel_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -264,6 +265,16 @@ func TestApprovalRequestRepeated(t *testing.T) {
 	expect(t, "first approval", decide(t, bob, object, decision("Approve")), "")
 	expect(t, "nobody fills the list with one verdict", decide(t, bob, object, decision("Approve")), "given this verdict already")
 	expect(t, "but may change their mind", decide(t, bob, object, decision("Deny")), "")
+}
+
+// TestApprovalRequestManyDecisions: the list never becomes so long that the schema refuses the
+// forged decision by which the manager proves that admission is enforced.
+func TestApprovalRequestManyDecisions(t *testing.T) {
+	object := request(t, nil)
+	for i := range 31 {
+		expect(t, "another approver", decide(t, as(fmt.Sprintf("company:bob-%d", i), "shop-leads"), object, decision("Approve")), "")
+	}
+	expect(t, "checklist 38: no more", decide(t, as("company:bob", "shop-leads"), object, decision("Deny")), "at most 31 decisions")
 }
 
 // A re-created request of the same name is not approved by mistake.
