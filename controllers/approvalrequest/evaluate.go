@@ -28,8 +28,9 @@ type Facts struct {
 	// Entitled says, by index of the decision, that the authorizer grants the
 	// stamped user the verb approve on the Connection.
 	Entitled map[int]bool
-	// Waiting is how many elder requests of the same requester wait for decisions, Kept
-	// how many elder ones there are in all; only where the request was not judged yet.
+	// Waiting is how many other requests of the same requester wait for decisions, or will
+	// before this one does; Kept is how many elder ones there are in all; only where the
+	// request was not judged yet.
 	Waiting, Kept int
 	// Unreviewed is how many others of the same requester went ahead without approvals,
 	// or are about to, and are not reviewed; only where this one is to go ahead so.

@@ -84,6 +84,7 @@ type Reconciler struct {
 	// breaking has room for one request to go ahead without approvals: from the count of
 	// what is not reviewed until it is written down that there is one more.
 	breaking chan struct{}
+	places   places
 }
 
 // New makes a Reconciler.
@@ -91,7 +92,10 @@ func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Reconciler{Options: options, excess: make(chan struct{}, workers/2), breaking: make(chan struct{}, 1)}
+	return &Reconciler{
+		Options: options, excess: make(chan struct{}, workers/2), breaking: make(chan struct{}, 1),
+		places: places{taken: map[client.ObjectKey]bool{}},
+	}
 }
 
 // scope is what one reconciliation observed. Each field names the step that sets it.

@@ -73,10 +73,10 @@ func newOffice(t *testing.T, objects ...client.Object) *office {
 	}
 	f.Connection.Namespace = "shop"
 	o.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, policy, f.Connection)...).WithStatusSubresource(&v1alpha1.ApprovalRequest{}).
-		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
+		WithInterceptorFuncs(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
 			review, ok := object.(*authorizationv1.SubjectAccessReview)
 			if !ok {
-				return fmt.Errorf("unexpected %T", object)
+				return c.Create(ctx, object, options...)
 			}
 			review.Status.Allowed = review.Spec.User != "eve"
 			return nil
@@ -149,6 +149,38 @@ func TestKeptIsBounded(t *testing.T) {
 	}
 	if o.believer.proofs != 1 {
 		t.Errorf("%d proofs, want one, for the other's", o.believer.proofs)
+	}
+}
+
+// TestWaitingIsBounded: checklist 38, of requests that were made in one second nobody knows
+// which came first; whichever is judged last is one too many.
+func TestWaitingIsBounded(t *testing.T) {
+	var all []client.Object
+	for i := range maxWaiting {
+		all = append(all, made(fmt.Sprintf("m%04d", i)))
+	}
+	o := newOffice(t, all...)
+	for i := range maxWaiting - 1 {
+		o.judge(t, fmt.Sprintf("m%04d", i))
+	}
+	// The last place is taken, which the cache does not have yet.
+	o.places.taken[client.ObjectKey{Namespace: "shop", Name: fmt.Sprintf("m%04d", maxWaiting-1)}] = true
+	for _, late := range []string{"a", "b"} {
+		if err := o.client.Create(t.Context(), made(late)); err != nil {
+			t.Fatal(err)
+		}
+		if r := o.judge(t, late); r.Status.Phase != v1alpha1.ApprovalVoid {
+			t.Errorf("%s is %s, want Void: there are %d", late, r.Status.Phase, maxWaiting)
+		}
+		if r := o.judge(t, fmt.Sprintf("m%04d", maxWaiting-1)); r.Status.Phase != v1alpha1.ApprovalPending {
+			t.Errorf("what had the last place is %s", r.Status.Phase)
+		}
+	}
+	for name := range o.places.taken {
+		o.judge(t, name.Name)
+	}
+	if n := len(o.places.taken); n != 0 {
+		t.Errorf("%d places are kept that the cache knows of", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -103,26 +104,54 @@ func (r *Reconciler) count(ctx context.Context, s *scope) error {
 	if s.request.Status.Phase != "" {
 		return nil
 	}
-	if err := r.countElder(ctx, &s.facts); err != nil {
+	// One after the other, so that no two of them take the last place.
+	r.places.mu.Lock()
+	defer r.places.mu.Unlock()
+	if err := r.countOthers(ctx, &s.facts); err != nil {
 		return err
 	}
-	s.judged = s.result.exceeds(s.facts)
+	if s.judged = s.result.exceeds(s.facts); !s.judged {
+		r.places.taken[client.ObjectKeyFromObject(s.request)] = true
+	}
 	return nil
 }
 
-func (r *Reconciler) countElder(ctx context.Context, f *Facts) error {
+// places are the requests that this process lets wait, until the cache has it that they do.
+type places struct {
+	mu    sync.Mutex
+	taken map[client.ObjectKey]bool
+}
+
+// seen is called with what the cache has.
+func (p *places) seen(key client.ObjectKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.taken, key)
+}
+
+// countOthers counts the requester's other requests. Which of one second was made first
+// nobody knows, so that one that waits counts whenever it was made. The places are locked.
+func (r *Reconciler) countOthers(ctx context.Context, f *Facts) error {
 	var list v1alpha1.ApprovalRequestList
 	if err := r.Client.List(ctx, &list, client.InNamespace(f.Request.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("cannot count the requester's requests: %w", err)
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID == f.Request.UID || other.Spec.Requester.Username != f.Request.Spec.Requester.Username || !elder(other, f.Request) {
+		if other.UID == f.Request.UID || other.Spec.Requester.Username != f.Request.Spec.Requester.Username {
 			continue
 		}
-		f.Kept++
-		if other.Status.Phase == "" || other.Status.Phase == v1alpha1.ApprovalPending {
+		before := elder(other, f.Request)
+		if before {
+			f.Kept++
+		}
+		switch other.Status.Phase {
+		case v1alpha1.ApprovalPending:
 			f.Waiting++
+		case "":
+			if before || r.places.taken[client.ObjectKeyFromObject(other)] {
+				f.Waiting++
+			}
 		}
 	}
 	return nil
@@ -133,13 +162,20 @@ func (r *Reconciler) countElder(ctx context.Context, f *Facts) error {
 func (r *Reconciler) crowd(ctx context.Context, key ctrl.Request) (*v1alpha1.ApprovalRequest, int, error) {
 	request := &v1alpha1.ApprovalRequest{}
 	if err := r.Client.Get(ctx, key.NamespacedName, request); err != nil {
-		return nil, 0, client.IgnoreNotFound(err)
+		if apierrors.IsNotFound(err) {
+			r.places.seen(key.NamespacedName)
+			return nil, 0, nil
+		}
+		return nil, 0, err
 	}
 	facts := Facts{Request: request}
 	if request.Status.Phase != "" || request.DeletionTimestamp != nil {
+		r.places.seen(key.NamespacedName)
 		return request, 0, nil
 	}
-	if err := r.countElder(ctx, &facts); err != nil || !(&Result{}).exceeds(facts) {
+	r.places.mu.Lock()
+	defer r.places.mu.Unlock()
+	if err := r.countOthers(ctx, &facts); err != nil || !(&Result{}).exceeds(facts) {
 		return request, 0, err
 	}
 	return request, facts.Kept, nil
