@@ -145,13 +145,9 @@ func (r *Reconciler) countOthers(ctx context.Context, f *Facts) error {
 		if before {
 			f.Kept++
 		}
-		switch other.Status.Phase {
-		case v1alpha1.ApprovalPending:
+		promised := other.Status.Phase == "" && (before || r.places.taken[client.ObjectKeyFromObject(other)])
+		if promised || other.Status.Phase == v1alpha1.ApprovalPending {
 			f.Waiting++
-		case "":
-			if before || r.places.taken[client.ObjectKeyFromObject(other)] {
-				f.Waiting++
-			}
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/tree"
@@ -72,11 +73,11 @@ func (l *Log) readRanges(size, end int64, known *tree.Range) (old, since tree.Ra
 // disk only after the segment is in use, and retention takes both: the error wraps ErrGone.
 func (l *Log) opening(first int64) (opening, error) {
 	l.mu.Lock()
-	for _, s := range l.sealed {
-		if s.first == first {
-			defer l.mu.Unlock()
-			return newOpening(s.old, s.open, &s.branch), nil
-		}
+	i := slices.IndexFunc(l.sealed, func(s sealing) bool { return s.first == first })
+	if i >= 0 {
+		s := l.sealed[i]
+		l.mu.Unlock()
+		return newOpening(s.old, s.open, &s.branch), nil
 	}
 	l.mu.Unlock()
 	o, err := readOpening(openPath(l.options.Dir, first))
