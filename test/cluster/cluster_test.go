@@ -117,7 +117,7 @@ func TestCluster(t *testing.T) {
 		if !slices.Contains(got, "configmap/before") || slices.Contains(got, "configmap/after") {
 			t.Errorf("after the restore: got %q", got)
 		}
-		// The controllers have noticed: they still work.
+		// The node, which was not started anew, has noticed.
 		kubectl(t, c, "delete", "pod", "postgres-0", "--timeout=4m")
 		kubectl(t, c, "rollout", "status", "statefulset/postgres", "--timeout=4m")
 	})

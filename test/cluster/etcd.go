@@ -25,15 +25,16 @@ func (c *Cluster) SnapshotEtcd(ctx context.Context, path string) error {
 	return err
 }
 
-// RestoreEtcd gives the cluster the state of a snapshot: kube-apiserver and etcd stop, etcd
-// starts on a new data folder that `etcdutl snapshot restore` made, then kube-apiserver. What
-// watches has to list anew, as after any restore.
+// RestoreEtcd gives the cluster the state of a snapshot: the control plane stops, etcd
+// starts on a new data folder that `etcdutl snapshot restore` made, then the rest. What
+// watches has to list anew, as after any restore. The scheduler and the controllers are
+// started anew, as Kubernetes asks ("Operating etcd clusters", "Restoring"): a scheduler
+// that finds another pod of the same name where it had no watch ends itself.
 func (c *Cluster) RestoreEtcd(ctx context.Context, path string) error {
-	if err := c.APIServer.Stop(); err != nil {
-		return err
-	}
-	if err := c.Etcd.Stop(); err != nil {
-		return err
+	for _, server := range []*Server{c.Scheduler, c.ControllerManager, c.APIServer, c.Etcd} {
+		if err := server.Stop(); err != nil {
+			return err
+		}
 	}
 	data := c.path("etcd-" + strconv.FormatInt(time.Now().UnixNano(), 10))
 	_, err := output(ctx, filepath.Join(c.Assets, "etcdutl"), "snapshot", "restore", path,
@@ -46,5 +47,8 @@ func (c *Cluster) RestoreEtcd(ctx context.Context, path string) error {
 	if err := c.Etcd.Start(ctx); err != nil {
 		return err
 	}
-	return c.APIServer.Start(ctx)
+	if err := c.APIServer.Start(ctx); err != nil {
+		return err
+	}
+	return startAll(ctx, c.ControllerManager, c.Scheduler)
 }
