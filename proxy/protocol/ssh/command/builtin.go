@@ -26,7 +26,7 @@ func init() {
 		"readarray": opaqueBuiltin, "fc": opaqueBuiltin, "nameref": opaqueBuiltin, "integer": opaqueBuiltin, "autoload": opaqueBuiltin,
 		"functions": opaqueBuiltin, "r": opaqueBuiltin, "login": opaqueBuiltin, "coproc": opaqueBuiltin, "select": opaqueBuiltin,
 		"function": opaqueBuiltin, "[[": opaqueBuiltin, "history": opaqueBuiltin, "global": opaqueBuiltin, "print": opaqueBuiltin,
-		"setopt": opaqueBuiltin, "vared": opaqueBuiltin, "whence": opaqueBuiltin, "emulate": opaqueBuiltin, "rehash": opaqueBuiltin,
+		"setopt": opaqueBuiltin, "stop": opaqueBuiltin, "suspend": opaqueBuiltin, "vared": opaqueBuiltin, "whence": opaqueBuiltin, "emulate": opaqueBuiltin, "rehash": opaqueBuiltin,
 	}
 }
 
@@ -47,8 +47,8 @@ func opaqueBuiltin(r *reader, _ spot, c *Command) {
 func plainly(r *reader, _ spot, c *Command) {
 	c.Indirect = true
 	for _, w := range c.Args {
-		if w.Form != Literal {
-			r.unknown(ReasonExpansion, c.Name, "%s has an argument that is not in the text: write it out", c.Name)
+		if w.Form != Literal || strings.Trim(w.Text, unquotedText) != "" {
+			r.unknown(ReasonExpansion, c.Name, "%s has an argument that is not in the text, or that some shells calculate: write it out", c.Name)
 		}
 	}
 }

@@ -115,6 +115,9 @@ func (r *reader) name(w Word) (name, dir string, ok bool) {
 	case strings.ContainsAny(text, "\n\t"), strings.HasPrefix(text, "!") && text != "!":
 		r.unknown(ReasonName, "", "%s is no name of a command that is read: history is not expanded", quote(text))
 		return "", "", false
+	case text[0] == '-' || text[0] == '+':
+		r.unknown(ReasonName, "", "%s is an option of what stands before it, or no name of a command", quote(text))
+		return "", "", false
 	case !strings.Contains(text, "/"):
 		return text, "", true
 	case !w.home && strings.HasPrefix(text, "~"), strings.HasSuffix(text, "/"):
@@ -128,6 +131,10 @@ func (r *reader) name(w Word) (name, dir string, ok bool) {
 		}
 	}
 	dir = located(text)
+	if strings.HasPrefix(dir, "/proc/") || strings.HasPrefix(dir, "/dev/") {
+		r.unknown(ReasonName, "", "what %s is depends on the process that asks: name the program", quote(text))
+		return "", "", false
+	}
 	return dir[strings.LastIndexByte(dir, '/')+1:], dir, true
 }
 

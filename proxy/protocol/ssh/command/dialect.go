@@ -51,4 +51,4 @@ var shells = set("sh bash dash ash mksh ksh ksh93 pdksh lksh rksh rbash rzsh zsh
 
 // keywords begin something other than a simple command in at least one shell.
 var keywords = set("if then elif else fi for while until do done case esac function select time coproc in end " +
-	"foreach repeat switch begin and or not nocorrect noglob builtin command exec let declare typeset local export readonly nameref integer float")
+	"foreach repeat hup sched switch begin and or not nocorrect noglob builtin command exec let declare typeset local export readonly nameref integer float")

@@ -14,7 +14,7 @@ import (
 // harmless are variables that say how a program speaks, in values that name no file.
 var harmless = set("LANG LANGUAGE LC_ALL LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME LC_ADDRESS LC_IDENTIFICATION " +
 	"LC_MEASUREMENT LC_NAME LC_PAPER LC_TELEPHONE TZ NO_COLOR CLICOLOR CLICOLOR_FORCE FORCE_COLOR COLUMNS LINES " +
-	"DEBIAN_FRONTEND DEBIAN_PRIORITY APT_LISTCHANGES_FRONTEND NEEDRESTART_MODE BLOCKSIZE BLOCK_SIZE TIME_STYLE POSIXLY_CORRECT")
+	"DEBIAN_FRONTEND DEBIAN_PRIORITY APT_LISTCHANGES_FRONTEND NEEDRESTART_MODE BLOCKSIZE BLOCK_SIZE TIME_STYLE")
 
 var (
 	harmlessValue = regexp.MustCompile(`^[A-Za-z0-9_.,:@+-]*$`)
@@ -28,7 +28,7 @@ func (r *reader) exported(name string, value Word) {
 		return
 	case !harmless[name]:
 		r.unknown(ReasonEnvironment, "", "%s is put into the environment, from which programs may take code: leave it out, or name it in the connection's options", name)
-	case value.Form != Literal, name == "TZ" && !zone.MatchString(value.Text), name != "TZ" && !harmlessValue.MatchString(value.Text), strings.Contains(value.Text, ".."):
+	case value.Form != Literal, (name == "COLUMNS" || name == "LINES") && !digits(value.Text), name == "TZ" && !zone.MatchString(value.Text), name != "TZ" && !harmlessValue.MatchString(value.Text), strings.Contains(value.Text, ".."):
 		r.unknown(ReasonEnvironment, "", "%s gets a value that may name a file: use a plain word", name)
 	}
 }
@@ -40,7 +40,7 @@ var (
 		"RANDOM SRANDOM SECONDS LINENO OPTIND OPTARG OPTERR COLUMNS LINES TMOUT UID EUID PPID PGRP USER_ID KSHUID KSHGID KSHEGID EPOCHSECONDS EPOCHREALTIME " +
 		"SHELLOPTS BASHOPTS SHLVL DIRSTACK FUNCNAME FUNCNEST GROUPS PIPESTATUS MAPFILE COPROC REPLY TEXTDOMAIN TEXTDOMAINDIR GLOBIGNORE EXECIGNORE FIGNORE " +
 		"INPUTRC TERMINFO TERMINFO_DIRS TERMCAP TERM NLSPATH LOCPATH GCONV_PATH HOSTALIASES RES_OPTIONS CC CXX CPP LD AR AS CLASSPATH BROWSER VISUAL TMPDIR TMP TEMP " +
-		"ZDOTDIR NULLCMD READNULLCMD KUBECONFIG MAIL MAILCHECK MAILPATH COMP_WORDBREAKS HOSTFILE TIMEFORMAT CHILD_MAX IGNOREEOF POSIXLY_CORRECT _ http_proxy https_proxy ftp_proxy all_proxy no_proxy")
+		"ZDOTDIR NULLCMD READNULLCMD KUBECONFIG MAIL MAILCHECK MAILPATH COMP_WORDBREAKS HOSTFILE TIMEFORMAT CHILD_MAX IGNOREEOF POSIXLY_CORRECT PWD OLDPWD _ http_proxy https_proxy ftp_proxy all_proxy no_proxy")
 	hostileParts = strings.Fields("BASH LD_ DYLD_ LESS MORE MAN PAGER EDITOR GIT_ SSH RSYNC PYTHON PERL RUBY NODE NPM npm_ LUA PHP JAVA JDK GEM BUNDLE GO CARGO RUST MAKE AWK SED TAR ZIP GZIP XZ BZIP " +
 		"OPT FLAGS COMMAND CMD PRELOAD ASKPASS SUDO SYSTEMD DOCKER KUBE PSQL PG MYSQL XDG MALLOC GLIBC TUNABLES LIBRARY_PATH INCLUDE CONFIG PARALLEL PROXY HOOK PLUGIN MODULE LISP EMACS VIM TEX GROFF " +
 		"DEB APT DPKG RPM YUM DNF PIP VIRTUAL CONDA CURL WGET SCREEN TMUX EXINIT NAMESERVER LOCALDOMAIN R_ _RC RCFILE STARTUP PROFILE INIT HISTORY KSH ZSH")
@@ -85,7 +85,9 @@ func (r *reader) assignments(at place, list []*syntax.Assign, alone bool) []Assi
 				text = value.Text
 			}
 			r.variable(name, text)
-			r.numbers.assigned[name] = true
+			if at.settled {
+				r.numbers.assigned[name] = true
+			}
 			continue
 		}
 		r.exported(name, value)

@@ -110,6 +110,10 @@ var wrapped = []evasion{
 	{"ld.so rm", "the dynamic linker", nil},
 	{"nice echo x", "not the builtin, but a program of the PATH", nil},
 	{"/tmp/env uptime", "another program of that name", nil},
+	{"time -- rm x", "an end of options, in bash", nil},
+	{"env LANG=C -i rm x", "an option that is a name", nil},
+	{"/proc/self/exe -c 'rm x'", "the shell itself", nil},
+	{"false && i=1; find . -name $i -name -exec rm {} ';'", "a word that may be missing", nil},
 }
 
 // privileged change account, root or namespace.
@@ -229,6 +233,9 @@ var optioned = []evasion{
 	{"git rebase -x rm", "-x", nil},
 	{"git bisect run rm", "bisect", nil},
 	{"git foo", "an alias", nil},
+	{"git add -p", "an editor", nil},
+	{"git tag -a x", "an editor", nil},
+	{"git-shell -c x", "a program of git", nil},
 	{"git grep -Orm x", "-O", nil},
 	{"zip x y -T -TT rm", "-TT", nil},
 	{"tcpdump -z rm", "-z", nil},

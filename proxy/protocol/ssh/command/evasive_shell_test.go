@@ -39,6 +39,8 @@ var environments = []evasion{
 	{"PROMPT_COMMAND=rm; uptime", "a prompt", nil},
 	{"RANDOM='a[$(rm x)]'", "a variable that is calculated", nil},
 	{"IFS=x; uptime", "IFS", nil},
+	{"COLUMNS=x ls", "a variable that mksh calculates", nil},
+	{"POSIXLY_CORRECT=1; uptime", "bash then expands aliases", nil},
 }
 
 // defined are names that get another meaning.
@@ -142,6 +144,12 @@ var arithmetics = []evasion{
 	{"export 'a[$(rm x)]=1'", "a subscript", nil},
 	{"wait -p 'a[$(rm x)]' 1", "a subscript", nil},
 	{"echo $[a[$(rm x)]]", "old arithmetic", nil},
+	{"false && i=0; echo $((i))", "a number that is not assigned", nil},
+	{"(i=0); echo $((i))", "a number of a subshell", nil},
+	{"false && for i in 1; do ls; done; echo $((i))", "a number of a loop that does not run", nil},
+	{"ulimit -f 'a[$(rm x)]'", "an argument that mksh calculates", nil},
+	{"exit 'a[$(rm x)]'", "an argument that Korn shells calculate", nil},
+	{"_=1; ls 'a[$(rm x)]'; echo $((_))", "the last argument", nil},
 }
 
 // dialects are lines that shells read differently.

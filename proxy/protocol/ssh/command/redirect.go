@@ -57,7 +57,7 @@ func (r *reader) redirect(at place, d *syntax.Redirect) {
 // open notes a file that is opened.
 func (r *reader) open(w Word, file File, text string) {
 	switch {
-	case strings.HasPrefix(w.Text, "/dev/fd/") && file.Read && w.Form == Partial:
+	case w.Text == "/dev/fd/" && w.Form == Partial:
 		return // a process substitution, whose commands are listed
 	case w.Form != Literal && !w.home || w.Text == "":
 		r.unknown(ReasonFile, "", "%s opens a file whose name is not in the text: write it out", quote(text))

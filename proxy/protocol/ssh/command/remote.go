@@ -24,7 +24,7 @@ func ssh(r *reader, at spot, c *Command) {
 				continue
 			}
 			key, _, _ := strings.Cut(strings.ReplaceAll(o.value.Text, " ", "="), "=")
-			if o.value.Form != Literal || !sshKeys[strings.ToLower(key)] {
+			if o.value.Form != Literal || !sshKeys[strings.ToLower(key)] || strings.ContainsAny(o.value.Text, "\n\"") {
 				r.unknown(ReasonProgram, c.Name, "ssh -o %s may run a command: leave it out", quote(o.value.Text))
 				return false
 			}
@@ -35,7 +35,7 @@ func ssh(r *reader, at spot, c *Command) {
 		return
 	}
 	host := rest[0]
-	if host.Form != Literal {
+	if host.Form != Literal || !operand(host) {
 		r.unknown(ReasonExpansion, c.Name, "the host of ssh is not in the text: write it out")
 		return
 	}
@@ -98,8 +98,8 @@ func git(r *reader, at spot, c *Command) {
 			r.unknown(ReasonProgram, c.Name, "git %s with %s %s: leave it out", c.Verb, quote(w.Text), why)
 		}
 	}
-	if at.terminal && !pager {
-		r.unknown(ReasonProgram, c.Name, "git shows its output with a pager, which runs commands by keys: write git --no-pager, or ask for no terminal")
+	if at.terminal && (!pager || c.Verb == "pull" || c.Verb == "merge") {
+		r.unknown(ReasonProgram, c.Name, "git may start a pager or an editor on a terminal, whose keys run commands: write git --no-pager, or ask for no terminal")
 	}
 }
 
@@ -118,9 +118,11 @@ func gitHarms(verb string, w Word) string {
 			return ""
 		}
 		return "has an option that is not read"
-	case strings.Trim(w.Text[1:], "0123456789") == "" || strings.Trim(w.Text[1:], "abdfhlmnpqrstvxDMz1") == "":
+	case verb == "tag" && strings.ContainsAny(w.Text, "asu"):
+		return "may start an editor or a signer"
+	case strings.Trim(w.Text[1:], "0123456789") == "" || strings.Trim(w.Text[1:], "abdfhlmnqrstvxDMz1") == "":
 		return ""
-	case verb == "push" && w.Text == "-u", verb == "stash" && w.Text == "-u":
+	case w.Text == "-p" && (verb == "log" || verb == "diff" || verb == "show"), w.Text == "-u" && (verb == "push" || verb == "stash"):
 		return ""
 	}
 	return "has an option that is not read"

@@ -102,7 +102,10 @@ func (r *reader) loop(at place, c *syntax.ForClause) {
 		for _, item := range l.Items {
 			r.word(at, item)
 		}
+		// In the body it is assigned; behind the loop only if it ran.
+		before := r.numbers.assigned[l.Name.Value]
 		r.numbers.assigned[l.Name.Value] = true
+		defer func() { r.numbers.assigned[l.Name.Value] = before }()
 	case *syntax.CStyleLoop:
 		for _, x := range []syntax.ArithmExpr{l.Init, l.Cond, l.Post} {
 			if x != nil {

@@ -65,7 +65,7 @@ func (r *reader) comment(c *syntax.Comment, substituted bool) {
 type numbers struct {
 	never    map[string]bool // assigned something else somewhere
 	none     bool            // variables may be set by names that are not seen
-	assigned map[string]bool // assigned a number before the place that is read
+	assigned map[string]bool // certainly assigned before the place that is read
 }
 
 // setters are commands that set variables by their arguments, or run text that does.

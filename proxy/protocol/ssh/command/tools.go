@@ -47,6 +47,9 @@ func toolOf(name string) tool {
 	if t := tools[name]; t != nil {
 		return t
 	}
+	if strings.HasPrefix(name, "git-") && !gitServers[name] {
+		return never
+	}
 	lower := strings.ToLower(name)
 	lower = strings.TrimSuffix(lower, ".exe")
 	if strings.HasPrefix(lower, "ld-") || strings.HasPrefix(lower, "ld.") {

@@ -91,6 +91,9 @@ func rsyncTransfer(args []string) *Transfer {
 	return nil
 }
 
+// gitServers are the programs of git that ssh starts for its clients.
+var gitServers = set("git-upload-pack git-receive-pack git-upload-archive")
+
 // gitServer reads git-upload-pack and its like, with the repository as the last word.
 func gitServer(name string, args []string) *Transfer {
 	t := &Transfer{Protocol: Git}
