@@ -25,7 +25,7 @@ func awk(r *reader, _ spot, c *Command) {
 		r.unknown(ReasonProgram, c.Name, "the program %s may run commands or write files: let it compute and print only", quote(rest[0].Text))
 	}
 	for _, w := range rest[1:] {
-		if !operand(w) && !(w.Form == Literal && w.Text == "-") {
+		if !operand(w) && (w.Form != Literal || w.Text != "-") {
 			r.unknown(ReasonExpansion, c.Name, "awk has an argument that may be an option: write it out, with ./ before a pattern")
 		}
 	}

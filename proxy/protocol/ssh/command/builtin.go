@@ -18,7 +18,7 @@ func init() {
 		":": inert, "true": inert, "false": inert, "echo": inert, "pwd": inert, "times": inert, "type": inert, "cd": inert,
 		"umask": plainly, "exit": numbersOnly, "return": numbersOnly, "break": numbersOnly, "continue": numbersOnly,
 		"shift": numbersOnly, "wait": numbersOnly, "ulimit": plainly, "jobs": jobs, "hash": hash,
-		"test": test, "[": test, "printf": printf, "read": read, "unset": unset, "set": set_, "kill": direct,
+		"test": test, "[": test, "printf": printf, "read": read, "unset": unset, "set": setting, "kill": direct,
 		"export": export, "readonly": local, "local": local, "declare": local, "typeset": local,
 		"command": commands, "builtin": builtinOf, "exec": exec, "eval": eval, "trap": trap, ".": source, "source": source,
 		"getopts": opaqueBuiltin, "let": opaqueBuiltin, "alias": alias, "unalias": opaqueBuiltin, "enable": opaqueBuiltin, "shopt": opaqueBuiltin,
@@ -57,7 +57,7 @@ func plainly(r *reader, _ spot, c *Command) {
 func numbersOnly(r *reader, _ spot, c *Command) {
 	c.Indirect = true
 	for _, w := range c.Args {
-		if !w.number && !(w.Form == Literal && digits(w.Text)) {
+		if !w.number && (w.Form != Literal || !digits(w.Text)) {
 			r.unknown(ReasonExpansion, c.Name, "%s has an argument that is no number: some shells calculate it", c.Name)
 		}
 	}
@@ -132,7 +132,7 @@ func unset(r *reader, _ spot, c *Command) {
 var modes = set("-e +e -u +u -x +x -f +f -C +C -eu -ex -eux -ux -euf -euo -exo -euxo -uo -eo -o +o " +
 	"pipefail errexit nounset xtrace noglob noclobber")
 
-func set_(r *reader, _ spot, c *Command) { //nolint:revive // the builtin's name is a function's
+func setting(r *reader, _ spot, c *Command) {
 	c.Indirect = true
 	for i, w := range c.Args {
 		if w.Form == Literal && w.Text == "--" {

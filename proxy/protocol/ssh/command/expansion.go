@@ -62,8 +62,11 @@ func (r *reader) substitution(at place, c *syntax.CmdSubst, quoted bool) {
 	r.statements(at.substitution(), c.Stmts)
 }
 
-// specials are the parameters that hold a number.
-const specials = "?#$!"
+// specials are the parameters that hold a number, positional those that hold arguments and the like.
+const (
+	specials   = "?#$!"
+	positional = "@*-"
+)
 
 // parameter reads $x and ${x...}.
 func (r *reader) parameter(at place, b *builder, p *syntax.ParamExp, quoted, alone bool) {
@@ -116,7 +119,7 @@ func (r *reader) parameterIsRead(p *syntax.ParamExp, name string) bool {
 		p.Split != 0 || p.GlobSubst != 0 || p.RcExpand != 0 || len(p.Modifiers) > 0 {
 		return false
 	}
-	if !identifier(name) && !digits(name) && (len(name) != 1 || !strings.Contains("@*#?-$!", name)) {
+	if !identifier(name) && !digits(name) && (len(name) != 1 || strings.IndexByte(positional+specials, name[0]) < 0) {
 		return false
 	}
 	if p.Short {

@@ -87,7 +87,8 @@ func find(r *reader, at spot, c *Command) {
 		case w.Text == "-delete":
 			r.add(at.outsideOf(c), Command{Name: "rm", Args: []Word{{Form: Open}}})
 		case w.Text == "-fprint" || w.Text == "-fprint0" || w.Text == "-fls" || w.Text == "-fprintf":
-			if i++; i == len(args) {
+			i++
+			if i == len(args) {
 				return
 			}
 			r.open(args[i], File{Write: true}, "find "+w.Text)

@@ -30,7 +30,7 @@ func (r *reader) split(c *Command, args []Word, g grammar) (given []option, rest
 		if operand(w) || w.Form == Literal && (w.Text == "-" || w.Text == "") {
 			return given, args, true
 		}
-		if w.Form != Literal && !(w.Form == Partial && attached(w.Text, g)) {
+		if w.Form != Literal && (w.Form != Partial || !attached(w.Text, g)) {
 			r.unknown(ReasonExpansion, c.Name, "%s has an argument that is not in the text before the command it runs: write it out", c.Name)
 			return nil, nil, false
 		}

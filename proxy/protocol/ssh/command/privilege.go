@@ -79,7 +79,7 @@ func su(r *reader, at spot, c *Command) {
 			r.unknown(ReasonShell, c.Name, "the shell %s is not read: use /bin/sh", quote(shell.Text))
 			return
 		}
-		r.script(inner, c.Name, s, []Word{text}, false)
+		r.script(inner, c.Name, s, []Word{text})
 		return
 	}
 	r.anyShell(inner, c.Name, []Word{text})

@@ -72,7 +72,7 @@ var (
 func newYard(tb testing.TB) *yard {
 	tb.Helper()
 	y := &yard{root: tb.TempDir()}
-	y.log = filepath.Join(y.root, "log/ran")
+	y.log = filepath.Join(y.root, "log", "ran")
 	dash, err := exec.LookPath("dash")
 	if err != nil {
 		dash = "/bin/sh"
@@ -84,7 +84,7 @@ func newYard(tb testing.TB) *yard {
 	}
 	write := func(dir, name, then string) {
 		script := fmt.Sprintf("#!%s\necho '%s' >> '%s'\n%s\n", dash, name, y.log, then)
-		if err := os.WriteFile(filepath.Join(y.root, dir, name), []byte(script), 0o755); err != nil { //nolint:gosec // stubs must be executable
+		if err := os.WriteFile(filepath.Join(y.root, dir, name), []byte(script), 0o755); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -97,8 +97,8 @@ func newYard(tb testing.TB) *yard {
 		}
 	}
 	for _, name := range passing {
-		if real, err := exec.LookPath(name); err == nil {
-			write("path", name, "exec '"+real+"' \"$@\"")
+		if program, err := exec.LookPath(name); err == nil {
+			write("path", name, "exec '"+program+"' \"$@\"")
 		}
 	}
 	for _, file := range []string{"log/ran", "dev/null", "work/a.txt", "work/-delete", "work/--checkpoint-action=exec=evil", "work/b c"} {
@@ -127,7 +127,7 @@ func (y *yard) give(tb testing.TB) {
 	if os.Getuid() != 0 {
 		return
 	}
-	if err := os.Chmod(filepath.Dir(y.root), 0o711); err != nil { //nolint:gosec // nobody must pass through
+	if err := os.Chmod(filepath.Dir(y.root), 0o711); err != nil {
 		tb.Fatal(err)
 	}
 	err := filepath.WalkDir(y.root, func(path string, _ os.DirEntry, err error) error {
@@ -147,11 +147,11 @@ func (y *yard) run(ctx context.Context, shell realShell, line string) ([]string,
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	argv := append(slices.Clone(shell.argv), "-c", line)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the line is the test's own, in a directory of its own
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = filepath.Join(y.root, "work")
 	cmd.Env = []string{
 		"PATH=" + filepath.Join(y.root, "path"), "HOME=" + filepath.Join(y.root, "home"), "X=evil", "CMD=evil x", "Y=-delete",
-		"EDITOR=evil", "PAGER=evil", "SHELL=" + filepath.Join(y.root, "path/evil"), "n=a[$(evil)]", "i=a[$(evil)]", "LANG=C.UTF-8",
+		"EDITOR=evil", "PAGER=evil", "SHELL=" + filepath.Join(y.root, "path", "evil"), "n=a[$(evil)]", "i=a[$(evil)]", "LANG=C.UTF-8",
 	}
 	cmd.Stdin = strings.NewReader("evil\nevil x\n-delete\n$(evil)\n")
 	var out bytes.Buffer
@@ -217,20 +217,20 @@ func compareAll(t *testing.T, lines []string) {
 		y := newYard(t)
 		wg.Go(func() {
 			for line := range work {
-				any := false
+				passed := false
 				for _, shell := range shells {
 					did, err := y.compare(t.Context(), shell, line)
 					if err != nil {
 						t.Error(err)
 					}
 					if did {
-						any = true
+						passed = true
 						mu.Lock()
 						ways++
 						mu.Unlock()
 					}
 				}
-				if any {
+				if passed {
 					mu.Lock()
 					ran++
 					mu.Unlock()

@@ -15,6 +15,7 @@ func (r *reader) redirect(at place, d *syntax.Redirect) {
 	if d.N != nil && (len(d.N.Value) != 1 || !digits(d.N.Value)) {
 		r.unknown(ReasonDialects, "", "%s is a redirection of some shells only: use one digit", quote(r.of(d)))
 	}
+	file := File{}
 	switch d.Op {
 	case syntax.Hdoc, syntax.DashHdoc:
 		r.document(at, d)
@@ -30,9 +31,6 @@ func (r *reader) redirect(at place, d *syntax.Redirect) {
 			r.unknown(ReasonDialects, "", "%s is a file in some shells: redirect 1 and 2 one by one", quote(r.of(d)))
 		}
 		return
-	}
-	file := File{}
-	switch d.Op {
 	case syntax.RdrOut, syntax.RdrClob:
 		file.Write = true
 	case syntax.AppOut:
@@ -95,7 +93,8 @@ func located(name string) string {
 
 // document reads a here-document, of which shells agree only in the plain cases.
 func (r *reader) document(at place, d *syntax.Redirect) {
-	if r.documents++; r.documents > 1 {
+	r.documents++
+	if r.documents > 1 {
 		r.unknown(ReasonSyntax, "", "more than one here-document is not read: send one")
 		return
 	}

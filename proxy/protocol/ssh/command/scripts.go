@@ -5,18 +5,15 @@ package command
 
 import "strings"
 
-// script reads a text that a shell runs, made of words with blanks between. Same says that
-// it is the shell that reads the line, whose functions and variables it shares.
-func (r *reader) script(at place, name string, shell Shell, words []Word, same bool) {
+// script reads a text that another shell runs, made of words with blanks between.
+func (r *reader) script(at place, name string, shell Shell, words []Word) {
 	text, ok := joined(words)
 	if !ok {
 		r.unknown(ReasonExpansion, name, "%s runs a text that is not in the line whole: write it out, and give values as arguments", name)
 		return
 	}
 	at.depth++
-	if !same {
-		at.outside = false
-	}
+	at.outside = false
 	r.include(r.work.read(text, shell, at))
 }
 
@@ -39,7 +36,7 @@ func (r *reader) anyShell(at place, name string, words []Word) {
 		r.unknown(ReasonShell, name, "%s gives the text %s to a shell that is not known: write it without characters that are special to any shell", name, quote(text))
 		return
 	}
-	r.script(at, name, Sh, words, false)
+	r.script(at, name, Sh, words)
 }
 
 // eval reads its words as more of the line.
@@ -134,7 +131,7 @@ func shell(r *reader, at spot, c *Command) {
 		r.unknown(ReasonProgram, c.Name, "%s is an option of %s that is not read", quote(args[0].Text), c.Name)
 	case text:
 		c.Indirect = standard(c)
-		r.script(at.within(c.Name), c.Name, s, args[:1], false)
+		r.script(at.within(c.Name), c.Name, s, args[:1])
 	default:
 		r.file(at, c, args)
 	}

@@ -28,7 +28,7 @@ func sed(r *reader, _ spot, c *Command) {
 		files, args = append(files, rest[0]), rest[1:]
 	}
 	if !given && len(files) > 0 {
-		scripts, files = files[:1], files[1:]
+		scripts = files[:1]
 	}
 	for _, s := range scripts {
 		if s.Form != Literal || !sedScript(s.Text) {
@@ -116,16 +116,16 @@ func sedReplace(s string, flags bool) (string, bool) {
 func sedPart(s string, mark byte) (string, bool) {
 	bracket := false
 	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\':
+		switch s[i] {
+		case '\\':
 			i++
-		case s[i] == '\n':
+		case '\n':
 			return s, false
-		case s[i] == mark:
+		case mark:
 			return s[i+1:], !bracket
-		case s[i] == '[':
+		case '[':
 			bracket = true
-		case s[i] == ']':
+		case ']':
 			bracket = false
 		}
 	}

@@ -3,7 +3,11 @@
 
 package command
 
-import "mvdan.cc/sh/v3/syntax"
+import (
+	"slices"
+
+	"mvdan.cc/sh/v3/syntax"
+)
 
 // statements reads a list. What stands behind something that can end or leave the shell is
 // read all the same.
@@ -14,12 +18,12 @@ func (r *reader) statements(at place, list []*syntax.Stmt) {
 }
 
 func (r *reader) statement(at place, s *syntax.Stmt) {
-	if r.standing++; r.standing > MaxNesting {
+	r.standing++
+	defer func() { r.standing-- }()
+	if r.standing > MaxNesting {
 		r.unknown(ReasonLimit, "", "commands are nested more than %d deep: write the line with less nesting", MaxNesting)
-		r.standing--
 		return
 	}
-	defer func() { r.standing-- }()
 	if s.Coprocess || s.Disown {
 		r.unknown(ReasonSyntax, "", "coprocesses are not read: use a pipe")
 	}
@@ -85,7 +89,7 @@ func (r *reader) command(at place, cmd syntax.Command) {
 
 // of is the text of a node.
 func (r *reader) of(n syntax.Node) string {
-	from, to := int(n.Pos().Offset()), int(n.End().Offset()) //nolint:gosec // offsets of at most MaxBytes
+	from, to := int(n.Pos().Offset()), int(n.End().Offset())
 	if from > to || to > len(r.source) {
 		return ""
 	}
@@ -136,36 +140,30 @@ func (r *reader) cases(at place, c *syntax.CaseClause) {
 
 // timed reads bash's reserved word time as the program of that name, which it is elsewhere.
 func (r *reader) timed(at place, c *syntax.TimeClause) {
-	var args []Word
+	var args, inner []Word
 	if c.PosixFormat {
 		args = []Word{{Text: "-p"}}
 	}
-	call, simple := (*syntax.CallExpr)(nil), false
+	var call *syntax.CallExpr
 	if c.Stmt != nil {
-		call, simple = c.Stmt.Cmd.(*syntax.CallExpr)
+		call, _ = c.Stmt.Cmd.(*syntax.CallExpr)
 	}
-	if simple && len(call.Assigns) == 0 {
-		// In other shells the program runs another program: no builtins, no functions.
-		for _, w := range call.Args {
-			args = append(args, r.word(at, w))
-		}
-		cmd := r.add(at, Command{Name: "time", Args: args, Indirect: len(call.Args) > 0})
-		inner := args
-		if c.PosixFormat {
-			inner = args[1:]
-		}
-		at = at.within("time")
-		at.outside = !r.dialect.extended()
-		_ = cmd
-		r.run(at, inner, nil)
-		for _, redirect := range c.Stmt.Redirs {
-			r.redirect(at, redirect)
+	if call == nil || len(call.Assigns) > 0 {
+		r.add(at, Command{Name: "time", Args: args, Indirect: true})
+		if c.Stmt != nil {
+			r.statement(at.within("time"), c.Stmt)
 		}
 		return
 	}
-	r.add(at, Command{Name: "time", Args: args, Indirect: true})
-	if c.Stmt != nil {
-		r.statement(at.within("time"), c.Stmt)
+	for _, w := range call.Args {
+		inner = append(inner, r.word(at, w))
+	}
+	r.add(at, Command{Name: "time", Args: slices.Concat(args, inner), Indirect: len(inner) > 0})
+	at = at.within("time")
+	at.outside = !r.dialect.extended() // a program runs programs: no builtins, no functions
+	r.run(at, inner, nil)
+	for _, redirect := range c.Stmt.Redirs {
+		r.redirect(at, redirect)
 	}
 }
 

@@ -33,9 +33,8 @@ func checkText(text string) *Unknown {
 			// In locales such as Shift_JIS, the two would be one character.
 			return textual(ReasonText, "a character that is not ASCII stands before %q: put it into quotes, or a blank between", text[i+1])
 		case c == '(' || c == '{':
-			if level++; level > depth {
-				depth = level
-			}
+			level++
+			depth = max(depth, level)
 		case (c == ')' || c == '}') && level > 0:
 			level--
 		}

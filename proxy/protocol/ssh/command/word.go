@@ -82,21 +82,16 @@ func (r *reader) unquoted(b *builder, s string, first, last bool, word string) {
 		rest := s[1:]
 		if rest != "" && rest[0] != '/' || rest == "" && !last {
 			b.lose(Partial) // the home of somebody else, or something that a shell remembers
-		} else if rest == "" {
-			b.put("~")
-			b.home = true
-			b.form = max(b.form, Partial)
-			return
 		} else {
 			b.put("~")
-			b.home = true
-			s = rest
+			b.home, b.form, s = true, Partial, rest
 		}
 	}
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
 		case '\\':
-			if i++; i < len(s) && s[i] != '\n' {
+			i++
+			if i < len(s) && s[i] != '\n' {
 				b.put(s[i : i+1])
 			}
 		case '*', '?', '[':
@@ -168,7 +163,8 @@ func decode(s string) (string, bool) {
 			out.WriteByte(s[i])
 			continue
 		}
-		if i++; i == len(s) {
+		i++
+		if i == len(s) {
 			return "", false
 		}
 		c, used := escaped(s[i:])

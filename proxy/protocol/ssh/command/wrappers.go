@@ -123,7 +123,7 @@ func watch(r *reader, at spot, c *Command) {
 		r.run(at.outsideOf(c), rest, nil)
 		return
 	}
-	r.script(at.within(c.Name), c.Name, Sh, rest, false)
+	r.script(at.within(c.Name), c.Name, Sh, rest)
 }
 
 // flock runs a command, or a text by a shell, while it holds a file.
