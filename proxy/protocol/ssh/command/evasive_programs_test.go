@@ -161,6 +161,8 @@ var searched = []evasion{
 	{`find . -exec rm {} +`, "-exec with +", nil},
 	{`find . -name x -o -execdir rm {} ';'`, "-execdir", nil},
 	{`find . -ok rm {} \;`, "-ok", nil},
+	{"find . -exec xargs -n {} +", "the second file that is found becomes a command", nil},
+	{"find . -exec timeout {} +", "the second file that is found becomes a command", nil},
 	{"find . -delete", "-delete", nil},
 	{"find . -fprint x", "a file is written", nil},
 	{`find . -exec sh -c 'rm "$1"' _ {} \;`, "a text", nil},

@@ -128,7 +128,11 @@ func (r *reader) executed(at spot, c *Command, args []Word) (int, bool) {
 			return 0, false
 		}
 		if w.Form == Literal && (w.Text == ";" || w.Text == "+" && i > 0 && args[i-1].Text == "{}" && args[i-1].Form == Literal) {
-			r.run(at.outsideOf(c), holes(args[:i], "{}"), nil)
+			words := holes(args[:i], "{}")
+			if w.Text == "+" {
+				words[i-1] = Word{Form: Open} // as many files as fit
+			}
+			r.run(at.outsideOf(c), words, nil)
 			return i, true
 		}
 	}

@@ -18,6 +18,8 @@ var opaque = set(
 		"gcc cc g++ c++ clang tcc go rustc cpp tic nix nix-shell guix snap flatpak rpm rpmbuild yum dnf zypper apk pacman emerge logrotate certbot puppet chef-client vagrant virsh " +
 		"psql mysql mariadb mysqlsh sqlite sqlite3 sqlplus mongo mongosh ftp sftp lftp ncftp tftp telnet gnuplot units dc m4 debugfs nmap tshark aria2c irssi weechat " + // clients with escapes
 		"sudoedit visudo vipw vigr select-editor sensible-editor sensible-pager sensible-browser editor pager xdg-open run-mailcap see gettext msgfilter ldd " + // by variables
+		"chronic ifne zrun pee vipe vidir systemd-inhibit systemd-cat systemd-socket-activate fzf sk ncdu openvpn sshfs grc smbclient tmate ttyd xdotool asciinema direnv faketime " +
+		"bpftrace dtrace stap sysdig pm2 foreman envconsul consul consul-template nomad etcdctl terraform tofu packer dotnet sbt lein mix swift dart stack cabal ghc zig " +
 		"latex pdflatex pdftex tex lualatex luatex xelatex gs exiftool restic rclone rustup volatility aspell ispell enscript troff groff nroff")
 
 // guard tells harmful options of a program from the others.

@@ -33,7 +33,7 @@ func (g *grower) word() string {
 	}
 	g.depth++
 	defer func() { g.depth-- }()
-	switch g.IntN(34) {
+	switch g.IntN(38) {
 	case 0:
 		return "'" + g.name() + "'"
 	case 1:
@@ -77,6 +77,14 @@ func (g *grower) word() string {
 		return g.word() + g.word()
 	case 20:
 		return g.one(`"'"`, `'"'`, `\'`, `\"`, `\\`, `"\\"`, `'\'`, `"\$X"`, `\$X`, "\\`", `"\a"`, "\\\n", `\;`, `\&`, `"#"`, `\#`, "a\\ b", "é", "'é'")
+	case 21:
+		return "${" + g.one("#x", "!x", "x[0]", "x@P", "x:1:2", "x:n", "1", "?", "x,,", "X:-}", "u:-\"x\"", "u-'x'", "u:-$(evil)", "HOME%/*") + "}"
+	case 22:
+		return g.one("'", "\"", "") + g.one("(", ")", "((", "))", "|", "&", ";;", "<(", "$(", "`", "}", "esac", "done", "fi") + g.one("'", "\"", "")
+	case 23:
+		return g.one("if", "then", "do", "done", "in", "case", "esac", "time", "function", "!", "[[", "]]", "{", "}", "coproc", "select", "let")
+	case 24:
+		return g.one("-c", "-e", "-I", "-S", "-n", "-s", "-v", "-eq", "=", "-a", "-o", "x=y", "PATH=x", "LANG=C", "--", "-", "{}", "$i", "\"$i\"", "$n")
 	default:
 		return g.name()
 	}
@@ -124,12 +132,13 @@ func (g *grower) wrapper() string {
 	return g.one("env ", "env -i ", "env LANG=C ", "env -u X ", "env x=1 ", "env -S ", "nice ", "nice -n 5 ", "nice -5 ", "nohup ", "timeout 9 ", "timeout -s KILL 9 ", "timeout -k 1 ",
 		"command ", "command -p ", "command -- ", "exec ", "eval ", "builtin ", "time ", "time -p ", "! ", "setsid -w ", "stdbuf -oL ",
 		"sh -c ", "bash -c ", "dash -c ", "sh -ec ", "sh -c -- ", "echo x | xargs ", "echo x | xargs -n1 ", "echo evil | xargs -I{} ", "echo evil | xargs -i ", "echo evil | xargs -Ix ",
-		"find . -maxdepth 0 -exec ", "find . -name ", "find ", "trap ", "test ", "[ ", "echo ", "printf ", ": ", "export ", "local ", "readonly ", "declare ", "unset ", "read ", "set ", "cd ", "source ", ". ", "alias ", "busybox ", "sudo ")
+		"find . -maxdepth 0 -exec ", "find . -name ", "find ", "trap ", "test ", "[ ", "echo ", "printf ", ": ", "export ", "local ", "readonly ", "declare ", "unset ", "read ", "set ", "cd ", "source ", ". ", "alias ", "busybox ", "sudo ", "wait ", "exit ", "shift ", "i=1; ", "i=0; [ $i -lt ", "env -S 'nice -n 1' ", "xargs sh -c ", "nohup sh -c ",
+		"sh -c 'i=1; x=2' ", "sh -x ", "bash -lc ", "time env ", "exec env ", "command env ", "eval \"", "timeout $i ", "env $i ", "xargs -n $i ", "LANG=C ", "x=1 ", "2>&1 ", "</dev/null ")
 }
 
 func (g *grower) compound() string {
 	a, b := g.line(), g.line()
-	switch g.IntN(20) {
+	switch g.IntN(25) {
 	case 0:
 		return "{ " + a + "; }"
 	case 1:
@@ -168,6 +177,16 @@ func (g *grower) compound() string {
 		return "# " + a + "\n" + b
 	case 18:
 		return "time { " + a + "; }"
+	case 19:
+		return "f() { " + a + "; }\n" + g.one("f", "env f", "command f", "eval f", "f | f", "unset -f f; f", "sh -c f", "(f)", "trap f EXIT") + "; " + b
+	case 20:
+		return "trap " + g.one("'"+a+"'", "\""+a+"\"", g.word()) + g.one(" EXIT", " 0", " DEBUG", " ERR", "", " RETURN")
+	case 21:
+		return "for i in 1 2; do " + g.one("echo $((i))", "ls $i", "ls $((i+1))", a) + "; done; " + g.one("echo $((i))", b)
+	case 22:
+		return "while read x; do " + a + "; break; done"
+	case 23:
+		return "set " + g.one("-e", "-u", "-x", "-f", "-a", "-k", "-- x", "-o pipefail", "-o posix", "+e") + "; " + a
 	default:
 		return "(" + a + ") " + g.redirection()
 	}
