@@ -61,6 +61,8 @@ var defined = []evasion{
 	{"f() { uptime; }; unset -f f; f", "a function that is removed", nil},
 	{"f() { uptime; }; sh -c f", "a function that another shell has not", nil},
 	{"eval 'ls() { rm x; }'; ls", "a function by eval", nil},
+	{"eval 'f() { uptime; }'", "a function by eval", nil},
+	{"f() { uptime; }; eval f", "a function that eval calls", nil},
 	{"cd() { ls; }; cd", "a builtin's name", nil},
 	{"alias uptime=rm; uptime", "an alias", nil},
 	{"alias uptime=rm\nuptime", "an alias that holds from the next line on", nil},
@@ -168,4 +170,7 @@ var dialects = []evasion{
 	{"=rm x", "a path in zsh", nil},
 	{"noglob rm x", "a word of zsh", nil},
 	{"rm x; end", "words of csh", nil},
+	{"uptime # ls \\\nrm x", "a comment that is not continued, except in the parser", nil},
+	{"'rm' \\\n# \\\nx", "the same, behind a continued line", nil},
+	{"'up' \\\n# \\\ntime", "two words, which the parser takes for one", nil},
 }

@@ -82,6 +82,37 @@ func TestEvasions(t *testing.T) {
 	t.Logf("%d evasive lines", len(list))
 }
 
+// byName are the evasions that a rule may allow by the names in them: they do nothing else.
+var byName = []string{
+	"uptime |& tee x", "systemctl stop nginx", "systemctl status nginx; systemctl restart nginx", "systemctl --no-pager restart nginx", "systemctl -t service stop status",
+	"/tmp/uptime", "./uptime", "~/uptime", "UPTIME", "^uptime^rm", "/tmp/sh -c uptime", "sh ./x", "ssh localhost uptime", "env -C /tmp ./uptime", "nice echo x",
+	"/tmp/env uptime", "sudo uptime", "chroot /tmp/x uptime", "ls | xargs", "find . -name x", "python3 x.py", "journalctl -u nginx", "f() { uptime; }; env f",
+	"f() { uptime; }; command f", "f() { uptime; }; sh -c f", "=rm x", "noglob rm x",
+}
+
+// TestEvasionsOfAllowedPrograms is the same under "every command but rm and kill; no file is written": programs
+// that are allowed cannot be made to run what is not.
+func TestEvasionsOfAllowedPrograms(t *testing.T) {
+	for _, e := range evasions() {
+		for _, shell := range everyShell {
+			if slices.Contains(byName, e.line) || slices.Contains(e.harmless, shell) {
+				continue
+			}
+			l := command.Read(e.line, command.Options{Shell: shell})
+			refused := len(l.Unknown) > 0
+			for i := range l.Commands {
+				refused = refused || l.Commands[i].Name == "rm" || l.Commands[i].Name == "kill"
+			}
+			for _, f := range l.Files {
+				refused = refused || f.Write
+			}
+			if !refused {
+				t.Errorf("%s lets %q through: %s\n%+v", shell, e.line, e.reason, l)
+			}
+		}
+	}
+}
+
 // TestEvasionsOfTerminals are those that need a terminal.
 func TestEvasionsOfTerminals(t *testing.T) {
 	for _, e := range []evasion{
