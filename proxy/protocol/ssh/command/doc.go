@@ -31,6 +31,11 @@
 //   - Programs read configuration: git has hooks and filters, ssh has ProxyCommand, systemctl
 //     starts what units say. The rule that allows them vouches for the files.
 //   - A file may be replaced before it runs, also by an earlier command of the line.
+//   - Options are read as GNU's programs and busybox read them; those of the same name on BSD and
+//     macOS differ in places (sed -i, script).
+//   - A builtin may be a program of that name in the PATH, as printf is for some mksh.
+//   - What is done by a command's own arguments, such as cp or sed -i writing files, is in
+//     its Args alone: [Line.Files] are those of redirections.
 //   - sshd_config may put a ForceCommand or a shell of its own in front.
 //   - File systems that fold case (macOS) find rm by RM: deny by allowing few names.
 package command

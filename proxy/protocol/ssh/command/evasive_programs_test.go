@@ -193,6 +193,8 @@ var coded = []evasion{
 	{"awk 'BEGIN{\"rm x\" | getline}'", "a pipe into awk", nil},
 	{"awk '{print | \"sh\"}' x", "a pipe out of awk", nil},
 	{"awk '{print > \"x\"}' y", "a file is written", nil},
+	{"awk '{print $1>\"x\"}' y", "a file is written, without blanks", nil},
+	{"awk '/a/ {c=1} {print $1 >>\"x\"}' y", "a file is written to", nil},
 	{"awk -f x", "a program in a file", nil},
 	{"gawk '@load \"x\"'", "an extension", nil},
 	{"awk \"$X\"", "a program that is not in the line", nil},

@@ -36,6 +36,8 @@ var openly = []evasion{
 	{"./uptime", "a program of the directory", nil},
 	{"/usr/bin/../../tmp/uptime", "a path that only begins well", nil},
 	{"~/uptime", "a program of the home directory", nil},
+	{"\"$HOME\"x", "a path that is not in the line", nil},
+	{"-c 'rm x'", "an option of the account's shell", nil},
 	{"uptime/../rm", "a path that ends elsewhere", nil},
 	{"UPTIME", "another name, where file systems tell case apart", nil},
 	{"kill -9 1", "a builtin that acts on others", nil},

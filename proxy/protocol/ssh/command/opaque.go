@@ -16,7 +16,7 @@ var opaque = set(
 		"oc helm ansible ansible-playbook salt salt-call salt-ssh pssh pdsh clush mosh mosh-server autossh rsh rexec rlogin dbclient plink xterm uxterm urxvt gnome-terminal konsole x-terminal-emulator " + // elsewhere
 		"make gmake bmake cmake ctest ninja scons meson ant mvn gradle gradlew rake bundle bundler npm npx yarn pnpm pip pipx poetry tox nox cargo just task cpan cpanm composer gem " + // builders
 		"gcc cc g++ c++ clang tcc go rustc cpp tic nix nix-shell guix snap flatpak rpm rpmbuild yum dnf zypper apk pacman emerge logrotate certbot puppet chef-client vagrant virsh " +
-		"psql mysql mariadb mysqlsh sqlite sqlite3 sqlplus mongo mongosh ftp sftp lftp ncftp tftp telnet gnuplot units dc m4 debugfs nmap tshark aria2c irssi weechat " + // clients with escapes
+		"psql mysql mariadb mysqlsh sqlite sqlite3 sqlplus mongo mongosh ftp sftp lftp ncftp tftp telnet gnuplot units dc m4 debugfs nmap tshark aria2c irssi weechat tig " + // clients with escapes
 		"sudoedit visudo vipw vigr select-editor sensible-editor sensible-pager sensible-browser editor pager xdg-open run-mailcap see gettext msgfilter ldd " + // by variables
 		"chronic ifne zrun pee vipe vidir systemd-inhibit systemd-cat systemd-socket-activate fzf sk ncdu openvpn sshfs grc smbclient tmate ttyd xdotool asciinema direnv faketime " +
 		"bpftrace dtrace stap sysdig pm2 foreman envconsul consul consul-template nomad etcdctl terraform tofu packer dotnet sbt lein mix swift dart stack cabal ghc zig " +
@@ -68,6 +68,9 @@ var guarded = map[string]guard{
 	"openssl":    {long: []string{"engine", "provider", "config"}},
 	"ssh-keygen": {letters: "Dw"},
 	"ssh-add":    {letters: "s"},
+	"aws":        {pages: true},
+	"gh":         {pages: true},
+	"bat":        {long: []string{"pager", "paging", "diff"}, pages: true},
 	"lsof":       {letters: "D"},
 	"iftop":      {letters: "c"},
 	"dstat":      {long: []string{"plugin"}},

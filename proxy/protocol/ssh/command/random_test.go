@@ -6,6 +6,7 @@ package command_test
 import (
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -213,15 +214,36 @@ func (g *grower) line() string {
 	return b.String()
 }
 
+// torn is a line in which some characters were changed, put in or left out.
+func (g *grower) torn(line string) string {
+	const special = "'\"\\`$(){}[]<>|&;#!~*?=\n\t ,-:+%^@axi1"
+	b := []byte(line)
+	for range 1 + g.IntN(3) {
+		at, c := g.IntN(len(b)+1), special[g.IntN(len(special))]
+		switch {
+		case at == len(b) || g.IntN(2) == 0:
+			b = slices.Insert(b, at, c)
+		case g.IntN(2) == 0:
+			b[at] = c
+		default:
+			b = slices.Delete(b, at, at+1)
+		}
+	}
+	return string(b)
+}
+
 // TestRandomLines compares lines of a grammar with the shells. DOORWARD_LINES is how many are to be let
-// through and run (200 where it is unset), DOORWARD_SEED with which they begin.
+// through and run (400 where it is unset), DOORWARD_SEED with which they begin.
 func TestRandomLines(t *testing.T) {
-	want, seed := number(t, "DOORWARD_LINES", 200), number(t, "DOORWARD_SEED", 1)
+	want, seed := number(t, "DOORWARD_LINES", 400), number(t, "DOORWARD_SEED", 1)
 	g := &grower{Rand: rand.New(rand.NewPCG(uint64(seed), 8))}
 	var lines []string
 	made := 0
 	for ; len(lines) < want; made++ {
 		line := g.line()
+		if g.IntN(2) == 0 {
+			line = g.torn(line)
+		}
 		for _, shell := range everyShell {
 			if l := command.Read(line, command.Options{Shell: shell}); len(l.Unknown) == 0 && len(line) < 4096 {
 				lines = append(lines, line)

@@ -144,7 +144,7 @@ func (y *yard) run(ctx context.Context, shell realShell, line string) ([][]strin
 		return nil, err
 	}
 	// Some lines loop for ever: what ran until then is compared.
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	argv := append(slices.Clone(shell.argv), "-c", line)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -220,7 +220,7 @@ func (y *yard) wait(cmd *exec.Cmd) error {
 		return errors.Join(err, closing)
 	}
 	_ = cmd.Wait() // a line may fail as it likes; what ran is in the log
-	if err := held.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := held.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
 		return err
 	}
 	_, _ = held.Read(make([]byte, 1)) // ends when nobody holds it, or at the deadline

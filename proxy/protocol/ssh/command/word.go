@@ -73,7 +73,11 @@ func (r *reader) expand(at place, w *syntax.Word, whole bool) Word {
 	if b.form == Open {
 		return Word{Form: Open}
 	}
-	return Word{Text: b.text.String(), Form: b.form, number: b.number, home: b.home && b.sure}
+	read := Word{Text: b.text.String(), Form: b.form, number: b.number, home: b.home && b.sure}
+	if b.home && read.Text != "~" && !strings.HasPrefix(read.Text, "~/") { // "$HOME"x
+		read.Text, read.home = "", false
+	}
+	return read
 }
 
 // unquoted reads literal text outside of quotes.
