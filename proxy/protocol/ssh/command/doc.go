@@ -20,6 +20,13 @@
 // arguments under which they do not; in all others the rule that allows the name vouches for
 // what the program does.
 //
+// # For policy
+//
+// A line is one operation. Each [Command] is an access with the action exec and the resource
+// [Command.Resource], indirect where Indirect says so, its Verb, Args, As and Host being what rules
+// may look at besides; each [File] one that reads or writes its Path; each [Unknown] one with the
+// action unknown, which nothing allows. A [Transfer] is an operation on its Paths instead.
+//
 // # What depends on the target
 //
 //   - A name without a directory is looked up in the target's PATH.

@@ -153,6 +153,12 @@ type reader struct {
 }
 
 func (r *reader) read(at place) {
+	defer func() {
+		// What callers write must not end the proxy, should the parser have a fault.
+		if fault := recover(); fault != nil {
+			r.unknown(ReasonSyntax, "", "%s is a line at which the reader fails (%v): write it otherwise, and report this", quote(r.source), fault)
+		}
+	}()
 	parser := syntax.NewParser(syntax.Variant(r.dialect.variant), syntax.KeepComments(true))
 	file, err := parser.Parse(strings.NewReader(r.source), "")
 	if err != nil {

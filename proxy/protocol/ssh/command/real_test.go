@@ -195,6 +195,7 @@ func (y *yard) fit(ran []string, words []command.Word) bool {
 		return len(ran) > 0 && ran[0] == text && y.fit(ran[1:], words[1:])
 	case command.Partial:
 		return len(ran) > 0 && strings.HasPrefix(ran[0], text) && y.fit(ran[1:], words[1:])
+	default:
 	}
 	for n := 0; ; n++ { // any number of words
 		if y.fit(ran[n:], words[1:]) {
@@ -213,7 +214,7 @@ func (y *yard) wait(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	defer held.Close() //nolint:errcheck // nothing was written to it
+	defer held.Close()
 	cmd.ExtraFiles = []*os.File{holds}
 	err = cmd.Start()
 	if closing := holds.Close(); err != nil || closing != nil {

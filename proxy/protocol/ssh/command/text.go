@@ -36,17 +36,32 @@ func checkText(text string) *Unknown {
 		case c >= utf8.RuneSelf && i+1 < len(text) && strings.IndexByte("\\`|{}[]^~@", text[i+1]) >= 0:
 			// In locales such as Shift_JIS, the two would be one character.
 			return textual(ReasonText, "a character that is not ASCII stands before %q: put it into quotes, or a blank between", text[i+1])
-		case c == '(' || c == '{':
+		case c == '(' || c == '{' || c == '[':
 			level++
 			depth = max(depth, level)
-		case (c == ')' || c == '}') && level > 0:
+		case (c == ')' || c == '}' || c == ']') && level > 0:
 			level--
 		}
 	}
 	if depth > 2*MaxNesting {
 		return textual(ReasonLimit, "the line opens more than %d brackets within each other: write it with less nesting", 2*MaxNesting)
 	}
+	if openings(text) > 1000 {
+		return textual(ReasonLimit, "the line opens more than 1000 compound commands: put it into a script of the target")
+	}
 	return spaces(text)
+}
+
+// openings is how many words a long text has for which the parser goes deeper, and so takes stack.
+func openings(text string) int {
+	if len(text) < 4<<10 {
+		return 0
+	}
+	n := 0
+	for _, word := range []string{"if", "while", "until", "case", "for", "time", "!", "`", "()"} {
+		n += strings.Count(text, word)
+	}
+	return n
 }
 
 // joins says that the backslash at i, before a line's end, stands between words, where all
