@@ -49,6 +49,9 @@ var (
 // variable looks at a variable that the line sets in the shell. Where the target has exported
 // it before, commands get it too.
 func (r *reader) variable(name, value string) {
+	if slices.Contains(r.work.environment, name) {
+		return
+	}
 	if hostileNames[name] && (!digits(value) || name != "COLUMNS" && name != "LINES") {
 		r.unknown(ReasonEnvironment, "", "%s means something to shells or programs: use a variable of another name", name)
 		return

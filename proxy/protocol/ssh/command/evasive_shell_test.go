@@ -114,6 +114,8 @@ var documents = []evasion{
 	{"cat <<-EOF\n\tx\n\tEOF\nrm x", "an end behind tabs", nil},
 	{"cat <<A <<B\nx\nA\nrm y\nB", "two documents", nil},
 	{"cat <<EOF\nx\\\nEOF\nrm x\nEOF", "an end that is continued", nil},
+	{"cat <<'EOF'\nx \\\nEOF\nrm x\nEOF", "an end that is not continued, since it is quoted", nil},
+	{"cat <<EOF\nx \\\nEOF\nrm x", "an end that is continued", nil},
 	{"cat <<EOF\nx\n EOF\nrm x", "an end that is none", nil},
 	{"sh <<< 'rm x'", "a here-string", nil},
 	{"cat <<< \"$(rm x)\"", "a substitution in a here-string", nil},

@@ -87,7 +87,8 @@ const (
 	Open
 )
 
-// Word is an argument, after quotes are removed.
+// Word is an argument, after quotes are removed. Where it is no Literal, "~" at its beginning stands
+// for the account's home directory.
 type Word struct {
 	Text string
 	Form Form

@@ -66,7 +66,7 @@ type yard struct {
 var (
 	stubs = strings.Fields("uptime ls cat grep ps df systemctl rm tee mkdir sleep date hostname gzip python3 perl ruby node psql vi less man sudo su doas ssh git tar " +
 		"rsync sort head tail wc awk sed f x y rmx forbidden evil sleeper tmux docker make")
-	passing = strings.Fields("env nice nohup timeout xargs find sh bash dash setsid stdbuf time mksh busybox")
+	passing = strings.Fields("env nice nohup timeout xargs find sh bash dash setsid stdbuf time mksh busybox flock ionice")
 )
 
 func newYard(tb testing.TB) *yard {
@@ -187,7 +187,7 @@ func (y *yard) fit(ran []string, words []command.Word) bool {
 	}
 	w := words[0]
 	text := w.Text
-	if home, found := strings.CutPrefix(text, "~"); found && w.Form == command.Partial {
+	if home, found := strings.CutPrefix(text, "~"); found && w.Form != command.Literal {
 		text = filepath.Join(y.root, "home") + home
 	}
 	switch w.Form {

@@ -3,11 +3,7 @@
 
 package command
 
-import (
-	"strings"
-
-	"mvdan.cc/sh/v3/syntax"
-)
+import "mvdan.cc/sh/v3/syntax"
 
 // survey looks at the whole tree before it is read: bounds, functions, numbers, and the
 // constructs that are read nowhere. It says whether reading makes sense.
@@ -53,10 +49,10 @@ func (r *reader) survey(file *syntax.File) bool {
 	return true
 }
 
-// comment refuses comments whose end is not where every shell sees it.
+// comment refuses comments whose end is not where every shell sees it: those in substitutions.
 func (r *reader) comment(c *syntax.Comment, substituted bool) {
-	if substituted || strings.HasSuffix(c.Text, "\\") {
-		r.unknown(ReasonSyntax, "", "the comment %s ends at different places in different shells: remove it", quote(c.Text))
+	if substituted {
+		r.unknown(ReasonSyntax, "", "the comment %s stands in a substitution, where shells end it in different places: remove it", quote(c.Text))
 	}
 }
 

@@ -19,9 +19,10 @@ func checkText(text string) *Unknown {
 	case strings.HasSuffix(text, "\\"):
 		return textual(ReasonText, "the line ends with a backslash: remove it, or write what follows")
 	}
-	if strings.Contains(text, "\\\n") && strings.Contains(text, "#") {
-		// A comment is not continued in shells, but it is in the parser that reads it here.
-		return textual(ReasonText, "the line is continued, and may have a comment: leave one out")
+	if strings.Contains(text, "\\\n") && (strings.Contains(text, "#") || strings.Contains(text, "<<")) {
+		// Shells do not continue a comment, but the parser that reads it here does. In here-documents
+		// the end may be continued, or not.
+		return textual(ReasonText, "the line is continued, and may have a comment or a here-document: leave one out")
 	}
 	depth, level := 0, 0
 	for i := range len(text) {
