@@ -12,8 +12,8 @@
 //
 // # How it is sound
 //
-// Only such syntax is read as the shells agree upon; a list of what is known to be read
-// alike, never of what is known to be dangerous. The line of an account whose shell is only
+// Only such syntax is read as the shells agree upon: a list of what is known to be read
+// alike, not of what is known to be dangerous. The line of an account whose shell is only
 // known to be a POSIX one is read in all dialects, and they must agree. Words keep how much
 // of them is certain ([Form]): a variable may hold anything, a pattern may find a file
 // whose name is an option. Programs that can be made to run others are in tables, with the
@@ -29,7 +29,8 @@
 //
 // # What depends on the target
 //
-//   - A name without a directory is looked up in the target's PATH.
+//   - A name without a directory is looked up in the target's PATH. A path from ./ on is below the
+//     current directory, which cd changes: rules should name absolute paths.
 //   - Functions that the environment exports (BASH_FUNC_x%%) and those that startup files
 //     define (bash reads ~/.bashrc when sshd starts it; sh -l and bash -l read profiles) shadow
 //     names; so do aliases that these define, in shells that expand them without a terminal.
@@ -37,6 +38,7 @@
 //     Names that programs take code from are unknown, but a target may have others.
 //   - Programs read configuration: git has hooks and filters, ssh has ProxyCommand, systemctl
 //     starts what units say. The rule that allows them vouches for the files.
+//   - flock -c and script -c start the shell that the variable SHELL names: sshd sets it to the account's.
 //   - A file may be replaced before it runs, also by an earlier command of the line.
 //   - Options are read as GNU's programs and busybox read them; those of the same name on BSD and
 //     macOS differ in places (sed -i, script).
