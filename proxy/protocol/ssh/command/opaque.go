@@ -46,7 +46,7 @@ var (
 // guarded are programs that run others by few options.
 var guarded = map[string]guard{
 	"tar": archiver, "gtar": archiver, "bsdtar": archiver,
-	"cpio": {long: []string{"rsh-command"}, letters: "HOIF", colon: true},
+	"cpio": {long: []string{"rsh-command"}, colon: true},
 	"zip":  {long: []string{"unzip-command"}, letters: "T"},
 	"7z":   {letters: "I"},
 	"apt":  packager, "apt-get": packager, "aptitude": packager,
@@ -54,7 +54,7 @@ var guarded = map[string]guard{
 	"nc":   connecting, "ncat": connecting, "netcat": connecting,
 	"fd": searching, "fdfind": searching,
 	"rg":         {long: []string{"pre", "hostname-bin"}},
-	"tcpdump":    {letters: "zwF"},
+	"tcpdump":    {letters: "z"},
 	"sort":       {long: []string{"compress-program"}},
 	"split":      {long: []string{"filter"}},
 	"scp":        {letters: "SoFDJ"},
