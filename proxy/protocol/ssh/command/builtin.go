@@ -19,7 +19,7 @@ func init() {
 		"umask": plainly, "exit": numbersOnly, "return": numbersOnly, "break": numbersOnly, "continue": numbersOnly,
 		"shift": numbersOnly, "wait": numbersOnly, "ulimit": plainly, "jobs": jobs, "hash": hash,
 		"test": test, "[": test, "printf": printf, "read": read, "unset": unset, "set": setting, "kill": direct,
-		"export": export, "readonly": local, "local": local, "declare": local, "typeset": local,
+		"export": export, "readonly": declaring, "local": declaring, "declare": declaring, "typeset": declaring,
 		"command": commands, "builtin": builtinOf, "exec": exec, "eval": eval, "trap": trap, ".": source, "source": source,
 		"getopts": opaqueBuiltin, "let": opaqueBuiltin, "alias": alias, "unalias": opaqueBuiltin, "enable": opaqueBuiltin, "shopt": opaqueBuiltin,
 		"bind": opaqueBuiltin, "complete": opaqueBuiltin, "compgen": opaqueBuiltin, "compopt": opaqueBuiltin, "mapfile": opaqueBuiltin,
@@ -166,8 +166,8 @@ func export(r *reader, _ spot, c *Command) {
 	}
 }
 
-// local reads readonly, local, declare and typeset without options.
-func local(r *reader, _ spot, c *Command) {
+// declaring reads readonly, local, declare and typeset without options.
+func declaring(r *reader, _ spot, c *Command) {
 	c.Indirect = true
 	for _, w := range c.Args {
 		name, value, assigns := strings.Cut(w.Text, "=")

@@ -11,13 +11,18 @@ func (g guard) check(r *reader, at spot, c *Command) {
 			r.unknown(ReasonExpansion, c.Name, "%s has an argument that may be an option under which it runs commands: write it out, with ./ before a pattern", c.Name)
 			continue
 		}
-		if g.harms(w.Text, i == 0) {
+		if g.harms(w.Text, i == 0) || g.colon && !local(w) {
 			r.unknown(ReasonProgram, c.Name, "%s runs commands with %s: leave it out", c.Name, quote(w.Text))
 		}
 	}
 	if g.pages {
 		r.paged(at, c)
 	}
+}
+
+// local says that a word is certainly no "host:file", as far as it is not in the text.
+func local(w Word) bool {
+	return w.Form == Literal || w.home || strings.HasPrefix(w.Text, "/") || strings.HasPrefix(w.Text, "./")
 }
 
 func (g guard) harms(text string, first bool) bool {

@@ -48,13 +48,14 @@ func (r *reader) split(c *Command, args []Word, g grammar) (given []option, rest
 	return given, nil, true
 }
 
-// attached says that the part of an option that is certain ends in a value.
+// attached says that the part of an option that is certain ends in a value. Of -u"$X" it does not:
+// where X is empty, the next word is the value.
 func attached(text string, g grammar) bool {
 	name, _, found := strings.Cut(strings.TrimPrefix(text, "--"), "=")
 	if strings.HasPrefix(text, "--") {
 		return found && (g.words[name+"="] || g.words[name+"?"])
 	}
-	return len(text) > 1 && strings.IndexByte(g.valued, text[1]) >= 0
+	return len(text) > 2 && strings.IndexByte(g.valued, text[1]) >= 0
 }
 
 // one reads the options in a word, with the value that may follow it.

@@ -134,7 +134,7 @@ func (g *grower) wrapper() string {
 		"command ", "command -p ", "command -- ", "exec ", "eval ", "builtin ", "time ", "time -p ", "! ", "setsid -w ", "stdbuf -oL ",
 		"sh -c ", "bash -c ", "dash -c ", "sh -ec ", "sh -c -- ", "echo x | xargs ", "echo x | xargs -n1 ", "echo evil | xargs -I{} ", "echo evil | xargs -i ", "echo evil | xargs -Ix ",
 		"find . -maxdepth 0 -exec ", "find . -name ", "find ", "trap ", "test ", "[ ", "echo ", "printf ", ": ", "export ", "local ", "readonly ", "declare ", "unset ", "read ", "set ", "cd ", "source ", ". ", "alias ", "busybox ", "sudo ", "wait ", "exit ", "shift ", "i=1; ", "i=0; [ $i -lt ", "env -S 'nice -n 1' ", "xargs sh -c ", "nohup sh -c ",
-		"sh -c 'i=1; x=2' ", "sh -x ", "bash -lc ", "time env ", "exec env ", "command env ", "eval \"", "timeout $i ", "env $i ", "xargs -n $i ", "flock a.txt ", "flock -n a.txt -c ", "flock -w 1 a.txt ", "ionice -c 3 ", "busybox env ", "busybox sh -c ", "busybox xargs ", "LANG=C ", "x=1 ", "2>&1 ", "</dev/null ")
+		"sh -c 'i=1; x=2' ", "sh -x ", "bash -lc ", "time env ", "exec env ", "command env ", "eval \"", "env -u\"$u\" ", "xargs -a\"$u\" ", "nice -n\"$u\" ", "timeout -s\"$u\" 9 ", "timeout $i ", "env $i ", "xargs -n $i ", "flock a.txt ", "flock -n a.txt -c ", "flock -w 1 a.txt ", "ionice -c 3 ", "busybox env ", "busybox sh -c ", "busybox xargs ", "LANG=C ", "x=1 ", "2>&1 ", "</dev/null ")
 }
 
 func (g *grower) compound() string {

@@ -151,7 +151,7 @@ func (y *yard) run(ctx context.Context, shell realShell, line string) ([][]strin
 	cmd.Dir = filepath.Join(y.root, "work")
 	cmd.Env = []string{
 		"PATH=" + filepath.Join(y.root, "path"), "HOME=" + filepath.Join(y.root, "home"), "X=evil", "CMD=evil x", "Y=-delete",
-		"EDITOR=evil", "PAGER=evil", "SHELL=" + filepath.Join(y.root, "path", "sh"), "n=a[$(evil)]", "i=a[$(evil)]", "LANG=C.UTF-8",
+		"EDITOR=evil", "PAGER=evil", "SHELL=/bin/sh", "n=a[$(evil)]", "i=a[$(evil)]", "LANG=C.UTF-8",
 	}
 	cmd.Stdin = strings.NewReader("evil\nevil x\n-delete\n$(evil)\n")
 	var out bytes.Buffer

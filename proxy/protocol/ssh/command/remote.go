@@ -107,7 +107,7 @@ func gitHarms(verb string, w Word) string {
 	switch {
 	case w.Form != Literal && !operand(w):
 		return "may have an option that runs commands"
-	case strings.Contains(w.Text, "::"):
+	case strings.Contains(w.Text, "::"), !local(w) && !strings.Contains(w.Text, "://"):
 		return "may start a program for an address"
 	case w.Form == Literal && verb == "submodule" && w.Text == "foreach":
 		return "runs commands"
@@ -142,7 +142,7 @@ func rsync(r *reader, _ spot, c *Command) {
 			}
 			r.unknown(ReasonProgram, c.Name, "rsync --server %s is an option that is not read", quote(w.Text))
 		}
-		if !server && rsyncHarms(w.Text) {
+		if !server && (rsyncHarms(w.Text) || !local(w)) {
 			r.unknown(ReasonProgram, c.Name, "rsync runs a command with %s: leave it out", quote(w.Text))
 		}
 	}
