@@ -14,6 +14,8 @@ type grammar struct {
 	// words are long options: "name", "name=" with a value, "name?" with one after "=" only.
 	words  map[string]bool
 	number bool // -10 is an option
+	// ends are options that others stand behind no more.
+	ends map[string]bool
 }
 
 // option is one that was given. Letter options are named by their letter.
@@ -44,6 +46,9 @@ func (r *reader) split(c *Command, args []Word, g grammar) (given []option, rest
 			return nil, nil, false
 		}
 		given = append(given, some...)
+		if len(some) > 0 && g.ends[some[len(some)-1].name] {
+			return given, args, true
+		}
 	}
 	return given, nil, true
 }

@@ -70,6 +70,14 @@ func TestRead(t *testing.T) {
 			"assignments and files",
 		},
 		{
+			`env -i -S 'ls -l' -u --`,
+			command.Line{Commands: []command.Command{
+				{Name: "env", Args: literal("-i", "-S", "ls -l", "-u", "--"), Indirect: true},
+				{Name: "ls", Args: literal("-l", "-u", "--"), Via: []string{"env"}},
+			}},
+			"what stands behind env -S is no option of env",
+		},
+		{
 			`ssh db1 uptime`,
 			command.Line{Commands: []command.Command{
 				{Name: "ssh", Args: literal("db1", "uptime")},

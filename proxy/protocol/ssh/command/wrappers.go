@@ -60,7 +60,7 @@ func env(r *reader, at spot, c *Command) {
 	args := c.Args
 	var rest []Word
 	for {
-		given, left, ok := r.split(c, args, grammar{flags: "i0v", valued: "uCS", words: set("ignore-environment null debug unset= chdir= split-string=")})
+		given, left, ok := r.split(c, args, grammar{flags: "i0v", valued: "uCS", words: set("ignore-environment null debug unset= chdir= split-string="), ends: set("S split-string")})
 		if !ok {
 			return
 		}
@@ -73,7 +73,7 @@ func env(r *reader, at spot, c *Command) {
 			r.unknown(ReasonExpansion, c.Name, "env splits %s by rules of its own: write the words out", quote(text.Text))
 			return
 		}
-		args = nil // the words stand where -S stood; options before it have no part in names
+		args = nil // the words stand where -S stood, and what follows behind them
 		for word := range strings.FieldsSeq(text.Text) {
 			args = append(args, Word{Text: word})
 		}
