@@ -152,6 +152,8 @@ var structured = []evasion{
 	{"time rm x", "time", nil},
 	{"time -p rm x", "time with an option", nil},
 	{"echo $(time rm x)", "time in a substitution", nil},
+	{"f() { uptime; }; ls | time f", "a program of that name: behind a pipe, time is a program", nil},
+	{"ls | time { f x; }", "a program of the name {", nil},
 	{"! time ! rm x", "time, negated", nil},
 	{"echo x | (cd /tmp; rm y)", "a subshell in a pipe", nil},
 	{"{ { { rm x; }; }; }", "nested groups", nil},

@@ -58,6 +58,9 @@ func (r *reader) command(at place, cmd syntax.Command) {
 		if c.Op == syntax.PipeAll && !r.dialect.extended() {
 			r.unknown(ReasonSyntax, "", "|& is a pipe in bash only: write 2>&1 |")
 		}
+		if _, timed := c.Y.Cmd.(*syntax.TimeClause); timed && c.Op != syntax.AndStmt && c.Op != syntax.OrStmt {
+			r.unknown(ReasonDialects, "time", "time behind a pipe is a program in some shells, a word of the shell in others: put it in front")
+		}
 		r.statement(at, c.X)
 		r.statement(at, c.Y)
 	case *syntax.IfClause:
