@@ -133,6 +133,11 @@ var Table = []Rule{
 			"the API types, a controller or the way to a target",
 	},
 	{
+		Packages: []string{"proxy/protocol/ssh/command"},
+		Third:    []string{"mvdan.cc/sh/v3/syntax"},
+		Reason:   "a reader of command lines is pure: text in, data out; of shells it knows the syntax and runs nothing",
+	},
+	{
 		Packages: []string{"proxy/protocol/all"},
 		May:      []string{"proxy/protocol/..."},
 		Reason:   "the generated list is the one place that knows every protocol",
