@@ -244,7 +244,14 @@ const patience = 2 * time.Minute
 // startRelay relays between a raw client and a target.
 func startRelay(t *testing.T, target io.ReadWriter, config Config) *started {
 	t.Helper()
-	client, near := socketPair(t)
+	client, conn := socketPair(t)
+	near := io.ReadWriteCloser(conn)
+	if c, ok := target.(cut); ok { // the client's side too
+		near = struct {
+			io.ReadWriter
+			io.Closer
+		}{cut{conn, c.size}, conn}
+	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r, _ := config.Road.(*road)
 	s := &started{wire: &wire{t: t, conn: client}, road: r, ended: make(chan error, 1), cancel: cancel}
