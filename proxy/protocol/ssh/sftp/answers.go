@@ -143,6 +143,11 @@ func (s *session) returned(head packetHead, o *owed) error {
 		if field > maxNames || int64(field)*12 > rest {
 			return fmt.Errorf("%w: %d names in a packet of %d bytes, at most %d are taken", errMalformed, field, head.size, maxNames)
 		}
+		if o.kind == typeReaddir {
+			if err := o.file.permit.Take(int64(field), 0); err != nil {
+				return s.withhold(head, o, err)
+			}
+		}
 	case typeHandle:
 		if field == 0 || field > maxHandle || int64(field) != rest {
 			return fmt.Errorf("%w: a handle of %d bytes", errMalformed, field)
@@ -160,6 +165,9 @@ func (s *session) returned(head packetHead, o *owed) error {
 // data passes the answer to a READ on as it comes.
 func (s *session) data(head packetHead, o *owed) error {
 	f, n := o.file, head.size-headSize-4
+	if err := f.permit.Take(0, int64(n)); err != nil {
+		return s.withhold(head, o, err)
+	}
 	s.hold()
 	s.midway = true
 	s.fromTarget.pass(headSize + 4)
@@ -172,6 +180,24 @@ func (s *session) data(head packetHead, o *owed) error {
 	// The last of it is not written yet, so its id is not in use again.
 	s.complete(o, Result{Outcome: Succeeded})
 	return nil
+}
+
+// withhold answers a request with a refusal in the place of the target's answer.
+func (s *session) withhold(head packetHead, o *owed, refusal error) error {
+	var denied *Denied
+	if !errors.As(refusal, &denied) {
+		return refusal
+	}
+	here := statusPacket(o.id, StatusPermissionDenied, neutral(denied.Message))
+	s.hold()
+	s.midway = true
+	err := s.fromTarget.skip(head.size)
+	if err == nil {
+		s.complete(o, Result{Outcome: Failed, Status: StatusPermissionDenied})
+		err = s.toClient(here)
+	}
+	s.midway = false
+	return err
 }
 
 // turns sends the relay's own answers whose turn it is.

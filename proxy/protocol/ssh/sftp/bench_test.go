@@ -31,8 +31,8 @@ func (a *again) Read(b []byte) (int, error) {
 
 // hot is a session with one file open, in which one request and its answer go through each
 // time that step is called.
-func hot(t testing.TB, request, answer []byte) (step func()) {
-	t.Helper()
+func hot(tb testing.TB, request, answer []byte) (step func()) {
+	tb.Helper()
 	s := &session{
 		config: Config{MaxOutstanding: 16}, client: io.Discard, target: io.Discard, woken: make(chan struct{}, 1),
 		owed: queue{byID: map[uint32]*owed{}}, files: files{byHandle: map[string]*file{}, closing: map[*file]struct{}{}},
@@ -40,7 +40,7 @@ func hot(t testing.TB, request, answer []byte) (step func()) {
 	busy := func() bool { return false }
 	s.fromClient = &stream{src: &again{packet: request}, write: s.toTarget, quiet: busy}
 	s.fromTarget = &stream{src: &again{packet: answer}, write: s.toClient, flushed: s.letGo, quiet: busy}
-	f := &file{handle: "hhhh", mayRead: true, mayWrite: true}
+	f := &file{handle: "hhhh", mayRead: true, mayWrite: true, permit: &permit{road: newRoad(script{})}}
 	f.read.held, f.written.held = &s.held, &s.held
 	f.read.begin(0)
 	f.written.begin(0)
@@ -52,7 +52,7 @@ func hot(t testing.TB, request, answer []byte) (step func()) {
 			err = handle(ctx, head)
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return func() {

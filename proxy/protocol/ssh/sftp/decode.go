@@ -140,7 +140,8 @@ func decodeRequest(packet []byte) (request, error) {
 	case typeRename, typeSymlink:
 		r.paths = [2]string{c.path(), c.path()}
 	case typeExtended:
-		return r, r.decodeExtended(c)
+		err := r.decodeExtended(c)
+		return r, err
 	default:
 		return r, fmt.Errorf("%w: a packet of type %d", errUnknown, head.kind)
 	}

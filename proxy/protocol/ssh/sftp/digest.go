@@ -16,11 +16,11 @@ const maxHeld = 4 << 20
 
 // Why there is no digest.
 const (
-	undigestedTwice   = "some of it was transferred more than once"
-	undigestedOrder   = "more than 4 MiB of it came out of order"
-	undigestedGap     = "it is not contiguous"
-	undigestedFailed  = "not all of it was acknowledged by the target"
-	undigestedEnd     = "it passes the end of what offsets can name"
+	undigestedTwice  = "some of it was transferred more than once"
+	undigestedOrder  = "more than 4 MiB of it came out of order"
+	undigestedGap    = "it is not contiguous"
+	undigestedFailed = "not all of it was acknowledged by the target"
+	undigestedEnd    = "it passes the end of what offsets can name"
 )
 
 // sequence digests content that comes in pieces at offsets, each byte once. The digest is

@@ -5,17 +5,17 @@ package sftp
 
 // file is an open file or directory. The session's mu guards the fields of the second part.
 type file struct {
-	path            string
-	isDirectory     bool
-	mayRead         bool
-	mayWrite        bool
-	permit          Permit
-	read            sequence // the answers pump's, but for its begin
-	written         sequence // the requests pump's
-	bytesRead       int64    // the answers pump's
-	bytesWritten    int64    // acknowledged; the answers pump's
-	entries         int64    // the answers pump's
-	isRead          bool     // a READ was forwarded
+	path         string
+	isDirectory  bool
+	mayRead      bool
+	mayWrite     bool
+	permit       Permit
+	read         sequence // the answers pump's, but for its begin
+	written      sequence // the requests pump's
+	bytesRead    int64    // the answers pump's
+	bytesWritten int64    // acknowledged; the answers pump's
+	entries      int64    // the answers pump's
+	isRead       bool     // a READ was forwarded
 
 	handle string
 	// busy is the number of requests about it that are not answered, its CLOSE among them.

@@ -5,7 +5,6 @@ package sftp
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,6 +60,10 @@ type road struct {
 	script script
 	// decide, where set, is asked first.
 	decide func(ctx context.Context, op *Operation) error
+	// durable, where set, is what the record of each operation waits for, and take what
+	// counts.
+	durable chan struct{}
+	take    func(names, bytes int64) error
 
 	mu    sync.Mutex
 	done  []done
@@ -139,11 +141,21 @@ type permit struct {
 	road *road
 	op   Operation
 	once sync.Once
-	// withheld, where set, is what Durable waits for.
-	withheld chan struct{}
 }
 
-func (p *permit) Durable(context.Context) error { return nil }
+func (p *permit) Durable(context.Context) error {
+	if p.road.durable != nil {
+		<-p.road.durable
+	}
+	return nil
+}
+
+func (p *permit) Take(names, bytes int64) error {
+	if p.road.take == nil {
+		return nil
+	}
+	return p.road.take(names, bytes)
+}
 
 func (p *permit) Done(result Result) {
 	twice := true
@@ -202,19 +214,19 @@ func configOf(r *road) Config {
 const sftpServer = "/usr/lib/openssh/sftp-server"
 
 // needServer fails where OpenSSH's server is not installed.
-func needServer(t testing.TB) {
-	t.Helper()
+func needServer(tb testing.TB) {
+	tb.Helper()
 	if _, err := os.Stat(sftpServer); err != nil {
-		t.Fatalf("no sftp-server: %v; run `apt-get install openssh-client openssh-sftp-server`", err)
+		tb.Fatalf("no sftp-server: %v; run `apt-get install openssh-client openssh-sftp-server`", err)
 	}
 }
 
 // socketPair is a connection with both its ends, each of which can be half closed.
-func socketPair(t testing.TB) (a, b *net.UnixConn) {
-	t.Helper()
+func socketPair(tb testing.TB) (a, b *net.UnixConn) {
+	tb.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ends := [2]*net.UnixConn{}
 	for i, fd := range fds {
@@ -222,10 +234,10 @@ func socketPair(t testing.TB) (a, b *net.UnixConn) {
 		c, err := net.FileConn(f)
 		_ = f.Close()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		ends[i], _ = c.(*net.UnixConn)
-		t.Cleanup(func() { _ = c.Close() })
+		tb.Cleanup(func() { _ = c.Close() })
 	}
 	return ends[0], ends[1]
 }
@@ -280,22 +292,22 @@ func (s *started) end() error {
 }
 
 // startServer starts OpenSSH's sftp-server in a directory and returns its side.
-func startServer(t testing.TB, directory string, args ...string) io.ReadWriter {
-	t.Helper()
-	needServer(t)
-	target, theirs := socketPair(t)
+func startServer(tb testing.TB, directory string, args ...string) io.ReadWriter {
+	tb.Helper()
+	needServer(tb)
+	target, theirs := socketPair(tb)
 	f, err := theirs.File()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	server := exec.Command(sftpServer, args...)
 	server.Dir, server.Stdin, server.Stdout, server.Stderr = directory, f, f, os.Stderr
 	if err := server.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	_ = f.Close()
 	_ = theirs.Close()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = target.Close()
 		_ = server.Wait()
 	})
@@ -308,155 +320,4 @@ func startSession(t *testing.T, directory string, r *road) *started {
 	s := startRelay(t, startServer(t, directory), configOf(r))
 	s.greet()
 	return s
-}
-
-// wire speaks raw packets.
-type wire struct {
-	t    *testing.T
-	conn net.Conn
-	// text collects what is sent with hold.
-	next uint32
-}
-
-func (w *wire) send(packets ...[]byte) {
-	w.t.Helper()
-	var all []byte
-	for _, p := range packets {
-		all = append(all, p...)
-	}
-	if _, err := w.conn.Write(all); err != nil {
-		w.t.Fatalf("send: %v", err)
-	}
-}
-
-// packetIn is a received packet; body is what follows the id.
-type packetIn struct {
-	kind byte
-	id   uint32
-	body []byte
-}
-
-func (w *wire) receive() packetIn {
-	w.t.Helper()
-	p, err := w.tryReceive()
-	if err != nil {
-		w.t.Fatalf("receive: %v", err)
-	}
-	return p
-}
-
-func (w *wire) tryReceive() (packetIn, error) { return readPacket(w.conn) }
-
-func readPacket(r io.Reader) (packetIn, error) {
-	var head [headSize]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return packetIn{}, err
-	}
-	body := make([]byte, binary.BigEndian.Uint32(head[:])-minPacket)
-	_, err := io.ReadFull(r, body)
-	return packetIn{kind: head[4], id: binary.BigEndian.Uint32(head[5:]), body: body}, err
-}
-
-// status is the code and message of a STATUS.
-func (p packetIn) status() (Status, string) {
-	if p.kind != typeStatus {
-		return 0xffff, fmt.Sprintf("a packet of type %d", p.kind)
-	}
-	c := cursor{rest: p.body}
-	code := Status(c.uint32())
-	return code, string(c.bytes(1<<20, "message"))
-}
-
-// text is the first string of a HANDLE, DATA, or of a NAME's first name.
-func (p packetIn) text() string {
-	c := cursor{rest: p.body}
-	if p.kind == typeName {
-		c.uint32()
-	}
-	return string(c.bytes(1<<20, "text"))
-}
-
-func (w *wire) greet() map[string]string {
-	w.t.Helper()
-	w.send(initPacket(version))
-	p := w.receive()
-	if p.kind != typeVersion || p.id != version {
-		w.t.Fatalf("type %d, version %d", p.kind, p.id)
-	}
-	found := map[string]string{}
-	for c := (&cursor{rest: p.body}); len(c.rest) > 0; {
-		name := string(c.bytes(1000, "name"))
-		found[name] = string(c.bytes(1000, "version"))
-	}
-	return found
-}
-
-func initPacket(v uint32) []byte { return closePacket(appendPacket(nil, typeInit, v)) }
-
-// packet makes one of any fields: string, []byte, uint32, uint64.
-func packet(kind byte, id uint32, fields ...any) []byte {
-	b := appendPacket(nil, kind, id)
-	for _, field := range fields {
-		switch v := field.(type) {
-		case string:
-			b = appendText(b, v)
-		case []byte:
-			b = appendText(b, string(v))
-		case uint32:
-			b = binary.BigEndian.AppendUint32(b, v)
-		case uint64:
-			b = binary.BigEndian.AppendUint64(b, v)
-		case byte:
-			b = append(b, v)
-		default:
-			panic(fmt.Sprintf("a field of type %T", field))
-		}
-	}
-	return closePacket(b)
-}
-
-const noAttrs = uint32(0)
-
-// ask sends a request with an id of its own and waits for the one answer.
-func (w *wire) ask(kind byte, fields ...any) packetIn {
-	w.t.Helper()
-	w.next++
-	w.send(packet(kind, w.next, fields...))
-	p := w.receive()
-	if p.id != w.next {
-		w.t.Fatalf("an answer to %d where %d was asked", p.id, w.next)
-	}
-	return p
-}
-
-// open opens a file and returns its handle.
-func (w *wire) open(name string, flags uint32) string {
-	w.t.Helper()
-	p := w.ask(typeOpen, name, flags, noAttrs)
-	if p.kind != typeHandle {
-		code, message := p.status()
-		w.t.Fatalf("open %q: %d %s", name, code, message)
-	}
-	return p.text()
-}
-
-func writeFile(t testing.TB, name, content string) string {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// directory is a temporary one with no link on its way.
-func directory(t testing.TB) string {
-	t.Helper()
-	d, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }

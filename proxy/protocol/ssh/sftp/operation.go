@@ -24,6 +24,10 @@ type Permit interface {
 	// Durable returns once the decision's record can no longer be lost. It is called before
 	// any byte of the operation's answer goes to the client; an error ends the session.
 	Durable(ctx context.Context) error
+	// Take counts what of an open file or directory is about to go to the client, names of a
+	// listing and bytes of content, against what the caller may get. An error that is a
+	// *Denied is answered in their place, any other ends the session. One goroutine calls it.
+	Take(names, bytes int64) error
 	// Done puts the result on record. It is called once, and does not block.
 	Done(result Result)
 }
@@ -40,8 +44,9 @@ type Operation struct {
 	// Kind is the request's name, as sftp-server(8) has it for its options -P and -p; of
 	// what is not known, "unknown", of what breaks the protocol, "malformed".
 	Kind string
-	// Statement is all of the request as text, with absolute paths, and the paths as they
-	// were asked for where these are others. Paths are quoted as Go has it.
+	// Statement is the request as text, with absolute paths, and the paths as they were
+	// asked for where these are others. Paths are quoted as Go has it. It leaves nothing out
+	// but which numbers users-groups-by-id asks about.
 	Statement string
 	// Accesses and Properties are what policies decide on, sorted and without duplicates.
 	Accesses   []policy.Access

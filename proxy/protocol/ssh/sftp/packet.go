@@ -113,7 +113,11 @@ func statusPacket(id uint32, code Status, message string) []byte {
 	return closePacket(appendText(b, "en"))
 }
 
-// realpathPacket is a question of the relay's own.
+// realpathPacket and expandPacket are questions of the relay's own.
 func realpathPacket(id uint32, path string) []byte {
 	return closePacket(appendText(appendPacket(nil, typeRealpath, id), path))
+}
+
+func expandPacket(id uint32, path string) []byte {
+	return closePacket(appendText(appendText(appendPacket(nil, typeExtended, id), extensions[extExpandPath].name), path))
 }

@@ -59,6 +59,8 @@ func TestSymlinks(t *testing.T) {
 		"TruncateWithoutWrite":  {typeOpen, []any{"open/keylink", uint32(flagRead | flagTruncate), noAttrs}, false, "a server truncates also without WRITE"},
 		"RealpathOfSecretFile":  {typeRealpath, []any{"open/keylink"}, false, "what it leads to may not be asked"},
 		"ExpandPathSecretDir":   {typeExtended, []any{"expand-path@openssh.com", "~/secret"}, true, "the tilde is the working directory"},
+		"ExpandPathOfLink":      {typeExtended, []any{"expand-path@openssh.com", "~/open/keylink"}, false, "what it leads to may not be asked"},
+		"HardlinkToLink":        {typeExtended, []any{"hardlink@openssh.com", "open/keylink", "open/hard"}, false, "some systems follow it"},
 		"ReadlinkOfSecretPlain": {typeReadlink, []any{"secret/link"}, true, "by its own name"},
 	}
 	for name, c := range cases {
@@ -67,8 +69,8 @@ func TestSymlinks(t *testing.T) {
 				dir := directory(t)
 				secret := filepath.Join(dir, "secret")
 				writeFile(t, filepath.Join(secret, "key"), "key")
-				writeFile(t, filepath.Join(secret, "sub/x"), "x")
-				writeFile(t, filepath.Join(dir, "open/file"), "file")
+				writeFile(t, secret+"/sub/x", "x")
+				writeFile(t, dir+"/open/file", "file")
 				links := map[string]string{
 					"open/keylink": "../secret/key", "open/dirlink": "../secret", "open/twice": "dirlink", "open/deep": "../secret/sub",
 					"open/dangling": "../secret/new", "open/absolute": secret, "secret/link": "x",
@@ -133,7 +135,7 @@ func tree(t *testing.T, root string) string {
 // TestResolveAllows: what is allowed, and what does not exist, is as it is without.
 func TestResolveAllows(t *testing.T) {
 	dir := directory(t)
-	writeFile(t, filepath.Join(dir, "real/file"), "content")
+	writeFile(t, dir+"/real/file", "content")
 	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
@@ -165,12 +167,12 @@ func TestResolveAllows(t *testing.T) {
 			t.Errorf("type %d %v: %d %s, want %d", c.kind, c.fields, code, message, c.want)
 		}
 	}
-	if got := find(t, r.all(), fmt.Sprintf("mkdir %q", filepath.Join(dir, "real/made"))); !got.Operation.Resolved || !strings.HasSuffix(got.Operation.Statement, `asked="link/made/"`) {
+	if got := find(t, r.all(), fmt.Sprintf("mkdir %q", dir+"/real/made")); !got.Operation.Resolved || !strings.HasSuffix(got.Operation.Statement, `asked="link/made/"`) {
 		t.Errorf("on record: %+v", got)
 	}
 	// A link that the client makes in the same pipeline is seen.
-	writeFile(t, filepath.Join(dir, "a/file"), "a")
-	writeFile(t, filepath.Join(dir, "b/file"), "b")
+	writeFile(t, dir+"/a/file", "a")
+	writeFile(t, dir+"/b/file", "b")
 	s.send(packet(typeSymlink, 1000, "a", "way"), packet(typeStat, 1001, "way/file"), packet(typeRemove, 1002, "way"), packet(typeSymlink, 1003, "b", "way"), packet(typeStat, 1004, "way/file"))
 	for range 5 {
 		s.receive()

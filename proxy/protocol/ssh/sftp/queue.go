@@ -41,6 +41,8 @@ type queue struct {
 	count       int
 	renames     int
 	free        *owed
+	// waits is Config.Waits.
+	waits func(forClient bool)
 }
 
 // take returns an empty entry.
@@ -65,6 +67,9 @@ func (q *queue) push(o *owed) {
 	q.last = o
 	q.byID[o.id] = o
 	q.count++
+	if q.count == 1 && q.waits != nil {
+		q.waits(false)
+	}
 	if o.renames {
 		q.renames++
 	}
@@ -84,6 +89,9 @@ func (q *queue) remove(o *owed) {
 	}
 	delete(q.byID, o.id)
 	q.count--
+	if q.count == 0 && q.waits != nil {
+		q.waits(true)
+	}
 	if o.renames {
 		q.renames--
 	}

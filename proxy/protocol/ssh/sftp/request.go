@@ -265,9 +265,9 @@ func (r *request) statement(paths [2]string) string {
 		to.WriteString(strconv.Quote(r.paths[0]))
 	}
 	r.attrs.describe(&to)
-	for i := range r.pathCount() {
-		if r.paths[i] != paths[i] {
-			fmt.Fprintf(&to, " asked=%q", r.paths[i])
+	for i, asked := range r.paths[:r.pathCount()] {
+		if asked != paths[i] {
+			fmt.Fprintf(&to, " asked=%q", asked)
 		}
 	}
 	return to.String()

@@ -65,6 +65,7 @@ func (s *session) breach(ctx context.Context, why string) error {
 
 // request handles one packet of the client.
 func (s *session) request(ctx context.Context, head packetHead) error {
+	s.writes = head.kind == typeWrite
 	if head.kind == typeInit {
 		return s.breach(ctx, "a second INIT")
 	}

@@ -30,15 +30,20 @@ func (s *session) resolve(ctx context.Context, r *request) ([2]string, error) {
 	if err := s.await(ctx, func() bool { return s.owed.renames == 0 }); err != nil {
 		return paths, err
 	}
-	for i := range r.pathCount() {
-		asked := r.paths[i]
+	for i, asked := range r.paths[:r.pathCount()] {
 		if r.kind == typeSymlink && i == 0 {
 			continue // what a link points to is looked for when it is used
 		}
+		var resolved string
+		var err error
 		if r.is(extExpandPath) {
-			continue // the answer says no more than what resolving it would
+			resolved, err = s.ask(ctx, func(id uint32) []byte { return expandPacket(id, asked) })
+		} else {
+			resolved, err = s.leadsTo(ctx, asked, r.follows())
 		}
-		resolved, err := s.leadsTo(ctx, asked, r.follows())
+		if err == nil && r.is(extHardlink) && i == 0 {
+			err = s.noLink(ctx, asked, resolved)
+		}
 		if err != nil {
 			return paths, err
 		}
@@ -50,6 +55,16 @@ func (s *session) resolve(ctx context.Context, r *request) ([2]string, error) {
 	return paths, nil
 }
 
+// noLink refuses to make a hard link to a symbolic one: systems differ in whether that is
+// one to what it points to.
+func (s *session) noLink(ctx context.Context, asked, resolved string) error {
+	followed, err := s.leadsTo(ctx, asked, true)
+	if err == nil && followed != resolved {
+		err = &unresolved{StatusPermissionDenied, fmt.Sprintf("%q is a symbolic link, to which no hard link is made; name what it points to", asked)}
+	}
+	return err
+}
+
 // leadsTo asks the target where one path leads.
 func (s *session) leadsTo(ctx context.Context, asked string, follow bool) (string, error) {
 	if asked == "" {
@@ -57,7 +72,7 @@ func (s *session) leadsTo(ctx context.Context, asked string, follow bool) (strin
 	}
 	parent, name, named := split(asked)
 	if follow || !named {
-		resolved, err := s.ask(ctx, asked)
+		resolved, err := s.realpath(ctx, asked)
 		failed := (*unresolved)(nil)
 		if follow || !errors.As(err, &failed) {
 			return resolved, err
@@ -67,22 +82,27 @@ func (s *session) leadsTo(ctx context.Context, asked string, follow bool) (strin
 			return resolved, err
 		}
 	}
-	directory, err := s.ask(ctx, parent)
+	directory, err := s.realpath(ctx, parent)
 	if err != nil {
 		return "", err
 	}
 	return join(directory, name), nil
 }
 
-// ask asks the target for the REALPATH of a path and waits for the answer. Nothing else is
+func (s *session) realpath(ctx context.Context, asked string) (string, error) {
+	return s.ask(ctx, func(id uint32) []byte { return realpathPacket(id, asked) })
+}
+
+// ask asks the target a question that is answered with one path, and waits. Nothing else is
 // forwarded meanwhile, so an id that is free stays free.
-func (s *session) ask(ctx context.Context, asked string) (string, error) {
+func (s *session) ask(ctx context.Context, question func(id uint32) []byte) (string, error) {
 	s.mu.Lock()
 	o := s.owed.take()
 	o.kind, o.own, o.id = typeRealpath, true, firstOwn
 	for s.owed.byID[o.id] != nil {
 		o.id++
 	}
+	id := o.id
 	s.reply = nil
 	s.mu.Unlock()
 	if err := s.owe(ctx, o, nil); err != nil {
@@ -91,7 +111,7 @@ func (s *session) ask(ctx context.Context, asked string) (string, error) {
 	if err := s.fromClient.flush(); err != nil {
 		return "", err
 	}
-	if err := s.toTarget(realpathPacket(o.id, asked)); err != nil {
+	if err := s.toTarget(question(id)); err != nil {
 		return "", err
 	}
 	var got *reply
