@@ -240,3 +240,36 @@ func TestOpenSSHDenied(t *testing.T) {
 		t.Errorf("%d denied\n%s", denied, out)
 	}
 }
+
+// TestOpenSSHCopy: scp speaks SFTP, and sets the size of what it has written.
+func TestOpenSSHCopy(t *testing.T) {
+	needServer(t)
+	dir, want := directory(t), content(700_000)
+	writeFile(t, dir+"/local", string(want))
+	writeFile(t, dir+"/tree/a/b", "b")
+	log := filepath.Join(t.TempDir(), "log")
+	text, err := json.Marshal(script{Resolve: true, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"local", "there:~/up"}, {"there:up", "back"}, {"-r", "-p", "tree", "there:copied"}, {"-r", "there:copied", "again"}} {
+		copies := exec.Command("scp", append([]string{"-s", "-D", program}, args...)...)
+		copies.Dir, copies.Env = dir, append(os.Environ(), asRelay+"="+string(text))
+		if out, err := copies.CombinedOutput(); err != nil {
+			t.Errorf("scp %v: %v: %s", args, err, out)
+		}
+	}
+	for name, want := range map[string]string{"up": string(want), "back": string(want), "copied/a/b": "b", "again/a/b": "b"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != want {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	all := readLog(t, log)
+	if got := find(t, all, fmt.Sprintf("open %q write", dir+"/up")).Result.Written; got.Digest != digestOf(want) {
+		t.Errorf("put: %+v", got)
+	}
+}
