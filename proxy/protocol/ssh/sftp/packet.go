@@ -3,7 +3,10 @@
 
 package sftp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strconv"
+)
 
 // The types of packets (draft-ietf-secsh-filexfer-02, section 3).
 const (
@@ -54,6 +57,19 @@ const (
 	StatusConnectionLost
 	StatusOpUnsupported
 )
+
+var statusNames = [...]string{
+	"SSH_FX_OK", "SSH_FX_EOF", "SSH_FX_NO_SUCH_FILE", "SSH_FX_PERMISSION_DENIED", "SSH_FX_FAILURE",
+	"SSH_FX_BAD_MESSAGE", "SSH_FX_NO_CONNECTION", "SSH_FX_CONNECTION_LOST", "SSH_FX_OP_UNSUPPORTED",
+}
+
+// String is the code's name, or its number where it has none.
+func (s Status) String() string {
+	if int64(s) < int64(len(statusNames)) {
+		return statusNames[s]
+	}
+	return strconv.FormatUint(uint64(s), 10)
+}
 
 // The flags of an OPEN.
 const (

@@ -87,7 +87,7 @@ func (s *session) workingDirectory() (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrTarget, err)
 	}
 	if answer.status != StatusOK {
-		return "", fmt.Errorf("the target does not say what its working directory is: status %d: %s", answer.status, neutral(answer.message))
+		return "", fmt.Errorf("the target does not say what its working directory is: %s: %s", answer.status, neutral(answer.message))
 	}
 	return answer.path, s.fromTarget.drop(head.size)
 }
