@@ -97,7 +97,8 @@ type Result struct {
 type Transfer struct {
 	// Bytes were returned by the target, or written and acknowledged by it.
 	Bytes int64
-	// Offset is that of the first request, from which on Digest is taken.
+	// Offset is that of the first request, from which on Digest is taken. Where a file is
+	// open for appending, it is what the client says, and servers write at the end.
 	Offset uint64
 	// Digest is the SHA-256 of the Bytes bytes from Offset on, "sha256:<hex>"; empty where
 	// nothing was asked for, or for the reason that Undigested says.

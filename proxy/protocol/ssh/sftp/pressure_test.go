@@ -4,6 +4,7 @@
 package sftp
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -135,7 +136,7 @@ func TestResolveWaits(t *testing.T) {
 	}
 	fake.send(packet(typeAttrs, 2, noAttrs))
 	s.receive()
-	s.conn.(interface{ CloseWrite() error }).CloseWrite() //nolint:errcheck // the end of the test
+	_ = s.conn.(interface{ CloseWrite() error }).CloseWrite()
 	if _, err := io.Copy(io.Discard, far); err != nil {
 		t.Error(err)
 	}
@@ -171,5 +172,72 @@ func TestOwnIDs(t *testing.T) {
 		if p := s.receive(); p.id != id {
 			t.Errorf("answer to %#x, want %#x", p.id, id)
 		}
+	}
+}
+
+// TestOutstanding: the target has no more requests to answer than may be.
+func TestOutstanding(t *testing.T) {
+	target, far := socketPair(t)
+	fake := &wire{t: t, conn: far}
+	config := configOf(newRoad(script{Deny: []string{"remove *"}}))
+	config.MaxOutstanding = 4
+	s := startRelay(t, target, config)
+	s.send(initPacket(version))
+	fake.welcome()
+	s.receive()
+	for i := range uint32(6) {
+		s.send(packet(typeStat, 10+i, "x"))
+	}
+	for i := range uint32(4) {
+		if p := fake.receive(); p.id != 10+i {
+			t.Fatalf("the target sees %d", p.id)
+		}
+	}
+	_ = far.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, _ := far.Read(make([]byte, 1)); n != 0 {
+		t.Fatal("the target sees a fifth request before the first is answered")
+	}
+	_ = far.SetReadDeadline(time.Now().Add(patience))
+	for i := range uint32(2) {
+		fake.send(packet(typeAttrs, 10+i, noAttrs))
+		if p := fake.receive(); p.id != 14+i {
+			t.Fatalf("the target sees %d", p.id)
+		}
+	}
+}
+
+// TestPacketsAreWhole: an answer of the relay's own never comes within one of the target's.
+func TestPacketsAreWhole(t *testing.T) {
+	target, far := socketPair(t)
+	fake := &wire{t: t, conn: far}
+	r := newRoad(script{Deny: []string{"remove *"}})
+	s := startRelay(t, target, configOf(r))
+	s.send(initPacket(version))
+	fake.welcome()
+	s.receive()
+	s.send(packet(typeStat, 1, "x"))
+	fake.receive()
+	whole := packet(typeStatus, 1, uint32(4), string(content(200_000)), "")
+	fake.send(whole[:100_000])
+	got := make([]byte, len(whole))
+	if _, err := io.ReadFull(s.conn, got[:100_000]); err != nil {
+		t.Fatal(err)
+	}
+	s.send(packet(typeRemove, 2, "x"))
+	<-r.after // the STAT is done
+	for len(r.all()) < 2 {
+		<-r.after
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, _ := s.conn.Read(make([]byte, 1)); n != 0 {
+		t.Fatal("something came within an answer")
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
+	fake.send(whole[100_000:])
+	if _, err := io.ReadFull(s.conn, got[100_000:]); err != nil || !bytes.Equal(got, whole) {
+		t.Errorf("the answer is not what the target sent: %v", err)
+	}
+	if p := s.receive(); p.id != 2 {
+		t.Errorf("then %+v", p)
 	}
 }
