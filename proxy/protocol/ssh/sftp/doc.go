@@ -42,13 +42,15 @@
 // With [Config.Resolve] the relay first asks the target by REALPATH where a path leads:
 // the whole of it where the request follows a link at its end, else of its parent. It
 // waits until all forwarded requests that may change names are answered, asks, decides on
-// what the target says, and forwards the request as it came. Three things remain. Between
-// the answer and the request, somebody else with access to the target, another session of
-// the same client among them, can put a link where a directory was: the decision is about
-// the path as it was a moment before, and where that may not be, the account at the target
-// must not be able to write to the directories on the way. A target whose REALPATH only
-// cleans text, as of servers that are not OpenSSH's, promises no more than the default.
-// And whether the parent of a path exists can be learnt, since the answer is passed on.
+// what the target says, and forwards the request as it came. Systems differ in what a hard
+// link to a symbolic one is, so none is made. Three things remain. Between the answer and
+// the request, somebody else with access to the target, another session of the same client
+// among them, can put a link where a directory was: the decision is about the path as it
+// was a moment before. Where that may not be, the account at the target must not be able to
+// write to the directories on the way. A target whose REALPATH only cleans text, as those
+// of servers other than OpenSSH's may, promises no more than the default; through one whose
+// REALPATH fails for what does not exist, no file can be created. And whether the parent of
+// a path exists can be learnt, since the target's error is passed on.
 //
 // In both, a rename moves everything below it, a hard link gives a file another name, and
 // a mount or a case-insensitive file system one file many: rules about paths hold for

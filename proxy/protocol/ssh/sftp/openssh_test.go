@@ -42,11 +42,15 @@ func openSSH(t *testing.T, there string, s script, batch []string, args ...strin
 
 // runClient runs sftp -D.
 func runClient(there, server string, batch, env []string, args ...string) (string, error) {
+	out, err := clientCommand(there, server, batch, env, args...).CombinedOutput()
+	return string(out), err
+}
+
+func clientCommand(there, server string, batch, env []string, args ...string) *exec.Cmd {
 	client := exec.Command("sftp", append([]string{"-q", "-b", "-", "-D", server}, args...)...)
 	client.Dir, client.Env = there, env
 	client.Stdin = strings.NewReader(strings.Join(batch, "\n") + "\n")
-	out, err := client.CombinedOutput()
-	return string(out), err
+	return client
 }
 
 func readLog(t *testing.T, name string) []done {

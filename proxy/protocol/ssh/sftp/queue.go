@@ -41,8 +41,19 @@ type queue struct {
 	count       int
 	renames     int
 	free        *owed
-	// waits is Config.Waits.
-	waits func(forClient bool)
+	// waits is Config.Waits, and silent what it was told last. Deciding says that a request
+	// is being decided, or was and is not owed yet.
+	waits            func(forClient bool)
+	silent, deciding bool
+}
+
+// tell tells whose silence it is, where that is no longer what it was.
+func (q *queue) tell() {
+	if silent := q.count == 0 && !q.deciding; silent != q.silent {
+		if q.silent = silent; q.waits != nil {
+			q.waits(silent)
+		}
+	}
 }
 
 // take returns an empty entry.
@@ -67,9 +78,7 @@ func (q *queue) push(o *owed) {
 	q.last = o
 	q.byID[o.id] = o
 	q.count++
-	if q.count == 1 && q.waits != nil {
-		q.waits(false)
-	}
+	q.tell()
 	if o.renames {
 		q.renames++
 	}
@@ -89,9 +98,7 @@ func (q *queue) remove(o *owed) {
 	}
 	delete(q.byID, o.id)
 	q.count--
-	if q.count == 0 && q.waits != nil {
-		q.waits(true)
-	}
+	q.tell()
 	if o.renames {
 		q.renames--
 	}

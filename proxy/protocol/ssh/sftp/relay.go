@@ -22,9 +22,9 @@ type Config struct {
 	// target is to be asked where its paths lead: whether a rule about paths bears on it.
 	// Nil asks for none. See the package's documentation for what either promises.
 	Resolve func(op *Operation) bool
-	// Waits is told whenever the target begins to owe answers, with false, and when it owes
-	// none, with true: then silence is the client's. Calls follow each other, from either
-	// pump, and must not block. May be nil.
+	// Waits is told, with true, when nothing is being decided and the target owes no answer,
+	// so that silence is the client's, and with false when that is over. At first it is the
+	// client's. Calls follow each other, from either pump, and must not block. May be nil.
 	Waits func(forClient bool)
 	// Interrupt makes reads and writes of both sides return; it is called once, when the
 	// session must end. Nil closes both sides, where they are io.Closers.
@@ -58,6 +58,8 @@ type session struct {
 	targetSide io.ReadWriter
 	fromClient *stream
 	fromTarget *stream
+	// decided says that the request at hand was decided; the requests pump's.
+	decided bool
 	// writes says that the client's last packet was a WRITE, so that more will come.
 	writes bool
 	// home is the target's working directory.
@@ -108,7 +110,7 @@ func Run(ctx context.Context, client, target io.ReadWriter, config Config) error
 		files: files{byHandle: map[string]*file{}, closing: map[*file]struct{}{}},
 	}
 	interrupt := sync.OnceFunc(func() { s.interrupt(client, target) })
-	s.owed.waits = config.Waits
+	s.owed.waits, s.owed.silent = config.Waits, true
 	s.fromClient = &stream{src: client, write: s.toTarget, quiet: func() bool { return !s.writes }}
 	s.fromTarget = &stream{src: target, write: s.toClient, flushed: s.letGo, quiet: s.quiet}
 	s.fromClient.release()

@@ -25,6 +25,9 @@ func (s *session) requests(ctx context.Context) error {
 		if err := s.request(ctx, head); err != nil {
 			return s.clientEnds(ctx, err)
 		}
+		if s.decided {
+			s.deciding(false)
+		}
 	}
 }
 
@@ -256,6 +259,7 @@ func (s *session) decide(ctx context.Context, op *Operation) (Permit, error) {
 	if err := s.fromClient.flush(); err != nil {
 		return nil, err
 	}
+	s.deciding(true)
 	permit, err := s.config.Road.Decide(ctx, op)
 	switch {
 	case err != nil:
@@ -272,6 +276,15 @@ func (s *session) decide(ctx context.Context, op *Operation) (Permit, error) {
 	}
 	permit.Done(Result{Outcome: Canceled})
 	return nil, err
+}
+
+// deciding notes that a request is being decided, or no longer.
+func (s *session) deciding(is bool) {
+	s.decided = is
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owed.deciding = is
+	s.owed.tell()
 }
 
 // isRefused says that an error of decide is answered, and the session goes on.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ func TestHeld(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "file"), "content")
 	r := newRoad(script{})
 	held, approved := make(chan struct{}), make(chan struct{})
+	var silent atomic.Bool
 	r.decide = func(ctx context.Context, op *Operation) error {
 		if op.Kind != "remove" {
 			return nil
@@ -32,11 +34,17 @@ func TestHeld(t *testing.T) {
 			return context.Cause(ctx)
 		}
 	}
-	s := startSession(t, dir, r)
+	config := configOf(r)
+	config.Waits = silent.Store
+	s := startRelay(t, startServer(t, dir), config)
+	s.greet()
 	s.send(packet(typeStat, 1, "file"), packet(typeRemove, 2, "file"), packet(typeStat, 3, "file"))
 	<-held
 	if p := s.receive(); p.id != 1 || p.kind != typeAttrs {
 		t.Errorf("what was before is not answered while an operation is held: %+v", p)
+	}
+	if silent.Load() {
+		t.Error("while an approver is waited for, silence counts as the client's")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "file")); err != nil {
 		t.Error("what is held reached the target")
