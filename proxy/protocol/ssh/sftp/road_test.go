@@ -201,7 +201,7 @@ func TestTake(t *testing.T) {
 		t.Errorf("the session does not go on: %+v", p)
 	}
 	s.leave(t)
-	if got := find(t, r.all(), "open").Result; got.Outcome != Failed || got.Status != StatusPermissionDenied || got.Read.Bytes != 100_000 {
+	if got := find(t, r.all(), `open "`).Result; got.Outcome != Failed || got.Status != StatusPermissionDenied || got.Read.Bytes != 100_000 {
 		t.Errorf("on record: %+v", got)
 	}
 }
