@@ -129,11 +129,14 @@ func Run(ctx context.Context, client, target io.ReadWriter, config Config) error
 		return err
 	}
 	pump := func(run relay.Pump) relay.Pump {
-		return func(ctx context.Context) error {
-			defer context.AfterFunc(ctx, interrupt)()
-			err := run(ctx)
-			if ctx.Err() != nil {
+		return func(pair context.Context) error {
+			defer context.AfterFunc(pair, interrupt)()
+			err := run(pair)
+			switch {
+			case ctx.Err() != nil: // the pair may not have heard of it yet
 				return context.Cause(ctx)
+			case pair.Err() != nil:
+				return context.Cause(pair)
 			}
 			return err
 		}
