@@ -6,7 +6,7 @@
 # relatives what is missing is installed with apt (through sudo where needed); elsewhere, or
 # without the right to, it says in one line what to install, and fails.
 #
-#   install-deps.sh [group...]     groups: build database bench conformance sinks charts lint, which are all
+#   install-deps.sh [group...]     groups: build database bench conformance ssh sinks charts lint, which are all
 #                                  where none is named, and cluster
 set -euo pipefail
 
@@ -79,6 +79,13 @@ group() {
 		file libpostgresql-jdbc-java /usr/share/java/postgresql.jar
 		for name in psycopg psycopg2 sqlalchemy; do file "python3-$name" "/usr/lib/python3/dist-packages/$name"; done
 		;;
+	ssh)
+		need openssh-client ssh sftp scp
+		file openssh-sftp-server /usr/lib/openssh/sftp-server
+		# Shells that what is read of command lines is compared with.
+		need busybox busybox
+		need mksh mksh
+		;;
 	sinks)
 		need rsyslog rsyslogd
 		# Its drivers for TLS are modules, no programs.
@@ -101,13 +108,13 @@ group() {
 		plugins containernetworking-plugins bridge host-local portmap loopback
 		;;
 	*)
-		say "install-deps: no group $1; there are: build database bench conformance sinks charts lint cluster"
+		say "install-deps: no group $1; there are: build database bench conformance ssh sinks charts lint cluster"
 		exit 2
 		;;
 	esac
 }
 
-if (($# == 0)); then set -- build database bench conformance sinks charts lint; fi
+if (($# == 0)); then set -- build database bench conformance ssh sinks charts lint; fi
 for name in "$@"; do group "$name"; done
 ((${#packages[@]} > 0)) || exit 0
 

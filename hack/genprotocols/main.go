@@ -16,6 +16,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -89,7 +90,14 @@ func protocols(folder string) ([]string, error) {
 		if !entry.IsDir() || entry.Name() == listFolder || entry.Name() == testFolder {
 			continue
 		}
-		found, err := hasNew(filepath.Join(folder, entry.Name()))
+		files, err := sources(filepath.Join(folder, entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == 0 { // parts of a protocol to come
+			continue
+		}
+		found, err := hasNew(files)
 		if err != nil {
 			return nil, err
 		}
@@ -104,16 +112,18 @@ func protocols(folder string) ([]string, error) {
 	return names, nil
 }
 
-// hasNew says whether the package in the folder has a function New without parameters.
-func hasNew(folder string) (bool, error) {
+// sources are the files of the package in a folder, without tests.
+func sources(folder string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
-		return false, fmt.Errorf("cannot list a protocol's files: %w", err)
+		return nil, fmt.Errorf("cannot list a protocol's files: %w", err)
 	}
+	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") }), nil
+}
+
+// hasNew says whether a package has a function New without parameters.
+func hasNew(files []string) (bool, error) {
 	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
 			return false, fmt.Errorf("cannot parse a protocol: %w", err)

@@ -28,6 +28,11 @@ func TestProtocols(t *testing.T) {
 			},
 			want: []string{"http", "mysql"},
 		},
+		"folder of folders": {
+			reason: "parts of a protocol are none yet",
+			files:  map[string]string{"http/x.go": protocol, "ssh/sftp/x.go": "package sftp"},
+			want:   []string{"http"},
+		},
 		"folder without New": {
 			reason:  "a half-made protocol is an error, not left out in silence",
 			files:   map[string]string{"mysql/x.go": "package mysql\nfunc (T) New() {}\nfunc New(int) {}\ntype T int"},
