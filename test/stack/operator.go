@@ -5,6 +5,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -141,19 +142,19 @@ func (s *Stack) writeTrustBundle(ctx context.Context) error {
 	if err := s.Admin.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: trustBundle}, &bundle); err != nil {
 		return fmt.Errorf("no trust bundle yet: %w", err)
 	}
-	s.CAPath = s.caPath()
-	if err := os.WriteFile(s.CAPath, []byte(bundle.Data[trustBundleKey]), 0o600); err != nil {
+	// Clients may read it meanwhile: they find the former or this one, whole.
+	written := s.CAPath + ".new"
+	if err := errors.Join(os.WriteFile(written, []byte(bundle.Data[trustBundleKey]), 0o600), os.Rename(written, s.CAPath)); err != nil {
 		return fmt.Errorf("cannot write the trust bundle: %w", err)
 	}
 	return nil
 }
 
-func (s *Stack) caPath() string { return filepath.Join(s.Dir, "ca.crt") }
+func caPath(dir string) string { return filepath.Join(dir, "ca.crt") }
 
 // Attach opens a stack that another process runs, to start further proxies.
 func Attach(ctx context.Context, dir, proxyBinary string) (*Stack, error) {
-	s := &Stack{Dir: dir, binaries: Binaries{Proxy: proxyBinary}}
-	s.CAPath = s.caPath()
+	s := &Stack{Dir: dir, CAPath: caPath(dir), binaries: Binaries{Proxy: proxyBinary}}
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "control-plane", "admin.kubeconfig"))
 	if err != nil {
 		return nil, fmt.Errorf("no playground runs here: start it with `make playground`: %w", err)

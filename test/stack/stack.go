@@ -200,6 +200,7 @@ func (s *Stack) makeDirs() (err error) {
 	if s.Dir, err = filepath.Abs(s.Dir); err != nil {
 		return fmt.Errorf("cannot resolve the stack's folder: %w", err)
 	}
+	s.CAPath = caPath(s.Dir)
 	for _, dir := range []string{s.Dir, s.Logs(), s.Records(), filepath.Join(s.Dir, "proxies"), filepath.Join(s.Dir, "issuer")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot make the stack's folder: %w", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/time/rate"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol/postgres/catalog"
@@ -24,9 +25,11 @@ const (
 	// catalogSoft is the age from which a session looks again beside its
 	// ordinary work, so that no statement waits for it.
 	catalogSoft = 45 * time.Second
-	// catalogPause is the least time between two loads on a miss, so that
-	// statements that name what does not exist do not load the target.
+	// catalogPause is the mean time between two loads on a miss, once missBurst of
+	// them came at once: statements that name what does not exist wait, and do not
+	// load the target.
 	catalogPause = 250 * time.Millisecond
+	missBurst    = 20
 )
 
 // database is what the sessions of one database at one target share. A standby
@@ -43,12 +46,17 @@ type database struct {
 
 	// loading lets one session load at a time.
 	loading sync.Mutex
+	// missing lets one session load because of a miss at a time, for all that wait.
+	missing sync.Mutex
+	misses  *rate.Limiter
 }
 
 // loaded is one snapshot of a catalog. Immutable.
 type loaded struct {
 	*catalog.Catalog
 	at time.Time
+	// begun is when it began to be read: what was committed before is in it.
+	begun time.Time
 	// changes is the count of changes that the snapshot is sure to hold.
 	changes uint64
 	// fingerprint tells whether the target's catalog has changed since.
@@ -90,7 +98,7 @@ func (h *handler) database(name string, target snapshot.Target) *database {
 		if len(h.catalogs) >= maxCatalogs {
 			clear(h.catalogs)
 		}
-		d = &database{name: name, target: target, backends: h.backends, changes: h.changes[name]}
+		d = &database{name: name, target: target, backends: h.backends, changes: h.changes[name], misses: rate.NewLimiter(rate.Every(catalogPause), missBurst)}
 		if d.changes == nil {
 			d.changes = &atomic.Uint64{}
 			h.changes[name] = d.changes
@@ -123,12 +131,20 @@ func (d *database) entering(ctx context.Context, grant *access.Grant, want strin
 	})
 }
 
-// newer returns a catalog other than the one in which something was missed, or
-// the same where another was loaded a moment ago.
-func (d *database) newer(ctx context.Context, grant *access.Grant, missed *loaded) (*loaded, error) {
-	return d.load(ctx, grant, attrsAny, func(c *loaded) bool {
-		return c.changes == d.changes.Load() && (c != missed || time.Since(c.at) < catalogPause)
-	})
+// newer returns a catalog that holds all that was there when something was missed
+// in another, whoever committed it.
+func (d *database) newer(ctx context.Context, grant *access.Grant) (*loaded, error) {
+	missed := time.Now()
+	d.missing.Lock()
+	defer d.missing.Unlock()
+	enough := func(c *loaded) bool { return c.changes == d.changes.Load() && c.begun.After(missed) }
+	if c := d.current.Load(); c != nil && enough(c) {
+		return c, nil
+	}
+	if err := d.misses.Wait(ctx); err != nil {
+		return nil, err
+	}
+	return d.load(ctx, grant, attrsAny, enough)
 }
 
 // load loads the catalog unless the current one is good enough.
@@ -138,7 +154,7 @@ func (d *database) load(ctx context.Context, grant *access.Grant, want string, e
 	if c := d.current.Load(); c != nil && enough(c) {
 		return c, nil
 	}
-	fresh := &loaded{changes: d.changes.Load()}
+	fresh := &loaded{changes: d.changes.Load(), begun: time.Now()}
 	conn, err := d.connect(ctx, grant, want)
 	if err != nil {
 		return nil, err

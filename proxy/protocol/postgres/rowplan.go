@@ -72,7 +72,7 @@ func (s *session) plan(ctx context.Context, op *operation, cols *columns) (*rowP
 		if c.relation != 0 && c.attribute >= 0 { // else derived, or a system column such as ctid
 			source, known := cat.column(c)
 			if !known && !cat.own && !s.foreign[c.relation] {
-				newer, err := s.database.newer(ctx, s.grant, cat)
+				newer, err := s.database.newer(ctx, s.grant)
 				if err != nil {
 					return nil, err
 				}

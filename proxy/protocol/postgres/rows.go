@@ -37,7 +37,7 @@ func (s *session) unplanned(ctx context.Context, e *expected, op *operation, err
 	if !errors.As(err, &refused) {
 		return err
 	}
-	if _, err := s.database.newer(ctx, s.grant, op.catalog); err != nil {
+	if _, err := s.database.newer(ctx, s.grant); err != nil {
 		return err
 	}
 	return s.breakOff(ctx, e, op, sqlRefusal(refused))

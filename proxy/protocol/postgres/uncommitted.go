@@ -72,7 +72,7 @@ func (s *session) missed(ctx context.Context, cat *loaded) (*loaded, error) {
 	if cat.own {
 		return cat, nil
 	}
-	return s.database.newer(ctx, s.grant, cat)
+	return s.database.newer(ctx, s.grant)
 }
 
 // movesNames says that names may mean other objects after a statement than the
