@@ -1,0 +1,51 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import "golang.org/x/crypto/ssh"
+
+// version is what both sides are told; its number is nobody's business before the login.
+const version = "SSH-2.0-Doorward"
+
+// callerConfig are the algorithms that clients may choose from: authenticated encryption, or
+// CTR with a MAC over the ciphertext, and no SHA-1, no CBC, and no curves of NIST for the exchange.
+func callerConfig() ssh.Config {
+	return ssh.Config{
+		KeyExchanges: []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519, ssh.KeyExchangeDH16SHA512},
+		Ciphers: []string{
+			ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305,
+			ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR,
+		},
+		MACs: []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM},
+	}
+}
+
+// targetConfig is the same for targets, which may be older: what is sound is enough.
+func targetConfig() ssh.Config {
+	c := callerConfig()
+	c.KeyExchanges = append(c.KeyExchanges, ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521,
+		ssh.KeyExchangeDHGEXSHA256, ssh.KeyExchangeDH14SHA256)
+	c.MACs = append(c.MACs, ssh.HMACSHA256, ssh.HMACSHA512)
+	return c
+}
+
+// signatureAlgorithms are those of keys, without SHA-1 and DSA.
+var signatureAlgorithms = []string{
+	ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
+	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
+}
+
+// certificateAlgorithms are those of host certificates.
+var certificateAlgorithms = []string{
+	ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
+}
+
+// withoutOrder says whether both directions are encrypted so that messages cannot be taken out
+// unseen also where the peer does not know strict key exchange (CVE-2023-48795): GCM counts
+// them by itself.
+func withoutOrder(a ssh.NegotiatedAlgorithms) bool {
+	gcm := func(cipher string) bool { return cipher == ssh.CipherAES128GCM || cipher == ssh.CipherAES256GCM }
+	return gcm(a.Read.Cipher) && gcm(a.Write.Cipher)
+}

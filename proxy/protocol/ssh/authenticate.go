@@ -1,0 +1,217 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/identity"
+)
+
+const (
+	// loginBound is how long a client may take to prove who its user is, as sshd has it
+	// (LoginGraceTime): a token may be pasted by hand. The server's own bound may be less.
+	loginBound = 2 * time.Minute
+	// maxOffers is how many attempts a client has in all. Keys that are merely offered count,
+	// and agents hold many.
+	maxOffers = 32
+	// maxProofs is how many of them may be tokens, or signatures that were right.
+	maxProofs = 6
+	// cutToken is the length to which OpenSSH's client cuts what is typed, in bytes.
+	cutToken = 1023
+)
+
+// sourceAddress is the critical option that the library enforces (OpenSSH, PROTOCOL.certkeys).
+const sourceAddress = "source-address"
+
+// callerKey is what the proven caller is called in ssh.Permissions: those of the attempt that
+// succeeded are the only place from which he is taken, so that nobody is who only offered a
+// key (CVE-2024-45337).
+type callerKey struct{}
+
+// login is one client that proves who its user is. Its methods are called one after the other.
+type login struct {
+	ctx   context.Context //nolint:containedctx // the library's callbacks get none
+	entry *access.Entry
+	seams seams
+	// over ends the login.
+	over context.CancelCauseFunc
+
+	proofs int
+	// recorded says that the road has put the last failure on record; refusal is that failure.
+	recorded bool
+	refusal  *access.Refusal
+}
+
+// errAttempts says that a client has tried too often.
+var errAttempts = errors.New("too many attempts to log in")
+
+// config is the server's side of the handshake.
+func (l *login) config() (*ssh.ServerConfig, error) {
+	keys, err := l.seams.hostKeys(l.entry)
+	if err != nil {
+		return nil, fmt.Errorf("cannot show a host key: %w", err)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("cannot show a host key: the connection's serving Secret has none yet")
+	}
+	config := &ssh.ServerConfig{
+		Config: callerConfig(), PublicKeyAuthAlgorithms: signatureAlgorithms, MaxAuthTries: maxOffers, ServerVersion: version,
+		PublicKeyCallback: l.offered, VerifiedPublicKeyCallback: l.signed,
+		PasswordCallback: l.password, KeyboardInteractiveCallback: l.interactive,
+	}
+	config.Rand = rand.Reader
+	for _, key := range keys {
+		config.AddHostKey(key)
+	}
+	return config, nil
+}
+
+// offered is asked about keys that a client may or may not hold: it says whether a signature is
+// worth the trouble, and nobody is proven by it.
+func (l *login) offered(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	if err := l.named(meta); err != nil {
+		return nil, err
+	}
+	certificate, ok := key.(*ssh.Certificate)
+	if !ok {
+		return nil, errors.New("keys are taken with a certificate only")
+	}
+	if certificate.CertType != ssh.UserCert {
+		return nil, errors.New("the certificate is not one of a user")
+	}
+	if certificate.SignatureKey == nil || strings.Contains(certificate.SignatureKey.Type(), "-cert-") {
+		return nil, errors.New("the certificate is signed by a certificate")
+	}
+	if err := strong(certificate.Key); err != nil {
+		return nil, err
+	}
+	// Who reads the certificate knows which of its options are critical; this one is the
+	// transport's, and enforced by the library.
+	permissions := &ssh.Permissions{}
+	if from, restricted := certificate.CriticalOptions[sourceAddress]; restricted {
+		permissions.CriticalOptions = map[string]string{sourceAddress: from}
+	}
+	return permissions, nil
+}
+
+// signed is called once the client has signed the session's id with the key.
+func (l *login) signed(_ ssh.ConnMetadata, key ssh.PublicKey, permissions *ssh.Permissions, signature string) (*ssh.Permissions, error) {
+	if !slices.Contains(signatureAlgorithms, signature) {
+		return nil, fmt.Errorf("signatures of %q are not taken", signature)
+	}
+	credential, err := l.seams.publicKey(key.Marshal())
+	if err != nil {
+		return nil, err
+	}
+	return l.prove(permissions, credential)
+}
+
+// password takes a token as the password.
+func (l *login) password(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+	if err := l.named(meta); err != nil {
+		return nil, err
+	}
+	return l.token(string(password))
+}
+
+// interactive asks for a token. The seam is where a flow with a link would begin.
+func (l *login) interactive(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+	if err := l.named(meta); err != nil {
+		return nil, err
+	}
+	answers, err := ask("", l.instruction(), []string{"Token: "}, []bool{false})
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) != 1 {
+		return nil, errors.New("one answer was expected")
+	}
+	return l.token(answers[0])
+}
+
+// instruction says what a person is to paste.
+func (l *login) instruction() string {
+	var names []string
+	for _, issuer := range l.entry.Issuers() {
+		names = append(names, issuer.URL)
+	}
+	if len(names) == 0 {
+		return "Paste a token of your identity provider."
+	}
+	return "Paste a token of " + plain(strings.Join(names, " or ")) + "."
+}
+
+func (l *login) token(token string) (*ssh.Permissions, error) {
+	token = strings.TrimSpace(token)
+	if token == "" {
+		return nil, l.turnAway(&access.Refusal{
+			Reason: access.ReasonCredential, Message: "no token was given",
+			Hint: "Give a token of your identity provider as the password.",
+		}, false)
+	}
+	permissions, err := l.prove(&ssh.Permissions{}, identity.BearerToken(token))
+	if err != nil && len(token) == cutToken {
+		return nil, &ssh.BannerError{Err: err, Message: said(l.refusal) +
+			"The token has exactly as many characters as ssh takes from a terminal, so it was probably cut. Log in with a certificate instead: kubectl doorward login.\r\n"}
+	}
+	return permissions, err
+}
+
+// prove asks the road. Nothing follows from it until the handshake is finished.
+func (l *login) prove(permissions *ssh.Permissions, credential identity.Credential) (*ssh.Permissions, error) {
+	if l.proofs++; l.proofs > maxProofs {
+		l.over(errAttempts)
+		return nil, errAttempts
+	}
+	caller, err := l.entry.Authenticate(l.ctx, credential)
+	if errors.Is(err, identity.ErrForeign) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, l.turnAway(access.AsRefusal(err), true)
+	}
+	l.refusal = nil
+	permissions.ExtraData = map[any]any{callerKey{}: caller}
+	return permissions, nil
+}
+
+// named refuses a login to a Connection that is not served here.
+func (l *login) named(meta ssh.ConnMetadata) error {
+	namespace, name := l.entry.Connection()
+	if refusal := parseUser(meta.User()).check(namespace, name); refusal != nil {
+		return l.turnAway(refusal, false)
+	}
+	return nil
+}
+
+// turnAway makes the error of an attempt, which is shown to the user. Only words that were not
+// shown before are.
+func (l *login) turnAway(refusal *access.Refusal, recorded bool) error {
+	shown := l.refusal != nil && l.refusal.Message == refusal.Message
+	l.refusal, l.recorded = refusal, recorded
+	if shown {
+		return refusal
+	}
+	return &ssh.BannerError{Err: refusal, Message: said(refusal)}
+}
+
+// provenCaller is the caller of a finished handshake.
+func provenCaller(conn *ssh.ServerConn) (*access.Caller, error) {
+	if conn.Permissions != nil {
+		if caller, ok := conn.Permissions.ExtraData[callerKey{}].(*access.Caller); ok && caller != nil {
+			return caller, nil
+		}
+	}
+	return nil, errors.New("the handshake ended without a proven caller")
+}

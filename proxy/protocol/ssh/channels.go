@@ -1,0 +1,102 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"context"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/policy"
+)
+
+// callerChannels opens what the client asks for. What is not named is refused.
+func (s *session) callerChannels(ctx context.Context) {
+	for asked := range s.caller.channels {
+		if !s.enter() {
+			_ = asked.Reject(ssh.ResourceShortage, "Doorward: one connection may have "+strconv.Itoa(maxChannels)+" channels")
+			continue
+		}
+		s.serving.Go(func() {
+			defer s.leave()
+			switch asked.ChannelType() {
+			case channelSession:
+				s.openProgram(ctx, asked)
+			case channelDirect, channelDirectSocket:
+				s.forward(ctx, asked)
+			default:
+				s.refuseChannel(ctx, asked)
+			}
+		})
+	}
+}
+
+// refuseChannel refuses a channel of a type that is never forwarded, and puts that on record.
+func (s *session) refuseChannel(ctx context.Context, asked ssh.NewChannel) {
+	a := s.unspoken("channel", asked.ChannelType())
+	if _, err := s.decide(ctx, &a); err != nil {
+		if refusal := refusalOf(ctx, err); refusal != nil {
+			_ = asked.Reject(ssh.UnknownChannelType, brief(refusal))
+			return
+		}
+	}
+	_ = asked.Reject(ssh.UnknownChannelType, "")
+}
+
+// unspoken is what is not forwarded whatever policies say, since nobody knows what it does.
+func (s *session) unspoken(what, name string) asking {
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	a := on(name, what+" "+name, policy.ActionUnknown, name)
+	a.refuse = never("Doorward does not forward the "+what+" "+strconv.QuoteToASCII(name), "")
+	return a
+}
+
+// targetChannels passes on what the target opens, where the client has asked for that.
+func (s *session) targetChannels(ctx context.Context) {
+	for asked := range s.target.channels {
+		if !s.enter() {
+			_ = asked.Reject(ssh.ResourceShortage, "")
+			continue
+		}
+		s.serving.Go(func() {
+			defer s.leave()
+			s.accept(ctx, asked)
+		})
+	}
+}
+
+// targetRequests answers the target's global requests: signs of life, and keys that it has
+// besides (hostkeys-00@openssh.com), which are not learnt.
+func (s *session) targetRequests() {
+	for request := range s.target.requests {
+		_ = request.Reply(false, nil)
+	}
+}
+
+// callerRequests serves the client's global requests, in their order, since answers to them
+// have no number.
+func (s *session) callerRequests(ctx context.Context) {
+	for request := range s.caller.requests {
+		switch request.Type {
+		case requestKeepAlive:
+			_ = request.Reply(false, nil)
+		case requestNoMoreSessions:
+			s.mu.Lock()
+			s.closed = true
+			s.mu.Unlock()
+			_ = request.Reply(true, nil)
+		case requestListen, requestListenSocket:
+			s.listen(ctx, request)
+		case requestUnlisten, requestUnlistenSocket:
+			s.unlistenOne(request)
+		default:
+			a := s.unspoken("request", request.Type)
+			_, _ = s.decide(ctx, &a) // it is refused
+			_ = request.Reply(false, nil)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/mask"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// asking is one operation that the client, or the target, wants.
+type asking struct {
+	// kind is the protocol's own word for it, statement the whole in one text.
+	kind, statement string
+	accesses        []policy.Access
+	properties      []string
+	// refuse is why it is never forwarded.
+	refuse *access.Refusal
+	// answers says that contents come back from the target, which masks would be about.
+	answers bool
+	// unmetered says that it is not counted where limits have nothing left.
+	readOnly, unmetered bool
+	// tell shows the caller that it waits for approval; nil where there is no place for it, so
+	// that what needs approval is refused.
+	tell func(text string)
+}
+
+// on is an operation of one access.
+func on(kind, statement, action, resource string) asking {
+	return asking{kind: kind, statement: statement, accesses: []policy.Access{{Action: action, Resource: resource}}, unmetered: true}
+}
+
+// decide puts an operation before the road, one at a time. It ends with ctx. The error is a
+// refusal, on record, or that of ctx.
+func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error) {
+	select {
+	case s.deciding <- struct{}{}:
+		defer func() { <-s.deciding }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	slices.SortFunc(a.accesses, func(x, y policy.Access) int {
+		if c := strings.Compare(x.Action, y.Action); c != 0 {
+			return c
+		}
+		if c := strings.Compare(x.Resource, y.Resource); c != 0 {
+			return c
+		}
+		if x.Indirect == y.Indirect {
+			return 0
+		}
+		if y.Indirect { // what must be allowed comes first
+			return -1
+		}
+		return 1
+	})
+	a.accesses = slices.CompactFunc(a.accesses, func(x, y policy.Access) bool { return x.Action == y.Action && x.Resource == y.Resource })
+	slices.Sort(a.properties)
+	a.properties = slices.Compact(a.properties)
+	ask := access.Ask{
+		Operation: record.Operation{Protocol: Name, Kind: a.kind, Statement: a.statement, Accesses: a.accesses, Properties: a.properties},
+		Refuse:    a.refuse, ReadOnly: a.readOnly, Unmetered: a.unmetered, CheckMasks: a.checkMasks,
+	}
+	if a.tell != nil {
+		ask.Hold = func(notice access.Notice) { a.tell(waiting(a.what(), notice, time.Now())) }
+	}
+	permit, err := s.grant.Decide(ctx, ask)
+	s.grant.Awaits(s.working.Load() == 0)
+	if err == nil && ctx.Err() != nil {
+		// Whoever asked left while the record was written.
+		permit.Done(s.seams.result(outcome{word: canceled}))
+		return nil, context.Cause(ctx)
+	}
+	return permit, err
+}
+
+// what is the operation in a notice.
+func (a *asking) what() string {
+	if len(a.statement) > 200 {
+		return strings.ToValidUTF8(a.statement[:200], "") + "..."
+	}
+	return a.statement
+}
+
+// checkMasks refuses what would show contents where some must be hidden.
+func (a *asking) checkMasks(rules mask.Rules) error {
+	if !a.answers || rules.Empty() {
+		return nil
+	}
+	return &access.Refusal{
+		Reason: access.ReasonMasked, Message: "masks are in force for you, and what SSH carries is not masked",
+		Hint: "Ask an admin for an exemption, or for a policy without the mask: " + strings.Join(rules.Names(), ", "),
+	}
+}
+
+// refusalOf is a refusal for the caller; nil where there is nobody left to tell.
+func refusalOf(ctx context.Context, err error) *access.Refusal {
+	var refusal *access.Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return access.AsRefusal(err)
+}
+
+// never refuses what no policy can allow.
+func never(message, hint string) *access.Refusal {
+	return &access.Refusal{Reason: access.ReasonProtocol, Message: message, Hint: hint}
+}

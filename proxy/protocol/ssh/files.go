@@ -1,0 +1,124 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/protocol/ssh/sftp"
+)
+
+// files relays an SFTP server: each request is an operation of its own.
+func (r *run) files(ctx context.Context, target ssh.Channel) error {
+	var stderr sync.WaitGroup
+	stderr.Go(func() { _, _ = io.Copy(r.channel.Stderr(), target.Stderr()) })
+	var busy atomic.Pointer[func()]
+	waits := func(forClient bool) {
+		if forClient {
+			if done := busy.Swap(nil); done != nil {
+				(*done)()
+			}
+			return
+		}
+		if busy.Load() == nil {
+			done := r.work()
+			busy.Store(&done)
+		}
+	}
+	defer waits(true)
+	config := sftp.Config{
+		Road: filesRoad{r}, Waits: waits,
+		Interrupt: func() {
+			_ = target.Close()
+			_ = r.channel.Close()
+		},
+	}
+	if r.options.SFTPPaths == pathsResolved {
+		config.Resolve = func(*sftp.Operation) bool { return true }
+	}
+	err := sftp.Run(ctx, counted{r.channel, &r.tally.toTarget, &r.tally.toCaller}, target, config)
+	_ = target.Close()
+	stderr.Wait()
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the client is gone, or the session ended
+	}
+	return err
+}
+
+// counted counts what a channel carries.
+type counted struct {
+	ssh.Channel
+	read, written *atomic.Int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Channel.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Channel.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// filesRoad decides requests of SFTP on the session's road.
+type filesRoad struct{ *run }
+
+// Decide implements sftp.Road.
+func (f filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit, error) {
+	contents := op.Kind == "open" || op.Kind == "opendir"
+	a := asking{
+		kind: op.Kind, statement: op.Statement, accesses: op.Accesses, properties: op.Properties,
+		readOnly: op.ReadOnly, unmetered: !contents, answers: contents, tell: f.teller(),
+	}
+	if op.Refuse != nil {
+		a.refuse = &access.Refusal{Reason: access.ReasonProtocol, Code: op.Refuse.Status.String(), Message: op.Refuse.Message}
+	}
+	permit, err := f.decide(ctx, &a)
+	if err != nil {
+		return nil, denial(err)
+	}
+	return filePermit{permit, f.seams}, nil
+}
+
+// denial tells what is answered from what ends the session.
+func denial(err error) error {
+	var refusal *access.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason == access.ReasonSessionEnded {
+		return err
+	}
+	return &sftp.Denied{Message: strings.TrimSpace("Doorward: " + refusal.Message + ". " + refusal.Hint)}
+}
+
+type filePermit struct {
+	*access.Permit
+	seams seams
+}
+
+// Take implements sftp.Permit.
+func (p filePermit) Take(names, bytes int64) error {
+	if err := p.Meter().Take(names, bytes); err != nil {
+		return denial(err)
+	}
+	return nil
+}
+
+// Done implements sftp.Permit.
+func (p filePermit) Done(r sftp.Result) {
+	o := outcome{word: r.Outcome, names: r.Entries, toCaller: r.Read.Bytes, toTarget: r.Written.Bytes, read: &r.Read, written: &r.Written}
+	if r.Status != sftp.StatusOK {
+		o.code = r.Status.String()
+	}
+	p.Permit.Done(p.seams.result(o))
+}

@@ -1,0 +1,383 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/protocol/protocoltest"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// TestCallerOfTheFinishedHandshake: who merely offers a key is not who logs in (checklist 1).
+func TestCallerOfTheFinishedHandshake(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	alice := certificate(t, b.authority, "alice@example.com")
+	elsewhere := certificate(t, b.authority, "elsewhere@example.com", func(c *ssh.Certificate) {
+		c.CriticalOptions = map[string]string{sourceAddress: "192.0.2.1"}
+	})
+	for name, test := range map[string]struct {
+		reason string
+		auth   []ssh.AuthMethod
+		want   string // empty for nobody
+	}{
+		"restricted": {
+			"the certificate is for another address",
+			[]ssh.AuthMethod{ssh.PublicKeys(elsewhere)}, "",
+		},
+		"restriction is not another's": {
+			"the restriction of a key that was offered is not that of the one that signed, nor the other way round",
+			[]ssh.AuthMethod{ssh.PublicKeys(elsewhere, alice)}, "alice@example.com",
+		},
+		"interactive": {
+			"a token is pasted",
+			[]ssh.AuthMethod{ssh.KeyboardInteractive(func(_, instruction string, questions []string, echos []bool) ([]string, error) {
+				if len(questions) != 1 || echos[0] || !strings.Contains(instruction, "token") {
+					return nil, errors.New("asked otherwise")
+				}
+				return []string{" " + protocoltest.Token + "\n"}, nil
+			})}, protocoltest.UserName,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := len(b.Log.OfType(record.SessionStart))
+			client, err := b.dial(t, func(c *ssh.ClientConfig) { c.Auth = test.auth })
+			if test.want == "" {
+				if err == nil {
+					t.Fatalf("%s, and somebody was let in", test.reason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", test.reason, err)
+			}
+			defer client.Close()
+			start := b.Log.Await(deadline(t), t, "session", func(e record.Event) bool {
+				return e.Type == record.SessionStart && len(b.Log.OfType(record.SessionStart)) > before
+			})
+			starts := b.Log.OfType(record.SessionStart)
+			if start = starts[len(starts)-1]; start.Actor.UserName != test.want {
+				t.Errorf("%s: %q is on record, want %q", test.reason, start.Actor.UserName, test.want)
+			}
+		})
+	}
+}
+
+// TestOfferedAndNotHeld: OpenSSH's client offers the key of another, which is taken, cannot sign with
+// it, and logs in with its own (checklist 1).
+func TestOfferedAndNotHeld(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	dir := t.TempDir()
+	identity := func(name string, held bool) string {
+		key, private := newKey(t)
+		c := &ssh.Certificate{Key: key.PublicKey(), CertType: ssh.UserCert, KeyId: name, ValidPrincipals: []string{name}, ValidBefore: ssh.CertTimeInfinity}
+		if err := c.SignCert(rand.Reader, b.authority); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, name)
+		write(t, file+".pub", []byte(authorizedKey(key.PublicKey())+"\n"), 0o600)
+		write(t, file+"-cert.pub", []byte(authorizedKey(c)+"\n"), 0o600)
+		if held {
+			write(t, file, private, 0o600)
+		}
+		return file
+	}
+	admin, alice := identity("admin", false), identity("alice", true)
+	out, told, status := finish(t, b.ssh(t, "-v", "-o", "PreferredAuthentications=publickey", "-o", "IdentitiesOnly=yes",
+		"-o", "CertificateFile="+admin+"-cert.pub", "-o", "CertificateFile="+alice+"-cert.pub", "-i", admin+".pub", "-i", alice, "GATEWAY", "uptime"), "")
+	if status != 0 || !strings.Contains(told, "Server accepts key: "+admin) {
+		t.Errorf("%q %d\n%s", out, status, told)
+	}
+	for _, start := range b.Log.OfType(record.SessionStart) {
+		if start.Actor.UserName != "alice" {
+			t.Errorf("%q is on record", start.Actor.UserName)
+		}
+	}
+}
+
+// TestSignatureOfAnother: a signature that is not the offered key's ends the connection.
+func TestSignatureOfAnother(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	admin, own := certificate(t, b.authority, "admin@example.com"), certificate(t, b.authority, "alice@example.com")
+	if _, err := b.dial(t, func(c *ssh.ClientConfig) {
+		c.Auth = []ssh.AuthMethod{ssh.PublicKeys(swapped{admin, own}), ssh.Password(protocoltest.Token)}
+	}); err == nil {
+		t.Error("a key was taken with the signature of another")
+	}
+	if starts := b.Log.OfType(record.SessionStart); len(starts) > 0 {
+		t.Errorf("sessions: %+v", starts)
+	}
+}
+
+// swapped shows one key and signs with another.
+type swapped struct{ shown, held ssh.Signer }
+
+func (s swapped) PublicKey() ssh.PublicKey { return s.shown.PublicKey() }
+func (s swapped) Sign(r io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.held.Sign(r, data)
+}
+
+// TestCertificatesThatAreNone (checklist 2).
+func TestCertificatesThatAreNone(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	other, _ := newKey(t)
+	plain, _ := newKey(t)
+	for name, signer := range map[string]ssh.Signer{
+		"a plain key":             plain,
+		"of another authority":    certificate(t, other, "alice@example.com"),
+		"of a host":               certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) { c.CertType = ssh.HostCert }),
+		"expired":                 certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) { c.ValidBefore = c.ValidAfter + 1 }),
+		"not yet valid":           certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) { c.ValidAfter = c.ValidBefore - 1 }),
+		"unknown critical option": certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"new": "x"} }),
+		"empty source-address":    certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{sourceAddress: ""} }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := b.dial(t, func(c *ssh.ClientConfig) { c.Auth = []ssh.AuthMethod{ssh.PublicKeys(signer)} }); err == nil {
+				t.Error("it was taken")
+			}
+		})
+	}
+}
+
+// TestAlgorithms: nothing old is taken (checklist 3).
+func TestAlgorithms(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	insecure := ssh.InsecureAlgorithms()
+	for name, test := range map[string]struct {
+		config ssh.Config
+		want   bool
+	}{
+		"what there is":     {callerConfig(), true},
+		"SHA-1 in exchange": {ssh.Config{KeyExchanges: insecure.KeyExchanges}, false},
+		"curves of NIST":    {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeECDHP256}}, false},
+		"2048 bits":         {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH14SHA256}}, false},
+		"CBC":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherAES128CBC, ssh.InsecureCipherTripleDESCBC}}, false},
+		"RC4":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherRC4256}}, false},
+		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false},
+		"MAC beside":        {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, false},
+		"CTR, MAC over it":  {ssh.Config{Ciphers: []string{ssh.CipherAES256CTR}, MACs: []string{ssh.HMACSHA256ETM}}, true},
+		"ChaCha20":          {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305}}, true},
+		"group 16":          {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH16SHA512}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, err := b.dial(t, func(c *ssh.ClientConfig) { c.Config = test.config })
+			if (err == nil) != test.want {
+				t.Errorf("err = %v, want taken: %v", err, test.want)
+			}
+			if err == nil {
+				_ = client.Close()
+			}
+		})
+	}
+}
+
+// loose takes strict key exchange out of what a client says.
+type loose struct{ net.Conn }
+
+func (l loose) Write(p []byte) (int, error) {
+	return l.Conn.Write([]byte(strings.ReplaceAll(string(p), strictClient, "kex-loose--c-v00@openssh.com")))
+}
+
+// TestStrict: a client whose handshake could be tampered with is refused and told (checklist 3).
+func TestStrict(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(deadline(t), "tcp", b.server.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _, _, err = ssh.NewClientConn(loose{conn}, "gateway", &ssh.ClientConfig{
+		Config: ssh.Config{Rand: rand.Reader}, User: loginUser, Auth: []ssh.AuthMethod{ssh.Password(protocoltest.Token)},
+		HostKeyCallback: ssh.FixedHostKey(b.hostKey.PublicKey()),
+	})
+	if err == nil || !strings.Contains(err.Error(), "CVE-2023-48795") {
+		t.Errorf("the client was told %v", err)
+	}
+	b.Log.Await(deadline(t), t, "refusal", func(e record.Event) bool {
+		return e.Type == record.AuthenticationFailed && strings.Contains(e.Reason, "strict key exchange")
+	})
+}
+
+// TestAttempts: keys that are offered do not use up the token's attempts, and tokens are few
+// (checklist 4).
+func TestAttempts(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	var keys []ssh.Signer
+	for range 20 {
+		key, _ := newKey(t)
+		keys = append(keys, key)
+	}
+	client, err := b.dial(t, func(c *ssh.ClientConfig) {
+		c.Auth = []ssh.AuthMethod{ssh.PublicKeys(keys...), ssh.Password(protocoltest.Token)}
+	})
+	if err != nil {
+		t.Fatalf("a client with many keys: %v", err)
+	}
+	_ = client.Close()
+	tried := 0
+	_, err = b.dial(t, func(c *ssh.ClientConfig) {
+		c.BannerCallback = func(string) error { return nil }
+		c.Auth = []ssh.AuthMethod{ssh.RetryableAuthMethod(ssh.PasswordCallback(func() (string, error) {
+			tried++
+			return "wrong", nil
+		}), 30)}
+	})
+	if err == nil || tried > maxProofs+2 {
+		t.Errorf("%d tokens were tried: %v", tried, err)
+	}
+	if n := len(b.Log.OfType(record.AuthenticationFailed)); n != maxProofs {
+		t.Errorf("%d failures are on record", n)
+	}
+}
+
+// TestUserNames: user+connection@host.
+func TestUserNames(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	for user, want := range map[string]string{
+		loginUser: "", loginUser + "+orders": "", loginUser + "+shop/orders": "", "+orders": "",
+		loginUser + "+payments": `this address serves connection "orders", not "payments"`,
+		loginUser + "+x/orders": "not \"x/orders\"",
+		"admin":                 `you asked for the login name "admin" at the target`,
+		"admin+orders":          "Connect as " + loginUser + "+orders",
+	} {
+		t.Run(user, func(t *testing.T) {
+			var told strings.Builder
+			client, err := b.dial(t, func(c *ssh.ClientConfig) {
+				c.User, c.BannerCallback = user, func(text string) error { told.WriteString(text); return nil }
+			})
+			if err == nil {
+				defer client.Close()
+				program, failure := client.NewSession()
+				if err = failure; err == nil {
+					_, err = program.Output("uptime")
+				}
+			}
+			if err != nil {
+				told.WriteString(err.Error())
+			}
+			if want == "" && err != nil || !strings.Contains(strings.ReplaceAll(told.String(), `\"`, `"`), want) {
+				t.Errorf("told %s, want %s", &told, want)
+			}
+		})
+	}
+}
+
+// TestTargetRole: the login name is the one that policies give.
+func TestTargetRole(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.SetTargetRole("nobody")
+	b.Apply(t)
+	client := b.mustDial(t, func(c *ssh.ClientConfig) { c.User = "+orders" })
+	if _, err := client.NewSession(); err == nil || !strings.Contains(err.Error(), "did not accept the proxy") {
+		t.Errorf("err = %v, want that the target does not let nobody in", err)
+	}
+	if log := b.daemon.log.String(); !strings.Contains(log, "user nobody") && !strings.Contains(log, "for nobody") {
+		t.Errorf("the target was asked to let in another: %s", log)
+	}
+}
+
+// TestHostKeysOfTargets: what is not named is not trusted, and nothing is sent (checklist 6).
+func TestHostKeysOfTargets(t *testing.T) {
+	d := startDaemon(t)
+	other, _ := newKey(t)
+	line := authorizedKey(other.PublicKey())
+	for name, test := range map[string]struct {
+		lines []string
+		want  bool
+	}{
+		"named":                 {[]string{d.hostKey}, true},
+		"swapped":               {[]string{line}, false},
+		"for another host":      {[]string{"other.example.com " + d.hostKey}, false},
+		"for another port":      {[]string{"127.0.0.1 " + d.hostKey}, false},
+		"for any":               {[]string{"* " + d.hostKey}, true},
+		"negated":               {[]string{"*,![127.0.0.1]:* " + d.hostKey}, false},
+		"revoked":               {[]string{d.hostKey, "@revoked * " + d.hostKey}, false},
+		"as an authority's":     {[]string{"@cert-authority * " + d.hostKey}, false},
+		"beside an authority's": {[]string{"@cert-authority * " + line, d.hostKey}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, d, func(_ *protocoltest.Config, o map[string]any) { o["hostKeys"] = test.lines })
+			program, err := b.mustDial(t).NewSession()
+			if (err == nil) != test.want {
+				t.Fatalf("err = %v, want trusted: %v", err, test.want)
+			}
+			if err == nil {
+				_ = program.Close()
+			} else if !strings.Contains(err.Error(), "host key") && !strings.Contains(err.Error(), "hostKeys") {
+				t.Errorf("told %v", err)
+			}
+			if strings.Contains(d.log.String(), canary) {
+				t.Error("the password was sent")
+			}
+		})
+	}
+}
+
+// TestHostCertificates (checklist 2 and 6).
+func TestHostCertificates(t *testing.T) {
+	authority, _ := newKey(t)
+	other, _ := newKey(t)
+	keys, err := parseHostKeys([]string{"@cert-authority *.example.com,[127.0.0.1]:* " + authorizedKey(authority.PublicKey())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := func(by ssh.Signer, edit ...func(*ssh.Certificate)) ssh.PublicKey {
+		return certificate(t, by, "db.example.com", append([]func(*ssh.Certificate){func(c *ssh.Certificate) { c.CertType = ssh.HostCert }}, edit...)...).PublicKey()
+	}
+	for name, test := range map[string]struct {
+		key  ssh.PublicKey
+		host string
+		want bool
+	}{
+		"good":                 {host(authority), "db.example.com", true},
+		"of another host":      {host(authority), "web.example.com", false},
+		"not the authority's":  {host(authority), "db.example.org", false},
+		"another authority":    {host(other), "db.example.com", false},
+		"of a user":            {host(authority, func(c *ssh.Certificate) { c.CertType = ssh.UserCert }), "db.example.com", false},
+		"no principals":        {host(authority, func(c *ssh.Certificate) { c.ValidPrincipals = nil }), "db.example.com", false},
+		"two in one":           {host(authority, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"x,db.example.com"} }), "db.example.com", false},
+		"expired":              {host(authority, func(c *ssh.Certificate) { c.ValidBefore = c.ValidAfter + 1 }), "db.example.com", false},
+		"unknown option":       {host(authority, func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"x": ""} }), "db.example.com", false},
+		"the authority itself": {authority.PublicKey(), "db.example.com", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := keys.verify(test.host, 22, test.key); (err == nil) != test.want {
+				t.Errorf("err = %v, want good: %v", err, test.want)
+			}
+		})
+	}
+	if got := keys.algorithms("127.0.0.1", 2222); !slices.Equal(got, certificateAlgorithms) {
+		t.Errorf("algorithms %q", got)
+	}
+}
+
+// TestOpenSSHCertificate: OpenSSH's client with a certificate in a file.
+func TestOpenSSHCertificate(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	dir := t.TempDir()
+	key, private := newKey(t)
+	c := &ssh.Certificate{Key: key.PublicKey(), CertType: ssh.UserCert, KeyId: "carol@example.com", ValidPrincipals: []string{"carol"}, ValidBefore: ssh.CertTimeInfinity}
+	if err := c.SignCert(rand.Reader, b.authority); err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, filepath.Join(dir, "id"), private, 0o600)
+	write(t, file+"-cert.pub", []byte(authorizedKey(c)+"\n"), 0o600)
+	out, told, status := finish(t, b.ssh(t, "-o", "PreferredAuthentications=publickey", "-o", "IdentitiesOnly=yes", "-i", file, "GATEWAY", "echo hello"), "")
+	if out != "hello\n" || status != 0 {
+		t.Errorf("%q %q %d", out, told, status)
+	}
+	if who := b.Log.OfType(record.SessionStart)[0].Actor.UserName; who != "carol@example.com" {
+		t.Errorf("%q is on record", who)
+	}
+}

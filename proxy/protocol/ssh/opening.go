@@ -1,0 +1,191 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	// maxOpening bounds what a peer may send until it has proven itself, in bytes.
+	maxOpening = 256 << 10
+	// maxGreeting bounds what of it is looked at: the version, and the message with the
+	// algorithms.
+	maxGreeting = 16 << 10
+	// messageKexInit is SSH_MSG_KEXINIT (RFC
+	// 4253, section 12).
+	messageKexInit = 20
+	// keyExchangeFailed is SSH_DISCONNECT_KEY_EXCHANGE_FAILED (RFC 4253, section 11.1).
+	keyExchangeFailed = 3
+)
+
+// The names by which a client and a server say that they know strict key exchange (OpenSSH,
+// PROTOCOL section 1.9).
+const (
+	strictClient = "kex-strict-c-v00@openssh.com"
+	strictServer = "kex-strict-s-v00@openssh.com"
+)
+
+// Why an opening is refused.
+var (
+	errNotSSH    = errors.New("what was sent is not SSH 2.0")
+	errTooLong   = errors.New("too much was sent before the login")
+	errNotStrict = errors.New("the client does not know strict key exchange, without which messages can be taken out of the handshake unseen (CVE-2023-48795): update it")
+)
+
+// opening looks at what a peer sends until it is proven: the library does not say whether it
+// knows strict key exchange, and bounds single messages only.
+type opening struct {
+	net.Conn
+	// client says that the peer is one.
+	client bool
+
+	proven atomic.Bool
+	strict atomic.Bool
+	// failed is why the peer was turned away; nil where it was not.
+	failed atomic.Pointer[error]
+
+	// What follows is for the one who reads.
+	read   int
+	seen   []byte
+	looked bool
+}
+
+// Read implements net.Conn.
+func (o *opening) Read(p []byte) (int, error) {
+	n, err := o.Conn.Read(p)
+	if o.proven.Load() {
+		return n, err
+	}
+	if refused := o.look(p[:n]); refused != nil {
+		o.failed.CompareAndSwap(nil, &refused)
+		return 0, refused
+	}
+	return n, err
+}
+
+// refused is why the peer was turned away, or nil.
+func (o *opening) refused() error {
+	if err := o.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// look takes the next bytes.
+func (o *opening) look(more []byte) error {
+	if o.read += len(more); o.read > maxOpening {
+		return errTooLong
+	}
+	if o.looked {
+		return nil
+	}
+	o.seen = append(o.seen, more...)
+	algorithms, done, err := keyExchange(o.seen, o.client)
+	switch {
+	case err != nil:
+		return err
+	case !done && len(o.seen) > maxGreeting:
+		return errNotSSH
+	case !done:
+		return nil
+	}
+	o.looked, o.seen = true, nil
+	name := strictServer
+	if o.client {
+		name = strictClient
+	}
+	o.strict.Store(strings.Contains(","+algorithms+",", ","+name+","))
+	if o.client && !o.strict.Load() {
+		// Nothing is encrypted yet, and the library writes whole messages.
+		_, _ = o.Write(disconnect(keyExchangeFailed, "Doorward: "+errNotStrict.Error()))
+		return errNotStrict
+	}
+	return nil
+}
+
+// keyExchange finds the list of key exchanges in what a peer has sent first. Only servers may
+// send other lines before their version (RFC 4253, section 4.2).
+func keyExchange(seen []byte, client bool) (algorithms string, done bool, err error) {
+	const prefix = "SSH-2.0-"
+	for {
+		if client && !bytes.HasPrefix(seen, []byte(prefix)[:min(len(prefix), len(seen))]) {
+			return "", false, errNotSSH
+		}
+		line, rest, whole := bytes.Cut(seen, []byte("\n"))
+		if !whole {
+			return "", false, nil
+		}
+		seen = rest
+		if bytes.HasPrefix(line, []byte("SSH-")) {
+			break
+		}
+	}
+	for len(seen) >= 4 {
+		// packet_length, padding_length, payload, padding (RFC 4253, section 6).
+		length := binary.BigEndian.Uint32(seen)
+		if length < 2 || length > maxGreeting {
+			return "", false, errNotSSH
+		}
+		if uint32(len(seen)-4) < length { //nolint:gosec // bounded by maxOpening
+			return "", false, nil
+		}
+		packet := seen[4 : 4+length]
+		seen = seen[4+length:]
+		padding := int(packet[0])
+		if padding+1 >= len(packet) {
+			return "", false, errNotSSH
+		}
+		payload := packet[1 : len(packet)-padding]
+		if payload[0] != messageKexInit {
+			continue
+		}
+		var message struct {
+			Cookie     [16]byte `sshtype:"20"`
+			Algorithms string
+			Rest       []byte `ssh:"rest"`
+		}
+		if err := ssh.Unmarshal(payload, &message); err != nil {
+			return "", false, errNotSSH
+		}
+		return message.Algorithms, true, nil
+	}
+	return "", false, nil
+}
+
+// disconnect is a message that ends a connection, as long as nothing is encrypted.
+func disconnect(reason uint32, message string) []byte {
+	payload := ssh.Marshal(struct {
+		Reason   uint32 `sshtype:"1"`
+		Message  string
+		Language string
+	}{reason, message, ""})
+	const block = 8
+	padding := block - (5+len(payload))%block
+	if padding < 4 {
+		padding += block
+	}
+	packet := binary.BigEndian.AppendUint32(nil, uint32(1+len(payload)+padding)) //nolint:gosec // a short text
+	packet = append(packet, byte(padding))
+	packet = append(packet, payload...)
+	return append(packet, make([]byte, padding)...)
+}
+
+// explained is why a handshake failed, in words for the record: of what the peer sent, only
+// that it was wrong.
+func explained(err error) string {
+	var none *ssh.AlgorithmNegotiationError
+	if errors.As(err, &none) {
+		return fmt.Sprintf("the client and the proxy have no %s in common", none.What)
+	}
+	return "the SSH handshake failed: " + err.Error()
+}

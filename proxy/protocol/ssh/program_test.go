@@ -1,0 +1,453 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/protocoltest"
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/cast"
+	"github.com/doorward/doorward/proxy/snapshot"
+)
+
+// TestExec: what comes of command lines, with OpenSSH's client.
+func TestExec(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	for name, test := range map[string]struct {
+		line, stdin   string
+		out, errs     string
+		status        int
+		outcome, code string
+	}{
+		"output":       {line: "echo hello", out: "hello\n", outcome: succeeded},
+		"both streams": {line: "echo out; echo err >&2", out: "out\n", errs: "err\n", outcome: succeeded},
+		"exit status":  {line: "echo before; exit 7", out: "before\n", status: 7, outcome: failed, code: "exit 7"},
+		"signal":       {line: "kill -TERM $$", status: 255, outcome: failed, code: "signal TERM"},
+		"input":        {line: "cat -n", stdin: "a\nb\n", out: "     1\ta\n     2\tb\n", outcome: succeeded},
+		"input unread": {line: "head -c 3", stdin: strings.Repeat("abc", 1<<18), out: "abc", outcome: succeeded},
+		"left behind":  {line: "(sleep 3; echo late) & echo now", out: "now\nlate\n", outcome: succeeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, errs, status := finish(t, b.ssh(t, "GATEWAY", test.line), test.stdin)
+			if out != test.out || errs != test.errs || status != test.status {
+				t.Errorf("out %q, err %q, status %d", out, errs, status)
+			}
+			if r := b.result(t, test.line); r.Outcome != test.outcome || r.ErrorCode != test.code {
+				t.Errorf("result %+v", r)
+			}
+		})
+	}
+}
+
+// TestDenied: what is not allowed does not run, and the caller is told why and how else.
+func TestDenied(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.allow(t, "exec /usr/bin/uptime", "exec cat")
+	canaryFile := filepath.Join(t.TempDir(), "ran")
+	for line, want := range map[string]string{
+		"touch " + canaryFile:                              "no AccessPolicy allows " + protocoltest.UserName + " to exec touch",
+		"cat /dev/null; touch " + canaryFile:               "exec touch",
+		"cat $(touch " + canaryFile + ")":                  "exec touch",
+		"echo dG91Y2g= | base64 -d | sh":                   "exec base64",
+		"cat x | sh":                                       "What the line does is not plain",
+		"cat > " + canaryFile:                              "write " + canaryFile,
+		"sudo touch " + canaryFile:                         "exec",
+		"python3 -c 'open(\"" + canaryFile + "\", \"w\")'": "exec python3",
+	} {
+		t.Run(line, func(t *testing.T) {
+			_, errs, status := finish(t, b.ssh(t, "GATEWAY", line), "touch "+canaryFile+"\n")
+			if status != statusRefused || !strings.Contains(errs, want) {
+				t.Errorf("status %d, told %q, want %q", status, errs, want)
+			}
+		})
+	}
+	out, errs, status := finish(t, b.ssh(t, "GATEWAY"), "touch "+canaryFile+"\n")
+	if status != statusRefused || !strings.Contains(errs, "shell") {
+		t.Errorf("a shell: %q %q %d", out, errs, status)
+	}
+	// Checklist 8: who may run some commands has no terminal's shell.
+	_, errs, status = finish(t, b.ssh(t, "-tt", "GATEWAY"), "touch "+canaryFile+"\n")
+	if status != statusRefused || !strings.Contains(errs, "shell") {
+		t.Errorf("a shell with a terminal: %q %d", errs, status)
+	}
+	if _, err := os.Stat(canaryFile); err == nil {
+		t.Error("something ran")
+	}
+	if out, errs, status := finish(t, b.ssh(t, "GATEWAY", "/usr/bin/uptime | cat"), ""); status != 0 || !strings.Contains(out, "load") {
+		t.Errorf("what is allowed: %q %q %d", out, errs, status)
+	}
+	if log := b.daemon.log.String(); strings.Count(log, "Starting session") != 1 {
+		t.Errorf("the target started more than what is allowed: %s", log)
+	}
+}
+
+// TestTerminal: a shell with a terminal is recorded, with its sizes.
+func TestTerminal(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	client := b.mustDial(t)
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.RequestPty("xterm", 24, 80, ssh.TerminalModes{ssh.ECHO: 1}); err != nil {
+		t.Fatal(err)
+	}
+	in, _ := program.StdinPipe()
+	out := &lockedBuffer{}
+	program.Stdout = out
+	if err := program.Shell(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "prompt", func() bool { return out.String() != "" })
+	fmt.Fprint(in, "stty size\n")
+	await(t, "size", func() bool { return strings.Contains(out.String(), "24 80") })
+	if err := program.WindowChange(50, 132); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(in, "stty size; exit 3\n")
+	var exit *ssh.ExitError
+	if err := program.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 {
+		t.Errorf("exit %v", err)
+	}
+	if !strings.Contains(out.String(), "50 132") {
+		t.Errorf("shown %q", out)
+	}
+	if r := b.result(t, "shell"); r.ErrorCode != "exit 3" || r.Bytes == 0 {
+		t.Errorf("result %+v", r)
+	}
+	b.mu.Lock()
+	parts := b.recordings[1]
+	b.mu.Unlock()
+	var text bytes.Buffer
+	assembler := cast.NewAssembler("terminal-1", &text)
+	for _, p := range parts {
+		doc := &record.RecordingDocument{ID: p.ID, Format: p.Format, Sequence: p.Sequence, Digest: p.Digest, Data: p.Data}
+		take := assembler.Part
+		if p.Data == "" {
+			take = assembler.End
+		}
+		if err := take(doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !assembler.Ended() {
+		t.Error("the recording has no end")
+	}
+	for _, want := range []string{`"width":80`, `"r","132x50"`, "24 80", "50 132"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the recording lacks %q: %s", want, &text)
+		}
+	}
+}
+
+// await waits until something is so.
+func await(tb testing.TB, what string, is func() bool) {
+	tb.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	ctx := deadline(tb)
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			tb.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestUnrecorded: what cannot be recorded does not start, and does not go on (checklist 43).
+func TestUnrecorded(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.mu.Lock()
+	b.unrecorded = access.ErrRecord
+	b.mu.Unlock()
+	_, errs, status := finish(t, b.ssh(t, "-tt", "GATEWAY"), "")
+	if status != 255 || !strings.Contains(errs, "recording could not be started") {
+		t.Errorf("status %d: %q", status, errs)
+	}
+	if strings.Contains(b.daemon.log.String(), "Starting session") {
+		t.Error("the target started a shell")
+	}
+	b.mu.Lock()
+	b.unrecorded = nil
+	b.mu.Unlock()
+	client := b.mustDial(t)
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := &lockedBuffer{}
+	program.Stderr = stderr
+	in, _ := program.StdinPipe()
+	if err := program.Shell(); err != nil {
+		t.Fatal(err)
+	}
+	b.mu.Lock()
+	b.unrecorded = access.ErrRecord
+	b.mu.Unlock()
+	fmt.Fprint(in, "echo hello\n")
+	_ = program.Wait()
+	if !strings.Contains(stderr.String(), access.ErrRecord.Error()) {
+		t.Errorf("told %q", stderr)
+	}
+}
+
+// TestHeld: a command waits for approval, the caller is told how, and nothing else opens
+// meanwhile (checklist 5).
+func TestHeld(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.Set(func(op policy.Operation) policy.Decision {
+		return protocoltest.HoldAction(op.Accesses[0].Action)(op)
+	})
+	b.Apply(t)
+	client := b.mustDial(t)
+	begin := func() (*ssh.Session, *lockedBuffer, *lockedBuffer) {
+		program, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, errs := &lockedBuffer{}, &lockedBuffer{}
+		program.Stdout, program.Stderr = out, errs
+		return program, out, errs
+	}
+	program, out, errs := begin()
+	done := make(chan error, 1)
+	go func() { done <- program.Run("uptime") }()
+	asked := <-b.Approvals.Asked
+	await(t, "notice", func() bool { return strings.Contains(errs.String(), "kubectl -n shop patch approvalrequest request-1") })
+	// Meanwhile: another program and a forward wait, and are decided when it is their turn.
+	other, _, _ := begin()
+	second := make(chan error, 1)
+	go func() { second <- other.Run("id") }()
+	forwarded := make(chan error, 1)
+	go func() {
+		conn, err := client.Dial("tcp", "127.0.0.1:1")
+		if err == nil {
+			_ = conn.Close()
+		}
+		forwarded <- err
+	}()
+	select {
+	case <-b.Approvals.Asked:
+		t.Error("a second operation was asked about while one was held")
+	case err := <-second:
+		t.Errorf("a second program: %v", err)
+	case err := <-forwarded:
+		t.Errorf("a forward: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if strings.Contains(b.daemon.log.String(), "Starting session") {
+		t.Error("something runs at the target")
+	}
+	asked.Approve()
+	if err := <-done; err != nil || !strings.Contains(out.String(), "load") {
+		t.Errorf("approved: %v %q", err, out)
+	}
+	for range 2 {
+		(<-b.Approvals.Asked).Deny("not now")
+	}
+	if err := <-second; err == nil {
+		t.Error("what was denied ran")
+	}
+	if err := <-forwarded; err == nil || !strings.Contains(err.Error(), "not now") {
+		t.Errorf("the forward was told %v", err)
+	}
+	// A client that leaves takes the request back.
+	third, _, _ := begin()
+	go func() { _ = third.Run("whoami") }()
+	asked = <-b.Approvals.Asked
+	_ = third.Close()
+	<-asked.Withdrawn
+}
+
+// TestMany: many programs run beside each other in one connection.
+func TestMany(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	client := b.mustDial(t)
+	const n = 24
+	errs := make(chan error, n)
+	for i := range n {
+		go func() {
+			program, err := client.NewSession()
+			if err != nil {
+				errs <- err
+				return
+			}
+			out, err := program.Output(fmt.Sprintf("head -c %d /dev/zero", 100000+i))
+			if err == nil && len(out) != 100000+i {
+				err = fmt.Errorf("%d bytes", len(out))
+			}
+			errs <- err
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestEnvironment: variables are operations; what changes what commands do is unknown.
+func TestEnvironment(t *testing.T) {
+	b := newBench(t, startDaemon(t), func(_ *protocoltest.Config, o map[string]any) { o["environment"] = []string{"FOO"} })
+	b.allow(t, "env *", "exec *")
+	client := b.mustDial(t)
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"LANG": true, "FOO": true, "LD_PRELOAD": false, "LC_ALL": true, "a b": false, "BASH_ENV": false} {
+		if err := program.Setenv(name, "C.UTF-8"); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	out, err := program.Output("printenv FOO LANG")
+	if err != nil || string(out) != "C.UTF-8\nC.UTF-8\n" {
+		t.Errorf("%q %v", out, err)
+	}
+	if got := b.decided()["env LD_PRELOAD=C.UTF-8"]; got != "Deny" {
+		t.Errorf("LD_PRELOAD: %q", got)
+	}
+}
+
+// TestAnswers: what the Connection has recorded of output, and limits on it.
+func TestAnswers(t *testing.T) {
+	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) { c.Audit = snapshot.Audit{Responses: "Masked"} })
+	if _, errs, status := finish(t, b.ssh(t, "GATEWAY", "seq 100000"), ""); status != 0 {
+		t.Fatal(errs)
+	}
+	var all bytes.Buffer
+	for i := 1; i <= 100000; i++ {
+		fmt.Fprintf(&all, "%d\n", i)
+	}
+	r := b.result(t, "seq 100000")
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256(all.Bytes()))
+	if r.Response == nil || r.Response.Digest != sum || !strings.HasPrefix(all.String(), r.Response.Text) || len(r.Response.Text) != record.ResponseLimit {
+		t.Errorf("response %+v", r.Response)
+	}
+	b.Engine.Limit(policy.Limits{Policy: protocoltest.Rule, BytesPerStatement: 70000})
+	b.Apply(t)
+	out, errs, status := finish(t, b.ssh(t, "GATEWAY", "seq 200000"), "")
+	if status == 0 || len(out) > 70000 || !strings.Contains(errs, "BytesPerStatement") {
+		t.Errorf("%d bytes, status %d: %q", len(out), status, errs)
+	}
+	if r := b.result(t, "seq 200000"); r.Outcome != failed {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// TestMasked: masks are not fulfilled here, so that contents are refused.
+func TestMasked(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.Set(nil, policy.Mask{Policy: "p", Name: "m", Detect: []string{"Email"}, Method: policy.Method{Type: policy.Redact}})
+	b.Apply(t)
+	if _, errs, status := finish(t, b.ssh(t, "GATEWAY", "uptime"), ""); status != statusRefused || !strings.Contains(errs, "p/m") {
+		t.Errorf("status %d, told %q", status, errs)
+	}
+}
+
+// TestUnspoken: channels and requests that nobody knows are refused and on record (checklist 5).
+func TestUnspoken(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	client := b.mustDial(t)
+	for _, kind := range []string{"tun@openssh.com", "x11", "forwarded-tcpip", "auth-agent@openssh.com", "new"} {
+		if _, _, err := client.OpenChannel(kind, nil); err == nil {
+			t.Errorf("channel %s was opened", kind)
+		}
+		if b.decided()["channel "+kind] != "Deny" {
+			t.Errorf("channel %s is not on record", kind)
+		}
+	}
+	if ok, _, err := client.SendRequest("streamlocal@new", true, nil); ok || err != nil {
+		t.Errorf("global request: %v %v", ok, err)
+	}
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := program.SendRequest("x-new", true, nil); ok || err != nil {
+		t.Errorf("request: %v %v", ok, err)
+	}
+	if b.decided()["request x-new"] != "Deny" || b.decided()["request streamlocal@new"] != "Deny" {
+		t.Errorf("on record: %v", b.decided())
+	}
+	if ok, _, err := client.SendRequest(requestNoMoreSessions, true, nil); !ok || err != nil {
+		t.Errorf("no more sessions: %v %v", ok, err)
+	}
+	if _, err := client.NewSession(); err == nil {
+		t.Error("a session was opened after the client said that it opens none")
+	}
+}
+
+// TestRekey: keys are exchanged anew in the midst of a transfer.
+func TestRekey(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	command := b.ssh(t, "-o", "RekeyLimit=1M", "GATEWAY", "head -c 20000000 /dev/zero | sha256sum; cat | sha256sum")
+	zeros := bytes.Repeat([]byte{0}, 20000000)
+	sum := fmt.Sprintf("%x  -\n", sha256.Sum256(zeros))
+	var out bytes.Buffer
+	command.Stdin, command.Stdout = bytes.NewReader(zeros), &out
+	if err := command.Run(); err != nil || out.String() != sum+sum {
+		t.Errorf("%v %q", err, &out)
+	}
+	client := b.mustDial(t, func(c *ssh.ClientConfig) { c.RekeyThreshold = 1 << 20 })
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, _ := program.StdoutPipe()
+	if err := program.Start("head -c 20000000 /dev/zero"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, stdout); n != 20000000 || err != nil {
+		t.Errorf("%d bytes: %v", n, err)
+	}
+}
+
+// TestEndedInTheMidst: a session that ends while bytes flow tells the client, and the program at
+// the target ends.
+func TestEndedInTheMidst(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	client := b.mustDial(t)
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, _ := program.StdoutPipe()
+	stderr := &lockedBuffer{}
+	program.Stderr = stderr
+	if err := program.Start("cat /dev/zero"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stdout, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }()
+	session := b.Log.OfType(record.SessionStart)[0].Session
+	if !b.Gate.Terminate(session, "enough") {
+		t.Fatal("there is no session")
+	}
+	_ = program.Wait()
+	if !strings.Contains(stderr.String(), "enough") {
+		t.Errorf("told %q", stderr)
+	}
+	b.Log.Await(deadline(t), t, "end", func(e record.Event) bool { return e.Type == record.SessionEnd && strings.Contains(e.Reason, "enough") })
+	await(t, "the end at the target", func() bool {
+		return strings.Contains(b.daemon.log.String(), "Close session") || strings.Contains(b.daemon.log.String(), "Connection closed")
+	})
+}

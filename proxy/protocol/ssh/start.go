@@ -1,0 +1,138 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/access"
+)
+
+// start decides on a shell, a command or a subsystem, and runs it.
+func (p *program) start(ctx context.Context, request *ssh.Request, running *sync.WaitGroup) error {
+	if p.started {
+		_ = request.Reply(false, nil)
+		return errMessage
+	}
+	p.started = true
+	w, err := p.wants(request)
+	if err != nil {
+		_ = request.Reply(false, nil)
+		p.end("Doorward: malformed message\r\n")
+		return err
+	}
+	permit, err := p.decide(ctx, &w.asking)
+	if err != nil {
+		if refusal := refusalOf(ctx, err); refusal != nil {
+			// Clients show what a program says, and not why a request failed.
+			_ = request.Reply(true, nil)
+			p.endWith(said(w.hint(refusal)), statusRefused)
+			return err
+		}
+		_ = request.Reply(false, nil)
+		p.end("")
+		return err
+	}
+	r := &run{program: p, wanted: w, permit: permit, meter: permit.Meter(), answer: permit.Answer()}
+	if err := r.open(ctx, request); err != nil {
+		permit.Done(p.seams.result(outcome{word: failed, code: "not started"}))
+		_ = request.Reply(false, nil)
+		p.endWith("Doorward: "+plain(err.Error())+"\r\n", statusEnded)
+		return err
+	}
+	_ = request.Reply(true, nil)
+	running.Go(func() { r.carry(ctx) })
+	return nil
+}
+
+// run is one program that was permitted.
+type run struct {
+	*program
+	wanted *wanted
+	permit *access.Permit
+	tally  tally
+
+	// requests are those of the target's channel.
+	requests <-chan *ssh.Request
+
+	// counting makes one chunk follow the other, of two streams; it guards what is below.
+	counting sync.Mutex
+	meter    *access.Meter
+	answer   *access.Answer
+	// cut is why the rest does not reach the caller; nil for nothing.
+	cut *access.Refusal
+}
+
+// The errors that callers are told when the target does not start what was permitted.
+var (
+	errNoChannel  = errors.New("the target opens no session")
+	errNoTerminal = errors.New("the target gives no terminal")
+	errNoAgent    = errors.New("the target does not take the agent")
+	errNoStart    = errors.New("the target does not start it")
+)
+
+// open starts the program at the target, with what was set before.
+func (r *run) open(ctx context.Context, request *ssh.Request) error {
+	if err := r.permit.Durable(ctx); err != nil {
+		return access.AsRefusal(err)
+	}
+	// A recording that cannot begin is none: nothing is started then.
+	tape, err := r.record()
+	if err != nil {
+		return errors.New("the recording could not be started, so nothing was")
+	}
+	channel, requests, err := r.session.target.OpenChannel(channelSession, nil)
+	if err != nil {
+		return errNoChannel
+	}
+	r.requests = requests
+	if err := r.prepare(channel); err != nil {
+		_ = channel.Close()
+		for range requests { //nolint:revive // the channel is closed
+		}
+		return err
+	}
+	if ok, err := channel.SendRequest(request.Type, true, request.Payload); err != nil || !ok {
+		_ = channel.Close()
+		for range requests { //nolint:revive // the channel is closed
+		}
+		return errNoStart
+	}
+	r.mu.Lock()
+	r.program.target, r.tape = channel, tape
+	r.mu.Unlock()
+	return nil
+}
+
+// prepare sets what the client has asked for before.
+func (r *run) prepare(channel ssh.Channel) error {
+	for _, v := range r.env {
+		o := outcome{word: succeeded}
+		if ok, err := channel.SendRequest(requestEnv, true, v.payload); err != nil || !ok {
+			o = outcome{word: failed, code: "not accepted"} // as by sshd's AcceptEnv; clients expect no more
+		}
+		v.permit.Done(r.seams.result(o))
+	}
+	r.env = nil
+	if r.terminal != nil {
+		if ok, err := channel.SendRequest(requestTerminal, true, ssh.Marshal(r.terminal)); err != nil || !ok {
+			return errNoTerminal
+		}
+	}
+	if r.agent != nil {
+		if ok, err := channel.SendRequest(requestAgent, true, nil); err != nil || !ok {
+			return errNoAgent
+		}
+	}
+	if r.x11 != nil {
+		if ok, err := channel.SendRequest(requestX11, true, ssh.Marshal(&r.display)); err != nil || !ok {
+			r.say("Doorward: the target opens no windows (X11)\r\n")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/cast"
+)
+
+// tape is the recording of a terminal, or of a shell without one. A nil tape records nothing;
+// all methods may be called on it.
+type tape struct {
+	emit  func(record.Recording) error
+	began time.Time
+	// broke ends the session with why nothing can be recorded any more.
+	broke func(error)
+
+	mu     sync.Mutex // guards the fields below
+	writer *cast.Writer
+	closed bool
+}
+
+// record begins the recording of what is started: of every shell, and of what has a terminal.
+// Others are on record by their command line.
+func (r *run) record() (*tape, error) {
+	if !r.wanted.shell && r.terminal == nil {
+		return nil, nil //nolint:nilnil // nothing is recorded
+	}
+	options := cast.Options{
+		ID: fmt.Sprintf("terminal-%d", r.permit.Operation()), Start: time.Now(),
+		Title: r.grant.Principal().UserName + " on " + r.connection,
+	}
+	if !r.wanted.shell {
+		options.Command = r.wanted.statement
+	}
+	if r.terminal != nil {
+		options.Width, options.Height, options.Term = characters(r.terminal.Columns), characters(r.terminal.Rows), r.terminal.Term
+	}
+	t := &tape{
+		began: options.Start, broke: func(err error) { r.cancel(err) },
+		emit: func(part record.Recording) error { return r.seams.record(r.permit, part) },
+	}
+	options.Emit = t.emit
+	writer, err := cast.NewWriter(options)
+	if err != nil {
+		return nil, err
+	}
+	t.writer = writer
+	// The first part is on record before the program starts.
+	return t, writer.Flush()
+}
+
+// characters bounds a size that a client gave.
+func characters(n uint32) int { return int(min(n, 10000)) }
+
+// output records what is about to be shown.
+func (t *tape) output(data []byte) error {
+	return t.write(func(w *cast.Writer, at time.Duration) error { return w.Output(at, data) })
+}
+
+// input records what is typed. That is for shells without a terminal only, since a terminal shows
+// what is typed, but for passwords.
+func (t *tape) input(data []byte) {
+	_ = t.write(func(w *cast.Writer, at time.Duration) error { return w.Input(at, data) })
+}
+
+func (t *tape) resize(columns, rows uint32) {
+	_ = t.write(func(w *cast.Writer, at time.Duration) error {
+		return w.Resize(at, characters(columns), characters(rows))
+	})
+}
+
+func (t *tape) write(what func(*cast.Writer, time.Duration) error) error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	err := what(t.writer, time.Since(t.began))
+	if err != nil {
+		t.broke(err)
+	}
+	return err
+}
+
+// follow records what an idle terminal has shown, once a second, until stop is called.
+func (t *tape) follow() (stop func()) {
+	done := make(chan struct{})
+	var following sync.WaitGroup
+	following.Go(func() {
+		ticker := time.NewTicker(cast.PartTime)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				_ = t.write(func(w *cast.Writer, _ time.Duration) error { return w.Flush() })
+			}
+		}
+	})
+	return func() {
+		close(done)
+		following.Wait()
+	}
+}
+
+// close records the end.
+func (t *tape) close() error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	end, err := t.writer.Close()
+	if err != nil {
+		return err
+	}
+	return t.emit(end)
+}

@@ -1,0 +1,63 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// missedProbes is how many signs of life a side may owe before it counts as gone.
+const missedProbes = 3
+
+// requestKeepAlive is asked for a sign of life (OpenSSH, PROTOCOL): any answer is one.
+const requestKeepAlive = "keepalive@openssh.com"
+
+var errSilent = errors.New("no sign of life came for too long")
+
+// watch ends the session when a side is gone, or gives no sign of life.
+func (s *session) watch(ctx context.Context, side *peer, gone error) {
+	over := make(chan struct{})
+	s.serving.Go(func() {
+		_ = side.Wait()
+		s.cancel(gone)
+		close(over)
+	})
+	every := s.options.keepAlive()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	answered := make(chan struct{}, 1)
+	asked := 0
+	for {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		case <-answered:
+			asked = 0
+		case <-ticker.C:
+			asked++
+			if asked > missedProbes {
+				s.cancel(fmt.Errorf("%w: %w", gone, errSilent))
+				// Nothing that is written comes through.
+				_ = side.Close()
+				return
+			}
+			if asked > 1 {
+				continue // the first is still on its way
+			}
+			s.serving.Go(func() {
+				if _, _, err := side.SendRequest(requestKeepAlive, true, nil); err == nil {
+					select {
+					case answered <- struct{}{}:
+					default:
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,75 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// said is a refusal for a terminal, in lines that end as terminals in raw mode need it.
+func said(refusal *access.Refusal) string {
+	if refusal == nil {
+		return ""
+	}
+	text := "Doorward: " + plain(refusal.Message) + "\r\n"
+	for _, more := range []string{refusal.Detail(), refusal.Hint} {
+		for line := range strings.SplitSeq(more, "\n") {
+			if line != "" {
+				text += "  " + plain(line) + "\r\n"
+			}
+		}
+	}
+	return text
+}
+
+// brief is a refusal in one line, as the reason for which a channel was not opened.
+func brief(refusal *access.Refusal) string {
+	return strings.TrimSpace("Doorward: " + plain(refusal.Message) + ". " + plain(refusal.Hint))
+}
+
+// plain keeps what callers, approvers, issuers and targets wrote from drawing on a terminal, and
+// from passing for something else: white space is a blank, the rest is shown as records show it.
+func plain(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && record.Deceives(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n', r == '\r', r == '\t', r == ' ':
+			b.WriteByte(' ')
+		case record.Deceives(r):
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// waiting tells how to approve what is held, and how to go ahead without where the caller may.
+func waiting(what string, notice access.Notice, now time.Time) string {
+	var b strings.Builder
+	for _, r := range notice.Requests {
+		fmt.Fprintf(&b, "Doorward: %s waits for approval until %s (%s): ApprovalRequest %q\r\n", plain(what),
+			r.ExpiresAt.UTC().Format(time.RFC3339), r.ExpiresAt.Sub(now).Round(time.Second), r.Name)
+		fmt.Fprintf(&b, "  Operation digest %s. Disconnect to withdraw the request.\r\n", r.Digest)
+		fmt.Fprintf(&b, "  An approver runs: %s\r\n", approveCommand(r))
+	}
+	if notice.BreakGlass != "" {
+		fmt.Fprintf(&b, "  If it cannot wait, go ahead without, to be reviewed afterwards; then ask again: %s\r\n", plain(notice.BreakGlass))
+	}
+	return b.String()
+}
+
+// approveCommand is the patch that approves one request, for a POSIX shell.
+func approveCommand(r access.Request) string {
+	return fmt.Sprintf(`kubectl -n %s patch approvalrequest %s --type=json -p '[{"op":"test","path":"/metadata/uid","value":%q},`+
+		`{"op":"add","path":"/spec/decisions/-","value":{"verdict":"Approve","operationDigest":%q}}]'`, r.Namespace, r.Name, r.UID, r.Digest)
+}
