@@ -55,7 +55,6 @@ func (p *program) wants(request *ssh.Request) (*wanted, error) {
 	if p.terminal != nil {
 		w.properties = append(w.properties, propertyTerminal)
 	}
-	w.tell = p.teller()
 	return w, nil
 }
 

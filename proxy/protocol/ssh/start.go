@@ -26,26 +26,31 @@ func (p *program) start(ctx context.Context, request *ssh.Request, running *sync
 		p.end("Doorward: malformed message\r\n")
 		return err
 	}
+	// Clients show what a program says, once they were told that it runs, and not why a request
+	// failed. So it is said to run, from when there is something to say.
+	taken := sync.OnceFunc(func() { _ = request.Reply(true, nil) })
+	w.tell = func(text string) {
+		taken()
+		p.say(text)
+	}
 	permit, err := p.decide(ctx, &w.asking)
 	if err != nil {
 		if refusal := refusalOf(ctx, err); refusal != nil {
-			// Clients show what a program says, and not why a request failed.
-			_ = request.Reply(true, nil)
+			taken()
 			p.endWith(said(w.hint(refusal)), statusRefused)
 			return err
 		}
-		_ = request.Reply(false, nil)
 		p.end("")
 		return err
 	}
 	r := &run{program: p, wanted: w, permit: permit, meter: permit.Meter(), answer: permit.Answer()}
 	if err := r.open(ctx, request); err != nil {
 		permit.Done(p.seams.result(outcome{word: failed, code: "not started"}))
-		_ = request.Reply(false, nil)
+		taken()
 		p.endWith("Doorward: "+plain(err.Error())+"\r\n", statusEnded)
 		return err
 	}
-	_ = request.Reply(true, nil)
+	taken()
 	running.Go(func() { r.carry(ctx) })
 	return nil
 }
