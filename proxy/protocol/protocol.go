@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"time"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/policy"
@@ -40,6 +41,14 @@ type Handler interface {
 	// protocol has words for it, and returns within the server's drain bound.
 	// It starts no goroutine that outlives it; relay.Pair runs pumps.
 	Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error
+}
+
+// PatientHandler is a Handler whose clients ask a person for the credential while they are
+// connected. A Handler need not be one.
+type PatientHandler interface {
+	// LoginTimeout is how long a client may take to become a session, where the server's
+	// own bound is less. The number of such clients stays bounded.
+	LoginTimeout() time.Duration
 }
 
 // LoginWatcher is a Handler that can see who is logged in at a target. A Handler

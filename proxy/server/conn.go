@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/protocol"
 )
 
 // Why a client that has no session yet is turned away.
@@ -47,7 +48,7 @@ func (s *Server) serve(endpoint Endpoint, conn net.Conn) {
 	v := &visit{server: s, endpoint: endpoint, conn: conn, cancel: cancel}
 	v.leave = s.unproven.enter(conn.RemoteAddr().String(), func() { cancel(ErrCrowded) })
 	defer v.leave()
-	v.deadline = time.AfterFunc(s.options.HandshakeTimeout, func() { cancel(ErrHandshakeTimeout) })
+	v.deadline = time.AfterFunc(s.loginTimeout(endpoint.Handler), func() { cancel(ErrHandshakeTimeout) })
 	defer v.deadline.Stop()
 	// What is told to go and does not is cut.
 	stop := context.AfterFunc(ctx, v.cutLater)
@@ -57,6 +58,14 @@ func (s *Server) serve(endpoint Endpoint, conn net.Conn) {
 	entry.OnGrant(v.granted)
 	err := v.speak(ctx, entry)
 	v.finish(ctx, entry, err)
+}
+
+// loginTimeout is how long a client of a handler may take to become a session.
+func (s *Server) loginTimeout(handler protocol.Handler) time.Duration {
+	if patient, ok := handler.(protocol.PatientHandler); ok {
+		return max(s.options.HandshakeTimeout, patient.LoginTimeout())
+	}
+	return s.options.HandshakeTimeout
 }
 
 // granted is called by the road for each session of the connection.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol"
@@ -25,8 +26,9 @@ type Protocols struct {
 }
 
 var (
-	_ protocol.Handler  = (*Protocols)(nil)
-	_ protocol.PeerUser = (*Protocols)(nil)
+	_ protocol.Handler        = (*Protocols)(nil)
+	_ protocol.PeerUser       = (*Protocols)(nil)
+	_ protocol.PatientHandler = (*Protocols)(nil)
 )
 
 // NewProtocols makes a Handler of the protocols that this build has.
@@ -59,6 +61,16 @@ func (p *Protocols) Use(name string) error {
 		user.UsePeers(p.peers)
 	}
 	return nil
+}
+
+// LoginTimeout implements protocol.PatientHandler: zero where the protocol in use is none.
+func (p *Protocols) LoginTimeout() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if patient, ok := p.current.(protocol.PatientHandler); ok {
+		return patient.LoginTimeout()
+	}
+	return 0
 }
 
 // Serve hands a connection to the protocol in use.

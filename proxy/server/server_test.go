@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/record"
 )
 
@@ -62,6 +63,29 @@ func TestHandshakeTimeout(t *testing.T) {
 	must(t, proven.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
 	if _, err := proven.Read(make([]byte, 1)); !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
 		t.Errorf("the session ended too: %v", err)
+	}
+}
+
+// patient is a Handler whose clients have longer.
+type patient struct{ time.Duration }
+
+func (p patient) LoginTimeout() time.Duration                        { return p.Duration }
+func (patient) Serve(context.Context, net.Conn, *access.Entry) error { return nil }
+
+func TestLoginTimeout(t *testing.T) {
+	s := New(Options{HandshakeTimeout: time.Minute})
+	for _, test := range []struct {
+		handler protocol.Handler
+		want    time.Duration
+	}{
+		{NewProtocols(nil), time.Minute},
+		{patient{time.Second}, time.Minute},
+		{patient{time.Hour}, time.Hour},
+		{&Protocols{current: patient{time.Hour}}, time.Hour},
+	} {
+		if got := s.loginTimeout(test.handler); got != test.want {
+			t.Errorf("%T: %s, want %s", test.handler, got, test.want)
+		}
 	}
 }
 

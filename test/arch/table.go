@@ -133,6 +133,11 @@ var Table = []Rule{
 			"the API types, a controller or the way to a target",
 	},
 	{
+		Packages: []string{"proxy/protocol/ssh"},
+		May:      append([]string{"proxy/protocol", "proxy/access", "proxy/relay", "proxy/record/cast"}, leaves...),
+		Reason:   "a protocol with terminals records them in the format that records have for that",
+	},
+	{
 		Packages: []string{"proxy/protocol/ssh/command"},
 		Third:    []string{"mvdan.cc/sh/v3/syntax"},
 		Reason:   "a reader of command lines is pure: text in, data out; of shells it knows the syntax and runs nothing",

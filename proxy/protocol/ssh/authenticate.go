@@ -170,7 +170,8 @@ func (l *login) token(token string) (*ssh.Permissions, error) {
 
 // prove asks the road. Nothing follows from it until the handshake is finished.
 func (l *login) prove(permissions *ssh.Permissions, credential identity.Credential) (*ssh.Permissions, error) {
-	if l.proofs++; l.proofs > maxProofs {
+	l.proofs++
+	if l.proofs > maxProofs {
 		l.over(errAttempts)
 		return nil, errAttempts
 	}

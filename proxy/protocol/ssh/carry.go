@@ -73,9 +73,12 @@ func (r *run) carry(ctx context.Context) {
 	// Nothing comes from a target after it has closed the channel.
 	ended.Wait()
 	_ = target.Close()
-	var told *access.Refusal
-	if errors.As(failure, &told) {
-		r.say("\r\n" + said(told))
+	if failure != nil {
+		text := ""
+		if told := (*access.Refusal)(nil); errors.As(failure, &told) {
+			text = "\r\n" + said(told)
+		}
+		r.end(text)
 	}
 	if err := r.tape.close(); err != nil {
 		r.cancel(err)
@@ -161,7 +164,7 @@ func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomi
 			came.Store(time.Now().UnixNano())
 		}
 		if err != nil {
-			return nil //nolint:nilerr // a channel has no other error than its end
+			return nil
 		}
 	}
 }
@@ -190,6 +193,12 @@ func (r *run) count(chunk []byte) error {
 	}
 	r.tally.toCaller.Add(int64(len(chunk)))
 	return nil
+}
+
+func (r *run) isCut() bool {
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	return r.cut != nil
 }
 
 // exitWatch waits for what the target says of a program's end.
@@ -255,8 +264,8 @@ func (w *exitWatch) exited(request *ssh.Request) error {
 			break
 		}
 	}
-	if w.run.isEnded() {
-		return nil
+	if w.run.isEnded() || w.run.isCut() {
+		return nil // that it ended well is not what came of it
 	}
 	_, _ = w.run.channel.SendRequest(request.Type, false, request.Payload)
 	return nil

@@ -107,13 +107,13 @@ func refusalOf(ctx context.Context, err error) *access.Refusal {
 	if errors.As(err, &refusal) {
 		return refusal
 	}
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		refusal = access.AsRefusal(err)
 	}
-	return access.AsRefusal(err)
+	return refusal
 }
 
 // never refuses what no policy can allow.
-func never(message, hint string) *access.Refusal {
-	return &access.Refusal{Reason: access.ReasonProtocol, Message: message, Hint: hint}
+func never(message string) *access.Refusal {
+	return &access.Refusal{Reason: access.ReasonProtocol, Message: message}
 }

@@ -81,10 +81,10 @@ func (w *wanted) line(text string, o *options, terminal bool) {
 	}
 	for _, f := range line.Files {
 		if f.Read {
-			w.add(policy.Access{Action: sftp.ActionRead, Resource: path.Clean(f.Path)})
+			w.add(policy.Access{Action: sftp.ActionRead, Resource: written(f.Path)})
 		}
 		if f.Write {
-			w.add(policy.Access{Action: sftp.ActionWrite, Resource: path.Clean(f.Path)})
+			w.add(policy.Access{Action: sftp.ActionWrite, Resource: written(f.Path)})
 		}
 		if climbs(f.Path) {
 			w.add(unreadable(""))
@@ -143,6 +143,15 @@ func needsAllow(accesses []policy.Access) bool {
 		}
 	}
 	return false
+}
+
+// written is the path of a redirection as policies name it: one without a directory is below
+// the current one, which is not known.
+func written(p string) string {
+	if strings.HasPrefix(p, "/") || strings.HasPrefix(p, "~") {
+		return path.Clean(p)
+	}
+	return "./" + path.Clean(p)
 }
 
 // absolute is a path as policies name it: what is below the home directory begins with "~/".

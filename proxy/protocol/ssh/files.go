@@ -49,7 +49,7 @@ func (r *run) files(ctx context.Context, target ssh.Channel) error {
 	_ = target.Close()
 	stderr.Wait()
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the client is gone, or the session ended
+		return nil
 	}
 	return err
 }

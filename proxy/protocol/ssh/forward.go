@@ -85,7 +85,7 @@ func (s *session) link(ctx context.Context, a *asking, asked ssh.NewChannel, far
 	here, hereRequests, err := asked.Accept()
 	if err != nil {
 		_ = there.Close()
-		for range thereRequests { //nolint:revive // the channel is closed
+		for range thereRequests {
 		}
 		return
 	}

@@ -362,7 +362,7 @@ func TestFiles(t *testing.T) {
 // TestControlMaster: many programs of OpenSSH's client on one connection.
 func TestControlMaster(t *testing.T) {
 	b := newBench(t, startDaemon(t))
-	dir, err := os.MkdirTemp("", "cm") // a socket's path is short
+	dir, err := os.MkdirTemp("", "cm") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +428,7 @@ func TestKeepAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		for range channels { //nolint:revive // none come
+		for range channels {
 		}
 	}()
 	b.Log.Await(deadline(t), t, "end", func(e record.Event) bool {

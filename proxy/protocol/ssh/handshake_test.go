@@ -33,11 +33,13 @@ func TestCallerOfTheFinishedHandshake(t *testing.T) {
 	}{
 		"restricted": {
 			"the certificate is for another address",
-			[]ssh.AuthMethod{ssh.PublicKeys(elsewhere)}, "",
+			[]ssh.AuthMethod{ssh.PublicKeys(elsewhere)},
+			"",
 		},
 		"restriction is not another's": {
 			"the restriction of a key that was offered is not that of the one that signed, nor the other way round",
-			[]ssh.AuthMethod{ssh.PublicKeys(elsewhere, alice)}, "alice@example.com",
+			[]ssh.AuthMethod{ssh.PublicKeys(elsewhere, alice)},
+			"alice@example.com",
 		},
 		"interactive": {
 			"a token is pasted",
@@ -46,7 +48,8 @@ func TestCallerOfTheFinishedHandshake(t *testing.T) {
 					return nil, errors.New("asked otherwise")
 				}
 				return []string{" " + protocoltest.Token + "\n"}, nil
-			})}, protocoltest.UserName,
+			})},
+			protocoltest.UserName,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,11 +65,11 @@ func TestCallerOfTheFinishedHandshake(t *testing.T) {
 				t.Fatalf("%s: %v", test.reason, err)
 			}
 			defer client.Close()
-			start := b.Log.Await(deadline(t), t, "session", func(e record.Event) bool {
+			b.Log.Await(deadline(t), t, "session", func(e record.Event) bool {
 				return e.Type == record.SessionStart && len(b.Log.OfType(record.SessionStart)) > before
 			})
 			starts := b.Log.OfType(record.SessionStart)
-			if start = starts[len(starts)-1]; start.Actor.UserName != test.want {
+			if start := starts[len(starts)-1]; start.Actor.UserName != test.want {
 				t.Errorf("%s: %q is on record, want %q", test.reason, start.Actor.UserName, test.want)
 			}
 		})
@@ -380,4 +383,62 @@ func TestOpenSSHCertificate(t *testing.T) {
 	if who := b.Log.OfType(record.SessionStart)[0].Actor.UserName; who != "carol@example.com" {
 		t.Errorf("%q is on record", who)
 	}
+}
+
+// TestHandshakesThatHang: clients that stop at any point of the handshake keep nobody out, and
+// leave nothing behind (checklist 4).
+func TestHandshakesThatHang(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	var dialer net.Dialer
+	openings := [][]byte{nil, []byte("SSH-2."), []byte("SSH-2.0-x\r\n"), append([]byte("SSH-2.0-x\r\n"), 0, 0), append([]byte("SSH-2.0-x\r\n"), kexInit(strictClient)[:40]...)}
+	for i := range 200 {
+		conn, err := dialer.DialContext(deadline(t), "tcp", b.server.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(openings[i%len(openings)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.mustDial(t).NewSession(); err != nil {
+		t.Errorf("a login among them: %v", err)
+	}
+	b.server.Stop(t, errors.New("over"))
+}
+
+// TestOpening: what a client may say before its keys, cut anywhere.
+func TestOpening(t *testing.T) {
+	whole := append([]byte("SSH-2.0-x\r\n"), kexInit("a,"+strictClient)...)
+	for cut := range whole {
+		if _, done, err := keyExchange(whole[:cut], true); done || err != nil {
+			t.Fatalf("cut at %d: %v %v", cut, done, err)
+		}
+	}
+	if algorithms, done, err := keyExchange(whole, true); algorithms != "a,"+strictClient || !done || err != nil {
+		t.Errorf("%q %v %v", algorithms, done, err)
+	}
+	lines := append([]byte("welcome\r\n"), whole...)
+	if _, _, err := keyExchange(lines, true); err == nil {
+		t.Error("a client may say nothing before its version")
+	}
+	if _, done, err := keyExchange(lines, false); !done || err != nil {
+		t.Errorf("a server may: %v %v", done, err)
+	}
+}
+
+func FuzzOpening(f *testing.F) {
+	f.Add([]byte("SSH-2.0-x\r\n"), true)
+	f.Add(append([]byte("welcome\r\nSSH-2.0-x\r\n"), kexInit(strictServer)...), false)
+	f.Fuzz(func(t *testing.T, data []byte, client bool) {
+		_, done, err := keyExchange(data, client)
+		if done && err != nil {
+			t.Error("both done and wrong")
+		}
+		for cut := range min(len(data), 64) {
+			if _, early, err := keyExchange(data[:cut], client); early && err != nil {
+				t.Error("both done and wrong")
+			}
+		}
+	})
 }

@@ -65,7 +65,7 @@ func (s *session) listen(ctx context.Context, request *ssh.Request) {
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	if _, known := s.listeners[l]; known || len(s.listeners) >= maxListeners {
-		a.refuse = never("this connection listens there already, or at as many places as it may", "")
+		a.refuse = never("this connection listens there already, or at as many places as it may")
 	}
 	permit, err := s.decide(ctx, &a)
 	if err != nil {

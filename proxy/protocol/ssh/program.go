@@ -31,7 +31,9 @@ var (
 // program is one session channel (RFC 4254, section 6): it runs one shell, command or subsystem.
 type program struct {
 	*session
-	channel ssh.Channel
+	// accepted is closed when channel is set.
+	accepted chan struct{}
+	channel  ssh.Channel
 
 	// What follows belongs to the goroutine that serves the requests.
 	started  bool
@@ -67,14 +69,17 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 		_ = asked.Reject(ssh.ConnectionFailed, "Doorward: malformed message")
 		return
 	}
-	channel, requests, err := asked.Accept()
-	if err != nil {
-		return
-	}
-	p := &program{session: s, channel: channel}
+	// Whoever ends the session finds it from before the client does.
+	p := &program{session: s, accepted: make(chan struct{})}
 	s.mu.Lock()
 	s.programs[p] = struct{}{}
 	s.mu.Unlock()
+	channel, requests, err := asked.Accept()
+	if err != nil {
+		p.ended = true
+	}
+	p.channel = channel
+	close(p.accepted)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
 		s.mu.Lock()
@@ -83,6 +88,9 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 		cancel(nil)
 		p.forget()
 	}()
+	if err != nil {
+		return
+	}
 	// What is asked for waits here while something is held, so that the end of the channel is
 	// seen at once.
 	queue := make(chan *ssh.Request, maxQueued)
@@ -195,9 +203,9 @@ func (p *program) setEnv(ctx context.Context, payload []byte) error {
 	switch {
 	case !isVariable(m.Name):
 		a.accesses[0].Resource = ""
-		a.refuse = never("a variable's name has letters, digits and _", "")
+		a.refuse = never("a variable's name has letters, digits and _")
 	case len(m.Value) > 4096:
-		a.refuse = never("the value of variable "+m.Name+" is too long", "")
+		a.refuse = never("the value of variable " + m.Name + " is too long")
 	case !harmless(m.Name, m.Value, p.options.Environment):
 		a.accesses = append(a.accesses, unreadable(""))
 	}
@@ -268,6 +276,7 @@ func (p *program) forget() {
 func (p *program) teller() func(string) { return p.say }
 
 func (p *program) say(text string) {
+	<-p.accepted
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
@@ -287,6 +296,7 @@ func (p *program) explain(ctx context.Context, err error) error {
 func (p *program) end(text string) { p.endWith(text, statusEnded) }
 
 func (p *program) endWith(text string, status uint32) {
+	<-p.accepted
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {

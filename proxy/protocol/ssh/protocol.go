@@ -5,6 +5,7 @@ package ssh
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/protocol"
@@ -41,3 +42,6 @@ func (sshProtocol) NewHandler() protocol.Handler { return &handler{seams: road} 
 
 // handler is what the sessions of one listener share.
 type handler struct{ seams seams }
+
+// LoginTimeout implements protocol.PatientHandler: a token may be pasted by hand.
+func (*handler) LoginTimeout() time.Duration { return loginBound }

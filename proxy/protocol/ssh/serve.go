@@ -106,10 +106,10 @@ func drop(p *peer) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range p.requests { //nolint:revive // nobody answers any more
+		for range p.requests {
 		}
 	}()
-	for range p.channels { //nolint:revive // nobody answers any more
+	for range p.channels {
 	}
 	<-done
 }

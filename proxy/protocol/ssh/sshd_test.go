@@ -151,5 +151,5 @@ func freePort(tb testing.TB) int32 {
 	if !ok {
 		tb.Fatalf("address %v", ln.Addr())
 	}
-	return int32(address.Port) //nolint:gosec // a port
+	return int32(address.Port)
 }

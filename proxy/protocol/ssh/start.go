@@ -98,13 +98,13 @@ func (r *run) open(ctx context.Context, request *ssh.Request) error {
 	r.requests = requests
 	if err := r.prepare(channel); err != nil {
 		_ = channel.Close()
-		for range requests { //nolint:revive // the channel is closed
+		for range requests {
 		}
 		return err
 	}
 	if ok, err := channel.SendRequest(request.Type, true, request.Payload); err != nil || !ok {
 		_ = channel.Close()
-		for range requests { //nolint:revive // the channel is closed
+		for range requests {
 		}
 		return errNoStart
 	}

@@ -12,6 +12,9 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 )
 
+// maxWords bounds what others wrote in what callers are told, in bytes.
+const maxWords = 1 << 10
+
 // said is a refusal for a terminal, in lines that end as terminals in raw mode need it.
 func said(refusal *access.Refusal) string {
 	if refusal == nil {
@@ -36,6 +39,9 @@ func brief(refusal *access.Refusal) string {
 // plain keeps what callers, approvers, issuers and targets wrote from drawing on a terminal, and
 // from passing for something else: white space is a blank, the rest is shown as records show it.
 func plain(s string) string {
+	if len(s) > maxWords {
+		s = strings.ToValidUTF8(s[:maxWords], "") + "..."
+	}
 	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && record.Deceives(r) }) < 0 {
 		return s
 	}
