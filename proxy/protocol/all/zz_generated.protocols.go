@@ -9,11 +9,13 @@ package all
 import (
 	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/protocol/postgres"
+	"github.com/doorward/doorward/proxy/protocol/ssh"
 )
 
 // Protocols returns every protocol, in the order of its folder's name.
 func Protocols() []protocol.Protocol {
 	return []protocol.Protocol{
 		postgres.New(),
+		ssh.New(),
 	}
 }
