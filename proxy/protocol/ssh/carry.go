@@ -67,10 +67,10 @@ func (r *run) carry(ctx context.Context) {
 	}
 	if failure != nil {
 		_ = target.Close()
-	} else if !r.isEnded() {
-		_ = r.channel.CloseWrite()
 	}
-	// Nothing comes from a target after it has closed the channel.
+	// Nothing comes from a target after it has closed the channel. A client that heard the end of
+	// the output may close its channel at once, and miss how the program ended: so that is said
+	// first, and the end of the output with that of the channel.
 	ended.Wait()
 	_ = target.Close()
 	if failure != nil {
@@ -79,6 +79,10 @@ func (r *run) carry(ctx context.Context) {
 			text = "\r\n" + said(told)
 		}
 		r.end(text)
+	}
+	if failure == nil && exited.exit() == nil && within(ctx.Done(), quiet) {
+		// Nobody said how it ended, since the session did.
+		r.end("\r\nDoorward: " + plain(context.Cause(ctx).Error()) + "\r\n")
 	}
 	if err := r.tape.close(); err != nil {
 		r.cancel(err)
@@ -96,8 +100,11 @@ func (r *run) carry(ctx context.Context) {
 // hangUp closes the client's channel once everything was said.
 func (p *program) hangUp() {
 	p.mu.Lock()
-	p.ended = true
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if !p.ended {
+		p.ended = true
+		_ = p.channel.CloseWrite()
+	}
 	_ = p.channel.Close()
 }
 

@@ -47,6 +47,26 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	a.sort()
+	ask := access.Ask{
+		Operation: record.Operation{Protocol: Name, Kind: a.kind, Statement: a.statement, Accesses: a.accesses, Properties: a.properties},
+		Refuse:    a.refuse, ReadOnly: a.readOnly, Unmetered: a.unmetered, CheckMasks: a.checkMasks,
+	}
+	if a.tell != nil {
+		ask.Hold = func(notice access.Notice) { a.tell(waiting(a.what(), notice, time.Now())) }
+	}
+	permit, err := s.grant.Decide(ctx, ask)
+	s.grant.Awaits(s.working.Load() == 0)
+	if err == nil && ctx.Err() != nil {
+		// Whoever asked left while the record was written.
+		permit.Done(s.seams.result(outcome{word: canceled}))
+		return nil, context.Cause(ctx)
+	}
+	return permit, err
+}
+
+// sort puts accesses and properties into the order that operations have, each once.
+func (a *asking) sort() {
 	slices.SortFunc(a.accesses, func(x, y policy.Access) int {
 		if c := strings.Compare(x.Action, y.Action); c != 0 {
 			return c
@@ -65,21 +85,6 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 	a.accesses = slices.CompactFunc(a.accesses, func(x, y policy.Access) bool { return x.Action == y.Action && x.Resource == y.Resource })
 	slices.Sort(a.properties)
 	a.properties = slices.Compact(a.properties)
-	ask := access.Ask{
-		Operation: record.Operation{Protocol: Name, Kind: a.kind, Statement: a.statement, Accesses: a.accesses, Properties: a.properties},
-		Refuse:    a.refuse, ReadOnly: a.readOnly, Unmetered: a.unmetered, CheckMasks: a.checkMasks,
-	}
-	if a.tell != nil {
-		ask.Hold = func(notice access.Notice) { a.tell(waiting(a.what(), notice, time.Now())) }
-	}
-	permit, err := s.grant.Decide(ctx, ask)
-	s.grant.Awaits(s.working.Load() == 0)
-	if err == nil && ctx.Err() != nil {
-		// Whoever asked left while the record was written.
-		permit.Done(s.seams.result(outcome{word: canceled}))
-		return nil, context.Cause(ctx)
-	}
-	return permit, err
 }
 
 // what is the operation in a notice.

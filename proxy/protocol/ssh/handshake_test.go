@@ -396,7 +396,7 @@ func TestHandshakesThatHang(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		if _, err := conn.Write(openings[i%len(openings)]); err != nil {
 			t.Fatal(err)
 		}
