@@ -14,7 +14,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
-	"github.com/doorward/doorward/proxy/relay"
 )
 
 const (
@@ -116,10 +115,10 @@ func (p *program) isEnded() bool {
 
 // input carries what the client sends, until it ends.
 func (r *run) input(target ssh.Channel) {
-	buffer := relay.Buffers.Get()
-	defer relay.Buffers.Put(buffer)
-	chunk := (*buffer)[:cap(*buffer)]
+	buffer := newChunk()
+	defer buffer.free()
 	for {
+		chunk := buffer.room()
 		n, err := r.channel.Read(chunk)
 		if n > 0 {
 			r.touch()
@@ -130,6 +129,7 @@ func (r *run) input(target ssh.Channel) {
 				return // the program reads no more
 			}
 			r.tally.toTarget.Add(int64(n))
+			buffer.came(n)
 		}
 		if err != nil {
 			_ = target.CloseWrite()
@@ -153,10 +153,10 @@ func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
 
 // output carries one stream: it is counted, kept and recorded before it is shown.
 func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomic.Int64) error {
-	buffer := relay.Buffers.Get()
-	defer relay.Buffers.Put(buffer)
-	chunk := (*buffer)[:cap(*buffer)]
+	buffer := newChunk()
+	defer buffer.free()
 	for {
+		chunk := buffer.room()
 		n, err := src.Read(chunk)
 		if n > 0 {
 			came.Store(time.Now().UnixNano())
@@ -169,6 +169,7 @@ func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomi
 				return nil // the client is gone; whoever watches it closes the target's channel
 			}
 			came.Store(time.Now().UnixNano())
+			buffer.came(n)
 		}
 		if err != nil {
 			return nil

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
-	"github.com/doorward/doorward/proxy/relay"
 )
 
 // forward connects from the target to another place, for the client.
@@ -156,10 +155,10 @@ func closeAfter(requests <-chan *ssh.Request, carried <-chan struct{}, other ssh
 
 // pump carries one direction until it ends.
 func (l *link) pump(dst, src ssh.Channel, count func(int64) error) {
-	buffer := relay.Buffers.Get()
-	defer relay.Buffers.Put(buffer)
-	chunk := (*buffer)[:cap(*buffer)]
+	buffer := newChunk()
+	defer buffer.free()
 	for {
+		chunk := buffer.room()
 		n, err := src.Read(chunk)
 		if n > 0 {
 			l.touch()
@@ -171,6 +170,7 @@ func (l *link) pump(dst, src ssh.Channel, count func(int64) error) {
 			if _, err := dst.Write(chunk[:n]); err != nil {
 				return
 			}
+			buffer.came(n)
 		}
 		if err != nil {
 			_ = dst.CloseWrite()

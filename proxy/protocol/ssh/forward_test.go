@@ -445,3 +445,64 @@ func TestKeepAlive(t *testing.T) {
 		t.Errorf("a living client was left: %v", err)
 	}
 }
+
+// stalled stops reading when it is told to.
+type stalled struct {
+	net.Conn
+	stop <-chan struct{}
+	over <-chan struct{}
+}
+
+func (s stalled) Read(p []byte) (int, error) {
+	select {
+	case <-s.stop:
+		<-s.over
+	default:
+	}
+	return s.Conn.Read(p)
+}
+
+// TestClientThatDoesNotRead: a client that takes nothing keeps no session alive, whether it leaves
+// its window closed or its connection full (checklist 4).
+func TestClientThatDoesNotRead(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	for name, whole := range map[string]bool{"window": false, "connection": true} {
+		t.Run(name, func(t *testing.T) {
+			stop, over := make(chan struct{}), make(chan struct{})
+			defer close(over)
+			var dialer net.Dialer
+			conn, err := dialer.DialContext(deadline(t), "tcp", b.server.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			inner, channels, requests, err := ssh.NewClientConn(stalled{conn, stop, over}, "gateway", &ssh.ClientConfig{
+				User: loginUser, Auth: []ssh.AuthMethod{ssh.Password(protocoltest.Token)}, HostKeyCallback: ssh.FixedHostKey(b.hostKey.PublicKey()),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := ssh.NewClient(inner, channels, requests)
+			program, err := client.NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := program.StdoutPipe(); err != nil {
+				t.Fatal(err)
+			}
+			before := len(b.Log.OfType(record.SessionEnd))
+			if err := program.Start("cat /dev/zero"); err != nil {
+				t.Fatal(err)
+			}
+			if whole {
+				close(stop)
+			}
+			<-time.After(500 * time.Millisecond)
+			starts := b.Log.OfType(record.SessionStart)
+			if !b.Gate.Terminate(starts[len(starts)-1].Session, "enough") {
+				t.Fatal("there is no session")
+			}
+			await(t, "the end", func() bool { return len(b.Log.OfType(record.SessionEnd)) > before })
+		})
+	}
+}

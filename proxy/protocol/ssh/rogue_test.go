@@ -123,7 +123,7 @@ func TestRogueTarget(t *testing.T) {
 // TestTargetGone: the client is told when its target leaves.
 func TestTargetGone(t *testing.T) {
 	leave := make(chan struct{})
-	b := newBench(t, rogueTarget(t, func(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	b := newBench(t, rogueTarget(t, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 		go ssh.DiscardRequests(requests)
 		asked := <-channels
 		if asked == nil {
