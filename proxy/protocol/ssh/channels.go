@@ -81,9 +81,11 @@ func (s *session) targetRequests() {
 // have no number.
 func (s *session) callerRequests(ctx context.Context) {
 	for request := range s.caller.requests {
-		switch request.Type {
-		case requestKeepAlive:
+		if keepsAlive(request.Type) {
 			_ = request.Reply(false, nil)
+			continue
+		}
+		switch request.Type {
 		case requestNoMoreSessions:
 			s.mu.Lock()
 			s.closed = true

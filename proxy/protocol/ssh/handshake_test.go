@@ -244,6 +244,20 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
+// TestTooMuchBeforeLogin: what a client may send until it is proven is bounded (checklist 4).
+func TestTooMuchBeforeLogin(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	if _, err := b.dial(t, func(c *ssh.ClientConfig) {
+		c.BannerCallback = func(string) error { return nil }
+		c.Auth = []ssh.AuthMethod{ssh.RetryableAuthMethod(ssh.Password(strings.Repeat("x", 100<<10)), 5)}
+	}); err == nil {
+		t.Error("it was let in")
+	}
+	b.Log.Await(deadline(t), t, "refusal", func(e record.Event) bool {
+		return e.Type == record.AuthenticationFailed && strings.Contains(e.Reason, errTooLong.Error())
+	})
+}
+
 // TestUserNames: user+connection@host.
 func TestUserNames(t *testing.T) {
 	b := newBench(t, startDaemon(t))

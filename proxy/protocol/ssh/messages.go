@@ -40,6 +40,11 @@ const (
 	requestStatus    = "exit-status"
 	requestKilled    = "exit-signal"
 
+	// PuTTY asks with the one how far the other side has come, for which any answer will do,
+	// and says with the other that there will be one channel only.
+	requestWinAdjust = "winadj@putty.projects.tartarus.org"
+	requestSimple    = "simple@putty.projects.tartarus.org"
+
 	requestListen         = "tcpip-forward"
 	requestUnlisten       = "cancel-tcpip-forward"
 	requestListenSocket   = "streamlocal-forward@openssh.com"

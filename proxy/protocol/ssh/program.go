@@ -118,6 +118,10 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 // serve answers one request.
 func (p *program) serve(ctx context.Context, request *ssh.Request, running *sync.WaitGroup) {
 	var err error
+	if keepsAlive(request.Type) {
+		_ = request.Reply(false, nil)
+		return
+	}
 	switch request.Type {
 	case requestShell, requestExec, requestSubsystem:
 		err = p.start(ctx, request, running)
@@ -137,8 +141,8 @@ func (p *program) serve(ctx context.Context, request *ssh.Request, running *sync
 		err = pass[breakMessage](p, request)
 	case requestNoOutput:
 		err = pass[emptyMessage](p, request)
-	case requestKeepAlive:
-		err = errMessage // any answer is one
+	case requestWinAdjust, requestSimple:
+		err = errMessage // what PuTTY expects
 	default:
 		a := p.unspoken("request", request.Type)
 		_, err = p.decide(ctx, &a)

@@ -385,6 +385,11 @@ func TestUnspoken(t *testing.T) {
 	if ok, err := program.SendRequest("x-new", true, nil); ok || err != nil {
 		t.Errorf("request: %v %v", ok, err)
 	}
+	for _, harmless := range []string{requestWinAdjust, "keepalive@example.com"} {
+		if ok, err := program.SendRequest(harmless, true, nil); ok || err != nil || b.decided()["request "+harmless] != "" {
+			t.Errorf("%s: %v %v", harmless, ok, err)
+		}
+	}
 	if b.decided()["request x-new"] != "Deny" || b.decided()["request streamlocal@new"] != "Deny" {
 		t.Errorf("on record: %v", b.decided())
 	}

@@ -25,6 +25,9 @@ type sshProtocol struct{}
 // Name implements protocol.Protocol.
 func (sshProtocol) Name() string { return Name }
 
+// UsesHostKeys says that callers know a proxy by an SSH host key.
+func (sshProtocol) UsesHostKeys() bool { return true }
+
 // DefaultPort implements protocol.Protocol.
 func (sshProtocol) DefaultPort() int32 { return defaultPort }
 

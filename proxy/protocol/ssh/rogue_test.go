@@ -106,6 +106,11 @@ func TestRogueTarget(t *testing.T) {
 		t.Errorf("the client was asked for %s", asked.ChannelType())
 	default:
 	}
+	for statement := range b.decided() {
+		if strings.HasPrefix(statement, "accept") {
+			t.Errorf("%q was decided on, which nobody had asked for", statement)
+		}
+	}
 	_, err := client.Dial("tcp", "127.0.0.1:9")
 	if err == nil || strings.Contains(err.Error(), "\x1b") || !strings.Contains(err.Error(), `drawn`) || len(err.Error()) > 2*maxWords {
 		t.Errorf("the client was told %.200q", err)

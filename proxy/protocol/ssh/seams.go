@@ -30,6 +30,9 @@ type seams struct {
 
 var errNoSeam = errors.New("this build of the proxy does not have it")
 
+// extensions are what a session may need of the target. What of it a caller gets is decided here.
+var extensions = []string{"permit-pty", "permit-port-forwarding", "permit-agent-forwarding", "permit-X11-forwarding"}
+
 // road are the seams of the road.
 var road = seams{
 	hostKeys: func(entry *access.Entry) ([]ssh.Signer, error) {
@@ -39,7 +42,12 @@ var road = seams{
 		return nil, errNoSeam
 	},
 	publicKey: func([]byte) (identity.Credential, error) { return identity.Credential{}, errNoSeam },
-	signer: func(context.Context, *access.Grant, access.Upstream, string) (ssh.Signer, error) {
+	signer: func(ctx context.Context, grant *access.Grant, up access.Upstream, _ string) (ssh.Signer, error) {
+		if g, ok := any(grant).(interface {
+			SSHSigner(ctx context.Context, up access.Upstream, extensions ...string) (ssh.Signer, error)
+		}); ok {
+			return g.SSHSigner(ctx, up, extensions...)
+		}
 		return nil, nil //nolint:nilnil // there is none, and the password is left
 	},
 	record: func(permit *access.Permit, part record.Recording) error {

@@ -44,6 +44,9 @@ func (h *handler) prove(ctx context.Context, s *session, up access.Upstream, ask
 		return nil, refusal
 	}
 	signer, err := h.seams.signer(ctx, s.grant, up, name)
+	if errors.As(err, &refusal) {
+		return nil, refusal // told already
+	}
 	if err != nil {
 		return nil, s.grant.Trouble(&access.Refusal{
 			Reason: access.ReasonUnavailable, Message: "the credential for the target cannot be used",

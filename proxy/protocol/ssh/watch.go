@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,9 @@ const missedProbes = 3
 
 // requestKeepAlive is asked for a sign of life (OpenSSH, PROTOCOL): any answer is one.
 const requestKeepAlive = "keepalive@openssh.com"
+
+// keepsAlive says that a request only asks for a sign of life. Each library has its own name.
+func keepsAlive(kind string) bool { return strings.HasPrefix(kind, "keepalive@") }
 
 var errSilent = errors.New("no sign of life came for too long")
 
