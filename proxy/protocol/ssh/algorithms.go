@@ -3,7 +3,11 @@
 
 package ssh
 
-import "golang.org/x/crypto/ssh"
+import (
+	"errors"
+
+	"golang.org/x/crypto/ssh"
+)
 
 // version is what both sides are told; its number is nobody's business before the login.
 const version = "SSH-2.0-Doorward"
@@ -42,10 +46,15 @@ var certificateAlgorithms = []string{
 	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
 }
 
-// withoutOrder says whether both directions are encrypted so that messages cannot be taken out
-// unseen also where the peer does not know strict key exchange (CVE-2023-48795): GCM counts
-// them by itself.
-func withoutOrder(a ssh.NegotiatedAlgorithms) bool {
+// errOrder says that a target's handshake could be tampered with unseen.
+var errOrder = errors.New("the target does not know strict key exchange, and takes no AES-GCM with which that would not matter (CVE-2023-48795): update it, or have it take aes128-gcm@openssh.com")
+
+// ordered refuses a connection out of whose handshake messages could be taken unseen: where the
+// peer does not know strict key exchange, and GCM does not count them by itself.
+func ordered(strict bool, a ssh.NegotiatedAlgorithms) error {
 	gcm := func(cipher string) bool { return cipher == ssh.CipherAES128GCM || cipher == ssh.CipherAES256GCM }
-	return gcm(a.Read.Cipher) && gcm(a.Write.Cipher)
+	if strict || gcm(a.Read.Cipher) && gcm(a.Write.Cipher) {
+		return nil
+	}
+	return errOrder
 }

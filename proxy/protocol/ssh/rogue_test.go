@@ -125,6 +125,30 @@ func TestRogueTarget(t *testing.T) {
 	close(over)
 }
 
+// TestTargetWithoutStrict: a target whose handshake could be tampered with unseen gets no
+// credential; with GCM, it could not be (checklist 3).
+func TestTargetWithoutStrict(t *testing.T) {
+	with := func(cipher string) ssh.NegotiatedAlgorithms {
+		return ssh.NegotiatedAlgorithms{Read: ssh.DirectionAlgorithms{Cipher: cipher}, Write: ssh.DirectionAlgorithms{Cipher: ssh.CipherAES128GCM}}
+	}
+	for cipher, want := range map[string]bool{ssh.CipherChaCha20Poly1305: false, ssh.CipherAES256CTR: false, ssh.CipherAES128GCM: true, ssh.CipherAES256GCM: true} {
+		if err := ordered(false, with(cipher)); (err == nil) != want {
+			t.Errorf("%s: %v", cipher, err)
+		}
+		if err := ordered(true, with(cipher)); err != nil {
+			t.Errorf("%s, strict: %v", cipher, err)
+		}
+	}
+	first := &opening{}
+	if err := first.look(append([]byte("welcome\r\nSSH-2.0-x\r\n"), kexInit("a,"+strictServer)...)); err != nil || !first.strict.Load() {
+		t.Errorf("a strict target: %v %v", first.strict.Load(), err)
+	}
+	first = &opening{}
+	if err := first.look(append([]byte("SSH-2.0-x\r\n"), kexInit("a,"+strictClient)...)); err != nil || first.strict.Load() {
+		t.Errorf("another target: %v %v", first.strict.Load(), err)
+	}
+}
+
 // TestTargetGone: the client is told when its target leaves.
 func TestTargetGone(t *testing.T) {
 	leave := make(chan struct{})
