@@ -27,7 +27,8 @@ const (
 // carry moves the bytes of a program until it has ended, and puts the result on record.
 func (r *run) carry(ctx context.Context) {
 	target := r.running()
-	if !r.wanted.shell && !r.wanted.files {
+	if !r.wanted.shell && !r.wanted.files && r.terminal == nil {
+		// A command works by itself; who has a terminal is idle where nothing is shown or typed.
 		defer r.work()()
 	}
 	if r.tape != nil {
@@ -37,7 +38,7 @@ func (r *run) carry(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { close(gone) })()
 	var input, ended sync.WaitGroup
 	output := make(chan struct{})
-	taken := make(chan struct{})
+	taken, finished := make(chan struct{}), make(chan struct{})
 	var came atomic.Int64
 	came.Store(time.Now().UnixNano())
 	exited := &exitWatch{run: r, output: output, came: &came}
@@ -58,7 +59,7 @@ func (r *run) carry(ctx context.Context) {
 			case <-gone:
 				within(taken, emptyBound)
 				_ = target.Close()
-			case <-output:
+			case <-finished:
 			}
 		})
 		failure = r.outputs(target, &came)
@@ -71,6 +72,7 @@ func (r *run) carry(ctx context.Context) {
 	// the output may close its channel at once, and miss how the program ended: so that is said
 	// first, and the end of the output with that of the channel.
 	ended.Wait()
+	close(finished)
 	_ = target.Close()
 	if failure != nil {
 		text := ""

@@ -282,3 +282,25 @@ func TestEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestSilentProgram: a program that has closed its output is left with its channel, though the
+// session goes on.
+func TestSilentProgram(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	client := b.mustDial(t)
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = "exec >/dev/null 2>&1 </dev/null; sleep 600"
+	if err := program.Start(line); err != nil {
+		t.Fatal(err)
+	}
+	_ = program.Close()
+	if r := b.result(t, line); r.Outcome != unknown {
+		t.Errorf("result %+v", r)
+	}
+	if _, err := client.NewSession(); err != nil {
+		t.Errorf("the session is over: %v", err)
+	}
+}
