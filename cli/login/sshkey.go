@@ -64,7 +64,10 @@ func openSSHKey(path string) (*sshKey, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("cannot read the key: %w", err)
 	}
-	return k, k.make()
+	if err := k.make(); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func readKey(path string) ([]byte, error) {

@@ -5,7 +5,6 @@ package login_test
 
 import (
 	"crypto"
-	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -140,7 +139,10 @@ func TestSSHCertificateRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := big.NewInt(1)
-	old := sshLine(t, &dsa.PublicKey{Parameters: dsa.Parameters{P: new(big.Int).Lsh(one, 1023), Q: new(big.Int).Lsh(one, 159), G: one}, Y: one})
+	old := string(ssh.MarshalAuthorizedKey(parsedSSH(t, ssh.Marshal(struct {
+		Name       string
+		P, Q, G, Y *big.Int
+	}{"ssh-dss", new(big.Int).Lsh(one, 1023), new(big.Int).Lsh(one, 159), one, one}))))
 	line := sshLine(t, public)
 	of := func(key string) url.Values {
 		return exchanging(good, "requested_token_type", sshType, "ssh_public_key", key)

@@ -4,6 +4,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -23,34 +24,34 @@ import (
 	"github.com/doorward/doorward/proxy/identity/gateway"
 )
 
-func sshSigner(t testing.TB, key crypto.Signer) ssh.Signer {
-	t.Helper()
+func sshSigner(tb testing.TB, key crypto.Signer) ssh.Signer {
+	tb.Helper()
 	signer, err := ssh.NewSignerFromKey(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return signer
 }
 
-func newEd25519(t testing.TB) ed25519.PrivateKey {
-	t.Helper()
+func newEd25519(tb testing.TB) ed25519.PrivateKey {
+	tb.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
 
 // sshCertificate is one as the manager makes it, but for what a test changes.
-func sshCertificate(t testing.TB, by ssh.Signer, change ...func(*ssh.Certificate)) []byte {
-	t.Helper()
+func sshCertificate(tb testing.TB, by ssh.Signer, change ...func(*ssh.Certificate)) []byte {
+	tb.Helper()
 	s := statement()
 	encoded, err := json.Marshal(s)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	certificate := &ssh.Certificate{
-		Key: sshSigner(t, newEd25519(t)).PublicKey(), CertType: ssh.UserCert, Serial: 1, KeyId: "ann", ValidPrincipals: []string{"ann"},
+		Key: sshSigner(tb, newEd25519(tb)).PublicKey(), CertType: ssh.UserCert, Serial: 1, KeyId: "ann", ValidPrincipals: []string{"ann"},
 		ValidAfter: uint64(s.IssuedAt.Unix()), ValidBefore: uint64(s.ExpiresAt.Unix()),
 		Permissions: ssh.Permissions{CriticalOptions: map[string]string{gateway.StatementOption: string(encoded)}},
 	}
@@ -58,7 +59,7 @@ func sshCertificate(t testing.TB, by ssh.Signer, change ...func(*ssh.Certificate
 		c(certificate)
 	}
 	if err := certificate.SignCert(rand.Reader, by); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return certificate.Marshal()
 }
@@ -141,16 +142,16 @@ func TestSSHCertificateVerified(t *testing.T) {
 }
 
 // nestedSignatureKey puts a certificate where the key of the authority is (CVE-2025-49825).
-func nestedSignatureKey(t testing.TB, by *ecdsa.PrivateKey) []byte {
-	t.Helper()
-	signer := sshSigner(t, by)
-	inner, err := ssh.ParsePublicKey(sshCertificate(t, signer, func(c *ssh.Certificate) { c.Key = signer.PublicKey() }))
+func nestedSignatureKey(tb testing.TB, by *ecdsa.PrivateKey) []byte {
+	tb.Helper()
+	signer := sshSigner(tb, by)
+	inner, err := ssh.ParsePublicKey(sshCertificate(tb, signer, func(c *ssh.Certificate) { c.Key = signer.PublicKey() }))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	outer, err := ssh.ParsePublicKey(sshCertificate(t, signer))
+	outer, err := ssh.ParsePublicKey(sshCertificate(tb, signer))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	certificate := outer.(*ssh.Certificate)
 	certificate.SignatureKey = inner
@@ -188,6 +189,12 @@ func TestSSHCertificateRefused(t *testing.T) {
 	escalated.Permissions = ssh.Permissions{CriticalOptions: map[string]string{gateway.StatementOption: strings.Replace(escalated.CriticalOptions[gateway.StatementOption], "4711", "1", 1)}}
 	byRSA := *parsed.(*ssh.Certificate)
 	byRSA.Signature = &ssh.Signature{Format: ssh.KeyAlgoRSASHA256, Blob: byRSA.Signature.Blob}
+	// An empty value may be written as nothing, or as a string of nothing, and is signed as
+	// the former.
+	extension := func(value string) []byte {
+		return ssh.Marshal(struct{ Extensions []byte }{ssh.Marshal(struct{ Name, Value string }{"permit-pty", value})})
+	}
+	spelled := bytes.Replace(sshCertificate(t, ours, func(c *ssh.Certificate) { c.Extensions = map[string]string{"permit-pty": ""} }), extension(""), extension("\x00\x00\x00\x00"), 1)
 	now := time.Now()
 	for name, test := range map[string]struct {
 		reason string
@@ -203,6 +210,7 @@ func TestSSHCertificateRefused(t *testing.T) {
 		"Algorithm":  {"a signature says by what it was made", byRSA.Marshal(), identity.ErrForeign, ""},
 		"Nested":     {"an authority is a key, and no certificate", nestedSignatureKey(t, key), identity.ErrForeign, ""},
 		"Trailing":   {"one spelling", append(append([]byte(nil), good...), 0), identity.ErrForeign, ""},
+		"Spelling":   {"one spelling, within too", spelled, identity.ErrForeign, ""},
 		"Cut":        {"half of one", good[:len(good)/2], identity.ErrForeign, ""},
 		"Empty":      {"nothing", nil, identity.ErrForeign, ""},
 		"Huge":       {"bounded before it is read", make([]byte, gateway.MaxCertificateBytes+1), identity.ErrForeign, "16385 bytes"},

@@ -106,7 +106,7 @@ func statementOfSSH(c *ssh.Certificate) (Statement, error) {
 	if err := checkPrincipals(c.ValidPrincipals); err != nil {
 		return s, err
 	}
-	s.IssuedAt, s.ExpiresAt = time.Unix(int64(c.ValidAfter), 0), time.Unix(int64(c.ValidBefore), 0) //nolint:gosec // bounded above
+	s.IssuedAt, s.ExpiresAt = time.Unix(int64(c.ValidAfter), 0), time.Unix(int64(c.ValidBefore), 0)
 	o, err := objectOf([]byte(text))
 	if err != nil {
 		return s, err
