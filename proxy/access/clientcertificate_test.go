@@ -125,7 +125,7 @@ func TestSSHCredential(t *testing.T) {
 	}
 	w.verifyErr = fmt.Errorf("%w: revoked", identity.ErrRejected)
 	_, err := entry.Authenticate(t.Context(), key)
-	if reason(err) != ReasonCredential || !strings.Contains(AsRefusal(err).Message, "the SSH certificate was not accepted") || !strings.Contains(AsRefusal(err).Hint, "kubectl doorward login") {
+	if reason(err) != ReasonCredential || !strings.Contains(AsRefusal(err).Message, "the SSH certificate was not accepted") || !strings.Contains(AsRefusal(err).Hint, "kubectl doorward login --ssh-key FILE") {
 		t.Errorf("one of the manager's: %v", err)
 	}
 	if event := w.last(record.AuthenticationFailed); !strings.Contains(event.Reason, "revoked") {
