@@ -82,6 +82,7 @@ group() {
 	ssh)
 		need openssh-client ssh sftp scp
 		file openssh-sftp-server /usr/lib/openssh/sftp-server
+		file openssh-server /usr/sbin/sshd
 		# Shells that what is read of command lines is compared with.
 		need busybox busybox
 		need mksh mksh

@@ -12,8 +12,8 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 )
 
-// MaxCertificateBytes bounds a client certificate before it is read: that of the largest
-// Statement is smaller.
+// MaxCertificateBytes bounds a client certificate, and an SSH certificate, before it is
+// read: that of the largest Statement is smaller.
 const MaxCertificateBytes = 16 << 10
 
 // Certificate proves a Statement by a client certificate in DER, whose key the caller has
