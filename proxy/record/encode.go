@@ -281,6 +281,7 @@ func appendResult(dst []byte, r *Result) []byte {
 	dst = appendMember(dst, `,"errorCode":`, r.ErrorCode)
 	dst = appendList(dst, `,"maskedFields":[`, r.MaskedFields)
 	dst = appendInt(dst, `,"maskedValues":`, r.MaskedValues)
+	dst = appendTransferred(dst, r)
 	if a := r.Response; a != nil {
 		dst = append(dst, `,"response":`...)
 		o := len(dst)
