@@ -159,6 +159,9 @@ func what(d *record.Document) string {
 	}
 	if d.Read != nil {
 		add("recording of session=%s", d.Read.Session)
+		if d.Read.Follow {
+			add("followed")
+		}
 		if d.Read.Unrecorded > 0 {
 			add("unrecorded=%d", d.Read.Unrecorded)
 		}

@@ -74,6 +74,7 @@ type ReadDocument struct {
 	Session     string `json:"session,omitempty"`
 	FirstRecord int64  `json:"firstRecord"`
 	Unrecorded  int64  `json:"unrecorded,omitempty"`
+	Follow      bool   `json:"follow,omitempty"`
 }
 
 // CheckpointDocument is the log's signed word on the records before it.

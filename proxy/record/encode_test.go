@@ -134,7 +134,7 @@ var events = map[Type]Event{
 		Type: RecordingRead, Time: at, Connection: connection, Revision: 12, ClientAddress: "192.0.2.9:40112",
 		Actor:    &identity.Principal{Subject: "1f0e", UserName: "oidc:dora@example.com\x1b[2K", KubernetesUser: "oidc:dora@example.com", Groups: []string{"auditors"}, Method: "tokenreview"},
 		Decision: &Decision{Effect: policy.Deny, Cause: "no RBAC policy matched"}, ReasonCode: ReasonNotAllowed,
-		Read: &Read{Session: "s-2", FirstRecord: 17, Unrecorded: 3},
+		Read: &Read{Session: "s-2", FirstRecord: 17, Unrecorded: 3, Follow: true},
 	},
 	Checkpoint: {
 		Type: Checkpoint, Time: at,

@@ -244,7 +244,7 @@ type Response struct {
 }
 
 // Read is which recording somebody asked for. It is always the whole of it, as far as it
-// had come.
+// had come, or, with Follow, will come while they read.
 type Read struct {
 	// Session is the id of the session. The record itself is none of the session's.
 	Session string
@@ -253,6 +253,8 @@ type Read struct {
 	// Unrecorded is the number of readings that were refused and are not on record, for
 	// want of a place for them or because there were too many, since the last that is.
 	Unrecorded int64
+	// Follow says that they asked for what comes, too.
+	Follow bool
 }
 
 // CheckpointNote is a checkpoint: a note signed by the log's key
