@@ -129,11 +129,16 @@ func (g *Grant) tapeOf(p *Permit, id string) (*tape, int64, error) {
 // permit is done, and was forgotten since.
 func (g *Grant) stopTapes(p *Permit) {
 	for _, t := range p.tapes {
-		t.mu.Lock()
-		t.mu.Unlock() //nolint:staticcheck // whoever comes next finds that the permit is done
+		t.stop()
 		g.mu.Lock()
 		g.tapes[t.id] = nil
 		g.mu.Unlock()
 	}
 	p.tapes = nil
+}
+
+func (t *tape) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
 }

@@ -56,6 +56,17 @@ func Follow(in io.Reader, each func(record.Record) error, proven func(*Report) e
 	return err
 }
 
+type checker struct {
+	report Report
+	keys   *tree.Keys
+	whole  tree.Range
+	each   func(record.Record) error
+	// closed says that the last line was a checkpoint.
+	closed bool
+	// proven is told of checkpoints where several may come; else nil.
+	proven func(*Report) error
+}
+
 func (c *checker) check(in io.Reader) (*Report, error) {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	for number := 1; ; number++ {
@@ -102,17 +113,6 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 
 // errEach marks the errors of the caller's function.
 var errEach = errors.New("not taken")
-
-type checker struct {
-	report Report
-	keys   *tree.Keys
-	whole  tree.Range
-	each   func(record.Record) error
-	// closed says that the last line was a checkpoint.
-	closed bool
-	// proven is told of checkpoints where several may come; else nil.
-	proven func(*Report) error
-}
 
 func (c *checker) line(line []byte, first bool) error {
 	if first {
