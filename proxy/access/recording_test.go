@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/cast"
+	"github.com/doorward/doorward/proxy/record/recordtest"
 	"github.com/doorward/doorward/proxy/record/spool"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -220,6 +221,49 @@ func TestRecordingIsInterrupted(t *testing.T) {
 	}
 	if got := w.types(dir, "Recording"); got != "RecordingChunk RecordingEnd" {
 		t.Errorf("on record: %s", got)
+	}
+}
+
+// slow is a log that takes parts of recordings once it is let.
+type slow struct {
+	*recordtest.Log
+	asked, let chan struct{}
+}
+
+func (s slow) Append(ctx context.Context, event record.Event) (record.Position, error) {
+	if event.Recording != nil {
+		close(s.asked)
+		<-s.let
+	}
+	return s.Log.Append(ctx, event)
+}
+
+// TestResultFollowsItsRecording: what is on its way comes before the result, and nothing
+// after it.
+func TestResultFollowsItsRecording(t *testing.T) {
+	w := newWorld(t, allowing)
+	permit := w.shell(w.authorize())
+	log := slow{w.log, make(chan struct{}), make(chan struct{})}
+	w.gate.config.Log = log
+	taken, done := make(chan error), make(chan struct{})
+	go func() { taken <- permit.Recording(part("shell-1", 0, "{}\n")) }()
+	<-log.asked
+	go func() {
+		permit.Done(record.Result{Outcome: "Succeeded"})
+		close(done)
+	}()
+	select {
+	case <-done:
+		t.Error("the result is on record before the part is")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(log.let)
+	if err := <-taken; err != nil {
+		t.Error(err)
+	}
+	<-done
+	if events := w.log.Events(); len(events) < 2 || events[len(events)-2].Type != record.RecordingChunk || events[len(events)-1].Type != record.OperationResult {
+		t.Errorf("on record: %+v", events)
 	}
 }
 
