@@ -81,6 +81,7 @@ group() {
 		;;
 	ssh)
 		need openssh-client ssh sftp scp
+		need openssh-server sshd
 		file openssh-sftp-server /usr/lib/openssh/sftp-server
 		# Shells that what is read of command lines is compared with.
 		need busybox busybox
