@@ -5,6 +5,7 @@ package upstream
 
 import (
 	"crypto"
+	"os/user"
 	"strings"
 	"testing"
 
@@ -98,38 +99,48 @@ func TestSSHD(t *testing.T) {
 	}
 }
 
-// TestSSHDPrincipal: a certificate for one account does not open another, which is
-// what sshd itself says.
-func TestSSHDPrincipal(t *testing.T) {
-	authority := edKey(t)
-	server := sshd.StartT(t, sshd.Options{
-		Accounts: []sshd.Account{{Name: "deploy"}, {Name: "operator"}}, TrustedUserCAs: []ssh.PublicKey{public(t, authority)},
-	})
-	signer, err := (&Secret{SSHAuthority: keyOf(t, authority)}).SSHSigner(login())
+// oneself is who runs the test, whom any sshd can let in.
+func oneself(t *testing.T) string {
+	t.Helper()
+	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for user, in := range map[string]bool{"deploy": true, "operator": false} {
+	return me.Username
+}
+
+// TestSSHDPrincipal: a certificate for one account does not open another, which is
+// what sshd itself says.
+func TestSSHDPrincipal(t *testing.T) {
+	authority, me := edKey(t), oneself(t)
+	server := sshd.StartT(t, sshd.Options{Accounts: []sshd.Account{{Name: me}}, TrustedUserCAs: []ssh.PublicKey{public(t, authority)}})
+	for _, principal := range []string{me, "another"} {
+		signer, err := (&Secret{SSHAuthority: keyOf(t, authority)}).SSHSigner(login(func(l *SSHLogin) { l.User = principal }))
+		if err != nil {
+			t.Fatal(err)
+		}
 		client, err := ssh.Dial("tcp", server.Address(), &ssh.ClientConfig{
-			User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(server.HostKey),
+			User: me, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(server.HostKey),
 		})
-		if in != (err == nil) {
-			t.Errorf("%s: %v", user, err)
+		if (principal == me) != (err == nil) {
+			t.Errorf("%s with a certificate for %s: %v", me, principal, err)
 		}
 		if err == nil {
 			client.Close()
 		}
 	}
-	if _, err := server.AwaitLog(t.Context(), "Certificate invalid: name is not a listed principal"); err != nil {
-		t.Error(err)
+	for _, text := range []string{"Certificate invalid: name is not a listed principal", "ID user=alice provider=corp session=data/web-1 (serial "} {
+		if _, err := server.AwaitLog(t.Context(), text); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 // TestSSHDExtensions: sshd gives a session what its certificate permits, and
 // nothing else.
 func TestSSHDExtensions(t *testing.T) {
-	authority := edKey(t)
-	server := sshd.StartT(t, sshd.Options{Accounts: []sshd.Account{{Name: "deploy"}}, TrustedUserCAs: []ssh.PublicKey{public(t, authority)}})
+	authority, me := edKey(t), oneself(t)
+	server := sshd.StartT(t, sshd.Options{Accounts: []sshd.Account{{Name: me}}, TrustedUserCAs: []ssh.PublicKey{public(t, authority)}})
 	secret := Secret{SSHAuthority: keyOf(t, authority)}
 	for name, tc := range map[string]struct {
 		reason       string
@@ -141,12 +152,12 @@ func TestSSHDExtensions(t *testing.T) {
 		"Forward": {reason: "a forward was", extensions: []string{"permit-port-forwarding"}, forward: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			signer, err := secret.SSHSigner(login(func(l *SSHLogin) { l.Extensions = tc.extensions }))
+			signer, err := secret.SSHSigner(login(func(l *SSHLogin) { l.User, l.Extensions = me, tc.extensions }))
 			if err != nil {
 				t.Fatal(err)
 			}
 			client, err := ssh.Dial("tcp", server.Address(), &ssh.ClientConfig{
-				User: "deploy", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(server.HostKey),
+				User: me, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(server.HostKey),
 			})
 			if err != nil {
 				t.Fatal(err)
