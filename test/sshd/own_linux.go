@@ -63,7 +63,7 @@ func (s *Server) settle() error {
 // others writes a file of /etc for sshd: first what is ours, then the machine's lines about
 // others.
 func (s *Server) others(name, ours string, names map[string]bool, mode os.FileMode) error {
-	content, err := os.ReadFile("/etc/"+name)
+	content, err := os.ReadFile("/etc/" + name)
 	if err != nil {
 		return fmt.Errorf("cannot read the machine's accounts: %w", err)
 	}
