@@ -65,6 +65,7 @@ func TestSSHD(t *testing.T) {
 		Config:         []string{"Match User both", "AuthenticationMethods publickey,password", "Match all"},
 	})
 	keyID := "user=alice%20%22x%22 provider=corp session=data/web-bcdfgh0123456789"
+	long := "user=" + strings.Repeat("a", maxKeyID-len("user=")-len(" session=data/web-1")) + " session=data/web-1"
 	as := func(user string) SSHLogin { return login(func(l *SSHLogin) { l.User, l.KeyID = user, keyID }) }
 	for name, tc := range map[string]struct {
 		reason string
@@ -79,6 +80,7 @@ func TestSSHD(t *testing.T) {
 		"KeyAndPassword":  {reason: "a target that asks for both", secret: Secret{SSHKey: keyOf(t, own), Password: NewPassword(canary)}, login: as("both"), logged: []string{"Accepted password for both"}},
 		"KeyAlone":        {reason: "a target that asks for both", secret: Secret{SSHKey: keyOf(t, own)}, login: as("both"), denied: true, logged: []string{"Partial publickey for both"}},
 		"Authority":       {reason: "the target's log names the caller", secret: Secret{SSHAuthority: keyOf(t, authority)}, login: as("deploy"), logged: []string{"Accepted publickey for deploy", "ED25519-CERT", "ID " + keyID + " (serial "}},
+		"LongKeyID":       {reason: "the longest is logged whole", secret: Secret{SSHAuthority: keyOf(t, authority)}, login: login(func(l *SSHLogin) { l.User, l.KeyID = "deploy", long }), logged: []string{"Accepted publickey for deploy", "ID " + long + " (serial "}},
 		"RSAAuthority":    {reason: "an authority of another kind", secret: Secret{SSHAuthority: keyOf(t, rsaAuthority)}, login: as("operator"), logged: []string{"Accepted publickey for operator", "ID " + keyID, "CA RSA"}},
 		"ForeignKey":      {reason: "not authorized", secret: Secret{SSHKey: keyOf(t, foreign)}, login: as("deploy"), denied: true, logged: []string{"Failed publickey for deploy"}},
 		"ForeignAuth":     {reason: "not trusted", secret: Secret{SSHAuthority: keyOf(t, foreign)}, login: as("deploy"), denied: true, logged: []string{"Failed publickey for deploy", "ED25519-CERT"}},

@@ -44,7 +44,8 @@ type Options struct {
 	TrustedUserCAs []ssh.PublicKey
 	// HostAuthority, where set, certifies the host key, for 127.0.0.1 and localhost.
 	HostAuthority ssh.Signer
-	// Config are lines of sshd_config that win over what is set here.
+	// Config are lines of sshd_config that win over what is set here. After a Match block
+	// has to come "Match all".
 	Config []string
 	// LogPath is where the log goes; a file that [Server.Stop] removes where empty.
 	LogPath string
