@@ -26,8 +26,9 @@ type hostLine struct {
 
 const (
 	hostMarker = "cert-authority"
-	// hostComment begins the comment of such a line.
-	hostComment = "Doorward "
+	// hostComment begins the comment of such a line, which is one word: x/crypto/ssh
+	// refuses more.
+	hostComment = "doorward:"
 )
 
 func (l hostLine) encode() []byte {

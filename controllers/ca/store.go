@@ -29,9 +29,9 @@ const (
 type layout struct {
 	secret string
 	// what it is called in errors and logs.
-	what                                                        string
+	what                                                               string
 	currentCertificate, currentKey, nextCertificate, nextKey, previous string
-	form                                                        form
+	form                                                               form
 }
 
 var (

@@ -12,7 +12,9 @@ import (
 )
 
 // usesHostKeys says whether callers know a Connection's proxies by SSH host keys.
-func (r *Reconciler) usesHostKeys(c *v1alpha1.Connection) bool { return r.Protocols.UseHostKeys(c.Spec.Protocol) }
+func (r *Reconciler) usesHostKeys(c *v1alpha1.Connection) bool {
+	return r.Protocols.UseHostKeys(c.Spec.Protocol)
+}
 
 // hostKeys returns the SSH host key of the Connection's proxies with a certificate that is
 // good for the names; both are as they were in the serving Secret where nothing is due. The

@@ -13,6 +13,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -45,6 +47,16 @@ func Parse(key, certificate []byte) ([]ssh.Signer, error) {
 		return nil, fmt.Errorf("%s: not that of the key in %s", Certificate, PrivateKey)
 	}
 	return []ssh.Signer{certified, plain}, nil
+}
+
+// Expiry is when the certificate among what Parse has read ends; zero where there is none.
+func Expiry(keys []ssh.Signer) time.Time {
+	for _, key := range keys {
+		if certificate, ok := key.PublicKey().(*ssh.Certificate); ok && certificate.ValidBefore <= math.MaxInt64 {
+			return time.Unix(int64(certificate.ValidBefore), 0)
+		}
+	}
+	return time.Time{}
 }
 
 // New makes an ed25519 key in OpenSSH's form.
