@@ -22,7 +22,7 @@ import (
 // of the authority of SSH host certificates, both in the operator's namespace.
 const (
 	SecretName     = "doorward-ca"
-	HostSecretName = "doorward-ssh-host-ca"
+	HostSecretName = "doorward-ssh-host-ca" //nolint:gosec // a name, not a credential
 )
 
 // layout says which authority a Secret holds, and under which keys.
