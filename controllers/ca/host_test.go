@@ -70,38 +70,44 @@ func TestHostCertificateOpenSSH(t *testing.T) {
 		reason string
 		shows  Pair
 		login  sshhost.Login
-		valid  bool
+		// says is what the client has against it; empty where it logs in.
+		says string
 	}{
-		"Name":    {"What @cert-authority is for.", good, sshhost.Login{Host: "localhost", KnownHosts: trusting}, true},
-		"Address": {"Addresses are names too.", good, sshhost.Login{Host: "127.0.0.1", KnownHosts: trusting}, true},
-		"Service": {"The name in the cluster.", good, sshhost.Login{Host: "localhost", Alias: hostNames[0], KnownHosts: trusting}, true},
+		"Name":    {"What @cert-authority is for.", good, sshhost.Login{Host: "localhost", KnownHosts: trusting}, ""},
+		"Address": {"Addresses are names too.", good, sshhost.Login{Host: "127.0.0.1", KnownHosts: trusting}, ""},
+		"Service": {"The name in the cluster.", good, sshhost.Login{Host: "localhost", Alias: hostNames[0], KnownHosts: trusting}, ""},
 		"Bundle": {
 			"One of the lines is enough.", good,
 			sshhost.Login{Host: "localhost", KnownHosts: string(foreign.Certificate) + trusting},
-			true,
+			"",
 		},
-		"BehindOurs":   {"A caller's clock is a little behind.", certify(t, authority, Pair{}, hostNames, now.Add(4*time.Minute)), sshhost.Login{Host: "localhost", KnownHosts: trusting}, true},
-		"OtherName":    {"A proxy is not the proxy of another Connection.", good, sshhost.Login{Host: "localhost", Alias: "doorward-till.prod.svc", KnownHosts: trusting}, false},
-		"OtherAddress": {"Nor is it at another address.", good, sshhost.Login{Host: "localhost", Alias: "127.0.0.9", KnownHosts: trusting}, false},
-		"Outside":      {"The authority is trusted for its patterns only, even if its key was misused.", outside, sshhost.Login{Host: "localhost", Alias: "bank.example", KnownHosts: trusting}, false},
-		"Expired":      {"Its time is over.", certify(t, authority, Pair{}, hostNames, now.Add(-ServingLife-time.Hour)), sshhost.Login{Host: "localhost", KnownHosts: trusting}, false},
-		"NotYet":       {"Its time has not come.", certify(t, authority, Pair{}, hostNames, now.Add(time.Hour)), sshhost.Login{Host: "localhost", KnownHosts: trusting}, false},
-		"Foreign":      {"Another authority than the trusted one.", good, sshhost.Login{Host: "localhost", KnownHosts: string(foreign.Certificate)}, false},
-		"Nobody":       {"Nothing is trusted on first use.", good, sshhost.Login{Host: "localhost"}, false},
+		"BehindOurs":   {"A caller's clock is a little behind.", certify(t, authority, Pair{}, hostNames, now.Add(4*time.Minute)), sshhost.Login{Host: "localhost", KnownHosts: trusting}, ""},
+		"OtherName":    {"A proxy is not the proxy of another Connection.", good, sshhost.Login{Host: "localhost", Alias: "doorward-till.prod.svc", KnownHosts: trusting}, "not a listed principal"},
+		"OtherAddress": {"Nor is it at another address.", good, sshhost.Login{Host: "localhost", Alias: "127.0.0.9", KnownHosts: trusting}, "not a listed principal"},
+		"Outside":      {"The authority is trusted for its patterns only, even if its key was misused.", outside, sshhost.Login{Host: "localhost", Alias: "bank.example", KnownHosts: trusting}, "No ED25519 host key is known"},
+		"Expired":      {"Its time is over.", certify(t, authority, Pair{}, hostNames, now.Add(-ServingLife-time.Hour)), sshhost.Login{Host: "localhost", KnownHosts: trusting}, "Certificate invalid: expired"},
+		"NotYet":       {"Its time has not come.", certify(t, authority, Pair{}, hostNames, now.Add(time.Hour)), sshhost.Login{Host: "localhost", KnownHosts: trusting}, "Certificate invalid: not yet valid"},
+		"Foreign":      {"Another authority than the trusted one.", good, sshhost.Login{Host: "localhost", KnownHosts: string(foreign.Certificate)}, "No ED25519 host key is known"},
+		"Nobody":       {"Nothing is trusted on first use.", good, sshhost.Login{Host: "localhost"}, "No ED25519 host key is known"},
 		"Revoked": {
 			"An authority that was revoked is trusted no more.", good,
 			sshhost.Login{Host: "localhost", KnownHosts: trusting + strings.Replace(trusting, "@cert-authority", "@revoked", 1)},
-			false,
+			"REVOKED",
 		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			err := sshhost.Listen(t, shown(tc.shows)).OpenSSH(t, tc.login)
-			if tc.valid && err != nil {
-				t.Errorf("%s: %v", tc.reason, err)
+			if tc.says == "" {
+				if err != nil {
+					t.Errorf("%s: %v", tc.reason, err)
+				}
+				return
 			}
-			if refused := sshhost.Refused(err); !tc.valid && refused != nil {
+			if refused := sshhost.Refused(err); refused != nil {
 				t.Errorf("%s: %v", tc.reason, refused)
+			} else if !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%s: the client says %v, want %q", tc.reason, err, tc.says)
 			}
 		})
 	}

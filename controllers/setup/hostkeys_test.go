@@ -5,12 +5,14 @@ package setup_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
 	"golang.org/x/crypto/ssh"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -142,6 +144,7 @@ func TestHostKeys(t *testing.T) {
 			t.Errorf("who has pinned the key: %v", err)
 		}
 	})
+	t.Run("KeyDamaged", func(t *testing.T) { keyDamaged(t, first) })
 }
 
 // damaged: an authority that cannot be read is told of and never replaced, and is nothing to
@@ -173,6 +176,29 @@ func damaged(t *testing.T, former string) {
 	eventually(t, func(g gomega.Gomega) {
 		box := get(g, hostsNamespace, "box", &v1alpha1.Connection{})
 		g.Expect(reason(box, v1alpha1.ConditionServingCertificateReady)).To(gomega.Equal("True CertificateIssued"))
+	})
+}
+
+// keyDamaged: a host key that nobody can read is replaced, and said to be.
+func keyDamaged(t *testing.T, first *ssh.Certificate) {
+	t.Helper()
+	var secret corev1.Secret
+	if err := admin.Get(t.Context(), client.ObjectKey{Namespace: hostsNamespace, Name: "doorward-box-serving"}, &secret); err != nil {
+		t.Fatal(err)
+	}
+	secret.Data[hostkey.PrivateKey] = []byte("torn")
+	if err := admin.Update(t.Context(), &secret); err != nil {
+		t.Fatal(err)
+	}
+	shownBy(t, "box", func(g gomega.Gomega, c *ssh.Certificate) {
+		g.Expect(c.Key.Marshal()).NotTo(gomega.Equal(first.Key.Marshal()))
+	})
+	eventually(t, func(g gomega.Gomega) {
+		var all eventsv1.EventList
+		g.Expect(admin.List(t.Context(), &all, client.InNamespace(hostsNamespace))).To(gomega.Succeed())
+		g.Expect(slices.ContainsFunc(all.Items, func(e eventsv1.Event) bool {
+			return e.Reason == "HostKeyReplaced" && e.Regarding.Name == "box"
+		})).To(gomega.BeTrue(), "nobody was told that the host key is another")
 	})
 }
 
