@@ -199,6 +199,10 @@ func TestRenewHost(t *testing.T) {
 			}
 		})
 	}
+	last, err := hostkey.ParseCertificate(certify(t, authority, Pair{}, hostNames, now.Add(AuthorityLife-time.Hour)).Certificate)
+	if err != nil || last.ValidBefore != uint64(now.Add(AuthorityLife).Unix()) {
+		t.Errorf("a certificate is good for longer than its authority: %v, %v", last, err)
+	}
 	if renewed := certify(t, authority, good, hostNames, now.Add(61*24*time.Hour)); !bytes.Equal(renewed.Key, good.Key) || bytes.Equal(renewed.Certificate, good.Certificate) {
 		t.Error("renewal of a certificate changes the key, or not the certificate")
 	}
