@@ -81,6 +81,8 @@ type Config struct {
 	// Login and NewVerifier, where set, prove callers by more than the one token.
 	Login       snapshot.Login
 	NewVerifier access.NewVerifier
+	// HostKeys, where set, are the SSH host keys of the gate.
+	HostKeys func() ([]ssh.Signer, error)
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
@@ -130,7 +132,7 @@ func New(tb testing.TB, c Config) *Road {
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(r.Engine.freeze()), nil
 		},
-		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble,
+		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble, HostKeys: c.HostKeys,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {
