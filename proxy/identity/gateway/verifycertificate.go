@@ -94,17 +94,7 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	if len(found) != 1 {
 		return s, fmt.Errorf("the certificate has %d statements, want one", len(found))
 	}
-	o, err := objectOf(found[0])
-	if err != nil {
-		return s, err
-	}
-	if err := o.only("id", "provider", "proof", "claims"); err != nil {
-		return s, err
-	}
-	if err := o.statement(&s); err != nil {
-		return s, err
-	}
-	err = s.Date()
+	err := s.stated(found[0])
 	return s, err
 }
 

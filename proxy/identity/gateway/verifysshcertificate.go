@@ -107,16 +107,6 @@ func statementOfSSH(c *ssh.Certificate) (Statement, error) {
 		return s, err
 	}
 	s.IssuedAt, s.ExpiresAt = time.Unix(int64(c.ValidAfter), 0), time.Unix(int64(c.ValidBefore), 0)
-	o, err := objectOf([]byte(text))
-	if err != nil {
-		return s, err
-	}
-	if err := o.only("id", "provider", "proof", "claims"); err != nil {
-		return s, err
-	}
-	if err := o.statement(&s); err != nil {
-		return s, err
-	}
-	err = s.Date()
+	err := s.stated([]byte(text))
 	return s, err
 }
