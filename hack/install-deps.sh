@@ -81,7 +81,9 @@ group() {
 		;;
 	ssh)
 		need openssh-client ssh sftp scp
+		need openssh-server sshd
 		file openssh-sftp-server /usr/lib/openssh/sftp-server
+		file openssh-server /usr/sbin/sshd
 		# Shells that what is read of command lines is compared with.
 		need busybox busybox
 		need mksh mksh

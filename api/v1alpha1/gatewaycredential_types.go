@@ -8,7 +8,7 @@ import (
 )
 
 // GatewayCredentialForm says what a client shows.
-// +kubebuilder:validation:Enum=Token;ClientCertificate
+// +kubebuilder:validation:Enum=Token;ClientCertificate;SSHCertificate
 type GatewayCredentialForm string
 
 const (
@@ -18,6 +18,10 @@ const (
 	// GatewayCredentialClientCertificate is a client certificate of TLS (RFC 8446,
 	// section 4.4.2): its key never leaves the client.
 	GatewayCredentialClientCertificate GatewayCredentialForm = "ClientCertificate"
+
+	// GatewayCredentialSSHCertificate is an SSH user certificate (OpenSSH,
+	// PROTOCOL.certkeys) for a public key of the client's.
+	GatewayCredentialSSHCertificate GatewayCredentialForm = "SSHCertificate"
 )
 
 // CredentialOwner is who a GatewayCredential proves.
@@ -66,11 +70,11 @@ type CredentialActor struct {
 }
 
 // GatewayCredentialSpec says what was issued, to whom and for how long.
-// +kubebuilder:validation:XValidation:rule="has(self.publicKeyDigest) == (self.form == 'ClientCertificate')",message="publicKeyDigest is required when form is ClientCertificate, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="has(self.publicKeyDigest) == (self.form in ['ClientCertificate', 'SSHCertificate'])",message="publicKeyDigest is required when form is ClientCertificate or SSHCertificate, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="has(self.publicKeyDigest) == has(oldSelf.publicKeyDigest) && has(self.clientAddress) == has(oldSelf.clientAddress) && has(self.actor) == has(oldSelf.actor) && has(self.derivedFrom) == has(oldSelf.derivedFrom)",message="publicKeyDigest, clientAddress, actor and derivedFrom cannot be changed"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.revoke) || (has(self.revoke) && self.revoke == oldSelf.revoke)",message="revoke cannot be changed or taken back"
 type GatewayCredentialSpec struct {
-	// form is Token or ClientCertificate.
+	// form is Token, ClientCertificate or SSHCertificate.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="form cannot be changed"
 	Form GatewayCredentialForm `json:"form,omitempty"`
@@ -87,8 +91,10 @@ type GatewayCredentialSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="owner cannot be changed"
 	Owner CredentialOwner `json:"owner,omitzero"`
 
-	// publicKeyDigest is the SHA-256 over the certificate's SubjectPublicKeyInfo, as
-	// sha256:<64 hex digits>.
+	// publicKeyDigest is the SHA-256 over the certificate's public key, as sha256:<64 hex
+	// digits>: of a client certificate over its SubjectPublicKeyInfo (RFC 5280, section
+	// 4.1), of an SSH certificate over the key in wire form (RFC 4253, section 6.6), of
+	// which ssh-keygen -l prints the same in base64.
 	// +optional
 	// +kubebuilder:validation:MinLength=71
 	// +kubebuilder:validation:MaxLength=71
@@ -136,7 +142,7 @@ type GatewayCredentialSpec struct {
 // +kubebuilder:resource:scope=Cluster,categories=doorward,shortName=gwc
 // +kubebuilder:printcolumn:name="Owner",type="string",JSONPath=".spec.owner.username",description="User name of the owner"
 // +kubebuilder:printcolumn:name="Provider",type="string",JSONPath=".spec.identityProvider",description="IdentityProvider that proved the owner"
-// +kubebuilder:printcolumn:name="Form",type="string",JSONPath=".spec.form",description="Token or ClientCertificate"
+// +kubebuilder:printcolumn:name="Form",type="string",JSONPath=".spec.form",description="Token, ClientCertificate or SSHCertificate"
 // +kubebuilder:printcolumn:name="Expires",type="string",JSONPath=".spec.expiresAt",description="When it ends"
 // +kubebuilder:printcolumn:name="Revoked",type="string",JSONPath=".spec.revoke.reason",description="Why it was revoked"
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp",description="Time since creation"

@@ -147,12 +147,21 @@ func what(d *record.Document) string {
 		if d.Result.ErrorCode != "" {
 			add("error=%s", d.Result.ErrorCode)
 		}
+		if text := Exit(d.Result.Exit); text != "" {
+			add("%s", text)
+		}
+		for _, text := range Transfers(d.Result) {
+			add("%s", text)
+		}
 	}
 	if d.Recording != nil {
 		add("recording=%s part=%d", d.Recording.ID, d.Recording.Sequence)
 	}
 	if d.Read != nil {
 		add("recording of session=%s", d.Read.Session)
+		if d.Read.Follow {
+			add("followed")
+		}
 		if d.Read.Unrecorded > 0 {
 			add("unrecorded=%d", d.Read.Unrecorded)
 		}

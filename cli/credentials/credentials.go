@@ -43,8 +43,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		Use:   "credentials",
 		Short: "Show credentials of the login portal",
 		Long: `Show the credentials that the login portal has issued to you and that are still good:
-tokens, and client certificates. They hold nothing that proves anybody: they are what a
-credential is called, and what it is ended by.
+tokens, client certificates and SSH certificates. They hold nothing that proves anybody:
+they are what a credential is called, and what it is ended by.
 
 Whoever may list GatewayCredentials sees those of every machine. Without that right, those
 of the logins on this machine are shown.`,

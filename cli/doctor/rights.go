@@ -128,6 +128,7 @@ func (e *examiner) managerRights(ctx context.Context, namespaces world) {
 		{authorizationv1.ResourceAttributes{Verb: "list", Group: admissionGroup, Resource: "validatingadmissionpolicies"}, "the ClusterRole doorward-manager"},
 		{authorizationv1.ResourceAttributes{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}, "the ClusterRole doorward-manager"},
 		{authorizationv1.ResourceAttributes{Verb: "update", Resource: "secrets", Name: "doorward-ca", Namespace: e.namespace}, "the Role doorward-manager in " + e.namespace},
+		{authorizationv1.ResourceAttributes{Verb: "update", Resource: "secrets", Name: "doorward-ssh-host-ca", Namespace: e.namespace}, "the Role doorward-manager in " + e.namespace},
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
 		questions = append(questions, asked{

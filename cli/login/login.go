@@ -31,8 +31,9 @@ type options struct {
 	noBrowser bool
 	port      int
 	timeout   time.Duration
-	// portal is the URL of the login portal, certificate the folder for a certificate.
-	portal, certificate string
+	// portal is the URL of the login portal, certificate the folder for a client
+	// certificate, sshKey the file of a key that an SSH certificate is for.
+	portal, certificate, sshKey string
 }
 
 // NewLogin returns the command login.
@@ -50,7 +51,9 @@ again whenever a token is needed, and nothing of it is kept.
 
 With --portal, you log in at the manager's login portal, which knows the identity
 providers and gives a token of its own, good for some hours. With --certificate, it gives
-a client certificate besides, for clients that cannot carry a token.
+a client certificate besides, for clients that cannot carry a token; with --ssh-key, an
+SSH certificate, which is written beside the key: for id_ed25519 and id_ed25519.pub it is
+id_ed25519-cert.pub. Where there is no such key, one is made.
 
 Without --issuer, the login that there is is made again. Tokens are kept in the
 user's configuration folder, which others must not be able to read.`,
@@ -65,6 +68,9 @@ user's configuration folder, which others must not be able to read.`,
 
   # There, for a client that knows certificates only
   kubectl doorward login --portal https://login.doorward.example.com --certificate ~/.doorward
+
+  # There, for ssh
+  kubectl doorward login --portal https://login.doorward.example.com --ssh-key ~/.ssh/doorward
 
   # In a pod, by a projected ServiceAccount token
   kubectl doorward login --token-file /var/run/secrets/doorward/token
@@ -85,6 +91,7 @@ user's configuration folder, which others must not be able to read.`,
 	flags.StringVar(&o.portal, "portal", "", "URL of the manager's login portal.")
 	flags.StringVar(&o.entry.Provider, "provider", "", "IdentityProvider to log in at by the portal. It asks where unset.")
 	flags.StringVar(&o.certificate, "certificate", "", "Folder to write a client certificate and its key to, as tls.crt and tls.key, which the portal gives besides.")
+	flags.StringVar(&o.sshKey, "ssh-key", "", "Key of SSH to write a certificate beside, which the portal gives besides. It is made where there is none.")
 	flags.BoolVar(&o.device, "device", false, "Enter a code in a browser on any machine.")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "Start no browser: only print where to go.")
 	flags.IntVar(&o.port, "redirect-port", 0, "Port of this machine that the browser comes back to, where the issuer wants a certain one. Any where unset.")
@@ -110,6 +117,9 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	e := &o.entry
+	if (e.Provider != "" || o.certificate != "" || o.sshKey != "") && !e.Portal {
+		return errors.New("--provider, --certificate and --ssh-key are for the login portal: give --portal")
+	}
 	if e.TokenFile != "" || e.TokenCommand != "" {
 		_, read, err := e.given(ctx)
 		if err != nil {
@@ -122,10 +132,7 @@ func (o *options) run(ctx context.Context) error {
 		fmt.Fprintf(o.Out, "Logged in at %s as %s, by a token that is renewed elsewhere\n", safe(e.Issuer), read.user())
 		return nil
 	}
-	switch {
-	case (e.Provider != "" || o.certificate != "") && !e.Portal:
-		return errors.New("--provider and --certificate are for the login portal: give --portal")
-	case e.Provider != "" && o.device:
+	if e.Provider != "" && o.device {
 		return errors.New("--provider is chosen where the code is entered: leave it out with --device")
 	}
 	if e.ClientID == "" {
@@ -133,6 +140,13 @@ func (o *options) run(ctx context.Context) error {
 	}
 	if o.port < 0 || o.port > 65535 {
 		return fmt.Errorf("invalid --redirect-port: want 1 to 65535: %d", o.port)
+	}
+	var key *sshKey
+	if o.sshKey != "" {
+		// Before anybody logs in for nothing.
+		if key, err = openSSHKey(o.sshKey); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
@@ -157,6 +171,11 @@ func (o *options) run(ctx context.Context) error {
 	}
 	if o.certificate != "" {
 		if err := p.certificate(ctx, o.Out, o.certificate); err != nil {
+			return err
+		}
+	}
+	if key != nil {
+		if err := p.sshCertificate(ctx, o.Out, key); err != nil {
 			return err
 		}
 	}

@@ -31,29 +31,56 @@ type Report struct {
 // Check returns nil. Errors wrap extract.ErrChanged or extract.ErrCut where it is about
 // what was read.
 func Check(in io.Reader, each func(*record.Document) error) (*Report, error) {
-	report := &Report{}
-	seen, most := map[uint64]bool{}, uint64(0)
-	checked, err := extract.Check(in, func(r record.Record) error {
-		d, err := record.Decode(r.JSON)
-		if err != nil {
-			return err
-		}
-		if d.OperationID != 0 && !seen[d.OperationID] {
-			seen[d.OperationID], most = true, max(most, d.OperationID)
-		}
-		report.Ended = report.Ended || d.Type == record.SessionEnd
-		return each(&d)
-	})
+	t := newTally(each)
+	checked, err := extract.Check(in, t.take)
 	if err != nil {
 		return nil, err
 	}
-	report.Report = *checked
-	for n := uint64(1); n < most && report.Missing == 0; n++ {
-		if !seen[n] {
-			report.Missing = n
-		}
+	return t.report(checked), nil
+}
+
+// Follow is Check of an extract that is followed. proven is told of what was found up to
+// each checkpoint: only then are the records proven that each was given.
+func Follow(in io.Reader, each func(*record.Document) error, proven func(*Report) error) error {
+	t := newTally(each)
+	return extract.Follow(in, t.take, func(checked *extract.Report) error { return proven(t.report(checked)) })
+}
+
+// tally counts a session's records.
+type tally struct {
+	each func(*record.Document) error
+	// first is the first operation that was not seen, seen are those beyond.
+	first uint64
+	seen  map[uint64]bool
+	ended bool
+}
+
+func newTally(each func(*record.Document) error) *tally {
+	return &tally{each: each, first: 1, seen: map[uint64]bool{}}
+}
+
+func (t *tally) take(r record.Record) error {
+	d, err := record.Decode(r.JSON)
+	if err != nil {
+		return err
 	}
-	return report, nil
+	if d.OperationID >= t.first {
+		t.seen[d.OperationID] = true
+	}
+	for t.seen[t.first] {
+		delete(t.seen, t.first)
+		t.first++
+	}
+	t.ended = t.ended || d.Type == record.SessionEnd
+	return t.each(&d)
+}
+
+func (t *tally) report(checked *extract.Report) *Report {
+	report := &Report{Report: *checked, Ended: t.ended}
+	if len(t.seen) > 0 {
+		report.Missing = t.first
+	}
+	return report
 }
 
 // PrintSummary says what was proven, and what was not.

@@ -80,13 +80,25 @@ func (r *Recording) Verify(report *Report) error {
 
 // Close ends the reading.
 func (r *Recording) Close() error {
-	r.close()
+	if r.close != nil {
+		r.close()
+	}
 	return nil
 }
 
 // Open asks for the recording of a session, which is on record from then on. What is
 // read is an extract, to be checked. The caller closes it.
-func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error) {
+func (s *Source) Open(ctx context.Context, name string) (*Recording, error) {
+	return s.open(ctx, name, false)
+}
+
+// Follow is Open with what comes while the session goes on, for some minutes: the extract
+// is to be followed. It ends with the session, or when it is to be asked for anew.
+func (s *Source) Follow(ctx context.Context, name string) (*Recording, error) {
+	return s.open(ctx, name, true)
+}
+
+func (s *Source) open(ctx context.Context, name string, follow bool) (_ *Recording, err error) {
 	config, err := s.cluster.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("cannot tell which cluster is meant: %w", err)
@@ -123,7 +135,7 @@ func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error
 		return nil, fmt.Errorf("cannot use the credential of kubeconfig: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	body, log, err := s.ask(ctx, transport, namespace, name)
+	body, log, err := s.ask(ctx, transport, namespace, name, follow)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -135,8 +147,11 @@ func (s *Source) Open(ctx context.Context, name string) (_ *Recording, err error
 }
 
 // ask sends the one request. No redirect is followed: the token is for the manager.
-func (s *Source) ask(ctx context.Context, transport http.RoundTripper, namespace, name string) (body io.ReadCloser, log string, _ error) {
+func (s *Source) ask(ctx context.Context, transport http.RoundTripper, namespace, name string, follow bool) (body io.ReadCloser, log string, _ error) {
 	at := url.URL{Scheme: "https", Host: wire.ServerName(s.operator), Path: wire.RecordingPath(namespace, name)}
+	if follow {
+		at.RawQuery = wire.FollowQuery
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	late := time.AfterFunc(answerTimeout, func() { cancel(fmt.Errorf("no answer within %s", answerTimeout)) })
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)

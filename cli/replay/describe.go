@@ -122,8 +122,20 @@ func result(d *record.Document) string {
 	if r.ErrorCode != "" {
 		text += ", error " + r.ErrorCode
 	}
+	if exit := audit.Exit(r.Exit); exit != "" {
+		text += ", " + exit
+	}
 	if r.MaskedValues > 0 {
 		text += fmt.Sprintf(", %d values masked (%s)", r.MaskedValues, strings.Join(r.MaskedFields, ", "))
 	}
 	return text + because(d)
+}
+
+// transfers are the contents that went through, one to a line, below the result.
+func transfers(d *record.Document) string {
+	var b strings.Builder
+	for _, text := range audit.Transfers(d.Result) {
+		fmt.Fprintf(&b, "    %s\n", line(text))
+	}
+	return b.String()
 }

@@ -150,6 +150,7 @@ func (p *player) entry(d *record.Document) string {
 		b.WriteString(statement(d))
 	case record.OperationResult:
 		say("%s", result(d))
+		b.WriteString(transfers(d))
 	case record.RecordingChunk, record.Checkpoint:
 		return ""
 	case record.RecordingEnd:

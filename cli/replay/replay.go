@@ -39,9 +39,13 @@ type options struct {
 	speed    float64
 	maxWait  time.Duration
 	noWait   bool
+	follow   bool
+	wanted   string
 	noVerify bool
 	tempDir  string
 
+	// live opens what is followed of a session.
+	live func(ctx context.Context, session string) (*recording.Recording, error)
 	// onTerminal says whether an output is one.
 	onTerminal func(out any) bool
 	// terminals are kept where they can be played; nil elsewhere.
@@ -52,6 +56,7 @@ type options struct {
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	flags := cluster.NewFlags()
 	o := &options{IOStreams: streams, cluster: flags, source: recording.NewSource(flags), trust: audit.NewTrust(flags.ConfigFlags), onTerminal: terminal}
+	o.live = o.source.Follow
 	cmd := &cobra.Command{
 		Use:   "replay SESSION | replay SESSION --records PATH | replay PATH...",
 		Short: "Replay a session from its records",
@@ -59,9 +64,10 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 why, and what came of it, in the order and at the pace in which it happened.
 
 A session is named as its AuditSession is, and read from the manager, which puts on
-record that you read it. A session that goes on is shown up to now. You need the right
-to get auditsessions/recording, which the role doorward-auditor has, and a token in
-kubeconfig.
+record that you read it. A session that goes on is shown up to now; with --follow also
+what comes, a second or two after it happened, and its terminal while it is used. You
+need the right to get auditsessions/recording, which the role doorward-auditor has, and a
+token in kubeconfig.
 
 With --records it is read from the files or directories that hold its records; the end
 of its ID will do, as the target's own log shows it. Files alone will do where they hold
@@ -84,6 +90,9 @@ terminal; what would do more than draw, such as write to its clipboard, is left 
 
   # What a terminal showed, from its tenth minute on
   kubectl doorward replay 0b7e1f02c9d4a836 -n bastions --from 10m
+
+  # What somebody does now
+  kubectl doorward replay 0b7e1f02c9d4a836 -n bastions --follow
 
   # All at once, for a ticket
   kubectl doorward replay ./records/2026-03-04.ndjson --no-wait`,
@@ -108,6 +117,8 @@ func addFlags(flags *pflag.FlagSet, o *options) {
 	flags.Float64Var(&o.speed, "speed", 1, "How many times as fast as it happened.")
 	flags.DurationVar(&o.maxWait, "max-wait", 3*time.Second, "Wait no longer than this for the next entry.")
 	flags.BoolVar(&o.noWait, "no-wait", false, "Show all at once, as a transcript. So it is where the output is no terminal.")
+	flags.BoolVar(&o.follow, "follow", false, "Show what comes, too, while the session goes on. What was is shown at once.")
+	flags.StringVar(&o.wanted, "recording", "", "With --follow, the terminal to show where the session has several.")
 	flags.BoolVar(&o.noVerify, "no-verify", false, "Show records that cannot be verified, or were changed, too.")
 	flags.StringVar(&o.tempDir, "temp-dir", "", "Directory for temporary files, about a tenth of the records' size.")
 }
@@ -117,6 +128,9 @@ func (o *options) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	wait := !o.noWait && o.onTerminal(o.Out)
+	if o.follow {
+		return o.followed(ctx, wait)
+	}
 	if wait {
 		o.terminals = &terminals{dir: o.tempDir}
 		defer func() { err = errors.Join(err, o.terminals.close()) }()
@@ -148,6 +162,8 @@ func (o *options) found(ctx context.Context) ([]record.Document, error) {
 	return o.read(ctx)
 }
 
+var errNoName = errors.New("no session: the name is empty: see \"kubectl doorward sessions\"")
+
 // complete tells a session from files.
 func (o *options) complete(args []string) error {
 	if o.speed <= 0 || o.speed > 1000 {
@@ -155,6 +171,19 @@ func (o *options) complete(args []string) error {
 	}
 	if o.from < 0 || o.maxWait < 0 {
 		return errors.New("invalid --from or --max-wait: a duration is not negative")
+	}
+	switch {
+	case o.wanted != "" && !o.follow:
+		return errors.New("--recording is for --follow: \"kubectl doorward audit export\" has one recording of several")
+	case o.follow && (len(o.records) > 0 || len(args) != 1):
+		return errors.New("what goes on is read from the manager: give one session with --follow, and no files")
+	case o.follow && (o.from != 0 || o.speed != 1 || o.noVerify):
+		return errors.New("--follow shows what was at once, and only what is proven: leave out --from, --speed and --no-verify")
+	case o.follow && args[0] == "":
+		return errNoName
+	case o.follow:
+		o.session = args[0]
+		return nil
 	}
 	if len(o.records) > 0 {
 		if len(args) > 1 {
@@ -166,7 +195,7 @@ func (o *options) complete(args []string) error {
 	for _, path := range args {
 		// Such as what a script has looked for and not found.
 		if path == "" {
-			return errors.New("no session: the name is empty: see \"kubectl doorward sessions\"")
+			return errNoName
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && len(args) == 1 && !strings.ContainsAny(path, `/\`) {
 			o.session = path

@@ -125,6 +125,18 @@ func write(dir string, sessions ...string) error {
 				}
 				return e
 			}()},
+			{time.Second, record.Event{
+				Type: record.OperationDecided, OperationID: 5, Actor: alice, Decision: &record.Decision{Effect: policy.Allow},
+				Operation: &record.Operation{Protocol: "ssh", Kind: "exec", Statement: "scp -t /srv", Accesses: []policy.Access{{Action: "write", Resource: "/srv"}}},
+			}},
+			{time.Second, record.Event{Type: record.OperationResult, OperationID: 5, Result: &record.Result{
+				Outcome: "Failed", Exit: &record.Exit{Status: 1},
+				Transfers: []record.Transfer{
+					{Direction: record.ToTarget, Name: "/srv/a b\x1b[2K", Bytes: 7, Digest: "sha256:1f2e"},
+					{Direction: record.ToCaller, Bytes: 9, Offset: 4096, Undigested: "it is not contiguous"},
+				},
+			}}},
+			{time.Second, record.Event{Type: record.OperationResult, OperationID: 5, Result: &record.Result{Outcome: "Failed", Exit: &record.Exit{Signal: "SEGV", CoreDumped: true}}}},
 			{time.Hour, record.Event{Type: record.SessionEnd, Reason: "closed by the caller", Approval: &wentAhead}},
 		} {
 			now = now.Add(step.after)

@@ -120,6 +120,20 @@ type castHeader struct {
 	Timestamp int64 `json:"timestamp"`
 }
 
+var errNoHeader = fmt.Errorf("%w: no header of asciicast 2", cast.ErrDamaged)
+
+func headerOf(line []byte) (header castHeader, _ error) {
+	if json.Unmarshal(line, &header) != nil || header.Version != 2 {
+		return header, errNoHeader
+	}
+	return header, nil
+}
+
+// opening says whose terminal follows, which began that long after its session.
+func (h *castHeader) opening(id string, after time.Duration) string {
+	return fmt.Sprintf("Terminal %s, %d x %d, from %s on:\n", line(id), h.Width, h.Height, offset(max(after, 0)))
+}
+
 // terminal plays one recording. What was before from is shown at once, so that the screen
 // is as it was.
 func (p *player) terminal(ctx context.Context, out *bufio.Writer, one *recorded, from time.Duration) error {
@@ -131,15 +145,18 @@ func (p *player) terminal(ctx context.Context, out *bufio.Writer, one *recorded,
 	}
 	lines := bufio.NewScanner(one.file)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
-	var header castHeader
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &header) != nil || header.Version != 2 {
-		return errors.Join(lines.Err(), fmt.Errorf("%w: no header of asciicast 2", cast.ErrDamaged))
+	if !lines.Scan() {
+		return errors.Join(lines.Err(), errNoHeader)
+	}
+	header, err := headerOf(lines.Bytes())
+	if err != nil {
+		return err
 	}
 	// The header has whole seconds.
 	after := max(time.Unix(header.Timestamp, 0).Sub(p.began.Truncate(time.Second)), 0)
-	write(out, fmt.Sprintf("Terminal %s, %d x %d, from %s on:\n", line(one.id), header.Width, header.Height, offset(after)))
+	write(out, header.opening(one.id, after))
 	shown := newScreen(out)
-	err := p.events(ctx, out, lines, shown, from-after)
+	err = p.events(ctx, out, lines, shown, from-after)
 	shown.end()
 	if err == nil {
 		write(out, fmt.Sprintf("Terminal %s ends%s.\n", line(one.id), interrupted(one)))

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"k8s.io/klog/v2"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -34,6 +35,13 @@ const (
 	checkEvery = 20 * time.Second
 )
 
+// servingSource has what clients know the proxy by.
+type servingSource interface {
+	server.CertificateSource
+	// HostKeys are the SSH host keys of a Connection whose protocol uses them.
+	HostKeys() ([]ssh.Signer, error)
+}
+
 // connection is everything one Connection needs.
 type connection struct {
 	proxy           *proxy
@@ -46,7 +54,7 @@ type connection struct {
 	approved     *kube.SessionApprovals
 	secret       *kube.Credentials // nil where the credential is mounted
 	serving      *kube.ServingCertificate
-	certificates server.CertificateSource
+	certificates servingSource
 	snapshots    *kube.Snapshots
 	reporter     *kube.Reporter
 	// secrets are the credentials of the LogSinks.
@@ -81,7 +89,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 	if o.servingDir != "" {
 		c.certificates = &server.CertificateDir{Path: o.servingDir}
 	} else {
-		c.serving = &kube.ServingCertificate{Client: p.client, Namespace: namespace, Name: name, Problems: c.problems}
+		c.serving = &kube.ServingCertificate{Client: p.client, Namespace: namespace, Name: name, Problems: c.problems, NeedHostKeys: c.protocols.UsesHostKeys}
 		c.certificates = c.serving
 	}
 	var err error
@@ -89,7 +97,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
 		Instance: o.instance, Tag: instanceTag(o.instance, p.nonce), Siblings: c.siblings,
 		NewEngine: rego.NewEngine, NewVerifier: provider.Snapshot(p.pool, p.reviewer), Approvals: c.approvals,
-		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates),
+		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates), HostKeys: c.certificates.HostKeys,
 		Observers: p.observers(fullName), Sharing: p.sharing,
 		Trouble: func(refusal string, cause error) {
 			if errors.Is(cause, context.Canceled) {
@@ -207,9 +215,10 @@ func (c *connection) look(ctx context.Context) {
 func (c *connection) check() {
 	c.checkCredential()
 	if c.serving != nil {
-		return // it reports on itself
+		c.serving.Report()
+		return
 	}
-	if _, err := c.certificates.Certificate(); err != nil {
+	if err := c.unproven(); err != nil {
 		c.problems.Set(v1alpha1.ConditionServingCertificateReady, v1alpha1.ReasonCertificateFailed, err.Error())
 	} else {
 		c.problems.Clear(v1alpha1.ConditionServingCertificateReady)
@@ -257,6 +266,14 @@ func (c *connection) ready() error {
 	if err := c.gate.Ready(); err != nil {
 		return err
 	}
+	return c.unproven()
+}
+
+// unproven says what the proxy lacks to prove itself to clients, or nil.
+func (c *connection) unproven() error {
 	_, err := c.certificates.Certificate()
+	if err == nil && c.protocols.UsesHostKeys() {
+		_, err = c.certificates.HostKeys()
+	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/hostkey"
 	"github.com/doorward/doorward/proxy/kube"
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/server"
@@ -76,13 +77,28 @@ func auditReports(counts []access.AuditCount) []report.Audit {
 func (c *connection) watchExpiry() {
 	c.proxy.logins.Touch(c.namespace + "/" + c.name)
 	c.proxy.metrics.WatchExpiry("serving_certificate_expiry_timestamp_seconds",
-		"When the certificate shown to clients ends, in Unix time; 0 where there is none.", c.namespace+"/"+c.name, func() time.Time {
-			certificate, err := c.certificates.Certificate()
-			if err != nil {
-				return time.Time{}
-			}
-			return notAfter(certificate)
-		})
+		"When the certificate shown to clients ends, or the SSH host certificate where that is earlier, in Unix time; 0 where there is none.",
+		c.namespace+"/"+c.name, c.expiry)
+}
+
+// expiry is the first end of what clients know the proxy by; zero where it lacks any.
+func (c *connection) expiry() time.Time {
+	certificate, err := c.certificates.Certificate()
+	if err != nil {
+		return time.Time{}
+	}
+	ends := notAfter(certificate)
+	if !c.protocols.UsesHostKeys() {
+		return ends
+	}
+	keys, err := c.certificates.HostKeys()
+	if err != nil {
+		return time.Time{}
+	}
+	if at := hostkey.Expiry(keys); at.Before(ends) {
+		return at
+	}
+	return ends
 }
 
 // notAfter is the end of the first certificate of a chain.

@@ -7,6 +7,10 @@
 // the names an administrator permits. The key lives in the operator's
 // namespace; callers trust the bundle, which holds the present and the next
 // authority, so that a rotation breaks nobody.
+//
+// Proxies that speak SSH prove themselves by host keys, which a second authority
+// certifies (OpenSSH PROTOCOL.certkeys), with a key of its own, under the same
+// constraints, and rotated alike. Its certificates are lines of known_hosts.
 package ca
 
 import (
@@ -33,7 +37,8 @@ const (
 // backdate allows for clocks that are a little behind.
 const backdate = 5 * time.Minute
 
-// Pair is a certificate with its key, both PEM.
+// Pair is a certificate with its key, both PEM; that of an SSH authority is a line of
+// known_hosts with its key.
 type Pair struct {
 	Certificate []byte
 	Key         []byte

@@ -28,7 +28,7 @@ func NewConstraints(domains, ranges []string) (Constraints, error) {
 	c := Constraints{}
 	for _, domain := range domains {
 		domain = strings.ToLower(strings.TrimPrefix(domain, "."))
-		if domain == "" || strings.ContainsAny(domain, " */:") {
+		if domain == "" || strings.ContainsFunc(domain, notInName) {
 			return Constraints{}, fmt.Errorf("invalid DNS domain: %q: write it as example.org", domain)
 		}
 		c.DNSDomains = append(c.DNSDomains, domain)
@@ -45,6 +45,12 @@ func NewConstraints(domains, ranges []string) (Constraints, error) {
 		return Constraints{}, fmt.Errorf("at least one DNS domain and one IP range are needed, else the authority could sign any name")
 	}
 	return c, nil
+}
+
+// notInName says which characters a DNS domain does not have; some of them mean something
+// in a pattern of known_hosts.
+func notInName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 }
 
 // Permits says whether a DNS name or IP address may be signed.

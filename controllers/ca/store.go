@@ -18,16 +18,32 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// SecretName is the Secret of the authority, in the operator's namespace.
-const SecretName = "doorward-ca"
-
-// The keys of the authority's Secret.
+// SecretName is the Secret of the authority of serving certificates, HostSecretName that
+// of the authority of SSH host certificates, both in the operator's namespace.
 const (
-	keyCurrentCertificate = "tls.crt"
-	keyCurrentKey         = "tls.key"
-	keyNextCertificate    = "next.crt"
-	keyNextKey            = "next.key"
-	keyPrevious           = "previous.crt"
+	SecretName     = "doorward-ca"
+	HostSecretName = "doorward-ssh-host-ca" //nolint:gosec // a name, not a credential
+)
+
+// layout says which authority a Secret holds, and under which keys.
+type layout struct {
+	secret string
+	// what it is called in errors and logs.
+	what                                                               string
+	currentCertificate, currentKey, nextCertificate, nextKey, previous string
+	form                                                               form
+}
+
+var (
+	servingLayout = layout{
+		secret: SecretName, what: "certificate authority", form: x509Form,
+		currentCertificate: "tls.crt", currentKey: "tls.key", nextCertificate: "next.crt", nextKey: "next.key", previous: "previous.crt",
+	}
+	hostLayout = layout{
+		secret: HostSecretName, what: "SSH host authority", form: hostForm,
+		currentCertificate: "known_hosts", currentKey: "ssh-privatekey",
+		nextCertificate: "next.known_hosts", nextKey: "next.ssh-privatekey", previous: "previous.known_hosts",
+	}
 )
 
 // How often the authority's Secret is looked at, and how soon again after an error.
@@ -36,10 +52,11 @@ const (
 	checkAgain = 5 * time.Second
 )
 
-// Store keeps the authority in its Secret and rotates it. The client must read
+// Store keeps an authority in its Secret and rotates it. The client must read
 // Secrets from the API server, not from a cache.
 type Store struct {
 	client      client.Client
+	layout      layout
 	key         types.NamespacedName
 	constraints Constraints
 	now         func() time.Time
@@ -51,11 +68,21 @@ type Store struct {
 	expiry atomic.Int64
 }
 
-// NewStore makes a Store. changed is called with the bundle when Start begins and
+// NewStore makes the Store of the authority of serving certificates. changed is called with the bundle when Start begins and
 // when the authority rotated, again until it returns no error; it may be nil.
 func NewStore(c client.Client, namespace string, constraints Constraints, changed func(ctx context.Context, bundle []byte) error) *Store {
+	return newStore(c, servingLayout, namespace, constraints, changed)
+}
+
+// NewHostStore makes the Store of the authority of SSH host certificates, likewise. Its
+// bundle is the lines of known_hosts by which callers trust it.
+func NewHostStore(c client.Client, namespace string, constraints Constraints, changed func(ctx context.Context, bundle []byte) error) *Store {
+	return newStore(c, hostLayout, namespace, constraints, changed)
+}
+
+func newStore(c client.Client, l layout, namespace string, constraints Constraints, changed func(ctx context.Context, bundle []byte) error) *Store {
 	return &Store{
-		client: c, key: types.NamespacedName{Namespace: namespace, Name: SecretName},
+		client: c, layout: l, key: types.NamespacedName{Namespace: namespace, Name: l.secret},
 		constraints: constraints, now: time.Now, changed: changed,
 	}
 }
@@ -71,11 +98,11 @@ func (s *Store) State(ctx context.Context) (State, error) {
 	err := s.client.Get(ctx, s.key, &secret)
 	missing := apierrors.IsNotFound(err)
 	if err != nil && !missing {
-		return State{}, fmt.Errorf("cannot read certificate authority: %w", err)
+		return State{}, fmt.Errorf("cannot read %s: %w", s.layout.what, err)
 	}
-	state, changed, err := Advance(decodeState(secret.Data), s.constraints, s.now())
+	state, changed, err := s.layout.form.advance(s.layout.decode(secret.Data), s.constraints, s.now())
 	if err != nil {
-		return State{}, fmt.Errorf("cannot read certificate authority: Secret %q in namespace %q: %w", s.key.Name, s.key.Namespace, err)
+		return State{}, fmt.Errorf("cannot read %s: Secret %q in namespace %q: %w", s.layout.what, s.key.Name, s.key.Namespace, err)
 	}
 	s.note(state)
 	if !changed {
@@ -83,7 +110,7 @@ func (s *Store) State(ctx context.Context) (State, error) {
 	}
 	// Create and Update, not apply: of two managers that rotate at once, one
 	// must fail and read again.
-	secret.Data = encodeState(state)
+	secret.Data = s.layout.encode(state)
 	if missing {
 		secret.ObjectMeta = metav1.ObjectMeta{Name: s.key.Name, Namespace: s.key.Namespace}
 		err = s.client.Create(ctx, &secret)
@@ -91,7 +118,7 @@ func (s *Store) State(ctx context.Context) (State, error) {
 		err = s.client.Update(ctx, &secret)
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("cannot write certificate authority: %w", err)
+		return State{}, fmt.Errorf("cannot write %s: %w", s.layout.what, err)
 	}
 	return state, nil
 }
@@ -102,7 +129,7 @@ func (s *Store) Start(ctx context.Context) error {
 	for {
 		wait := checkEvery
 		if err := s.check(ctx, &told); err != nil && ctx.Err() == nil {
-			logr.FromContextOrDiscard(ctx).Error(err, "Cannot check the certificate authority")
+			logr.FromContextOrDiscard(ctx).Error(err, "Cannot check the "+s.layout.what)
 			wait = checkAgain
 		}
 		select {
@@ -134,8 +161,8 @@ func (s *Store) NeedLeaderElection() bool { return true }
 
 // note keeps when the current certificate ends.
 func (s *Store) note(state State) {
-	if all := certificates(state.Current.Certificate); len(all) > 0 {
-		s.expiry.Store(all[0].NotAfter.Unix())
+	if current, err := s.layout.form.load(state.Current); err == nil {
+		s.expiry.Store(current.ends.Unix())
 	}
 }
 
@@ -149,21 +176,21 @@ func (s *Store) Expiry() time.Time {
 	return time.Unix(seconds, 0)
 }
 
-func decodeState(data map[string][]byte) State {
+func (l layout) decode(data map[string][]byte) State {
 	return State{
-		Current:  Pair{Certificate: data[keyCurrentCertificate], Key: data[keyCurrentKey]},
-		Next:     Pair{Certificate: data[keyNextCertificate], Key: data[keyNextKey]},
-		Previous: data[keyPrevious],
+		Current:  Pair{Certificate: data[l.currentCertificate], Key: data[l.currentKey]},
+		Next:     Pair{Certificate: data[l.nextCertificate], Key: data[l.nextKey]},
+		Previous: data[l.previous],
 	}
 }
 
-func encodeState(s State) map[string][]byte {
-	data := map[string][]byte{keyCurrentCertificate: s.Current.Certificate, keyCurrentKey: s.Current.Key}
+func (l layout) encode(s State) map[string][]byte {
+	data := map[string][]byte{l.currentCertificate: s.Current.Certificate, l.currentKey: s.Current.Key}
 	if len(s.Next.Key) > 0 {
-		data[keyNextCertificate], data[keyNextKey] = s.Next.Certificate, s.Next.Key
+		data[l.nextCertificate], data[l.nextKey] = s.Next.Certificate, s.Next.Key
 	}
 	if len(s.Previous) > 0 {
-		data[keyPrevious] = s.Previous
+		data[l.previous] = s.Previous
 	}
 	return data
 }

@@ -56,6 +56,13 @@ func NewProtocols(all ...Protocol) Protocols {
 	return protocols
 }
 
+// UseHostKeys says whether callers know the proxies of a protocol by SSH host keys: see
+// protocol.HostKeyUser.
+func (p Protocols) UseHostKeys(name string) bool {
+	user, ok := p[name].(interface{ UsesHostKeys() bool })
+	return ok && user.UsesHostKeys()
+}
+
 // Names returns the known names, sorted.
 func (p Protocols) Names() []string {
 	names := make([]string, 0, len(p))

@@ -59,6 +59,6 @@ func acceptedAsIs(c *v1alpha1.Connection) bool {
 // credential must not be one.
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "doorward-") &&
-		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || strings.HasSuffix(name, "-sinks") || name == "doorward-ca" || name == "doorward-snapshot-key" ||
-			name == "doorward-witness-key" || name == "doorward-mask-key" || name == "doorward-login-key")
+		(strings.HasSuffix(name, "-snapshot") || strings.HasSuffix(name, "-serving") || strings.HasSuffix(name, "-sinks") || name == "doorward-ca" || name == "doorward-ssh-host-ca" ||
+			name == "doorward-snapshot-key" || name == "doorward-witness-key" || name == "doorward-mask-key" || name == "doorward-login-key")
 }

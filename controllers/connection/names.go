@@ -15,18 +15,22 @@ import (
 // TrustBundleName is the ConfigMap of the authorities that callers trust.
 const TrustBundleName = "doorward-trust-bundle"
 
-const trustBundleKey = "ca.crt"
+// The keys of the trust bundle: PEM, and lines of known_hosts.
+const (
+	trustBundleKey = "ca.crt"
+	trustHostsKey  = "known_hosts"
+)
 
 // ObjectName is the name of a Connection's ServiceAccount, Role, RoleBinding,
 // Deployment or StatefulSet, Service, PodDisruptionBudget and NetworkPolicy.
 func ObjectName(connection string) string { return "doorward-" + connection }
 
-// ServingSecretName is the Secret of the serving certificate.
+// ServingSecretName is the Secret of the serving certificate, and of SSH host keys.
 func ServingSecretName(connection string) string { return "doorward-" + connection + "-serving" }
 
 func managed(c *v1alpha1.Connection) bool { return c.Spec.Proxy.Placement == v1alpha1.PlacementManaged }
 
-// serverNames are the names that the serving certificate carries.
+// serverNames are the names that the serving certificate carries, and the host certificate.
 func serverNames(c *v1alpha1.Connection) []string {
 	if external := c.Spec.Proxy.External; external != nil && !managed(c) {
 		return external.ServerNames

@@ -39,8 +39,8 @@ type Options struct {
 	Metadata client.Reader
 	// Publisher writes snapshots.
 	Publisher *publish.Publisher
-	// Authority signs serving certificates.
-	Authority *ca.Store
+	// Authority signs serving certificates, HostAuthority SSH host certificates.
+	Authority, HostAuthority *ca.Store
 	// MaskKey derives the key of a Connection's masks.
 	MaskKey func(uid types.UID) (snapshot.MaskKey, error)
 	// Namespace is the operator's own, where LogSinks have their Secrets.
@@ -130,6 +130,7 @@ type scope struct {
 	outcome      publish.Outcome          // publish
 	narrowed     error                    // publish: why less than result is published
 	bundle       []byte                   // trust
+	hosts        []byte                   // trust: the SSH host authorities
 	renewAt      time.Time                // certificate
 	refused      error                    // certificate: names that may not be signed
 	durable      kit.Verdict              // sinks

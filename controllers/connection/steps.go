@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/controllers/compile"
 	"github.com/doorward/doorward/controllers/kit"
 	"github.com/doorward/doorward/controllers/publish"
+	"github.com/doorward/doorward/proxy/hostkey"
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
@@ -85,25 +86,6 @@ func snapshotStatus(o publish.Outcome) *v1alpha1.SnapshotStatus {
 	return &v1alpha1.SnapshotStatus{Revision: o.Revision, PublishedAt: metav1.NewTime(o.PublishedAt), ReservedRevision: o.Reserved}
 }
 
-// trust publishes the authorities that callers trust, one ConfigMap a namespace.
-func (r *Reconciler) trust(ctx context.Context, s *scope) error {
-	version, err := r.version(ctx, secretKind, r.Namespace, ca.SecretName)
-	if err != nil {
-		return err
-	}
-	s.bundle, err = kit.Remembered(r.memory, types.NamespacedName{Namespace: r.Namespace, Name: ca.SecretName}, "bundle", version, func() ([]byte, error) {
-		state, err := r.Authority.State(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return state.Bundle(), nil
-	})
-	if err != nil {
-		return err
-	}
-	return r.applier.Apply(ctx, TrustBundle(s.connection.Namespace, s.bundle))
-}
-
 var (
 	secretKind    = corev1.SchemeGroupVersion.WithKind("Secret")
 	configMapKind = corev1.SchemeGroupVersion.WithKind("ConfigMap")
@@ -115,19 +97,8 @@ func (r *Reconciler) version(ctx context.Context, kind schema.GroupVersionKind, 
 	return kit.Version(known), err
 }
 
-// TrustBundle is the ConfigMap of the authorities that callers in a namespace
-// trust.
-func TrustBundle(namespace string, bundle []byte) *corev1.ConfigMap {
-	return &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: TrustBundleName, Namespace: namespace,
-			Labels: map[string]string{kit.LabelManagedBy: "doorward", kit.LabelName: "doorward"},
-		},
-		Data: map[string]string{trustBundleKey: string(bundle)},
-	}
-}
-
-// certificate issues and renews the serving certificate.
+// certificate issues and renews the serving certificate, and the SSH host certificate
+// beside it.
 func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 	names := serverNames(s.connection)
 	if s.refused = ca.Refused(r.Authority.Constraints(), names); s.refused != nil {
@@ -143,7 +114,7 @@ func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 		return err
 	}
 	// One that was good stays so until it is renewed, for these names, under this bundle.
-	goodFor := fmt.Sprintf("%q under %x at ", names, sha256.Sum256(s.bundle))
+	goodFor := fmt.Sprintf("%q under %x, %t under %x at ", names, sha256.Sum256(s.bundle), r.usesHostKeys(s.connection), sha256.Sum256(s.hosts))
 	if until, good := kit.Recall[time.Time](r.memory, key(s), "certificate", goodFor+version); good && version != "" && s.now.Before(until) {
 		s.renewAt = until
 		return nil
@@ -172,11 +143,21 @@ func (r *Reconciler) certificate(ctx context.Context, s *scope) error {
 		Type:       corev1.SecretTypeTLS,
 		Data:       map[string][]byte{corev1.TLSCertKey: pair.Certificate, corev1.TLSPrivateKeyKey: pair.Key},
 	}
+	s.renewAt = ca.RenewAtPEM(pair.Certificate)
+	if r.usesHostKeys(s.connection) {
+		hosts, err := r.hostKeys(ctx, s, names, live.Data)
+		if err != nil {
+			return err
+		}
+		secret.Data[hostkey.PrivateKey], secret.Data[hostkey.Certificate] = hosts.Key, hosts.Certificate
+		if at := ca.RenewHostAt(hosts); at.Before(s.renewAt) {
+			s.renewAt = at
+		}
+	}
 	kit.Owned(secret, s.connection, "Connection", v1alpha1.GroupVersion.String())
 	if err := r.applier.Apply(ctx, secret); err != nil {
 		return err
 	}
-	s.renewAt = ca.RenewAtPEM(pair.Certificate)
 	if secret.ResourceVersion != "" { // it was written just now
 		version = string(secret.UID) + "/" + secret.ResourceVersion
 	}

@@ -172,7 +172,7 @@ func (r *Reconciler) bySnapshot(ctx context.Context, object client.Object) []rec
 // bySecret finds the Connections that another Secret belongs to, likewise.
 func (r *Reconciler) bySecret(ctx context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
-	if object.GetNamespace() == r.Namespace && (name == ca.SecretName || r.sinkSecret(ctx, name)) {
+	if object.GetNamespace() == r.Namespace && (name == ca.SecretName || name == ca.HostSecretName || r.sinkSecret(ctx, name)) {
 		return r.all(ctx, object)
 	}
 	return r.requests(ctx, object.GetNamespace(), func(c *v1alpha1.Connection) bool {

@@ -24,9 +24,9 @@ type Sources struct {
 	Elected <-chan struct{}
 	// Proven says whether enforcement is proven at present.
 	Proven func() bool
-	// AuthorityExpiry is when the certificate authority's current certificate
-	// ends; zero where it is not known.
-	AuthorityExpiry func() time.Time
+	// AuthorityExpiry is when the current certificate of each certificate authority
+	// ends, by the authority's name; zero where it is not known.
+	AuthorityExpiry map[string]func() time.Time
 }
 
 // state collects what is read from Sources.
@@ -51,7 +51,7 @@ func Watch(registerer prometheus.Registerer, sources Sources) error {
 		longest:    desc("break_glass_unreviewed_oldest_timestamp_seconds", "Since when the one that has waited longest for its review is over, in Unix time; absent where none waits."),
 		conflicts:  desc("witness_conflicts", "AuditLogs that were shown to the witness in two forms that exclude each other."),
 		proven:     desc("enforcement_proven", "1 where the admission policies are proven to be in force, else 0: then no approval counts."),
-		authority:  desc("ca_expiry_timestamp_seconds", "When the current certificate of the certificate authority ends, in Unix time."),
+		authority:  desc("ca_expiry_timestamp_seconds", "When the current certificate of a certificate authority ends, in Unix time.", "authority"),
 	})
 }
 
@@ -82,8 +82,10 @@ func (s *state) Collect(c chan<- prometheus.Metric) {
 		proven = 1
 	}
 	gauge(s.proven, proven)
-	if expiry := s.AuthorityExpiry(); !expiry.IsZero() {
-		gauge(s.authority, float64(expiry.Unix()))
+	for name, ends := range s.AuthorityExpiry {
+		if expiry := ends(); !expiry.IsZero() {
+			gauge(s.authority, float64(expiry.Unix()), name)
+		}
 	}
 	n := newCounts()
 	if !n.read(ctx, s.Reader) {

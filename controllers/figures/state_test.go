@@ -74,7 +74,7 @@ func TestState(t *testing.T) {
 				`doorward_manager_live_sessions 1`, `doorward_manager_witness_conflicts 1`,
 				`doorward_manager_approval_requests{phase="Pending"} 1`, `doorward_manager_approval_requests{phase="Void"} 0`,
 				`doorward_manager_break_glass_in_force 1`,
-				`doorward_manager_enforcement_proven 1`, `doorward_manager_ca_expiry_timestamp_seconds 1.9e+09`,
+				`doorward_manager_enforcement_proven 1`, `doorward_manager_ca_expiry_timestamp_seconds{authority="serving"} 1.9e+09`,
 			},
 		},
 		"Standby": {reason: "who does not lead tells nothing, so that nothing is counted twice", elected: waiting, absent: []string{"doorward_manager"}},
@@ -87,7 +87,10 @@ func TestState(t *testing.T) {
 			registry := prometheus.NewRegistry()
 			if err := Watch(registry, Sources{
 				Reader: reader(t, tc.fails), Elected: tc.elected, Proven: func() bool { return true },
-				AuthorityExpiry: func() time.Time { return time.Unix(1900000000, 0) },
+				AuthorityExpiry: map[string]func() time.Time{
+					"serving":  func() time.Time { return time.Unix(1900000000, 0) },
+					"ssh-host": func() time.Time { return time.Time{} },
+				},
 			}); err != nil {
 				t.Fatal(err)
 			}

@@ -143,7 +143,7 @@ func (p *Portal) redeemCode(ctx context.Context, form url.Values, address string
 	if err := proves(form.Get("code_verifier"), c.Asking.Challenge); err != nil {
 		return nil, err
 	}
-	return p.issue(ctx, &c.Proof, wanted{once: c.Once, address: address})
+	return p.issue(ctx, &c.Proof, wanted{as: asToken(), once: c.Once, address: address})
 }
 
 // proves says whether a verifier is that of a challenge.

@@ -138,7 +138,7 @@ func (p *Portal) approveDevice(w http.ResponseWriter, r *http.Request, c *consen
 		return err
 	}
 	object, err := p.object(r.Context(), &c.Proof, wanted{
-		once: name, address: p.addressOf(r).String(), annotations: map[string]string{annotationGrant: grant},
+		as: asToken(), once: name, address: p.addressOf(r).String(), annotations: map[string]string{annotationGrant: grant},
 	})
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ const (
 	jwtType       = "urn:ietf:params:oauth:token-type:jwt"
 	idType        = "urn:ietf:params:oauth:token-type:id_token"
 	x509Type      = "urn:doorward:params:oauth:token-type:x509"
+	sshType       = "urn:doorward:params:oauth:token-type:ssh"
 )
 
 // exchanging is a request with changes: pairs of name and value; an empty value leaves the

@@ -5,19 +5,15 @@ package login
 
 import (
 	"context"
-	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,14 +40,12 @@ const (
 	annotationRemember = "doorward.dev/remember-until"
 	// labelOwner holds the digest of the owner (snapshot.OwnerDigest).
 	labelOwner = "doorward.dev/owner"
-	// maxCommonName is the bound of X.520 (RFC 5280, appendix A.1).
-	maxCommonName = 64
 )
 
 // wanted is what a credential is asked for as.
 type wanted struct {
-	// key is the caller's, for a certificate; nil for a token.
-	key crypto.PublicKey
+	// as is the form.
+	as *credentialForm
 	// once names what may be used once; random where it may be used again.
 	once string
 	// address is where it was asked for from.
@@ -62,7 +56,7 @@ type wanted struct {
 
 // issued is a credential.
 type issued struct {
-	// object is the GatewayCredential; secret a token, or a certificate in PEM.
+	// object is the GatewayCredential; secret what the form makes.
 	object *v1alpha1.GatewayCredential
 	secret string
 }
@@ -111,12 +105,7 @@ func (p *Portal) issueOnce(ctx context.Context, of *proof, want wanted) (*issued
 	}
 	made := &issued{object: object}
 	// Signed before the object is there: what cannot be signed leaves none behind.
-	if want.key == nil {
-		made.secret, err = keys.authority.Token(statement)
-	} else {
-		made.secret, err = certificate(keys.authority, statement, want.key, of.Owner.Username)
-	}
-	if err != nil {
+	if made.secret, err = want.as.sign(keys.authority, statement, of.Owner.Username); err != nil {
 		return nil, &fault{code: codeInvalidRequest, text: err.Error()}
 	}
 	if err := p.create(ctx, object); err != nil {
@@ -147,7 +136,7 @@ func (p *Portal) object(ctx context.Context, of *proof, want wanted) (*v1alpha1.
 			Annotations: maps.Clone(want.annotations),
 		},
 		Spec: v1alpha1.GatewayCredentialSpec{
-			Form: v1alpha1.GatewayCredentialToken, IdentityProvider: of.Provider, Owner: of.Owner, Actor: of.Actor,
+			Form: want.as.of, PublicKeyDigest: want.as.digest, IdentityProvider: of.Provider, Owner: of.Owner, Actor: of.Actor,
 			DerivedFrom: of.DerivedFrom, ClientAddress: want.address, ExpiresAt: metav1.NewTime(expiry),
 		},
 	}
@@ -156,13 +145,6 @@ func (p *Portal) object(ctx context.Context, of *proof, want wanted) (*v1alpha1.
 	}
 	if of.RememberUntil.After(expiry) {
 		metav1.SetMetaDataAnnotation(&object.ObjectMeta, annotationRemember, of.RememberUntil.UTC().Format(time.RFC3339))
-	}
-	if want.key != nil {
-		der, err := x509.MarshalPKIXPublicKey(want.key)
-		if err != nil {
-			return nil, refuse(codeInvalidRequest, "csr: the public key cannot be encoded")
-		}
-		object.Spec.Form, object.Spec.PublicKeyDigest = v1alpha1.GatewayCredentialClientCertificate, fmt.Sprintf("sha256:%x", sha256.Sum256(der))
 	}
 	return object, nil
 }
@@ -252,22 +234,4 @@ func latest(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// certificate signs a client certificate, in PEM.
-func certificate(by *gateway.Authority, s gateway.Statement, key crypto.PublicKey, userName string) (string, error) {
-	der, err := by.Certificate(s, key, commonName(userName))
-	if err != nil {
-		return "", err
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), nil
-}
-
-// commonName is a user name for people who read a certificate, cut to what fits.
-func commonName(userName string) string {
-	for utf8.RuneCountInString(userName) > maxCommonName {
-		_, size := utf8.DecodeLastRuneInString(userName)
-		userName = userName[:len(userName)-size]
-	}
-	return strings.ToValidUTF8(userName, "?")
 }

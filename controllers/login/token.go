@@ -20,12 +20,14 @@ const (
 	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
-// Token types (RFC 8693, section 3), and the portal's own for client certificates.
+// Token types (RFC 8693, section 3), and the portal's own for client certificates and SSH
+// user certificates.
 const (
 	typeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     //nolint:gosec // a name
 	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name
 	typeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 	typeX509        = "urn:doorward:params:oauth:token-type:x509"
+	typeSSH         = "urn:doorward:params:oauth:token-type:ssh"
 )
 
 // ClientID is that of the only client for which people log in: the plugin, a public client
@@ -72,8 +74,8 @@ func (p *Portal) token(w http.ResponseWriter, r *http.Request) error {
 	if grant == grantExchange {
 		answer.IssuedTokenType = typeJWT
 	}
-	if form.Get("requested_token_type") == typeX509 {
-		answer.TokenType, answer.IssuedTokenType = "N_A", typeX509
+	if requested := form.Get("requested_token_type"); requested == typeX509 || requested == typeSSH {
+		answer.TokenType, answer.IssuedTokenType = "N_A", requested
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil

@@ -27,13 +27,16 @@ const askBound = 10 * time.Second
 
 // path is the only one. What a client wrote is matched as it is: nothing is decoded,
 // joined or cleaned on the way to the question about rights.
-var path = regexp.MustCompile(`^/v1/namespaces/(` + label + `)/auditsessions/(` + label + `(?:\.` + label + `)*)/recording$`)
+var path = regexp.MustCompile(`^/v1/namespaces/(` + label + `)/auditsessions/(` + label + `(?:\.` + label + `)*)/recording(\?follow=true)?$`)
 
 // label is a DNS label (RFC 1123), as names of the API server are made of.
 const label = `[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?`
 
-// target is the AuditSession that a request names.
-type target struct{ namespace, name string }
+// target is the AuditSession that a request names, and whether what comes is wanted, too.
+type target struct {
+	namespace, name string
+	follow          bool
+}
 
 func targetOf(r *http.Request) (target, *fault) {
 	switch {
@@ -48,7 +51,7 @@ func targetOf(r *http.Request) (target, *fault) {
 	if len(r.RequestURI) > 1024 || found == nil || len(found[2]) > 253 {
 		return target{}, &fault{http.StatusNotFound, "NotFound", "recordings are at /v1/namespaces/NAMESPACE/auditsessions/NAME/recording", unproven}
 	}
-	return target{found[1], found[2]}, nil
+	return target{found[1], found[2], found[3] != ""}, nil
 }
 
 // bearer is the token of a request. Only one way of giving it is looked at.

@@ -104,7 +104,7 @@ func (p *Proxies) post(ctx context.Context, at *place, asked *wire.Request) (*ht
 func (h *Handler) request(asked *asking, at *place) *wire.Request {
 	r := &wire.Request{
 		Namespace: asked.namespace, Name: at.connection.Name, Session: asked.name, Log: at.session.Status.Log.ID, FirstRecord: at.session.Status.Log.FirstRecord,
-		Reader: reader(asked.who), ClientAddress: asked.client, Decision: wire.Deny, Reason: asked.reason, Unrecorded: h.unrecorded.Swap(0),
+		Reader: reader(asked.who), ClientAddress: asked.client, Follow: asked.follow, Decision: wire.Deny, Reason: asked.reason, Unrecorded: h.unrecorded.Swap(0),
 	}
 	if asked.allowed {
 		r.Decision = wire.Allow

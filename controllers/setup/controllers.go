@@ -56,10 +56,13 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	recorder := mgr.GetEventRecorder(recorderName)
 	rotated := make(chan event.GenericEvent, 1)
 	rotate := notify(rotated)
-	authority := ca.NewStore(direct, o.Namespace, constraints, func(ctx context.Context, bundle []byte) error {
+	var authority, hosts *ca.Store
+	rotatedOne := func(ctx context.Context, _ []byte) error {
 		rotate()
-		return trustEverywhere(ctx, direct, o.Namespaces, bundle)
-	})
+		return trustEverywhere(ctx, direct, o.Namespaces, authority, hosts)
+	}
+	authority = ca.NewStore(direct, o.Namespace, constraints, rotatedOne)
+	hosts = ca.NewHostStore(direct, o.Namespace, constraints, rotatedOne)
 	publisher := publish.New(direct, mgr.GetCache(), key)
 	counted, err := figuresOf(o, publisher)
 	if err != nil {
@@ -82,7 +85,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 	checkModule := remembered(o.CheckModule)
 	audits, configMaps := inforce.NewAudits(time.Now), kit.NewConfigMaps(mgr.GetClient(), mgr.GetCache())
 	connections := connection.New(connection.Options{
-		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, Protocols: protocols,
+		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, HostAuthority: hosts, Protocols: protocols,
 		Events: recorder, Image: o.ProxyImage, Pods: o.ProxyPods, SnapshotKey: publish.EncodePublic(key),
 		Namespace: o.Namespace, Namespaces: o.Namespaces, ConfigMaps: configMaps, Deliveries: deliveries, MaskKey: maskKeys.For, Live: mgr.GetAPIReader(), DirectWay: ways, Tried: tried,
 		CheckModule: checkModule, Audits: audits,
@@ -104,7 +107,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Metadata: mgr.GetCache(), Namespace: o.Namespace, Events: recorder, Figures: counted,
 			Loopback: o.DirectWay.Loopback,
 		}).SetupWithManager(mgr),
-		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(publisher), mgr.Add(prover), mgr.Add(ways),
+		prover.SetupWithManager(mgr), mgr.Add(authority), mgr.Add(hosts), mgr.Add(publisher), mgr.Add(prover), mgr.Add(ways),
 		addLogin(ctx, mgr, direct, o, authority, user),
 		addRecordings(ctx, mgr, direct, o, authority, key, counted),
 	} {
@@ -112,7 +115,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 			return nil, fmt.Errorf("cannot add to the manager: %w", err)
 		}
 	}
-	return publisher.Alive, watchState(o, mgr, prover, authority)
+	return publisher.Alive, watchState(o, mgr, prover, authority, hosts)
 }
 
 // notify returns a function that raises an event if none is waiting.
@@ -138,11 +141,26 @@ func publishKey(ctx context.Context, c client.Client, namespace, key string) err
 	})
 }
 
-// trustEverywhere publishes the bundle in the namespaces that the manager was
-// given, before there is a Connection; connections do it in theirs.
-func trustEverywhere(ctx context.Context, c client.Client, namespaces []string, bundle []byte) error {
+// trustEverywhere publishes the bundles in the namespaces that the manager was
+// given, before there is a Connection; connections do it in theirs. SSH host authorities
+// that cannot be read, which their Store logs, stay published as they are.
+func trustEverywhere(ctx context.Context, c client.Client, namespaces []string, authority, hosts *ca.Store) error {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	state, err := authority.State(ctx)
+	if err != nil {
+		return err
+	}
+	hostState, hostsErr := hosts.State(ctx)
 	for _, namespace := range namespaces {
-		if err := kit.Apply(ctx, c, connection.TrustBundle(namespace, bundle)); err != nil {
+		lines := hostState.Bundle()
+		if hostsErr != nil {
+			if lines, err = connection.PublishedHosts(ctx, c, namespace); err != nil {
+				return err
+			}
+		}
+		if err := kit.Apply(ctx, c, connection.TrustBundle(namespace, state.Bundle(), lines)); err != nil {
 			return err
 		}
 	}

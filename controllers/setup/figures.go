@@ -5,6 +5,7 @@ package setup
 
 import (
 	"fmt"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -29,12 +30,13 @@ func figuresOf(o Options, publisher *publish.Publisher) (*figures.Figures, error
 }
 
 // watchState registers the figures that are read when they are asked for.
-func watchState(o Options, mgr ctrl.Manager, prover *enforcement.Prover, authority *ca.Store) error {
+func watchState(o Options, mgr ctrl.Manager, prover *enforcement.Prover, authority, hosts *ca.Store) error {
 	if o.Metrics == nil {
 		return nil
 	}
 	if err := figures.Watch(o.Metrics, figures.Sources{
-		Reader: mgr.GetCache(), Elected: mgr.Elected(), Proven: prover.Proven, AuthorityExpiry: authority.Expiry,
+		Reader: mgr.GetCache(), Elected: mgr.Elected(), Proven: prover.Proven,
+		AuthorityExpiry: map[string]func() time.Time{"serving": authority.Expiry, "ssh-host": hosts.Expiry},
 	}); err != nil {
 		return fmt.Errorf("cannot register metrics: %w", err)
 	}

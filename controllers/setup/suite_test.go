@@ -38,7 +38,7 @@ import (
 const operatorNamespace = "doorward-system"
 
 // namespaces of Connections; each test has its own.
-var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "shared", "sinks", "rights", "isolation", "disguise", "caps", "selected", "modules", "audited", "costs", "logins"}
+var namespaces = []string{"external", "tamper", "managed", "policies", "approvals", "sessions", "shared", "sinks", "rights", "isolation", "disguise", "caps", "selected", "modules", "audited", "costs", "logins", "hosts"}
 
 // auditPolicy shows what the manager got of Secrets.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
@@ -136,7 +136,7 @@ func startManager() (*running, error) {
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return &accepts{next: next} }
 	mgr, err := setup.New(ctx, setup.Options{
 		Config: config, Logger: logger(), Namespace: operatorNamespace, Namespaces: namespaces,
-		Protocols: []compile.Protocol{words{}}, CheckModule: checkModule, ProxyImage: "doorward:test",
+		Protocols: []compile.Protocol{words{}, shells{}}, CheckModule: checkModule, ProxyImage: "doorward:test",
 		ProxyPods:      proxies.PodSettings{Labels: map[string]string{"team": "data"}},
 		MetricsAddress: "0", HealthAddress: "0", UserAgent: "doorward-manager",
 		DirectWay: directway.Options{Loopback: true, Interval: 2 * time.Second},

@@ -148,11 +148,11 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 			Reason: ReasonCredential, Message: "the token was not accepted: " + err.Error(),
 			Hint: "Get a new token from your identity provider and give it as the password.", cause: err,
 		}
-		if credential.Certificate() != nil {
-			refusal.Message = "the client certificate was not accepted: " + err.Error()
-			refusal.Hint = "Without a client certificate you are asked for a token."
+		if form, remedy := certificateForm(credential); form != "" {
+			refusal.Message = "the " + form + " was not accepted: " + err.Error()
+			refusal.Hint = "Without the " + form + " you are asked for a token."
 			if st.snapshot.Login.Closed == "" { // else another is no better
-				refusal.Hint = "Get a new one: kubectl doorward login. " + refusal.Hint
+				refusal.Hint = "Get a new one: " + remedy + ". " + refusal.Hint
 			}
 		}
 		if !errors.Is(err, identity.ErrRejected) {
@@ -170,6 +170,18 @@ func (e *Entry) Authenticate(ctx context.Context, credential identity.Credential
 		return nil, err
 	}
 	return caller, nil
+}
+
+// certificateForm is what a refused certificate is called, and how to get another; empty
+// for a token.
+func certificateForm(credential identity.Credential) (form, remedy string) {
+	switch {
+	case credential.Certificate() != nil:
+		return "client certificate", "kubectl doorward login"
+	case credential.SSHPublicKey() != nil:
+		return "SSH certificate", "kubectl doorward login --ssh-key FILE"
+	}
+	return "", ""
 }
 
 func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {

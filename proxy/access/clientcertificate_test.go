@@ -110,3 +110,35 @@ func TestForeignCertificate(t *testing.T) {
 		t.Errorf("a good one: %t, %v", shown, err)
 	}
 }
+
+// TestSSHCredential: a plain key of SSH, or a certificate of somebody else's, is no
+// credential, and clients offer several: nothing was tried, so nothing failed. One of the
+// manager's is judged, and its refusal is on record.
+func TestSSHCredential(t *testing.T) {
+	w := newWorld(t, allowing)
+	key := identity.SSHPublicKey([]byte("x"))
+	entry := w.entry()
+	before := len(w.log.Events())
+	w.verifyErr = fmt.Errorf("%w: by somebody else", identity.ErrForeign)
+	if _, err := entry.Authenticate(t.Context(), key); !errors.Is(err, identity.ErrForeign) || len(w.log.Events()) != before {
+		t.Errorf("a foreign one: %v, %d more on record", err, len(w.log.Events())-before)
+	}
+	w.verifyErr = fmt.Errorf("%w: revoked", identity.ErrRejected)
+	_, err := entry.Authenticate(t.Context(), key)
+	if reason(err) != ReasonCredential || !strings.Contains(AsRefusal(err).Message, "the SSH certificate was not accepted") || !strings.Contains(AsRefusal(err).Hint, "kubectl doorward login --ssh-key FILE") {
+		t.Errorf("one of the manager's: %v", err)
+	}
+	if event := w.last(record.AuthenticationFailed); !strings.Contains(event.Reason, "revoked") {
+		t.Errorf("on record is %q", event.Reason)
+	}
+	w.verifyErr = nil
+	caller, err := entry.Authenticate(t.Context(), key)
+	if err != nil || caller.Principal().UserName != "alice" {
+		t.Fatalf("a good one: %v", err)
+	}
+	grant, err := caller.Authorize(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant.Close("")
+}

@@ -62,7 +62,8 @@ func (idleObserver) Dialed(snapshot.Target, time.Time, time.Duration, error) {
 func (idleObserver) Operation(Observed)              {}
 func (idleObserver) Closed(EndReason, time.Duration) {}
 
-func benchmarkDecide(b *testing.B, observers []Observer) {
+// benchGrant is a session with a log that keeps nothing.
+func benchGrant(b *testing.B, observers []Observer) *Grant {
 	b.Helper()
 	connection := snapshot.Connection{Namespace: "data", Name: "shop", UID: "c-1", Generation: 1}
 	gate, err := NewGate(Config{
@@ -83,7 +84,7 @@ func benchmarkDecide(b *testing.B, observers []Observer) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer gate.Close(ErrDraining)
+	b.Cleanup(func() { gate.Close(ErrDraining) })
 	if err := gate.Apply(b.Context(), &snapshot.Snapshot{
 		Connection: connection, Revision: 1, Protocol: "postgres", MaxStalenessSeconds: 300,
 		Targets: []snapshot.Target{{Host: "db.example", Port: 5432}}, TLS: snapshot.TLS{Mode: "VerifyFull"},
@@ -99,7 +100,13 @@ func benchmarkDecide(b *testing.B, observers []Observer) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer grant.Close("done")
+	b.Cleanup(func() { grant.Close("done") })
+	return grant
+}
+
+func benchmarkDecide(b *testing.B, observers []Observer) {
+	b.Helper()
+	grant := benchGrant(b, observers)
 	ask := Ask{
 		Operation: record.Operation{
 			Protocol: "postgres", Kind: "SELECT", Statement: "SELECT abalance FROM pgbench_accounts WHERE aid = $1;",

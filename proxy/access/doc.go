@@ -8,6 +8,7 @@
 //	Caller.Authorize(session)      -> Grant    (the session start is on record)
 //	Grant.Dial                     -> upstream connection and credential
 //	Grant.Decide(request)          -> Permit   (the decision is on record)
+//	Permit.Recording(part)                     (what a terminal showed is on record)
 //	Permit.Done(result)                        (the result goes on record)
 //
 // A protocol cannot make an Entry, a Caller, a Grant or a Permit itself, so it

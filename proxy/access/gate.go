@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/policy"
@@ -36,6 +38,9 @@ type Config struct {
 	Dialer      Dialer
 	// TLS is the certificate shown to clients.
 	TLS *tls.Config
+	// HostKeys are the SSH host keys shown to clients, as hostkey.Parse; nil where the
+	// proxy has none.
+	HostKeys func() ([]ssh.Signer, error)
 	// Trouble, where set, is told what went wrong behind a refusal that is not the
 	// caller's doing: the caller is not told, and the operators must be.
 	Trouble func(refusal string, cause error)

@@ -63,6 +63,8 @@ type Grant struct {
 	mu     sync.Mutex
 	lastID uint64
 	open   []*Permit // being decided, held or running
+	// tapes are all recordings by name; nil are those of operations that are done.
+	tapes  map[string]*tape
 	closed bool
 	// end is when the session ends at the latest; zero means never.
 	end      time.Time

@@ -44,7 +44,7 @@ type Permit struct {
 	answering bool
 
 	// The grant's mu guards the fields below. Only the goroutine that decides
-	// writes them, so that it reads them without.
+	// writes them, but for tapes, so that it reads them without.
 	phase  phase
 	effect policy.Effect
 	view   *view
@@ -52,6 +52,8 @@ type Permit struct {
 	meter *Meter
 	// stale ends a hold whose rules changed.
 	stale context.CancelCauseFunc
+	// tapes are the recordings of the operation.
+	tapes []*tape
 }
 
 // phase says who judges a permit when the rules change: a running one is judged
@@ -108,6 +110,7 @@ func (p *Permit) finish(result record.Result, reason string) {
 	now := time.Now()
 	g.active.Store(now.UnixNano())
 	began, revision := g.forget(p)
+	g.stopTapes(p)
 	code := p.voided
 	if refusal := p.meter.refused(); refusal != nil {
 		code = cmp.Or(code, refusal.Reason)

@@ -10,6 +10,8 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/record"
@@ -113,4 +115,7 @@ type TargetCredential interface {
 	// Certificate is the client certificate with its private key, for the
 	// handshake only; nil where there is none.
 	Certificate() *tls.Certificate
+	// SSHSigner proves the proxy in the handshake of one SSH login; nil, without
+	// an error, where the credential is none for SSH. Call Grant.SSHSigner.
+	SSHSigner(ctx context.Context, login SSHLogin) (ssh.Signer, error)
 }

@@ -82,12 +82,14 @@ type Actor struct {
 	Subject string `json:"subject"`
 }
 
-// Credential is what a caller presented: a token or a certificate. It never prints.
+// Credential is what a caller presented: a token, a client certificate, or a public key or
+// certificate of SSH. It never prints.
 type Credential struct {
 	// Pointers, since a formatter that meets a Credential in an unexported
 	// field calls no method of it and prints what it finds: an address.
 	token       *string
 	certificate *[]byte
+	sshKey      *[]byte
 }
 
 // BearerToken wraps a token as presented on the wire.
@@ -97,8 +99,22 @@ func BearerToken(token string) Credential { return Credential{token: &token} }
 // as in a TLS handshake.
 func ClientCertificate(der []byte) Credential { return Credential{certificate: &der} }
 
-// Certificate returns the presented certificate in DER; nil where it is a token. Only a
-// Verifier needs it.
+// SSHPublicKey wraps a public key or certificate of SSH in wire form (RFC 4253 section 6.6;
+// OpenSSH, PROTOCOL.certkeys), whose private key the caller has proven to hold: the one of
+// the finished handshake, never one that was merely offered (RFC 4252 section 7).
+func SSHPublicKey(blob []byte) Credential { return Credential{sshKey: &blob} }
+
+// SSHPublicKey returns the presented key or certificate of SSH in wire form; nil where it is
+// something else. Only a Verifier needs it.
+func (c Credential) SSHPublicKey() []byte {
+	if c.sshKey == nil {
+		return nil
+	}
+	return *c.sshKey
+}
+
+// Certificate returns the presented client certificate in DER; nil where it is something
+// else. Only a Verifier needs it.
 func (c Credential) Certificate() []byte {
 	if c.certificate == nil {
 		return nil
@@ -106,7 +122,7 @@ func (c Credential) Certificate() []byte {
 	return *c.certificate
 }
 
-// Token returns the presented token; empty where it is a certificate. Only a Verifier
+// Token returns the presented token; empty where it is something else. Only a Verifier
 // needs it.
 func (c Credential) Token() string {
 	if c.token == nil {
@@ -129,8 +145,8 @@ func (Credential) MarshalText() ([]byte, error) { return []byte("[redacted]"), n
 // credential could not be checked.
 var ErrRejected = errors.New("credential rejected")
 
-// ErrForeign is wrapped by errors about a certificate that the manager has not issued:
-// here it is no credential, neither a good one nor a bad one.
+// ErrForeign is wrapped by errors about a certificate that the manager has not issued, or
+// a plain key of SSH: here it is no credential, neither a good one nor a bad one.
 var ErrForeign = errors.New("certificate is not of this gateway")
 
 // Verifier proves who presented a credential. Errors never hold the credential.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/doorward/doorward/api/v1alpha1"
 	"github.com/doorward/doorward/proxy/report"
 	"github.com/doorward/doorward/proxy/upstream"
+	"github.com/doorward/doorward/test/sshhost"
 	"github.com/doorward/doorward/test/testcert"
 )
 
@@ -130,6 +132,50 @@ func TestServingCertificate(t *testing.T) {
 	eventually(t, "the deletion is reported", 10*time.Second, func() bool { return len(c.Problems.List()) == 1 })
 	if _, err := c.Certificate(); err != nil {
 		t.Errorf("the former certificate is gone: %v", err)
+	}
+}
+
+// TestServingHostKeys: proxies of all replicas show the host keys of the serving Secret, and
+// report where a protocol that uses them finds none.
+func TestServingHostKeys(t *testing.T) {
+	s := newSite(t)
+	var needed atomic.Bool
+	c := &ServingCertificate{Client: s.proxy, Namespace: s.namespace, Name: connectionName, Problems: NewProblems(), NeedHostKeys: needed.Load}
+	c.Report()
+	if problems := c.Problems.List(); len(problems) != 0 {
+		t.Errorf("reported before anything was looked at: %v", problems)
+	}
+	if _, err := c.HostKeys(); err == nil {
+		t.Error("host keys came from nowhere")
+	}
+	ca, err := testcert.NewCA("test")
+	must(t, err)
+	pair, err := ca.Issue(testcert.Request{CommonName: "shop"})
+	must(t, err)
+	data := map[string][]byte{corev1.TLSCertKey: pair.CertPEM, corev1.TLSPrivateKeyKey: pair.KeyPEM}
+	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, data)
+	run(t, c.Run)
+	eventually(t, "the certificate", 30*time.Second, func() bool { _, err := c.Certificate(); return err == nil })
+	if problems := c.Problems.List(); len(problems) != 0 {
+		t.Errorf("host keys that nobody needs are missed: %v", problems)
+	}
+	needed.Store(true)
+	c.Report()
+	if problems := c.Problems.List(); len(problems) != 1 || !strings.Contains(problems[0].Message, "ssh-host-key") {
+		t.Errorf("missing host keys: %v", problems)
+	}
+	authority, key := sshhost.NewAuthority(t), sshhost.Key(t)
+	data["ssh-host-key"], data["ssh-host-cert"] = key, authority.Certify(t, key, "localhost")
+	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, data)
+	eventually(t, "the host keys", 30*time.Second, func() bool { _, err := c.HostKeys(); return err == nil })
+	eventually(t, "the problem is over", 30*time.Second, func() bool { return len(c.Problems.List()) == 0 })
+	first, err := c.HostKeys()
+	must(t, err)
+	data["ssh-host-cert"] = []byte("torn")
+	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, data)
+	eventually(t, "a torn one is reported", 30*time.Second, func() bool { return len(c.Problems.List()) == 1 })
+	if now, err := c.HostKeys(); err != nil || now[0] != first[0] {
+		t.Errorf("the former host keys are gone: %v", err)
 	}
 }
 

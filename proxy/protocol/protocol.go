@@ -33,6 +33,13 @@ type Protocol interface {
 	NewHandler() Handler
 }
 
+// HostKeyUser is a Protocol whose callers know a proxy by an SSH host key (RFC 4251 section
+// 4.1), and not by a TLS certificate alone. The manager makes and certifies one for each
+// Connection of such a protocol; access.Entry.HostKeys has it. A Protocol need not be one.
+type HostKeyUser interface {
+	UsesHostKeys() bool
+}
+
 // Handler serves the connections of one listener. Safe for concurrent use.
 type Handler interface {
 	// Serve speaks with one client until it leaves, the context ends or the

@@ -74,6 +74,7 @@ type ReadDocument struct {
 	Session     string `json:"session,omitempty"`
 	FirstRecord int64  `json:"firstRecord"`
 	Unrecorded  int64  `json:"unrecorded,omitempty"`
+	Follow      bool   `json:"follow,omitempty"`
 }
 
 // CheckpointDocument is the log's signed word on the records before it.
@@ -196,14 +197,36 @@ type ApprovalDocument struct {
 
 // ResultDocument is what came of a forwarded operation.
 type ResultDocument struct {
-	Outcome             string            `json:"outcome,omitempty"`
-	Rows                int64             `json:"rows"`
-	Bytes               int64             `json:"bytes"`
-	DurationNanoseconds int64             `json:"durationNanoseconds,omitempty"`
-	ErrorCode           string            `json:"errorCode,omitempty"`
-	MaskedFields        []string          `json:"maskedFields,omitempty"`
-	MaskedValues        int64             `json:"maskedValues,omitempty"`
-	Response            *ResponseDocument `json:"response,omitempty"`
+	Outcome             string        `json:"outcome,omitempty"`
+	Rows                int64         `json:"rows"`
+	Bytes               int64         `json:"bytes"`
+	DurationNanoseconds int64         `json:"durationNanoseconds,omitempty"`
+	ErrorCode           string        `json:"errorCode,omitempty"`
+	MaskedFields        []string      `json:"maskedFields,omitempty"`
+	MaskedValues        int64         `json:"maskedValues,omitempty"`
+	Exit                *ExitDocument `json:"exit,omitempty"`
+	// TransfersTruncated is the number of all transfers where not all are there.
+	Transfers          []TransferDocument `json:"transfers,omitempty"`
+	TransfersTruncated int64              `json:"transfersTruncated,omitempty"`
+	Response           *ResponseDocument  `json:"response,omitempty"`
+}
+
+// ExitDocument is how a program ended at the target.
+type ExitDocument struct {
+	// Status is nil where a signal ended it.
+	Status     *uint32 `json:"status,omitempty"`
+	Signal     string  `json:"signal,omitempty"`
+	CoreDumped bool    `json:"coreDumped,omitempty"`
+}
+
+// TransferDocument is content that went one way.
+type TransferDocument struct {
+	Direction  Direction `json:"direction,omitempty"`
+	Name       string    `json:"name,omitempty"`
+	Bytes      int64     `json:"bytes"`
+	Offset     uint64    `json:"offset,omitempty"`
+	Digest     string    `json:"digest,omitempty"`
+	Undigested string    `json:"undigested,omitempty"`
 }
 
 // ResponseDocument is the answer as the caller got it.

@@ -116,6 +116,9 @@ func AppendBody(dst []byte, e *Event) []byte {
 		dst = appendMember(dst, `,"session":`, r.Session)
 		dst = strconv.AppendInt(append(dst, `,"firstRecord":`...), r.FirstRecord, 10)
 		dst = appendInt(dst, `,"unrecorded":`, r.Unrecorded)
+		if r.Follow {
+			dst = append(dst, `,"follow":true`...)
+		}
 		dst = closeObject(dst, o)
 	}
 	if c := e.Checkpoint; c != nil {
@@ -281,6 +284,7 @@ func appendResult(dst []byte, r *Result) []byte {
 	dst = appendMember(dst, `,"errorCode":`, r.ErrorCode)
 	dst = appendList(dst, `,"maskedFields":[`, r.MaskedFields)
 	dst = appendInt(dst, `,"maskedValues":`, r.MaskedValues)
+	dst = appendTransferred(dst, r)
 	if a := r.Response; a != nil {
 		dst = append(dst, `,"response":`...)
 		o := len(dst)

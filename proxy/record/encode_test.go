@@ -92,6 +92,11 @@ var events = map[Type]Event{
 		Type: OperationResult, Time: at, Session: "s-1", Connection: connection, OperationID: 3,
 		Result: &Result{
 			Outcome: "Succeeded", Rows: 2, Bytes: 120, Duration: 1500 * time.Microsecond, ErrorCode: "01000", MaskedFields: []string{"public.users.email"}, MaskedValues: 2,
+			Exit: &Exit{Status: 0},
+			Transfers: []Transfer{
+				{Direction: ToTarget, Name: "/srv/in\x1b[2K", Bytes: 7, Offset: 4096, Digest: "sha256:1f2e"},
+				{Direction: ToCaller, Bytes: 120, Undigested: "it is not contiguous"},
+			},
 			Response: &Response{Digest: "sha256:4e5f", Bytes: 120, Text: "id\temail\n1\t***\n", GapRows: 1, GapBytes: 60},
 		},
 	},
@@ -118,7 +123,7 @@ var events = map[Type]Event{
 		Attributes: []Attribute{{Name: "networks", Value: "192.0.2.0/24,198.51.100.0/24"}, {Name: "sessions", Value: "s-1,s-2"}},
 	},
 	RecordingChunk: {
-		Type: RecordingChunk, Time: at, Session: "s-2", Connection: connection,
+		Type: RecordingChunk, Time: at, Session: "s-2", Connection: connection, Revision: 12, Actor: actor, ClientAddress: "192.0.2.7:50123", OperationID: 5,
 		Recording: &Recording{ID: "shell-1", Format: "asciicast/v2", Digest: "sha256:6a7b", Data: "{\"version\":2}\n[0.1,\"o\",\"\\u001b[2K\"]\n"},
 	},
 	RecordingEnd: {
@@ -129,7 +134,7 @@ var events = map[Type]Event{
 		Type: RecordingRead, Time: at, Connection: connection, Revision: 12, ClientAddress: "192.0.2.9:40112",
 		Actor:    &identity.Principal{Subject: "1f0e", UserName: "oidc:dora@example.com\x1b[2K", KubernetesUser: "oidc:dora@example.com", Groups: []string{"auditors"}, Method: "tokenreview"},
 		Decision: &Decision{Effect: policy.Deny, Cause: "no RBAC policy matched"}, ReasonCode: ReasonNotAllowed,
-		Read: &Read{Session: "s-2", FirstRecord: 17, Unrecorded: 3},
+		Read: &Read{Session: "s-2", FirstRecord: 17, Unrecorded: 3, Follow: true},
 	},
 	Checkpoint: {
 		Type: Checkpoint, Time: at,
@@ -305,5 +310,73 @@ func TestFieldsAreBounded(t *testing.T) {
 	}
 	if d, err = Decode(encode(Event{Type: OperationDecided, Operation: &Operation{Fields: fields[:FieldsLimit]}})); err != nil || d.Operation.FieldsTruncated != 0 {
 		t.Errorf("not cut: %v, %d", err, d.Operation.FieldsTruncated)
+	}
+}
+
+// TestTransfersAreBounded: whatever the files are called, their result can be recorded.
+func TestTransfersAreBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason    string
+		file      string
+		count     int
+		kept      int
+		truncated int64
+	}{
+		"Few":  {"all of them are there", "/srv/file", 3, 3, 0},
+		"Most": {"as many as a record holds", "/srv/file", TransfersLimit, TransfersLimit, 0},
+		"Many": {"their number says that there were more", "/srv/file", TransfersLimit + 7, TransfersLimit, TransfersLimit + 7},
+		"Long": {"names of the greatest length, all escaped, leave room for the rest", strings.Repeat("\x1b", 1<<20), 200, 5, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := &Result{Outcome: "Failed", Exit: &Exit{Signal: "KILL", Status: 9, CoreDumped: true}}
+			for range c.count {
+				result.Transfers = append(result.Transfers, Transfer{Direction: ToTarget, Name: c.file, Bytes: 1})
+			}
+			data := encode(Event{Type: OperationResult, Result: result})
+			if len(data) > MaxSize/2 {
+				t.Errorf("%s: %d bytes", c.reason, len(data))
+			}
+			d, err := Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := d.Result; len(got.Transfers) != c.kept || got.TransfersTruncated != c.truncated {
+				t.Errorf("%s: %d transfers of %d, want %d of %d", c.reason, len(got.Transfers), got.TransfersTruncated, c.kept, c.truncated)
+			}
+			if diff := cmp.Diff(&ExitDocument{Signal: "KILL", CoreDumped: true}, d.Result.Exit); diff != "" {
+				t.Errorf("exit: -want, +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestCheckRecording: a part that a record could not hold as it is, is none.
+func TestCheckRecording(t *testing.T) {
+	good := *events[RecordingChunk].Recording
+	for name, c := range map[string]struct {
+		reason string
+		change func(*Recording)
+		want   bool
+	}{
+		"Part":     {"what the cast writer makes", func(*Recording) {}, true},
+		"End":      {"the end has no data", func(r *Recording) { r.Data = "" }, true},
+		"NoID":     {"nobody could tell it from others", func(r *Recording) { r.ID = "" }, false},
+		"NoFormat": {"nobody could play it", func(r *Recording) { r.Format = "" }, false},
+		"NoDigest": {"nobody could check it", func(r *Recording) { r.Digest = "" }, false},
+		"LongID":   {"it would be cut", func(r *Recording) { r.ID = strings.Repeat("x", 200) }, false},
+		"DrawnID":  {"it would be neutralised, so that two could be called the same", func(r *Recording) { r.ID = "shell\x1b1" }, false},
+		"Escape":   {"parts are printable ASCII", func(r *Recording) { r.Data = "a\x1b[2K" }, false},
+		"Text":     {"bytes that are no ASCII could change on the way", func(r *Recording) { r.Data = "\xff" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := good
+			c.change(&r)
+			if err := r.Check(); (err == nil) != c.want {
+				t.Errorf("%s: %v", c.reason, err)
+			}
+		})
+	}
+	if kind := (&Recording{}).Type(); kind != RecordingEnd || good.Type() != RecordingChunk {
+		t.Errorf("types: %q and %q", kind, good.Type())
 	}
 }

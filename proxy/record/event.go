@@ -222,6 +222,11 @@ type Result struct {
 	MaskedFields []string
 	// MaskedValues is the number of values that were masked.
 	MaskedValues int64
+	// Exit is how the program that was run ended; nil where none was, or nobody said.
+	Exit *Exit
+	// Transfers are the contents that went through, such as of files or of a tunnel, each
+	// way by itself; Append keeps the first TransfersLimit, or fewer with long names.
+	Transfers []Transfer
 	// Response is what the caller got, where the Connection has it recorded.
 	Response *Response
 }
@@ -238,24 +243,8 @@ type Response struct {
 	GapRows, GapBytes int64
 }
 
-// Recording is a part of a recording, or its end.
-type Recording struct {
-	// ID is unique within the session.
-	ID string
-	// Format is the form of the data, such as "asciicast/v2".
-	Format string
-	// Sequence numbers the parts from 0; for the end, it is their number.
-	Sequence int64
-	// Digest is the SHA-256 of Data, "sha256:<hex>"; for the end, that of the
-	// digests of all parts, one to a line.
-	Digest string
-	// Data is the part itself. It is written as it is, and must be printable
-	// ASCII and line feeds.
-	Data string
-}
-
 // Read is which recording somebody asked for. It is always the whole of it, as far as it
-// had come.
+// had come, or, with Follow, will come while they read.
 type Read struct {
 	// Session is the id of the session. The record itself is none of the session's.
 	Session string
@@ -264,6 +253,8 @@ type Read struct {
 	// Unrecorded is the number of readings that were refused and are not on record, for
 	// want of a place for them or because there were too many, since the last that is.
 	Unrecorded int64
+	// Follow says that they asked for what comes, too.
+	Follow bool
 }
 
 // CheckpointNote is a checkpoint: a note signed by the log's key

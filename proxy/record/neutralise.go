@@ -178,7 +178,18 @@ func hidden(r rune) bool {
 func appendExact(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
-	for _, r := range s {
+	for s != "" {
+		// Most of a recording comes in runs that nothing is done to.
+		run := 0
+		for run < len(s) && s[run] >= ' ' && s[run] < 0x7f && s[run] != '"' && s[run] != '\\' {
+			run++
+		}
+		dst = append(dst, s[:run]...)
+		if s = s[run:]; s == "" {
+			break
+		}
+		r, size := utf8.DecodeRuneInString(s)
+		s = s[size:]
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', byte(r))

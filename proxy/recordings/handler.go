@@ -82,7 +82,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) *fault {
 	// The manager waits so long for the record only: reading a large log may take longer.
 	err = control.Flush()
 	if err == nil {
-		err = s.options.Log.Extract(ctx, &steady{control: control, to: w}, asked.Session, asked.FirstRecord, through)
+		err = s.give(ctx, &steady{control: control, to: w}, asked, through)
 	}
 	if err != nil {
 		s.options.Served("Broken")
@@ -93,6 +93,17 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) *fault {
 	}
 	s.options.Served("Served")
 	return nil
+}
+
+// give writes the session's records, and where that is asked for those that come.
+func (s *Server) give(ctx context.Context, to *steady, asked *wire.Request, through int64) error {
+	if !asked.Follow {
+		return s.options.Log.Extract(ctx, to, asked.Session, asked.FirstRecord, through)
+	}
+	return s.options.Log.Follow(ctx, to, &extract.Live{
+		Session: asked.Session, First: asked.FirstRecord, Through: through,
+		Until: time.Now().Add(followBound), Beat: followBeat, Pushed: to.control.Flush,
+	})
 }
 
 // find sees to it that the session is of this log and this Connection.
@@ -133,7 +144,7 @@ func (s *Server) record(ctx context.Context, asked *wire.Request, now Now) (int6
 	position, err := s.options.Log.Append(ctx, record.Event{
 		Type: record.RecordingRead, Connection: now.Connection, Revision: now.Revision, Durability: now.Durability,
 		Actor: principal(&asked.Reader), ClientAddress: asked.ClientAddress, Decision: decision, ReasonCode: code,
-		Read: &record.Read{Session: asked.Session, FirstRecord: asked.FirstRecord, Unrecorded: asked.Unrecorded},
+		Read: &record.Read{Session: asked.Session, FirstRecord: asked.FirstRecord, Unrecorded: asked.Unrecorded, Follow: asked.Follow},
 	})
 	return position.Index, err
 }

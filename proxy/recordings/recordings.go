@@ -18,6 +18,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/doorward/doorward/proxy/record"
+	"github.com/doorward/doorward/proxy/record/extract"
 	"github.com/doorward/doorward/proxy/recordings/serving"
 	"github.com/doorward/doorward/proxy/recordings/wire"
 )
@@ -30,6 +31,10 @@ const (
 	// may take.
 	stallBound = 30 * time.Second
 	wholeBound = time.Hour
+	// followBound is how long a session is followed until the manager has to ask again
+	// whether the reader still may, followBeat how often they hear that there is nothing.
+	followBound = 10 * time.Minute
+	followBeat  = 15 * time.Second
 	// recordBound is how long the record of a reading may take to be durable.
 	recordBound = 30 * time.Second
 )
@@ -40,6 +45,7 @@ type Log interface {
 	At(ctx context.Context, index int64) (record.Record, error)
 	Append(ctx context.Context, event record.Event) (record.Position, error)
 	Extract(ctx context.Context, out io.Writer, session string, first, through int64) error
+	Follow(ctx context.Context, out io.Writer, what *extract.Live) error
 }
 
 // Now is what is in force when somebody reads.

@@ -11,6 +11,10 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/hostkey"
 )
 
 // CertificateSource knows the certificate that clients are shown at present.
@@ -28,13 +32,36 @@ func TLS(source CertificateSource) *tls.Config {
 	}
 }
 
-// CertificateDir reads tls.crt and tls.key of a directory, such as a mounted
-// Secret of type kubernetes.io/tls, and reads them again when they change.
+// CertificateDir reads the serving certificate, tls.crt and tls.key, of a directory, such
+// as a mounted serving Secret, and reads it again when it changes; and likewise the SSH
+// host key and its certificate, where somebody asks for them.
 type CertificateDir struct {
 	Path string
 
+	certificate twoFiles[*tls.Certificate]
+	hostKeys    twoFiles[[]ssh.Signer]
+}
+
+// Certificate returns the newest certificate that could be read. While a new
+// pair is being written, or does not match, the former one stays.
+func (d *CertificateDir) Certificate() (*tls.Certificate, error) {
+	return d.certificate.newest(d.Path, "serving certificate", [2]string{"tls.crt", "tls.key"}, func(certificate, key []byte) (*tls.Certificate, error) {
+		pair, err := tls.X509KeyPair(certificate, key)
+		return &pair, err
+	})
+}
+
+// HostKeys returns the newest SSH host keys that could be read, as hostkey.Parse, in the
+// same manner.
+func (d *CertificateDir) HostKeys() ([]ssh.Signer, error) {
+	return d.hostKeys.newest(d.Path, "SSH host key", [2]string{hostkey.PrivateKey, hostkey.Certificate}, hostkey.Parse)
+}
+
+// twoFiles is what two files of a directory make together.
+type twoFiles[T any] struct {
 	mu      sync.Mutex // guards everything below
-	current *tls.Certificate
+	current T
+	has     bool
 	seen    [2]stamp
 }
 
@@ -45,41 +72,47 @@ type stamp struct {
 	path     string
 }
 
-// Certificate returns the newest certificate that could be read. While a new
-// pair is being written, or does not match, the former one stays.
-func (d *CertificateDir) Certificate() (*tls.Certificate, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	seen, err := d.stamps()
-	if err == nil && (d.current == nil || seen != d.seen) {
-		err = d.read(seen)
+// newest parses the files where they have changed. What was there stays where they cannot
+// be read.
+func (f *twoFiles[T]) newest(directory, what string, names [2]string, parse func(first, second []byte) (T, error)) (T, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	seen, err := stamps(directory, names)
+	if err == nil && (!f.has || seen != f.seen) {
+		var next T
+		if next, err = parseFiles(seen, parse); err == nil {
+			f.current, f.has, f.seen = next, true, seen
+		}
 	}
-	if err != nil && d.current == nil {
-		return nil, err
+	if err != nil && !f.has {
+		return f.current, fmt.Errorf("cannot read %s: directory %q: %w", what, directory, err)
 	}
-	return d.current, nil
+	return f.current, nil
 }
 
-func (d *CertificateDir) read(seen [2]stamp) error {
-	pair, err := tls.LoadX509KeyPair(seen[0].path, seen[1].path)
+func parseFiles[T any](files [2]stamp, parse func(first, second []byte) (T, error)) (none T, err error) {
+	first, err := os.ReadFile(files[0].path)
 	if err != nil {
-		return fmt.Errorf("cannot read serving certificate: directory %q: %w", d.Path, err)
+		return none, err
 	}
-	d.current, d.seen = &pair, seen
-	return nil
+	second, err := os.ReadFile(files[1].path)
+	if err != nil {
+		return none, err
+	}
+	return parse(first, second)
 }
 
-func (d *CertificateDir) stamps() (seen [2]stamp, err error) {
-	for i, name := range [...]string{"tls.crt", "tls.key"} {
+func stamps(directory string, names [2]string) (seen [2]stamp, err error) {
+	for i, name := range names {
 		// A kubelet swaps all files by one link: where the path leads says which version it is.
-		path, linkErr := filepath.EvalSymlinks(filepath.Join(d.Path, name))
+		path, linkErr := filepath.EvalSymlinks(filepath.Join(directory, name))
 		if linkErr != nil {
-			err = errors.Join(err, fmt.Errorf("cannot read serving certificate: %w", linkErr))
+			err = errors.Join(err, linkErr)
 			continue
 		}
 		info, statErr := os.Stat(path)
 		if statErr != nil {
-			err = errors.Join(err, fmt.Errorf("cannot read serving certificate: %w", statErr))
+			err = errors.Join(err, statErr)
 			continue
 		}
 		seen[i] = stamp{modified: info.ModTime(), size: info.Size(), path: path}

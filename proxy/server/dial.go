@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
@@ -72,6 +74,11 @@ func (c credential) Username() string { return c.secret.Username }
 func (c credential) Password() string { return c.secret.Password.Reveal() }
 
 func (c credential) Certificate() *tls.Certificate { return c.secret.Certificate.Reveal() }
+
+func (c credential) SSHSigner(_ context.Context, login access.SSHLogin) (ssh.Signer, error) {
+	from, until := login.Valid()
+	return c.secret.SSHSigner(upstream.SSHLogin{User: login.User(), KeyID: login.KeyID(), From: from, Until: until, Extensions: login.Extensions()})
+}
 
 // String hides the credential.
 func (credential) String() string { return "[redacted]" }

@@ -73,6 +73,14 @@ func (p *Protocols) LoginTimeout() time.Duration {
 	return 0
 }
 
+// UsesHostKeys says whether callers of the protocol in use know the proxy by SSH host keys.
+func (p *Protocols) UsesHostKeys() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	user, ok := p.all[p.name].(protocol.HostKeyUser)
+	return ok && user.UsesHostKeys()
+}
+
 // Serve hands a connection to the protocol in use.
 func (p *Protocols) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {
 	p.mu.Lock()

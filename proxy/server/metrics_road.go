@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
@@ -20,6 +21,7 @@ type road struct {
 	refusedLogins, endedSessions, dials            *prometheus.CounterVec
 	operations, refusedOperations, results         *prometheus.CounterVec
 	rows, bytes, maskedValues, audits              *prometheus.CounterVec
+	transferred                                    *prometheus.CounterVec
 	sessionDuration, dialDuration, phase, approval *prometheus.HistogramVec
 }
 
@@ -45,6 +47,7 @@ func newRoad() *road {
 		results:           counter("operation_results_total", "Operations that were forwarded, by outcome.", "outcome"),
 		rows:              counter("result_rows_total", "Rows that were returned to callers."),
 		bytes:             counter("result_bytes_total", "Bytes of results that were returned to callers."),
+		transferred:       counter("transferred_bytes_total", "Bytes of files, streams and tunnels that went through, by direction.", "direction"),
 		maskedValues:      counter("masked_values_total", "Values that were masked in results."),
 		audits:            counter("audit_changes_total", "Operations that policies in mode Audit would have changed, by what they would have done.", "effect"),
 		phase: histogram("operation_phase_duration_seconds", "How long the phases of operations took: parse, decide, record, target (until its answer begins), answer.",
@@ -57,7 +60,7 @@ func newRoad() *road {
 func (r *road) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		r.refusedLogins, r.endedSessions, r.sessionDuration, r.dials, r.dialDuration, r.operations, r.refusedOperations, r.results,
-		r.rows, r.bytes, r.maskedValues, r.audits, r.phase, r.approval,
+		r.rows, r.bytes, r.transferred, r.maskedValues, r.audits, r.phase, r.approval,
 	}
 }
 
@@ -73,7 +76,10 @@ func (m *Metrics) Observe(connection string) access.Observer {
 		denied:   r.operations.WithLabelValues(connection, string(policy.Deny)),
 		approved: r.operations.WithLabelValues(connection, string(policy.RequireApproval)),
 		parse:    phase("parse"), decide: phase("decide"), record: phase("record"), target: phase("target"), answer: phase("answer"),
-		results: map[string]prometheus.Counter{}, audits: map[policy.Effect]prometheus.Counter{},
+		results: map[string]prometheus.Counter{}, audits: map[policy.Effect]prometheus.Counter{}, transfers: map[record.Direction]prometheus.Counter{},
+	}
+	for _, direction := range []record.Direction{record.ToTarget, record.ToCaller} {
+		o.transfers[direction] = r.transferred.WithLabelValues(connection, string(direction))
 	}
 	for _, effect := range []policy.Effect{policy.Deny, policy.RequireApproval, policy.Allow, access.WouldMask} {
 		o.audits[effect] = r.audits.WithLabelValues(connection, string(effect))
@@ -113,6 +119,8 @@ type observer struct {
 	results map[string]prometheus.Counter
 	// audits are by what would have been, and do not change.
 	audits map[policy.Effect]prometheus.Counter
+	// transfers are by direction, and do not change.
+	transfers map[record.Direction]prometheus.Counter
 }
 
 var (
@@ -183,4 +191,9 @@ func (o *observer) Operation(observed access.Observed) {
 	o.rows.Add(float64(result.Rows))
 	o.bytes.Add(float64(result.Bytes))
 	o.masked.Add(float64(result.MaskedValues))
+	for i := range result.Transfers {
+		if counter := o.transfers[result.Transfers[i].Direction]; counter != nil {
+			counter.Add(float64(result.Transfers[i].Bytes))
+		}
+	}
 }

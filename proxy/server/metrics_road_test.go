@@ -25,7 +25,7 @@ var allowedOperation = access.Observed{
 	Took: access.Took{
 		Parse: 20 * time.Microsecond, Decide: 30 * time.Microsecond, Record: time.Millisecond, Forward: 2 * time.Millisecond, Answer: time.Millisecond,
 	},
-	Result: &record.Result{Outcome: "Succeeded", Rows: 3, Bytes: 40, MaskedValues: 2},
+	Result: &record.Result{Outcome: "Succeeded", Rows: 3, Bytes: 40, MaskedValues: 2, Transfers: []record.Transfer{{Direction: record.ToTarget, Bytes: 7}, {Direction: record.ToTarget, Bytes: 5}}},
 }
 
 func TestFiguresOfTheRoad(t *testing.T) {
@@ -64,6 +64,8 @@ func TestFiguresOfTheRoad(t *testing.T) {
 		`doorward_proxy_operation_results_total{connection="data/shop",outcome="Failed"} 1`,
 		`doorward_proxy_result_rows_total{connection="data/shop"} 3`, `doorward_proxy_result_bytes_total{connection="data/shop"} 40`,
 		`doorward_proxy_audit_changes_total{connection="data/shop",effect="Allow"} 1`, `doorward_proxy_audit_changes_total{connection="data/shop",effect="Mask"} 0`,
+		`doorward_proxy_transferred_bytes_total{connection="data/shop",direction="ToTarget"} 12`,
+		`doorward_proxy_transferred_bytes_total{connection="data/shop",direction="ToCaller"} 0`,
 		`doorward_proxy_masked_values_total{connection="data/shop"} 2`,
 		`doorward_proxy_operation_phase_duration_seconds_count{connection="data/shop",phase="decide"} 4`,
 		`doorward_proxy_operation_phase_duration_seconds_count{connection="data/shop",phase="target"} 2`,

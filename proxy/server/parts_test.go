@@ -21,10 +21,13 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
+	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
+	"github.com/doorward/doorward/test/sshhost"
 	"github.com/doorward/doorward/test/testcert"
 )
 
@@ -123,6 +126,70 @@ func TestCertificateDir(t *testing.T) {
 	after, err := TLS(source).GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil || after != before {
 		t.Errorf("a pair that is being written: %v, want the former to stay", err)
+	}
+}
+
+// TestCertificateDirHostKeys: a mounted serving Secret has the SSH host keys beside the
+// certificate, and lacks them where the protocol uses none.
+func TestCertificateDirHostKeys(t *testing.T) {
+	dir, authority, key := t.TempDir(), sshhost.NewAuthority(t), sshhost.Key(t)
+	source := &CertificateDir{Path: dir}
+	if _, err := source.HostKeys(); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("an empty directory: %v, want an error that names it", err)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "ssh-host-key"), key, 0o600))
+	for _, names := range [][]string{{"localhost"}, {"localhost", "shop.data.svc"}} {
+		must(t, os.WriteFile(filepath.Join(dir, "ssh-host-cert"), authority.Certify(t, key, names...), 0o600))
+		keys, err := source.HostKeys()
+		must(t, err)
+		certificate, ok := keys[0].PublicKey().(*ssh.Certificate)
+		if !ok || len(keys) != 2 {
+			t.Fatalf("%d keys, want the certificate's first of two", len(keys))
+		}
+		if diff := cmp.Diff(names, certificate.ValidPrincipals); diff != "" {
+			t.Errorf("another certificate is shown, -want +got:\n%s", diff)
+		}
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "ssh-host-key"), sshhost.Key(t), 0o600))
+	if keys, err := source.HostKeys(); err != nil || len(keys) != 2 {
+		t.Errorf("a pair that is being written: %v, want the former to stay", err)
+	}
+	if _, err := source.Certificate(); err == nil {
+		t.Error("a certificate came from nowhere")
+	}
+}
+
+// shells is a protocol with host keys, words one without.
+type (
+	words  struct{ protocol.Protocol }
+	shells struct{ words }
+)
+
+func (words) Name() string { return "words" }
+
+func (words) NewHandler() protocol.Handler { return nil }
+
+func (shells) Name() string { return "shells" }
+
+func (shells) UsesHostKeys() bool { return true }
+
+func TestUsesHostKeys(t *testing.T) {
+	p := NewProtocols([]protocol.Protocol{words{}, shells{}})
+	for _, tc := range []struct {
+		reason, use string
+		want        bool
+	}{
+		{"A protocol need not use them.", "words", false},
+		{"One that does says so.", "shells", true},
+		{"One that is unknown serves nobody.", "nobody's", false},
+	} {
+		_ = p.Use(tc.use) // the last is unknown
+		if got := p.UsesHostKeys(); got != tc.want {
+			t.Errorf("%s: %s: %t, want %t", tc.reason, tc.use, got, tc.want)
+		}
+	}
+	if NewProtocols(nil).UsesHostKeys() {
+		t.Error("host keys are asked for before there is a protocol")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // key. The zero value is none. It never prints: every formatter, encoder and
 // logger sees [redacted].
 type Certificate struct {
+	redacted
 	// A pointer, for the reason that Password gives.
 	value *tls.Certificate
 }
@@ -28,15 +29,3 @@ func NewCertificate(certificate, key []byte) (Certificate, error) {
 // Reveal returns the certificate and its key, for the handshake with the
 // target; nil where there is none.
 func (c Certificate) Reveal() *tls.Certificate { return c.value }
-
-// String hides the certificate.
-func (Certificate) String() string { return "[redacted]" }
-
-// GoString hides the certificate from %#v.
-func (Certificate) GoString() string { return "[redacted]" }
-
-// Format hides the certificate from every verb.
-func (Certificate) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("[redacted]")) }
-
-// MarshalText hides the certificate from encoders and loggers.
-func (Certificate) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }

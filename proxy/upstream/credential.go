@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
 // Password is a target's password. It never prints: every formatter, encoder
 // and logger sees [redacted].
 type Password struct {
+	redacted
 	// A pointer, since a formatter that meets a Password in an unexported
 	// field calls no method of it and prints what it finds: an address.
 	value *string
@@ -30,18 +32,6 @@ func (p Password) Reveal() string {
 	return *p.value
 }
 
-// String hides the password.
-func (Password) String() string { return "[redacted]" }
-
-// GoString hides the password from %#v.
-func (Password) GoString() string { return "[redacted]" }
-
-// Format hides the password from every verb, also %x and %d.
-func (Password) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("[redacted]")) }
-
-// MarshalText hides the password from encoders and loggers.
-func (Password) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
-
 // Secret is what the target wants to see.
 type Secret struct {
 	Username string
@@ -49,6 +39,10 @@ type Secret struct {
 	Password Password
 	// Certificate is shown to a target that asks for one in the TLS handshake.
 	Certificate Certificate
+	// SSHKey is the proxy's own key at an SSH target.
+	SSHKey SSHKey
+	// SSHAuthority is the key of an authority that an SSH target trusts.
+	SSHAuthority SSHKey
 }
 
 // Use says what a credential is wanted for.
@@ -76,20 +70,25 @@ const (
 	// The optional keys, of a Secret of type kubernetes.io/tls too.
 	fileCertificate = "tls.crt"
 	fileKey         = "tls.key"
+	// The optional keys for SSH. The first is that of a Secret of type
+	// kubernetes.io/ssh-auth.
+	fileSSHKey       = "ssh-privatekey"
+	fileSSHAuthority = "ssh-ca-key"
 )
 
 // secretFiles are those that nobody but the proxy may read.
-var secretFiles = []string{filePassword, fileKey}
+var secretFiles = []string{filePassword, fileKey, fileSSHKey, fileSSHAuthority}
+
+// proofs are those that may be missing: each proves the proxy, or helps to.
+var proofs = append([]string{fileCertificate}, secretFiles...)
 
 // assemble makes a Secret of its keys, where they permit the use. Values lose
-// one line end, which editors and shells add. A password, a certificate with
-// its key, or both prove the proxy. Errors name keys, never values.
+// one line end, which editors and shells add. Errors name keys, never values.
 func assemble(read func(name string) ([]byte, error), use Use) (Secret, error) {
 	values := map[string]string{}
-	for _, name := range []string{fileConnection, fileAddresses, fileUsername, filePassword, fileCertificate, fileKey} {
+	for _, name := range append([]string{fileConnection, fileAddresses, fileUsername}, proofs...) {
 		raw, err := read(name)
-		optional := name == filePassword || name == fileCertificate || name == fileKey
-		if optional && errors.Is(err, fs.ErrNotExist) {
+		if slices.Contains(proofs, name) && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -107,31 +106,57 @@ func assemble(read func(name string) ([]byte, error), use Use) (Secret, error) {
 	if err := permits(values[fileConnection], values[fileAddresses], use); err != nil {
 		return Secret{}, err
 	}
-	for _, name := range append([]string{fileUsername, fileCertificate}, secretFiles...) {
+	for _, name := range append([]string{fileUsername}, proofs...) {
 		if value, present := values[name]; present && value == "" {
 			return Secret{}, fmt.Errorf("key must not be empty: %q", name)
 		}
 	}
 	secret := Secret{Username: values[fileUsername]}
-	if password, present := values[filePassword]; present {
-		secret.Password = NewPassword(password)
-	}
-	certificate, hasCertificate := values[fileCertificate]
-	key, hasKey := values[fileKey]
-	switch {
-	case hasCertificate && hasKey:
-		var err error
-		if secret.Certificate, err = NewCertificate([]byte(certificate), []byte(key)); err != nil {
-			return Secret{}, err
-		}
-	case hasCertificate:
-		return Secret{}, fmt.Errorf("key is missing: %q: it belongs to %q: %w", fileKey, fileCertificate, fs.ErrNotExist)
-	case hasKey:
-		return Secret{}, fmt.Errorf("key is missing: %q: it belongs to %q: %w", fileCertificate, fileKey, fs.ErrNotExist)
-	case secret.Password.value == nil:
-		return Secret{}, fmt.Errorf("key is missing: %q, or a client certificate: %q and %q: %w", filePassword, fileCertificate, fileKey, fs.ErrNotExist)
+	if err := secret.prove(values); err != nil {
+		return Secret{}, err
 	}
 	return secret, nil
+}
+
+// prove takes what proves the proxy: a password, a client certificate with its
+// key, or both; or, for SSH, a private key or the key of an authority, each
+// also beside a password, for targets that ask for both.
+func (s *Secret) prove(values map[string]string) (err error) {
+	has := func(name string) bool { _, present := values[name]; return present }
+	switch {
+	case has(fileCertificate) && !has(fileKey):
+		return fmt.Errorf("key is missing: %q: it belongs to %q: %w", fileKey, fileCertificate, fs.ErrNotExist)
+	case has(fileKey) && !has(fileCertificate):
+		return fmt.Errorf("key is missing: %q: it belongs to %q: %w", fileCertificate, fileKey, fs.ErrNotExist)
+	case has(fileSSHKey) && has(fileSSHAuthority):
+		return fmt.Errorf("keys do not go together: %q and %q: the target's log names the caller with the second only, "+
+			"so that nobody could tell which it does: remove one", fileSSHKey, fileSSHAuthority)
+	case has(fileKey) && (has(fileSSHKey) || has(fileSSHAuthority)):
+		return fmt.Errorf("keys do not go together: %q is for TLS, %q and %q are for SSH: remove what the Connection's protocol does not use",
+			fileKey, fileSSHKey, fileSSHAuthority)
+	case !slices.ContainsFunc(secretFiles, has):
+		return fmt.Errorf("key is missing: %q, or a client certificate: %q and %q, or for SSH %q or %q: %w",
+			filePassword, fileCertificate, fileKey, fileSSHKey, fileSSHAuthority, fs.ErrNotExist)
+	}
+	if has(filePassword) {
+		s.Password = NewPassword(values[filePassword])
+	}
+	if has(fileCertificate) {
+		if s.Certificate, err = NewCertificate([]byte(values[fileCertificate]), []byte(values[fileKey])); err != nil {
+			return err
+		}
+	}
+	if has(fileSSHKey) {
+		if s.SSHKey, err = NewSSHKey(fileSSHKey, []byte(values[fileSSHKey])); err != nil {
+			return err
+		}
+	}
+	if has(fileSSHAuthority) {
+		if s.SSHAuthority, err = NewSSHKey(fileSSHAuthority, []byte(values[fileSSHAuthority])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ErrCredentialMisuse is wrapped by the error of a credential that does not

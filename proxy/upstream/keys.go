@@ -13,6 +13,7 @@ import (
 // Keys is a credential held in memory: the data of a Secret of type
 // doorward.dev/credential. It is immutable and never prints.
 type Keys struct {
+	redacted
 	// A pointer, for the reason that Password gives.
 	values *map[string][]byte
 }
@@ -44,15 +45,3 @@ func (k Keys) Get(ctx context.Context, use Use) (Secret, error) {
 	}
 	return secret, nil
 }
-
-// String hides the credential.
-func (Keys) String() string { return "[redacted]" }
-
-// GoString hides the credential from %#v.
-func (Keys) GoString() string { return "[redacted]" }
-
-// Format hides the credential from every verb.
-func (Keys) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("[redacted]")) }
-
-// MarshalText hides the credential from encoders and loggers.
-func (Keys) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }

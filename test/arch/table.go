@@ -25,7 +25,7 @@ type Rule struct {
 }
 
 // leaves are what every package of the data path may rely on.
-var leaves = []string{"proxy/identity", "proxy/policy", "proxy/mask", "proxy/record", "proxy/snapshot"}
+var leaves = []string{"proxy/hostkey", "proxy/identity", "proxy/policy", "proxy/mask", "proxy/record", "proxy/snapshot"}
 
 // testKits are imported by tests only, so they may do what a protocol may not, such as dial.
 var testKits = []string{"proxy/protocol/protocoltest", "proxy/record/recordtest", "proxy/record/sink/sinktest"}
@@ -38,7 +38,7 @@ var Table = []Rule{
 		Reason:   "types only: other programs import them, and must not get our dependencies with them",
 	},
 	{
-		Packages: []string{"proxy/egress", "proxy/identity", "proxy/pace", "proxy/recordings/wire", "proxy/relay", "proxy/review/wire"},
+		Packages: []string{"proxy/egress", "proxy/hostkey", "proxy/identity", "proxy/pace", "proxy/recordings/wire", "proxy/relay", "proxy/review/wire"},
 		Reason:   "a leaf knows nothing of ours, so that everything may stand on it",
 	},
 	{

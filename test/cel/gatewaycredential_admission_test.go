@@ -119,6 +119,9 @@ func TestGatewayCredentialSchema(t *testing.T) {
 	cases := map[string]schemaCase{
 		"Sample":      {reason: "the sample is valid"},
 		"Certificate": {reason: "a certificate has a key", changes: edits{"spec.form": "ClientCertificate", "spec.publicKeyDigest": digest}},
+		"SSH":         {reason: "so has one for SSH", changes: edits{"spec.form": "SSHCertificate", "spec.publicKeyDigest": digest}},
+		"SSHNoDigest": {reason: "so has one for SSH", changes: edits{"spec.form": "SSHCertificate"}, want: "required when form is ClientCertificate or SSHCertificate"},
+		"SSHDigest":   {reason: "of one form", changes: edits{"spec.form": "SSHCertificate", "spec.publicKeyDigest": "SHA256:abc"}, want: "spec.publicKeyDigest"},
 		"Name":        {reason: "the name is the id", changes: edits{"metadata.name": "mine"}, want: "32 lower-case hexadecimal digits"},
 		"NoDigest":    {reason: "a certificate has a key", changes: edits{"spec.form": "ClientCertificate"}, want: "publicKeyDigest is required"},
 		"Digest":      {reason: "a token has none", changes: edits{"spec.publicKeyDigest": digest}, want: "forbidden otherwise"},

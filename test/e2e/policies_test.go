@@ -68,6 +68,7 @@ func (s *site) clusterPolicy(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	s.everywhere(t, "carol")
 	await(t, "what the policy allows", func(context.Context) error {
 		out, err := s.inPod(t, local, token, "SELECT count(*) FROM payroll")
 		if err != nil || strings.TrimSpace(out) != "2" {

@@ -49,10 +49,12 @@ func (b *bench) cancel(t *testing.T, connection, token, at, by string) {
 	config.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return b.Dial(ctx, network, net.JoinHostPort(to, "5432"))
 	}
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// All clients come back at the same time behind what was done before.
+	var conn *pgconn.PgConn
+	await(t, "a session", func(ctx context.Context) (err error) {
+		conn, err = pgconn.ConnectConfig(ctx, config)
+		return err
+	})
 	defer conn.Close(ctx)
 	to = by
 	result := make(chan error, 1)

@@ -54,7 +54,7 @@ func (s *site) tour(t *testing.T) {
 		}
 		return nil
 	})
-	await(t, "the tour's policy", s.inForce("on-call"))
+	s.everywhere(t, "on-call")
 	s.openPortal(t, "alice", "analysts")
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "tour"), RequireExplicitExec: true, RequireUniqueNames: true,
@@ -71,7 +71,7 @@ func (s *site) tour(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"as": w.as, "background": w.background, "printed": w.printed, "ended": w.ended, "said": w.said, "dead": w.dead,
+			"as": w.as, "background": w.background, "printed": w.printed, "ended": w.ended, "said": w.said, "dead": w.dead, "soon": w.soon,
 			"browser": w.browser, "credential": w.credential, "await-request": w.awaitRequest, "live-session": w.liveSession, "recorded": w.recorded,
 		},
 	})

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -309,6 +310,32 @@ func (w *walk) recorded(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return fmt.Errorf("no %s of %s is on record", kind, args[0])
 	}))
+}
+
+// soon COMMAND...: runs a command until it succeeds, or with "!" until it fails: what was
+// just approved or revoked reaches each proxy in its own time.
+func (w *walk) soon(ts *testscript.TestScript, neg bool, args []string) {
+	words(ts, false, args, 1, "[!] soon COMMAND...")
+	ts.Check(stack.Await(w.patience(ts), func(context.Context) error {
+		switch err := ts.Exec(args[0], args[1:]...); {
+		case neg && err == nil:
+			return fmt.Errorf("%q still succeeds", args)
+		case !neg:
+			return err
+		}
+		return nil
+	}))
+}
+
+// everywhere waits until a policy is in force as it is, at all proxies.
+func (s *site) everywhere(t *testing.T, name string) {
+	t.Helper()
+	await(t, fmt.Sprintf("policy %q at all proxies", name), func(ctx context.Context) error {
+		if err := s.inForce(name)(ctx); err != nil {
+			return err
+		}
+		return s.well(ctx)
+	})
 }
 
 // inForce says whether a policy is in force as it is.

@@ -175,7 +175,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		if manager1, err = get(ctx, "http://"+manager.metrics+"/metrics"); err != nil {
 			return err
 		}
-		for _, want := range []string{"doorward_manager_objects{", "doorward_manager_ca_expiry_timestamp_seconds ", "doorward_manager_enforcement_proven 1\n"} {
+		for _, want := range []string{"doorward_manager_objects{", `doorward_manager_ca_expiry_timestamp_seconds{authority="serving"} `, `doorward_manager_ca_expiry_timestamp_seconds{authority="ssh-host"} `, "doorward_manager_enforcement_proven 1\n"} {
 			if !strings.Contains(manager1, want) {
 				return fmt.Errorf("the manager does not tell %q yet", want)
 			}

@@ -16,6 +16,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -39,7 +41,7 @@ import (
 )
 
 // TestPortal logs in at the manager's login portal, which has the manager's own rights and
-// no more: by a browser, with a certificate, by a device, and ends what came of it.
+// no more: by a browser, with certificates, by a device, and ends what came of it.
 func TestPortal(t *testing.T) {
 	issuer, err := oidctest.Start()
 	if err != nil {
@@ -72,8 +74,9 @@ func TestPortal(t *testing.T) {
 	}
 
 	certificate := filepath.Join(dir, "certificate")
-	out := logIn(t, authority, visit, "--portal", address, "--ca-file", caFile, "--no-browser", "--certificate", certificate, "--provider", "portal")
-	for _, want := range []string{"as paula, until ", "sslcert=" + filepath.Join(certificate, "tls.crt"), "user=paula"} {
+	sshKey := filepath.Join(dir, "ssh", "doorward")
+	out := logIn(t, authority, visit, "--portal", address, "--ca-file", caFile, "--no-browser", "--certificate", certificate, "--ssh-key", sshKey, "--provider", "portal")
+	for _, want := range []string{"as paula, until ", "its fresh key in " + sshKey + ".", "\n  ssh -i " + sshKey + " -o IdentitiesOnly=yes USER@HOST\n", "sslcert=" + filepath.Join(certificate, "tls.crt"), "user=paula"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("login says %q, want %q", out, want)
 		}
@@ -81,11 +84,12 @@ func TestPortal(t *testing.T) {
 	if _, err := tls.LoadX509KeyPair(filepath.Join(certificate, "tls.crt"), filepath.Join(certificate, "tls.key")); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"tls.crt", "tls.key"} {
-		if info, err := os.Stat(filepath.Join(certificate, name)); err != nil || info.Mode().Perm() != 0o600 {
+	for _, name := range []string{filepath.Join(certificate, "tls.crt"), filepath.Join(certificate, "tls.key"), sshKey, sshKey + ".pub", sshKey + "-cert.pub"} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
+	first := readCertificate(t, sshKey)
 	token, err := clilogin.Token(t.Context(), clilogin.Selection{})
 	if err != nil || clilogin.User(token) != "paula" {
 		t.Fatalf("the token is of %q: %v", clilogin.User(token), err)
@@ -109,30 +113,54 @@ func TestPortal(t *testing.T) {
 	if out, err := verb(t, credentials.NewCommand, "revoke", name, "--reason", "again", "--kubeconfig", kubeconfig); err != nil || !strings.Contains(out, "revoked already by portal:paula: laptop lost") {
 		t.Errorf("revoke says %q, %v", out, err)
 	}
-	// The manager revokes the certificate, which was made of it.
+	// The manager revokes the certificates, which were made of it.
 	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		var all v1alpha1.GatewayCredentialList
 		if err := admin.List(ctx, &all); err != nil {
 			return false, err
 		}
+		ended := map[v1alpha1.GatewayCredentialForm]bool{}
 		for _, one := range all.Items {
-			if one.Spec.DerivedFrom == name && one.Spec.Form == v1alpha1.GatewayCredentialClientCertificate {
-				return one.Spec.Revoke != nil && one.Spec.Revoke.Username == "system:serviceaccount:doorward-system:doorward-manager", nil
+			if one.Spec.DerivedFrom == name && one.Spec.Revoke != nil && one.Spec.Revoke.Username == "system:serviceaccount:doorward-system:doorward-manager" {
+				ended[one.Spec.Form] = true
 			}
 		}
-		return false, nil
+		return ended[v1alpha1.GatewayCredentialClientCertificate] && ended[v1alpha1.GatewayCredentialSSHCertificate], nil
 	})
 	if err != nil {
-		t.Errorf("the certificate outlasts the token: %v", err)
+		t.Errorf("the certificates outlast the token: %v", err)
 	}
 
-	out = logIn(t, authority, enter, "--portal", address, "--ca-file", caFile, "--device")
-	if !strings.Contains(out, "as paula, until ") {
+	// The key is there by now, and gets another certificate.
+	out = logIn(t, authority, enter, "--portal", address, "--ca-file", caFile, "--device", "--ssh-key", sshKey+".pub")
+	if !strings.Contains(out, "as paula, until ") || !strings.Contains(out, "its key in "+sshKey+".") {
 		t.Errorf("login says %q", out)
+	}
+	if second := readCertificate(t, sshKey); second.Serial == first.Serial || !bytes.Equal(second.Key.Marshal(), first.Key.Marshal()) {
+		t.Errorf("the certificate is of credential %s, and was of %s", second.KeyId, first.KeyId)
 	}
 	if out, err := verb(t, clilogin.NewLogout); err != nil || !strings.Contains(out, "kubectl doorward credentials revoke") {
 		t.Errorf("logout says %q, %v", out, err)
 	}
+}
+
+// readCertificate reads a key's certificate, and has ssh-keygen read it.
+func readCertificate(t *testing.T, key string) *ssh.Certificate {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-L", "-f", key+"-cert.pub").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "user certificate") || !strings.Contains(string(out), "paula") {
+		t.Errorf("ssh-keygen prints %s, %v", out, err)
+	}
+	text, err := os.ReadFile(key + "-cert.pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey(text) //nolint:dogsled // the key alone
+	certificate, is := public.(*ssh.Certificate)
+	if err != nil || !is {
+		t.Fatalf("no certificate: %s, %v", text, err)
+	}
+	return certificate
 }
 
 // verb runs one in this process.

@@ -6,27 +6,67 @@ package proc
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // Loopback is the only address test servers listen on.
 const Loopback = "127.0.0.1"
 
-// FreePort returns a TCP port of [Loopback] that was free a moment ago. Another process may
-// take it before the caller does, so starting a server on it is worth a second try.
+// The ports that [FreePort] returns lie below those that kernels give to connections and to
+// listeners that ask for any port, and between the kubelet's and the node ports.
+const (
+	firstPort = 12000
+	lastPort  = 29999
+)
+
+// reserved holds a UDP socket for each port that this process was given: the sockets keep
+// other processes from it, and go with the process, however it ends.
+var reserved struct {
+	sync.Mutex
+
+	sockets []net.PacketConn
+}
+
+// FreePort returns a TCP port of [Loopback] that nothing listens on, and that no other call,
+// in this process or another one, is given for as long as this process lives.
 func FreePort(ctx context.Context) (int, error) {
+	reserved.Lock()
+	defer reserved.Unlock()
+	count := lastPort - firstPort + 1
+	start := rand.IntN(count)
+	var err error
+	for i := range count {
+		port := firstPort + (start+i)%count
+		var socket net.PacketConn
+		if socket, err = reserve(ctx, port); err == nil {
+			reserved.sockets = append(reserved.sockets, socket)
+			return port, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return 0, fmt.Errorf("cannot find a free port on %s: %w", Loopback, err)
+}
+
+// reserve returns the socket that keeps a port for this process, or an error where the port
+// is taken or somebody listens on it.
+func reserve(ctx context.Context, port int) (net.PacketConn, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(Loopback, "0"))
+	address := net.JoinHostPort(Loopback, strconv.Itoa(port))
+	socket, err := config.ListenPacket(ctx, "udp", address)
 	if err != nil {
-		return 0, fmt.Errorf("cannot find a free port on %s: %w", Loopback, err)
+		return nil, err
 	}
-	defer listener.Close()
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("listener has no TCP address: %q", listener.Addr())
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		_ = socket.Close()
+		return nil, err
 	}
-	return address.Port, nil
+	return socket, listener.Close()
 }
 
 // FreeAddress returns [FreePort] as "host:port".

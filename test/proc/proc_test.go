@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 		fmt.Println(child.PID())
 		<-child.Done()
 	}
+	if os.Getenv(portsVariable) != "" {
+		printPorts()
+	}
 	os.Exit(m.Run())
 }
 

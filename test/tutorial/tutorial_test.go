@@ -5,6 +5,8 @@ package tutorial
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -100,6 +103,14 @@ func TestTutorial(t *testing.T) {
 		for _, name := range []string{"analysts", "guard"} {
 			_ = world.Admin.Delete(context.Background(), &v1alpha1.AccessPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: stack.Namespace, Name: name}})
 		}
+	})
+	stacktest.Await(t, "a proxy that lets nobody in", func(ctx context.Context) error {
+		var refused *pgconn.PgError
+		err := stacktest.Visit(ctx, world, world.Proxy(), issuer.Request{User: "alice", Groups: []string{"analysts"}}, "SELECT 1")
+		if !errors.As(err, &refused) {
+			return fmt.Errorf("alice is not refused: %w", err)
+		}
+		return nil
 	})
 	s := newShell(t)
 	all := blocks(t)

@@ -2,10 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package gateway is what the manager issues to callers whom an IdentityProvider has
-// proven: tokens, for whom no proxy could check the proof, and client certificates, for
-// clients that cannot carry a token. Both hold a Statement: the claims that proved the
-// caller, which every proxy maps and judges by the provider that is in force now, as if
-// it had been shown the proof itself.
+// proven: tokens, for whom no proxy could check the proof, and client certificates and SSH
+// user certificates, for clients that cannot carry a token. All hold a Statement: the
+// claims that proved the caller, which every proxy maps and judges by the provider that is
+// in force now, as if it had been shown the proof itself.
+//
+// One key signs all forms, by ECDSA and SHA-256. None can be taken for another: what is
+// signed begins with "e" in a token (base64url of "{"), with 0x30 in a client certificate
+// (a SEQUENCE of DER), and with 0x00 in an SSH certificate (the length of its type's name).
 package gateway
 
 import (

@@ -12,8 +12,8 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 )
 
-// MaxCertificateBytes bounds a client certificate before it is read: that of the largest
-// Statement is smaller.
+// MaxCertificateBytes bounds a client certificate, and an SSH certificate, before it is
+// read: that of the largest Statement is smaller.
 const MaxCertificateBytes = 16 << 10
 
 // Certificate proves a Statement by a client certificate in DER, whose key the caller has
@@ -94,17 +94,7 @@ func statementOf(c *x509.Certificate) (Statement, error) {
 	if len(found) != 1 {
 		return s, fmt.Errorf("the certificate has %d statements, want one", len(found))
 	}
-	o, err := objectOf(found[0])
-	if err != nil {
-		return s, err
-	}
-	if err := o.only("id", "provider", "proof", "claims"); err != nil {
-		return s, err
-	}
-	if err := o.statement(&s); err != nil {
-		return s, err
-	}
-	err = s.Date()
+	err := s.stated(found[0])
 	return s, err
 }
 

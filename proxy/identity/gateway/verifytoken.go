@@ -160,6 +160,21 @@ func (o object) statement(s *Statement) (err error) {
 	return nil
 }
 
+// stated reads what a certificate of either kind holds, and dates it.
+func (s *Statement) stated(text []byte) error {
+	o, err := objectOf(text)
+	if err != nil {
+		return err
+	}
+	if err := o.only("id", "provider", "proof", "claims"); err != nil {
+		return err
+	}
+	if err := o.statement(s); err != nil {
+		return err
+	}
+	return s.Date()
+}
+
 // Date gives the claims the dates of the credential: a rule of the provider that looks at
 // them looks at those. So does the manager before it signs, to judge as proxies will.
 func (s *Statement) Date() error {

@@ -17,6 +17,7 @@ import (
 const (
 	MethodGatewayToken      = "gateway-token"
 	MethodClientCertificate = "client-certificate"
+	MethodSSHCertificate    = "ssh-certificate"
 )
 
 // credentials proves callers by gateway credentials, and has all others proven by the
@@ -64,6 +65,9 @@ func (c *credentials) Verify(ctx context.Context, credential identity.Credential
 	if certificate := credential.Certificate(); certificate != nil {
 		method = MethodClientCertificate
 		statement, err = c.gateway.Certificate(certificate)
+	} else if key := credential.SSHPublicKey(); key != nil {
+		method = MethodSSHCertificate
+		statement, err = c.gateway.SSHCertificate(key)
 	} else if issuer, unread := identity.UnprovenIssuer(credential.Token()); unread != nil || issuer != gateway.Issuer {
 		return c.issuers.Verify(ctx, credential)
 	} else {

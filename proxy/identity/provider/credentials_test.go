@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/gateway"
@@ -133,6 +134,32 @@ func TestTokenClasses(t *testing.T) {
 	if text := fmt.Sprintf("%v %+v %#v %s", certificate, certificate, struct{ c identity.Credential }{certificate}, certificate); strings.Contains(text, "garbage") || strings.Contains(text, "103") {
 		t.Errorf("checklist 49: it prints: %s", text)
 	}
+	sshKey, err := ssh.NewPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshCertificate, err := authority.SSHCertificate(statement, sshKey, []string{"root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofSSH := identity.SSHPublicKey(sshCertificate.Marshal())
+	got, err = v.Verify(t.Context(), ofSSH)
+	if err != nil || got.UserName != "ann" || got.Method != provider.MethodSSHCertificate || got.Credential != want || got.ProofID != statement.Proof || !got.ExpiresAt.Equal(statement.ExpiresAt) {
+		t.Errorf("the gateway's SSH certificate: %+v, %v", got, err)
+	}
+	for name, credential := range map[string]identity.Credential{
+		"a plain key of SSH": identity.SSHPublicKey(sshKey.Marshal()), "a certificate of SSH as one of TLS": identity.ClientCertificate(sshCertificate.Marshal()),
+	} {
+		if got, err := v.Verify(t.Context(), credential); !errors.Is(err, identity.ErrForeign) {
+			t.Errorf("%s is no credential: %+v, %v", name, got, err)
+		}
+	}
+	if got, err := v.Verify(t.Context(), identity.SSHPublicKey(nil)); err == nil {
+		t.Errorf("nothing proves %+v", got)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %s", ofSSH, ofSSH, struct{ c identity.Credential }{ofSSH}, ofSSH); strings.Contains(text, "ann") || strings.Contains(text, "115 115 104") {
+		t.Errorf("checklist 49: it prints: %s", text)
+	}
 	for name, test := range map[string]struct {
 		reason string
 		change func(*snapshot.Snapshot)
@@ -152,6 +179,9 @@ func TestTokenClasses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got, err := verifierOf(test.change).Verify(t.Context(), identity.BearerToken(ours)); !errors.Is(err, identity.ErrRejected) {
 				t.Errorf("%s: %+v, %v", test.reason, got, err)
+			}
+			if got, err := verifierOf(test.change).Verify(t.Context(), ofSSH); !errors.Is(err, identity.ErrRejected) && !errors.Is(err, identity.ErrForeign) {
+				t.Errorf("of the SSH certificate, %s: %+v, %v", test.reason, got, err)
 			}
 		})
 	}

@@ -48,6 +48,9 @@ func prove(ctx context.Context, way road, up access.Upstream, o options, databas
 		return nil, err
 	}
 	password := up.Credential.Password()
+	if password == "" && up.Credential.Certificate() == nil {
+		return nil, fmt.Errorf("%w: the credential holds neither a password nor a client certificate: set its key \"password\", or \"tls.crt\" and \"tls.key\"", errGreeting)
+	}
 	if secured == nil && password == "" {
 		return nil, fmt.Errorf("%w: the credential holds a client certificate only, and spec.tls.mode is Disabled", errGreeting)
 	}

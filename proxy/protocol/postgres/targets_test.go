@@ -266,3 +266,13 @@ func TestChannelBinding(t *testing.T) {
 		})
 	}
 }
+
+// TestCredentialOfAnotherProtocol: a credential that holds nothing for PostgreSQL
+// opens no session, not even at a target that asks for nothing.
+func TestCredentialOfAnotherProtocol(t *testing.T) {
+	trusting := fenced(t, pgtest.Options{HBA: []string{"hostssl all " + service + " 127.0.0.1/32 trust"}})
+	r, s := leading(t, `{"databases":["shop"]}`, []snapshot.Target{at(trusting)}, string(trusting.CAPEM), func(c *protocoltest.Config) { c.Password = "" })
+	if _, err := where(t, r, s); err == nil {
+		t.Error("got in without a credential")
+	}
+}

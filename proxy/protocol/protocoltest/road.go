@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
@@ -62,6 +64,8 @@ type Config struct {
 	Password string
 	// Certificate is the client certificate of the credential; nil where it has none.
 	Certificate *tls.Certificate
+	// SSHSigner is that of the credential, which is none for SSH where it is nil.
+	SSHSigner func(context.Context, access.SSHLogin) (ssh.Signer, error)
 	// MoreTargets come after Target.
 	MoreTargets []snapshot.Target
 	// IdentityProviders are named by the snapshot; the verifier knows one token all the same.
@@ -77,6 +81,8 @@ type Config struct {
 	// Login and NewVerifier, where set, prove callers by more than the one token.
 	Login       snapshot.Login
 	NewVerifier access.NewVerifier
+	// HostKeys, where set, are the SSH host keys of the gate.
+	HostKeys func() ([]ssh.Signer, error)
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
@@ -96,7 +102,7 @@ func New(tb testing.TB, c Config) *Road {
 	}
 	r := &Road{
 		Log: recordtest.NewLog(), Engine: &Engine{}, Approvals: newApprovals(),
-		Dialer: &Dialer{username: c.Username, password: c.Password, certificate: c.Certificate}, RootCAs: x509.NewCertPool(), CAPEM: ca.PEM,
+		Dialer: &Dialer{username: c.Username, password: c.Password, certificate: c.Certificate, sshSigner: c.SSHSigner}, RootCAs: x509.NewCertPool(), CAPEM: ca.PEM,
 	}
 	r.RootCAs.AppendCertsFromPEM(ca.PEM)
 	var log record.Log = r.Log
@@ -126,7 +132,7 @@ func New(tb testing.TB, c Config) *Road {
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(r.Engine.freeze()), nil
 		},
-		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble,
+		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble, HostKeys: c.HostKeys,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {
@@ -244,6 +250,7 @@ func (OneToken) Verify(_ context.Context, credential identity.Credential) (ident
 type Dialer struct {
 	username, password string
 	certificate        *tls.Certificate
+	sshSigner          func(context.Context, access.SSHLogin) (ssh.Signer, error)
 
 	mu    sync.Mutex
 	dials int
@@ -282,14 +289,22 @@ func (d *Dialer) Dial(ctx context.Context, s *snapshot.Snapshot) (access.Upstrea
 	if err != nil {
 		return access.Upstream{}, err
 	}
-	return access.Upstream{Conn: conn, Target: target, Credential: credential{d.username, d.password, d.certificate}}, nil
+	return access.Upstream{Conn: conn, Target: target, Credential: credential{d.username, d.password, d.certificate, d.sshSigner}}, nil
 }
 
 type credential struct {
 	username, password string
 	certificate        *tls.Certificate
+	sshSigner          func(context.Context, access.SSHLogin) (ssh.Signer, error)
 }
 
 func (c credential) Username() string              { return c.username }
 func (c credential) Password() string              { return c.password }
 func (c credential) Certificate() *tls.Certificate { return c.certificate }
+
+func (c credential) SSHSigner(ctx context.Context, login access.SSHLogin) (ssh.Signer, error) {
+	if c.sshSigner == nil {
+		return nil, nil //nolint:nilnil // what TargetCredential says where there is none
+	}
+	return c.sshSigner(ctx, login)
+}

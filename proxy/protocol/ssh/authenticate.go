@@ -43,7 +43,6 @@ type callerKey struct{}
 type login struct {
 	ctx   context.Context //nolint:containedctx // the library's callbacks get none
 	entry *access.Entry
-	seams seams
 	// over ends the login.
 	over context.CancelCauseFunc
 
@@ -58,12 +57,9 @@ var errAttempts = errors.New("too many attempts to log in")
 
 // config is the server's side of the handshake.
 func (l *login) config() (*ssh.ServerConfig, error) {
-	keys, err := l.seams.hostKeys(l.entry)
+	keys, err := l.entry.HostKeys()
 	if err != nil {
-		return nil, fmt.Errorf("cannot show a host key: %w", err)
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("cannot show a host key: the connection's serving Secret has none yet")
+		return nil, err
 	}
 	config := &ssh.ServerConfig{
 		Config: callerConfig(), PublicKeyAuthAlgorithms: signatureAlgorithms, MaxAuthTries: maxOffers, ServerVersion: version,
@@ -110,11 +106,7 @@ func (l *login) signed(_ ssh.ConnMetadata, key ssh.PublicKey, permissions *ssh.P
 	if !slices.Contains(signatureAlgorithms, signature) {
 		return nil, fmt.Errorf("signatures of %q are not taken", signature)
 	}
-	credential, err := l.seams.publicKey(key.Marshal())
-	if err != nil {
-		return nil, err
-	}
-	return l.prove(permissions, credential)
+	return l.prove(permissions, identity.SSHPublicKey(key.Marshal()))
 }
 
 // password takes a token as the password.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/record"
 )
 
 const (
@@ -41,11 +42,11 @@ func (r *run) carry(ctx context.Context) {
 	taken, finished := make(chan struct{}), make(chan struct{})
 	var came atomic.Int64
 	came.Store(time.Now().UnixNano())
-	exited := &exitWatch{run: r, output: output, came: &came}
-	ended.Go(func() { exited.follow(r.requests) })
-	var failure error
+	watch := &exitWatch{run: r, output: output, came: &came}
+	ended.Go(func() { watch.follow(r.requests) })
+	var cut error
 	if r.wanted.files {
-		failure = r.files(ctx, target)
+		cut = r.files(ctx, target)
 		close(taken)
 		close(output)
 	} else {
@@ -62,10 +63,10 @@ func (r *run) carry(ctx context.Context) {
 			case <-finished:
 			}
 		})
-		failure = r.outputs(target, &came)
+		cut = r.outputs(target, &came)
 		close(output)
 	}
-	if failure != nil {
+	if cut != nil {
 		_ = target.Close()
 	}
 	// Nothing comes from a target after it has closed the channel. A client that heard the end of
@@ -74,26 +75,25 @@ func (r *run) carry(ctx context.Context) {
 	ended.Wait()
 	close(finished)
 	_ = target.Close()
-	if failure != nil {
+	if cut != nil {
 		text := ""
-		if told := (*access.Refusal)(nil); errors.As(failure, &told) {
+		if told := (*access.Refusal)(nil); errors.As(cut, &told) {
 			text = "\r\n" + said(told)
 		}
 		r.end(text)
 	}
-	if failure == nil && exited.exit() == nil && within(ctx.Done(), quiet) {
+	if cut == nil && watch.exit() == nil && within(ctx.Done(), quiet) {
 		// Nobody said how it ended, since the session did.
 		r.end("\r\nDoorward: " + plain(context.Cause(ctx).Error()) + "\r\n")
 	}
 	if err := r.tape.close(); err != nil {
 		r.cancel(err)
 	}
-	o := r.tally.into(outcome{word: succeeded})
-	o.exit(exited.exit())
-	if failure != nil {
-		o.word, o.code = failed, "cut off"
+	result := exited(watch.exit())
+	if cut != nil {
+		result.Outcome, result.ErrorCode = failed, "cut off"
 	}
-	r.permit.Done(r.seams.result(o))
+	r.permit.Done(r.tally.into(result))
 	r.hangUp()
 	input.Wait()
 }
@@ -218,10 +218,10 @@ type exitWatch struct {
 	came   *atomic.Int64
 
 	mu   sync.Mutex // guards last
-	last *exit
+	last *record.Exit
 }
 
-func (w *exitWatch) exit() *exit {
+func (w *exitWatch) exit() *record.Exit {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last
@@ -246,19 +246,19 @@ func (w *exitWatch) follow(requests <-chan *ssh.Request) {
 
 // exited tells the client how the program ended, after what it said before.
 func (w *exitWatch) exited(request *ssh.Request) error {
-	var e exit
+	var e record.Exit
 	if request.Type == requestStatus {
 		m, err := read[statusMessage](request.Payload)
 		if err != nil {
 			return err
 		}
-		e.status = m.Status
+		e.Status = m.Status
 	} else {
 		m, err := read[killedMessage](request.Payload)
 		if err != nil {
 			return err
 		}
-		e.signal, e.dumped = m.Signal, m.Dumped
+		e.Signal, e.CoreDumped = m.Signal, m.Dumped
 	}
 	w.mu.Lock()
 	again := w.last != nil

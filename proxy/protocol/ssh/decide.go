@@ -59,7 +59,7 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 	s.grant.Awaits(s.working.Load() == 0)
 	if err == nil && ctx.Err() != nil {
 		// Whoever asked left while the record was written.
-		permit.Done(s.seams.result(outcome{word: canceled}))
+		permit.Done(outcome(canceled))
 		return nil, context.Cause(ctx)
 	}
 	return permit, err

@@ -89,7 +89,7 @@ func (f filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit,
 	if err != nil {
 		return nil, denial(err)
 	}
-	return filePermit{permit, f.seams}, nil
+	return filePermit{permit}, nil
 }
 
 // denial tells what is answered from what ends the session.
@@ -103,7 +103,6 @@ func denial(err error) error {
 
 type filePermit struct {
 	*access.Permit
-	seams seams
 }
 
 // Take implements sftp.Permit.
@@ -116,9 +115,5 @@ func (p filePermit) Take(names, bytes int64) error {
 
 // Done implements sftp.Permit.
 func (p filePermit) Done(r sftp.Result) {
-	o := outcome{word: r.Outcome, names: r.Entries, toCaller: r.Read.Bytes, toTarget: r.Written.Bytes, read: &r.Read, written: &r.Written}
-	if r.Status != sftp.StatusOK {
-		o.code = r.Status.String()
-	}
-	p.Permit.Done(p.seams.result(o))
+	p.Permit.Done(r.Record())
 }

@@ -66,8 +66,8 @@ func (s *session) link(ctx context.Context, a *asking, asked ssh.NewChannel, far
 		return
 	}
 	l := &link{session: s, permit: permit, meter: permit.Meter()}
-	o := outcome{word: failed, code: "not opened"}
-	defer func() { permit.Done(s.seams.result(l.tally.into(o))) }()
+	o := failure("not opened")
+	defer func() { permit.Done(l.tally.into(o)) }()
 	if err := permit.Durable(ctx); err != nil {
 		_ = asked.Reject(ssh.Prohibited, brief(access.AsRefusal(err)))
 		return
@@ -93,14 +93,14 @@ func (s *session) link(ctx context.Context, a *asking, asked ssh.NewChannel, far
 		_ = there.Close()
 	})
 	defer stop()
-	o = outcome{word: succeeded}
+	o = outcome(succeeded)
 	if far == s.target {
 		l.carry(here, there, hereRequests, thereRequests)
 	} else {
 		l.carry(there, here, thereRequests, hereRequests)
 	}
 	if refusal := l.cut.Load(); refusal != nil {
-		o = outcome{word: failed, code: fmt.Sprint(refusal.Reason)}
+		o = failure(fmt.Sprint(refusal.Reason))
 	}
 }
 

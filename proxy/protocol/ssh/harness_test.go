@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +24,6 @@ import (
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
-	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/snapshot"
@@ -37,7 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // canary is a password that must appear nowhere (checklist 49).
 const canary = "canary-77c1d09e"
 
-// bench is a proxy in front of a real sshd, with doubles for what the road does not have yet.
+// bench is a proxy in front of a real sshd.
 type bench struct {
 	*protocoltest.Road
 	server  *protocoltest.Server
@@ -46,11 +43,6 @@ type bench struct {
 	// authority signs the certificates of callers.
 	authority ssh.Signer
 	dir       string
-
-	mu         sync.Mutex
-	recordings map[uint64][]record.Recording
-	// unrecorded is the error of recordings; nil where they work.
-	unrecorded error
 }
 
 // sshVerifier knows the one token, and certificates of an authority; the key id is the user name.
@@ -59,16 +51,10 @@ type sshVerifier struct {
 	authority ssh.PublicKey
 }
 
-const wrapped = "ssh-key:"
-
 func (v sshVerifier) Verify(ctx context.Context, credential identity.Credential) (identity.Principal, error) {
-	encoded, ok := strings.CutPrefix(credential.Token(), wrapped)
-	if !ok {
+	blob := credential.SSHPublicKey()
+	if blob == nil {
 		return v.OneToken.Verify(ctx, credential)
-	}
-	blob, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return identity.Principal{}, identity.ErrRejected
 	}
 	key, err := ssh.ParsePublicKey(blob)
 	if err != nil {
@@ -87,40 +73,17 @@ func (v sshVerifier) Verify(ctx context.Context, credential identity.Credential)
 	return who, err
 }
 
-// tested is the protocol with doubles.
-type tested struct {
-	sshProtocol
-	seams seams
-}
-
-func (p tested) NewHandler() protocol.Handler { return &handler{seams: p.seams} }
-
 // newBench starts all of it. Options are merged into spec.options.
 func newBench(tb testing.TB, d *daemon, edit ...func(*protocoltest.Config, map[string]any)) *bench {
 	tb.Helper()
-	b := &bench{daemon: d, dir: tb.TempDir(), recordings: map[uint64][]record.Recording{}}
+	b := &bench{daemon: d, dir: tb.TempDir()}
 	b.hostKey, _ = newKey(tb)
 	b.authority, _ = newKey(tb)
-	p := tested{seams: seams{
-		hostKeys: func(*access.Entry) ([]ssh.Signer, error) { return []ssh.Signer{b.hostKey}, nil },
-		publicKey: func(blob []byte) (identity.Credential, error) {
-			return identity.BearerToken(wrapped + base64.StdEncoding.EncodeToString(blob)), nil
-		},
-		signer: func(context.Context, *access.Grant, access.Upstream, string) (ssh.Signer, error) { return d.key, nil },
-		record: func(permit *access.Permit, part record.Recording) error {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			if b.unrecorded != nil {
-				return b.unrecorded
-			}
-			b.recordings[permit.Operation()] = append(b.recordings[permit.Operation()], part)
-			return nil
-		},
-		result: road.result,
-	}}
 	options := map[string]any{"hostKeys": []string{d.hostKey}, "shell": "bash"}
 	c := protocoltest.Config{
-		Protocol: p, Target: d.target, Username: loginUser, Password: canary,
+		Protocol: New(), Target: d.target, Username: loginUser, Password: canary,
+		HostKeys:  func() ([]ssh.Signer, error) { return []ssh.Signer{b.hostKey}, nil },
+		SSHSigner: func(context.Context, access.SSHLogin) (ssh.Signer, error) { return d.key, nil },
 		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) {
 			return sshVerifier{authority: b.authority.PublicKey()}, nil
 		},
@@ -134,7 +97,7 @@ func newBench(tb testing.TB, d *daemon, edit ...func(*protocoltest.Config, map[s
 	}
 	c.Options = raw
 	b.Road = protocoltest.New(tb, c)
-	b.server = b.Listen(tb, p)
+	b.server = b.Listen(tb, New())
 	host, port, _ := net.SplitHostPort(b.server.Address)
 	write(tb, filepath.Join(b.dir, "known_hosts"), []byte(fmt.Sprintf("[%s]:%s %s\n", host, port, authorizedKey(b.hostKey.PublicKey()))), 0o600)
 	write(tb, filepath.Join(b.dir, "config"), []byte(strings.Join([]string{
@@ -274,6 +237,16 @@ func (b *bench) decided() map[string]string {
 		found[e.Operation.Statement] = string(e.Decision.Effect)
 	}
 	return found
+}
+
+// recordings returns what is on record of terminals.
+func (b *bench) recordings() (parts []*record.Recording) {
+	for _, e := range b.Log.Events() {
+		if e.Recording != nil {
+			parts = append(parts, e.Recording)
+		}
+	}
+	return parts
 }
 
 // result awaits the result of the operation with a statement.

@@ -79,20 +79,20 @@ func (s *session) listen(ctx context.Context, request *ssh.Request) {
 	}
 	ok, answer, err := s.target.SendRequest(request.Type, true, request.Payload)
 	if err != nil || !ok {
-		permit.Done(s.seams.result(outcome{word: failed, code: "not accepted"}))
+		permit.Done(failure("not accepted"))
 		_ = request.Reply(false, nil)
 		return
 	}
 	if l.path == "" && l.port == 0 { // the target chose one
 		if len(answer) != 4 {
-			permit.Done(s.seams.result(outcome{word: unknown}))
+			permit.Done(outcome(unknown))
 			_ = request.Reply(false, nil)
 			return
 		}
 		l.port = binary.BigEndian.Uint32(answer)
 	}
 	if before := s.listeners[l]; before != nil {
-		before.Done(s.seams.result(outcome{word: succeeded}))
+		before.Done(outcome(succeeded))
 	}
 	s.listeners[l] = permit
 	_ = request.Reply(true, answer)
@@ -111,7 +111,7 @@ func (s *session) unlistenOne(request *ssh.Request) {
 	}
 	ok, _, err := s.target.SendRequest(request.Type, true, request.Payload)
 	delete(s.listeners, l)
-	permit.Done(s.seams.result(outcome{word: succeeded}))
+	permit.Done(outcome(succeeded))
 	_ = request.Reply(err == nil && ok, nil)
 }
 
@@ -120,7 +120,7 @@ func (s *session) unlisten() {
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	for l, permit := range s.listeners {
-		permit.Done(s.seams.result(outcome{word: succeeded}))
+		permit.Done(outcome(succeeded))
 		delete(s.listeners, l)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/doorward/doorward/proxy/protocol/ssh/sftp"
+	"github.com/doorward/doorward/proxy/record"
 )
 
 // The outcomes of operations.
@@ -18,51 +18,37 @@ const (
 	unknown   = "Unknown"
 )
 
-// outcome is what came of an operation, for its record.
-type outcome struct {
-	word string
-	// code says how a program ended or why something failed; empty where there is no more to say.
-	code string
-	// toCaller and toTarget are the bytes that went through; names are those of a listing.
-	toCaller, toTarget int64
-	names              int64
-	// read and written are what went through a file of SFTP, with its digests; nil for others.
-	read, written *sftp.Transfer
-	// status is the exit status, signal the name of the signal that ended the program; exited
-	// says that the target said so.
-	exited bool
-	status uint32
-	signal string
-	dumped bool
-}
+// outcome is what came of an operation of which there is nothing more to say.
+func outcome(word string) record.Result { return record.Result{Outcome: word} }
 
-// exit is how a program ended (RFC 4254, section 6.10).
-type exit struct {
-	status uint32
-	signal string
-	dumped bool
-}
+// failure is what came of an operation that did not come to its end, and why.
+func failure(why string) record.Result { return record.Result{Outcome: failed, ErrorCode: why} }
 
-func (o *outcome) exit(e *exit) {
+// exited is what came of a program, by what the target said of its end (RFC 4254, section
+// 6.10); nil where it said nothing.
+func exited(e *record.Exit) record.Result {
 	switch {
 	case e == nil:
-		o.word = unknown
-		return
-	case e.signal != "":
-		o.word, o.code = failed, "signal "+plain(e.signal)
-	case e.status != 0:
-		o.word, o.code = failed, "exit "+strconv.FormatUint(uint64(e.status), 10)
-	default:
-		o.word = succeeded
+		return outcome(unknown)
+	case e.Signal != "":
+		return record.Result{Outcome: failed, ErrorCode: "signal " + plain(e.Signal), Exit: e}
+	case e.Status != 0:
+		return record.Result{Outcome: failed, ErrorCode: "exit " + strconv.FormatUint(uint64(e.Status), 10), Exit: e}
 	}
-	o.exited, o.status, o.signal, o.dumped = true, e.status, e.signal, e.dumped
+	return record.Result{Outcome: succeeded, Exit: e}
 }
 
 // tally counts the bytes of an operation, from both directions.
 type tally struct{ toCaller, toTarget atomic.Int64 }
 
-// into puts the counts into an outcome.
-func (t *tally) into(o outcome) outcome {
-	o.toCaller, o.toTarget = t.toCaller.Load(), t.toTarget.Load()
-	return o
+// into adds what went through to a result.
+func (t *tally) into(r record.Result) record.Result {
+	r.Bytes = t.toCaller.Load()
+	if n := t.toTarget.Load(); n > 0 {
+		r.Transfers = append(r.Transfers, record.Transfer{Direction: record.ToTarget, Bytes: n})
+	}
+	if r.Bytes > 0 {
+		r.Transfers = append(r.Transfers, record.Transfer{Direction: record.ToCaller, Bytes: r.Bytes})
+	}
+	return r
 }

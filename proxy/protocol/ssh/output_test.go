@@ -5,11 +5,13 @@ package ssh
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -19,6 +21,7 @@ import (
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/record/cast"
+	"github.com/doorward/doorward/proxy/record/recordtest"
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
@@ -57,12 +60,9 @@ func TestTerminal(t *testing.T) {
 	if r := b.result(t, "shell"); r.ErrorCode != "exit 3" || r.Bytes == 0 {
 		t.Errorf("result %+v", r)
 	}
-	b.mu.Lock()
-	parts := b.recordings[1]
-	b.mu.Unlock()
 	var text bytes.Buffer
 	assembler := cast.NewAssembler("terminal-1", &text)
-	for _, p := range parts {
+	for _, p := range b.recordings() {
 		doc := &record.RecordingDocument{ID: p.ID, Format: p.Format, Sequence: p.Sequence, Digest: p.Digest, Data: p.Data}
 		take := assembler.Part
 		if p.Data == "" {
@@ -82,21 +82,55 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// deaf is a log that takes everything, and recordings only where it has no error for them.
+type deaf struct {
+	record.Log
+	err atomic.Pointer[error]
+}
+
+func (d *deaf) set(err error) {
+	if err == nil {
+		d.err.Store(nil)
+		return
+	}
+	d.err.Store(&err)
+}
+
+func (d *deaf) refuses(event record.Event) error {
+	if err := d.err.Load(); err != nil && event.Recording != nil {
+		return *err
+	}
+	return nil
+}
+
+// Append implements record.Log.
+func (d *deaf) Append(ctx context.Context, event record.Event) (record.Position, error) {
+	if err := d.refuses(event); err != nil {
+		return record.Position{}, err
+	}
+	return d.Log.Append(ctx, event)
+}
+
+// Begin implements record.Log.
+func (d *deaf) Begin(ctx context.Context, event record.Event) (record.Pending, error) {
+	if err := d.refuses(event); err != nil {
+		return nil, err
+	}
+	return d.Log.Begin(ctx, event)
+}
+
 func TestUnrecorded(t *testing.T) {
-	b := newBench(t, startDaemon(t))
-	b.mu.Lock()
-	b.unrecorded = access.ErrRecord
-	b.mu.Unlock()
+	log := &deaf{Log: recordtest.NewLog()}
+	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) { c.Log = log })
+	log.set(access.ErrRecord)
 	_, errs, status := finish(t, b.ssh(t, "-tt", "GATEWAY"), "")
-	if status != 255 || !strings.Contains(errs, "recording could not be started") {
+	if status != 255 || !strings.Contains(errs, access.ErrRecord.Error()) {
 		t.Errorf("status %d: %q", status, errs)
 	}
 	if strings.Contains(b.daemon.log.String(), "Starting session") {
 		t.Error("the target started a shell")
 	}
-	b.mu.Lock()
-	b.unrecorded = nil
-	b.mu.Unlock()
+	log.set(nil)
 	client := b.mustDial(t)
 	program, err := client.NewSession()
 	if err != nil {
@@ -108,9 +142,7 @@ func TestUnrecorded(t *testing.T) {
 	if err := program.Shell(); err != nil {
 		t.Fatal(err)
 	}
-	b.mu.Lock()
-	b.unrecorded = access.ErrRecord
-	b.mu.Unlock()
+	log.set(access.ErrRecord)
 	fmt.Fprint(in, "echo hello\n")
 	_ = program.Wait()
 	if !strings.Contains(stderr.String(), access.ErrRecord.Error()) {

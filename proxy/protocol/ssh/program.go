@@ -261,7 +261,7 @@ func (p *program) setX11(ctx context.Context, payload []byte) error {
 // forget ends what was permitted for the channel.
 func (p *program) forget() {
 	for _, v := range p.env {
-		v.permit.Done(p.seams.result(outcome{word: canceled})) // where nothing was started
+		v.permit.Done(outcome(canceled)) // where nothing was started
 	}
 	done := func(permit *access.Permit, count *int) {
 		if permit == nil {
@@ -270,7 +270,7 @@ func (p *program) forget() {
 		p.session.mu.Lock()
 		*count--
 		p.session.mu.Unlock()
-		permit.Done(p.seams.result(outcome{word: succeeded}))
+		permit.Done(outcome(succeeded))
 	}
 	done(p.agent, &p.agents)
 	done(p.x11, &p.displays)

@@ -41,10 +41,10 @@ func (sshProtocol) ValidateOptions(raw json.RawMessage) error {
 func (sshProtocol) Vocabulary() policy.Vocabulary { return vocabulary() }
 
 // NewHandler implements protocol.Protocol.
-func (sshProtocol) NewHandler() protocol.Handler { return &handler{seams: road} }
+func (sshProtocol) NewHandler() protocol.Handler { return handler{} }
 
 // handler is what the sessions of one listener share.
-type handler struct{ seams seams }
+type handler struct{}
 
 // LoginTimeout implements protocol.PatientHandler: a token may be pasted by hand.
-func (*handler) LoginTimeout() time.Duration { return loginBound }
+func (handler) LoginTimeout() time.Duration { return loginBound }

@@ -4,7 +4,10 @@
 package ssh
 
 import (
+	"context"
+	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +23,8 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-// rogueTarget is a server that does as a test says, for each connection. It takes every login.
-func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request)) *daemon {
+// rogueTarget is a server that does as a test says, for each connection. It takes every login, unless it is edited.
+func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request), edit ...func(*ssh.ServerConfig)) *daemon {
 	tb.Helper()
 	var listen net.ListenConfig
 	ln, err := listen.Listen(tb.Context(), "tcp", "127.0.0.1:0")
@@ -32,6 +35,9 @@ func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-ch
 	user, _ := newKey(tb)
 	config := &ssh.ServerConfig{PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }}
 	config.AddHostKey(host)
+	for _, e := range edit {
+		e(config)
+	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -232,10 +238,8 @@ func TestPlainShell(t *testing.T) {
 		t.Fatalf("%q %q %d", out, errs, status)
 	}
 	b.result(t, "shell")
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	text := ""
-	for _, part := range b.recordings[1] {
+	for _, part := range b.recordings() {
 		text += part.Data
 	}
 	if !strings.Contains(text, `"i","echo a-word`) || !strings.Contains(text, `"o","A-WORD`) {
@@ -283,24 +287,70 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestSilentProgram: a program that has closed its output is left with its channel, though the
-// session goes on.
-func TestSilentProgram(t *testing.T) {
+// TestAbandonedProgram: a program whose client left its channel, while the session goes on, runs
+// as long as the target has it run, and what came of it is on record.
+func TestAbandonedProgram(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	client := b.mustDial(t)
 	program, err := client.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const line = "exec >/dev/null 2>&1 </dev/null; sleep 600"
+	const line = "exec >/dev/null 2>&1 </dev/null; sleep 2; exit 3"
 	if err := program.Start(line); err != nil {
 		t.Fatal(err)
 	}
 	_ = program.Close()
-	if r := b.result(t, line); r.Outcome != unknown {
+	if r := b.result(t, line); r.Exit == nil || r.Exit.Status != 3 {
 		t.Errorf("result %+v", r)
 	}
 	if _, err := client.NewSession(); err != nil {
 		t.Errorf("the session is over: %v", err)
+	}
+}
+
+// TestPasswordIsKept: a target that does not take the certificate of the session is not shown
+// the password; one that asks for both is.
+func TestPasswordIsKept(t *testing.T) {
+	authority, _ := newKey(t)
+	for name, test := range map[string]struct {
+		signer func() ssh.Signer
+		then   *ssh.ServerAuthCallbacks
+		want   []string
+	}{
+		"certificate refused": {func() ssh.Signer { return certificate(t, authority, loginUser) }, nil, nil},
+		"both":                {func() ssh.Signer { return certificate(t, authority, loginUser) }, &ssh.ServerAuthCallbacks{}, []string{canary}},
+		"key refused":         {func() ssh.Signer { key, _ := newKey(t); return key }, nil, []string{canary}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var shown []string
+			password := func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				shown = append(shown, string(p))
+				return nil, nil
+			}
+			d := rogueTarget(t, func(conn ssh.Conn, _ <-chan ssh.NewChannel, _ <-chan *ssh.Request) { _ = conn.Wait() }, func(c *ssh.ServerConfig) {
+				c.PasswordCallback = password
+				c.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+					if test.then != nil {
+						test.then.PasswordCallback = password
+						return nil, &ssh.PartialSuccessError{Next: *test.then}
+					}
+					return nil, errors.New("not this one")
+				}
+			})
+			b := newBench(t, d, func(c *protocoltest.Config, _ map[string]any) {
+				c.SSHSigner = func(context.Context, access.SSHLogin) (ssh.Signer, error) { return test.signer(), nil }
+			})
+			client := b.mustDial(t)
+			_, _ = client.NewSession()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(shown, test.want) {
+				t.Errorf("the target was shown %q, want %q", shown, test.want)
+			}
+		})
 	}
 }

@@ -34,7 +34,7 @@ type peer struct {
 }
 
 // Serve implements protocol.Handler.
-func (h *handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {
+func (h handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {
 	caller, proven, err := h.login(ctx, conn, entry)
 	if err != nil || caller == nil {
 		return err
@@ -50,14 +50,14 @@ func (h *handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry)
 
 // login takes the client's handshake. Without an error and without a caller, the client was
 // turned away, which is on record.
-func (h *handler) login(ctx context.Context, conn net.Conn, entry *access.Entry) (*peer, *ssh.ServerConn, error) {
+func (h handler) login(ctx context.Context, conn net.Conn, entry *access.Entry) (*peer, *ssh.ServerConn, error) {
 	ctx, over := context.WithCancelCause(ctx)
 	defer over(nil)
 	_ = conn.SetDeadline(time.Now().Add(loginBound))
 	release := sync.OnceValue(relay.Interrupt(ctx, conn))
 	defer release()
 
-	l := &login{ctx: ctx, entry: entry, seams: h.seams, over: over}
+	l := &login{ctx: ctx, entry: entry, over: over}
 	config, err := l.config()
 	if err != nil {
 		return nil, nil, errors.Join(err, entry.Reject(context.WithoutCancel(ctx), err.Error()))
@@ -115,7 +115,7 @@ func drop(p *peer) {
 }
 
 // enter opens the session for a proven caller and serves it.
-func (h *handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn, entry *access.Entry) error {
+func (h handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn, entry *access.Entry) error {
 	who, err := provenCaller(conn)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (h *handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn,
 	defer cancel(nil)
 	defer context.AfterFunc(grant.Context(), func() { cancel(context.Cause(grant.Context())) })()
 
-	s := &session{seams: h.seams, grant: grant, caller: caller, cancel: cancel, deciding: make(chan struct{}, 1)}
+	s := &session{grant: grant, caller: caller, cancel: cancel, deciding: make(chan struct{}, 1)}
 	_, s.connection = entry.Connection()
 	if s.options, err = parseOptions(grant.Options()); err == nil {
 		s.target, err = h.dial(ctx, s, asked)

@@ -31,7 +31,6 @@ const (
 
 // session is one connection of a client and the one to the target that belongs to it.
 type session struct {
-	seams      seams
 	grant      *access.Grant
 	options    options
 	connection string

@@ -45,7 +45,7 @@ func (p *program) start(ctx context.Context, request *ssh.Request, running *sync
 	}
 	r := &run{program: p, wanted: w, permit: permit, meter: permit.Meter(), answer: permit.Answer()}
 	if err := r.open(ctx, request); err != nil {
-		permit.Done(p.seams.result(outcome{word: failed, code: "not started"}))
+		permit.Done(failure("not started"))
 		taken()
 		p.endWith("Doorward: "+plain(err.Error())+"\r\n", statusEnded)
 		return err
@@ -89,7 +89,7 @@ func (r *run) open(ctx context.Context, request *ssh.Request) error {
 	// A recording that cannot begin is none: nothing is started then.
 	tape, err := r.record()
 	if err != nil {
-		return errors.New("the recording could not be started, so nothing was")
+		return access.AsRefusal(err)
 	}
 	channel, requests, err := r.session.target.OpenChannel(channelSession, nil)
 	if err != nil {
@@ -117,11 +117,11 @@ func (r *run) open(ctx context.Context, request *ssh.Request) error {
 // prepare sets what the client has asked for before.
 func (r *run) prepare(channel ssh.Channel) error {
 	for _, v := range r.env {
-		o := outcome{word: succeeded}
+		o := outcome(succeeded)
 		if ok, err := channel.SendRequest(requestEnv, true, v.payload); err != nil || !ok {
-			o = outcome{word: failed, code: "not accepted"} // as by sshd's AcceptEnv; clients expect no more
+			o = failure("not accepted") // as by sshd's AcceptEnv; clients expect no more
 		}
-		v.permit.Done(r.seams.result(o))
+		v.permit.Done(o)
 	}
 	r.env = nil
 	if r.terminal != nil {

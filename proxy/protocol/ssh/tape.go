@@ -42,8 +42,7 @@ func (r *run) record() (*tape, error) {
 		options.Width, options.Height, options.Term = characters(r.terminal.Columns), characters(r.terminal.Rows), r.terminal.Term
 	}
 	t := &tape{
-		began: options.Start, broke: func(err error) { r.cancel(err) },
-		emit: func(part record.Recording) error { return r.seams.record(r.permit, part) },
+		emit: r.permit.Recording, began: options.Start, broke: func(err error) { r.cancel(err) },
 	}
 	options.Emit = t.emit
 	writer, err := cast.NewWriter(options)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,15 +18,19 @@ import (
 	"github.com/doorward/doorward/proxy/relay"
 )
 
+// extensions are what a session may need of the target (OpenSSH, PROTOCOL.certkeys). What of
+// it a caller gets is decided here, by operation.
+var extensions = []string{"permit-pty", "permit-port-forwarding", "permit-agent-forwarding", "permit-X11-forwarding"}
+
 // proveBound is how long one target may take to let the proxy in.
 const proveBound = 15 * time.Second
 
 // dial logs in at the target.
-func (h *handler) dial(ctx context.Context, s *session, asked wish) (*peer, error) {
+func (handler) dial(ctx context.Context, s *session, asked wish) (*peer, error) {
 	var target *peer
 	err := s.grant.Dial(ctx, func(ctx context.Context, up access.Upstream) error {
 		var err error
-		target, err = h.prove(ctx, s, up, asked)
+		target, err = prove(ctx, s, up, asked)
 		return err
 	})
 	return target, err
@@ -33,22 +38,16 @@ func (h *handler) dial(ctx context.Context, s *session, asked wish) (*peer, erro
 
 // prove logs in at one target that answered. The host key is checked before anything is sent
 // that could be of use to another.
-func (h *handler) prove(ctx context.Context, s *session, up access.Upstream, asked wish) (*peer, error) {
+func prove(ctx context.Context, s *session, up access.Upstream, asked wish) (*peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, proveBound)
 	defer cancel()
 	name, refusal := asked.login(s.grant.TargetRole(), up.Credential.Username(), s.connection)
 	if refusal != nil {
 		return nil, refusal
 	}
-	signer, err := h.seams.signer(ctx, s.grant, up, name)
-	if errors.As(err, &refusal) {
-		return nil, refusal // told already
-	}
+	signer, err := s.grant.SSHSigner(ctx, up, extensions...)
 	if err != nil {
-		return nil, s.grant.Trouble(&access.Refusal{
-			Reason: access.ReasonUnavailable, Message: "the credential for the target cannot be used",
-			Hint: "Ask an admin to look at the Connection's credential.",
-		}, err)
+		return nil, err
 	}
 	auth := methods(signer, name, up.Credential)
 	if len(auth) == 0 {
@@ -68,7 +67,10 @@ func (h *handler) prove(ctx context.Context, s *session, up access.Upstream, ask
 			return s.options.keys.verify(up.Target.Host, up.Target.Port, key)
 		},
 		AuthCallback: func(at *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-			return nil, ordered(first.strict.Load(), at.Algorithms)
+			if err := ordered(first.strict.Load(), at.Algorithms); err != nil {
+				return nil, err
+			}
+			return nil, certified(signer, at)
 		},
 	})
 	if err != nil {
@@ -84,6 +86,25 @@ func (h *handler) prove(ctx context.Context, s *session, up access.Upstream, ask
 	_ = up.Conn.SetDeadline(time.Time{})
 	return target, nil
 }
+
+// certified keeps the password from a target that does not take the certificate of this
+// session: its log would name nobody. It may be asked for besides.
+func certified(signer ssh.Signer, at *ssh.ClientAuthContext) error {
+	const method = "publickey" // RFC 4252, section 7
+	if signer == nil {
+		return nil
+	}
+	if _, ok := signer.PublicKey().(*ssh.Certificate); !ok || slices.Contains(at.PartialSuccessMethods, method) {
+		return nil
+	}
+	if slices.Contains(at.TriedMethods, method) || !slices.Contains(at.AllowedMethods, method) {
+		return errCertificate
+	}
+	return nil
+}
+
+// errCertificate says that a target lets nobody in by a certificate of its authority.
+var errCertificate = errors.New("the target does not take a certificate of the authority whose key the credential holds: name its public half in TrustedUserCAKeys of the target's sshd_config")
 
 // methods are the ways to log in. The password is for the credential's own login name.
 func methods(signer ssh.Signer, name string, credential access.TargetCredential) []ssh.AuthMethod {

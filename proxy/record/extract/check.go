@@ -44,7 +44,30 @@ type Report struct {
 // come; none of them is proven before Check returns nil. Errors wrap ErrChanged or
 // ErrCut where it is about the extract.
 func Check(in io.Reader, each func(record.Record) error) (*Report, error) {
-	c := &checker{whole: tree.NewRange(0), each: each}
+	return (&checker{whole: tree.NewRange(0), each: each}).check(in)
+}
+
+// Follow is Check of an extract that is written while its session goes on. At each
+// checkpoint, proven is told what was found up to there: only then are the records proven
+// that each was given. An extract that ends behind a checkpoint is whole, whether or not
+// its session is over.
+func Follow(in io.Reader, each func(record.Record) error, proven func(*Report) error) error {
+	_, err := (&checker{whole: tree.NewRange(0), each: each, proven: proven}).check(in)
+	return err
+}
+
+type checker struct {
+	report Report
+	keys   *tree.Keys
+	whole  tree.Range
+	each   func(record.Record) error
+	// closed says that the last line was a checkpoint.
+	closed bool
+	// proven is told of checkpoints where several may come; else nil.
+	proven func(*Report) error
+}
+
+func (c *checker) check(in io.Reader) (*Report, error) {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	for number := 1; ; number++ {
 		line, err := readLine(lines)
@@ -55,7 +78,9 @@ func Check(in io.Reader, each func(record.Record) error) (*Report, error) {
 			return nil, fmt.Errorf("%w: they end after line %d, before a checkpoint", ErrCut, number-1)
 		case err != nil:
 			return nil, err
-		case c.closed:
+		case c.proven != nil && len(line) == 0:
+			continue
+		case c.closed && c.proven == nil:
 			return nil, fmt.Errorf("%w: line %d follows the checkpoint", ErrChanged, number)
 		}
 		if err := c.line(line, number == 1); err != nil {
@@ -89,18 +114,11 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 // errEach marks the errors of the caller's function.
 var errEach = errors.New("not taken")
 
-type checker struct {
-	report Report
-	keys   *tree.Keys
-	whole  tree.Range
-	each   func(record.Record) error
-	closed bool
-}
-
 func (c *checker) line(line []byte, first bool) error {
 	if first {
 		return c.head(line)
 	}
+	c.closed = false
 	if bytes.HasPrefix(line, []byte(`{"schema":"`+Schema+`"`)) {
 		var between Between
 		if err := json.Unmarshal(line, &between); err != nil {
@@ -185,5 +203,11 @@ func (c *checker) checkpoint(d *record.Document) error {
 		return errors.New("no record of the session")
 	}
 	c.report.Size, c.report.At, c.closed = signed.Size, signed.Time, true
+	if c.proven != nil {
+		report := c.report
+		if err := c.proven(&report); err != nil {
+			return errors.Join(errEach, err)
+		}
+	}
 	return nil
 }

@@ -12,6 +12,10 @@
 // signed note covers them all. So readers of records, which pass over lines that are
 // none, can read an extract as it is.
 //
+// Of a session that is followed while it goes on, records and [Between] come after a
+// checkpoint again, up to the next, which covers everything before it in turn. An empty
+// line says only that there is nothing yet.
+//
 // # What it proves
 //
 // Everything together makes the tree (RFC 6962, section 2.1) whose root the log's key
@@ -104,6 +108,18 @@ func (w *Writer) Close(checkpoint []byte) error {
 	}
 	return w.line(checkpoint)
 }
+
+// Checkpoint has the record of a checkpoint of all that was before follow. More may come.
+func (w *Writer) Checkpoint(checkpoint []byte) error {
+	if err := w.Close(checkpoint); err != nil {
+		return err
+	}
+	w.gap.Reset(w.gap.End())
+	return nil
+}
+
+// Beat writes an empty line. It is for extracts that are followed.
+func (w *Writer) Beat() error { return w.line(nil) }
 
 func (w *Writer) flush() error {
 	if w.gap.Begin() == w.gap.End() {

@@ -55,6 +55,9 @@ func RecordingPath(namespace, name string) string {
 	return "/v1/namespaces/" + namespace + "/auditsessions/" + name + "/recording"
 }
 
+// FollowQuery is what a reader adds who asks for what comes, too.
+const FollowQuery = "follow=true"
+
 // The decisions.
 const (
 	Allow = "Allow"
@@ -78,6 +81,8 @@ type Request struct {
 	Decision string `json:"decision"`
 	// Reason is the authorizer's.
 	Reason string `json:"reason,omitempty"`
+	// Follow asks for what comes, too, while the session goes on.
+	Follow bool `json:"follow,omitempty"`
 	// Unrecorded is the number of readings that were refused and are on no record.
 	Unrecorded int64 `json:"unrecorded,omitempty"`
 }

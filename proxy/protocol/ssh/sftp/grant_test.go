@@ -66,13 +66,7 @@ func (p grantedPermit) Take(names, bytes int64) error {
 	return nil
 }
 
-func (p grantedPermit) Done(r Result) {
-	result := record.Result{Outcome: r.Outcome, Rows: r.Entries, Bytes: r.Read.Bytes + r.Written.Bytes}
-	if r.Status != StatusOK {
-		result.ErrorCode = r.Status.String()
-	}
-	p.Permit.Done(result)
-}
+func (p grantedPermit) Done(r Result) { p.Permit.Done(r.Record()) }
 
 // unspoken is a Protocol by name only.
 type unspoken struct{}
@@ -144,6 +138,10 @@ func TestOnARealGrant(t *testing.T) {
 	}
 	if results := road.Log.OfType(record.OperationResult); len(results) != 2 || results[0].Result.Bytes != 7 || results[1].Result.Outcome != Succeeded {
 		t.Errorf("results: %+v", results)
+	}
+	want := []record.Transfer{{Direction: record.ToCaller, Bytes: 7, Digest: digestOf([]byte("content"))}}
+	if got := road.Log.OfType(record.OperationResult)[0].Result.Transfers; !slices.Equal(got, want) {
+		t.Errorf("transfers: %+v, want %+v", got, want)
 	}
 	// What cannot be recorded ends the session or is refused, and never reaches the target.
 	road.Log.Fail(errors.New("disk full"))

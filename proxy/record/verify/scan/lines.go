@@ -8,16 +8,23 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 const (
 	chunkSize = 1 << 20
 	// maxLine is what a line may have; one of twice as much is passed over.
 	maxLine = 16 << 20
+	// A file that was written to just now may end in the middle of a line that its
+	// writer has in hand: its rest is waited for.
+	justNow    = 2 * time.Second
+	restPause  = 20 * time.Millisecond
+	restPauses = 50
 )
 
 // open opens a file for reading, decompressed where it begins as gzip does.
@@ -50,6 +57,7 @@ func (s *scanner) feedLines(ctx context.Context, number int) error {
 		offset int64
 		rest   []byte // the beginning of a line
 		skip   bool   // the rest of a line that is too long
+		waited int    // for the rest of the last line
 	)
 	for {
 		buffer, err := s.buffer(ctx, max(chunkSize, 2*len(rest)))
@@ -61,6 +69,12 @@ func (s *scanner) feedLines(ctx context.Context, number int) error {
 		s.progressed(read)
 		data := buffer[:n+read]
 		end := len(data)
+		if errors.Is(readErr, io.EOF) && !compressed && waited < restPauses && unfinished(data) && writtenJustNow(file) {
+			waited, readErr = waited+1, pause(ctx)
+			if readErr != nil {
+				return readErr
+			}
+		}
 		if readErr == nil {
 			end = bytes.LastIndexByte(data, '\n') + 1
 		}
@@ -89,6 +103,26 @@ func (s *scanner) feedLines(ctx context.Context, number int) error {
 			s.trouble(Problem{File: number, Offset: offset, Index: -1, What: "it cannot be read to its end: " + readErr.Error()})
 			return nil
 		}
+	}
+}
+
+// unfinished says that data ends within a line; one that is JSON lacks its line feed only.
+func unfinished(data []byte) bool {
+	last := data[bytes.LastIndexByte(data, '\n')+1:]
+	return len(last) > 0 && !json.Valid(last)
+}
+
+func writtenJustNow(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && time.Since(info.ModTime()) < justNow
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(restPause):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -148,6 +150,52 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// TestUnfinished: a line whose writer has it in hand is waited for, so that a live log is
+// not taken for a damaged one; one that stays as it is is damaged.
+func TestUnfinished(t *testing.T) {
+	a, b := line(1, "SELECT 1"), line(2, "SELECT 2")
+	for name, tc := range map[string]struct {
+		reason, rest string
+		want         []string
+	}{
+		"Written": {"the writer goes on", b[100:] + "\n", []string{a, b}},
+		"Stays":   {"the writer is gone", "", []string{a, "broken: " + b[:100]}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "live.jsonl")
+			file, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			if _, err := file.WriteString(a + "\n" + b[:100]); err != nil {
+				t.Fatal(err)
+			}
+			sources, err := scan.Find([]string{path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest := sync.OnceFunc(func() {
+				if _, err := file.WriteString(tc.rest); err != nil {
+					t.Error(err)
+				}
+			})
+			var got []string
+			err = scan.Scan(t.Context(), sources, scan.Options{Progress: func(int64, int64) { rest() }}, func(_ int, r *scan.Record) error {
+				text := string(r.JSON)
+				if r.Broken {
+					text = "broken: " + text
+				}
+				got = append(got, text)
+				return nil
+			})
+			if diff := cmp.Diff(tc.want, got); err != nil || diff != "" {
+				t.Errorf("%s: %v: -want +got:\n%s", tc.reason, err, diff)
+			}
+		})
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.gz")
@@ -176,7 +224,8 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("{\"schema\":\"doorward.dev/record/v1\",\"log\":\"x\",\"index\":1,\"a\":\"\\"))
 	path := filepath.Join(f.TempDir(), "fuzz")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+		// Nobody writes to it, so that no rest is waited for.
+		if err := errors.Join(os.WriteFile(path, data, 0o600), os.Chtimes(path, time.Time{}, time.Unix(0, 0))); err != nil {
 			t.Fatal(err)
 		}
 		records, _ := read(t, path)
