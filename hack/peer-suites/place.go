@@ -87,7 +87,7 @@ func openSite(ctx context.Context, database string, statements []string, setting
 			return s, fmt.Errorf("cannot prepare the database: %q: %w", statement, err)
 		}
 	}
-	if s.gateway, err = gateway.Start(ctx, gateway.Config{Target: s.server, Databases: []string{database, "postgres"}}); err != nil {
+	if s.gateway, err = gateway.Start(ctx, gateway.Postgres(s.server, database, "postgres")); err != nil {
 		return s, err
 	}
 	s.proxied = s.direct

@@ -1,9 +1,9 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gateway serves one Connection to PostgreSQL the way the proxy does,
-// without a control plane: the same gate, engine, dialer, server and protocol
-// under a snapshot made by hand. Where it is given no policies, it allows
+// Package gateway serves one Connection the way the proxy does, without a
+// control plane: the same gate, engine, dialer, server and protocol under a
+// snapshot made by hand. [Postgres] and [SSH] say to what. Where it is given no policies, it allows
 // everything, also what the analysis does not know, and masks nothing; it takes
 // every token for one caller, and keeps no record. So whatever differs from a
 // direct connection is the proxy's own doing: the suites of stock clients stand
@@ -12,10 +12,10 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,13 +28,11 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/policy/rego"
-	"github.com/doorward/doorward/proxy/protocol/postgres"
-	"github.com/doorward/doorward/proxy/protocol/postgres/sql"
+	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/record"
 	"github.com/doorward/doorward/proxy/server"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
-	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/testcert"
 )
@@ -44,12 +42,14 @@ const UserName = "alice@example.com"
 
 // Config says what is served.
 type Config struct {
-	// Target is the server that is reached.
-	Target *pgtest.Server
-	// Role and Password are the stored credential: the superuser's where empty.
-	Role, Password string
-	// Databases that callers may connect to.
-	Databases []string
+	// Protocol is what is spoken, Options its spec.options.
+	Protocol protocol.Protocol
+	Options  any
+	// Target is the server that is reached, TLS how.
+	Target snapshot.Target
+	TLS    snapshot.TLS
+	// Credential are the keys of the stored credential's Secret.
+	Credential map[string][]byte
 	// Log is where records go; nowhere where nil.
 	Log record.Log
 	// Port to listen on; a free one where zero.
@@ -63,9 +63,10 @@ type Config struct {
 type Gateway struct {
 	Host string
 	Port int
-	// CAPath trusts the certificate that is shown to clients, which is valid for
-	// 127.0.0.1 and localhost.
-	CAPath string
+	// CAPath trusts the certificate that is shown to clients of TLS, and
+	// KnownHostsPath that of clients of SSH. They are valid for 127.0.0.1 and
+	// localhost.
+	CAPath, KnownHostsPath string
 
 	dir      string
 	cancel   context.CancelFunc
@@ -81,9 +82,6 @@ const (
 
 // Start serves a Connection until [Gateway.Stop]. The context bounds the start only.
 func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
-	if c.Role == "" {
-		c.Role, c.Password = pgtest.Superuser, c.Target.Password
-	}
 	if c.Log == nil {
 		c.Log = Forgetful{}
 	}
@@ -96,11 +94,11 @@ func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
 			err = errors.Join(err, os.RemoveAll(g.dir))
 		}
 	}()
-	certificate, err := g.certify()
+	shown, err := g.certify()
 	if err != nil {
 		return nil, err
 	}
-	gate, snap, err := c.gate(ctx, certificate)
+	gate, snap, err := c.gate(ctx, shown)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +115,7 @@ func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
 	serving, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
 	s := server.New(server.Options{Log: logr.Discard(), DrainTimeout: time.Second}, server.Endpoint{
-		Name: namespace + "/" + connection, Listener: listener, Gate: gate, Handler: postgres.New().NewHandler(),
+		Name: namespace + "/" + connection, Listener: listener, Gate: gate, Handler: c.Protocol.NewHandler(),
 	})
 	go func() {
 		defer close(g.served)
@@ -147,13 +145,8 @@ func (g *Gateway) Apply(ctx context.Context, policies []policy.Policy) error {
 	return g.gate.Apply(ctx, &next)
 }
 
-// DSN is a connection string. Any user is taken, and any password but none.
-func (g *Gateway) DSN(database string) string {
-	return fmt.Sprintf("host=%s port=%d user=%s password=token dbname=%s sslmode=verify-full sslrootcert=%s",
-		g.Host, g.Port, pgtest.Superuser, database, g.CAPath)
-}
-
-func (g *Gateway) certify() (*tls.Config, error) {
+// certify makes what is shown to clients.
+func (g *Gateway) certify() (*server.CertificateDir, error) {
 	authority, err := testcert.NewCA("doorward-gateway")
 	if err != nil {
 		return nil, err
@@ -169,13 +162,13 @@ func (g *Gateway) certify() (*tls.Config, error) {
 	}
 	g.CAPath = filepath.Join(g.dir, "ca.crt")
 	// Clients that run as somebody else read it.
-	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644))
-	return server.TLS(&server.CertificateDir{Path: g.dir}), err
+	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644), g.certifyHost())
+	return &server.CertificateDir{Path: g.dir}, err
 }
 
 // gate is the road to the target.
-func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate, *snapshot.Snapshot, error) {
-	options, err := json.Marshal(map[string]any{"databases": c.Databases})
+func (c Config) gate(ctx context.Context, shown *server.CertificateDir) (*access.Gate, *snapshot.Snapshot, error) {
+	options, err := json.Marshal(c.Options)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot encode the options: %w", err)
 	}
@@ -190,23 +183,22 @@ func (c Config) gate(ctx context.Context, certificate *tls.Config) (*access.Gate
 	s := &snapshot.Snapshot{
 		Schema:     snapshot.Schema,
 		Connection: snapshot.Connection{Namespace: namespace, Name: connection, UID: "uid-shop-db", Generation: 1},
-		Revision:   1, Time: time.Now(), Protocol: postgres.Name,
-		Targets: []snapshot.Target{{Host: c.Target.Host, Port: int32(c.Target.Port)}},
-		TLS:     snapshot.TLS{Mode: "VerifyFull", CA: string(c.Target.CAPEM)},
+		Revision:   1, Time: time.Now(), Protocol: c.Protocol.Name(),
+		Targets: []snapshot.Target{c.Target}, TLS: c.TLS,
 		Options: options, MaxStalenessSeconds: 3600,
 		IdentityProviders: []snapshot.IdentityProvider{{Name: provider, Type: "OIDC"}},
 		Policies:          policies, MaskKey: key,
 	}
-	keys := upstream.NewKeys(map[string][]byte{
-		"connection": []byte(connection), "addresses": []byte(net.JoinHostPort(c.Target.Host, strconv.Itoa(c.Target.Port))),
-		"username": []byte(c.Role), "password": []byte(c.Password),
-	})
+	bound := maps.Clone(c.Credential)
+	bound["connection"] = []byte(connection)
+	bound["addresses"] = []byte(net.JoinHostPort(c.Target.Host, strconv.Itoa(int(c.Target.Port))))
+	keys := upstream.NewKeys(bound)
 	gate, err := access.NewGate(access.Config{
 		Connection: s.Connection, Log: c.Log, NewEngine: rego.NewEngine,
 		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil },
 		Approvals:   nobody{},
 		Dialer:      &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
-		TLS:         certificate,
+		TLS:         server.TLS(shown), HostKeys: shown.HostKeys,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -220,7 +212,7 @@ func everything() policy.Set {
 	return policy.Set{Policies: []policy.Policy{{
 		Name: "everything", UID: "uid-everything", Generation: 1,
 		Subjects: []policy.Subject{{Kind: "User", Name: UserName}},
-		Rules:    []policy.Rule{{Name: "all", Effect: policy.Allow, Actions: []string{"*", sql.ActionUnknown}, Resources: []string{"*"}}},
+		Rules:    []policy.Rule{{Name: "all", Effect: policy.Allow, Actions: []string{"*", policy.ActionUnknown}, Resources: []string{"*"}}},
 	}}}
 }
 

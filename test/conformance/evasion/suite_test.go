@@ -127,7 +127,9 @@ func masks(derived, predicates string) []policy.Mask {
 // gate serves a twin under policies.
 func (w *twin) gate(t *testing.T, policies []policy.Policy) *gateway.Gateway {
 	t.Helper()
-	g, err := gateway.Start(t.Context(), gateway.Config{Target: w.Server, Databases: []string{database, plain}, Policies: policies})
+	config := gateway.Postgres(w.Server, database, plain)
+	config.Policies = policies
+	g, err := gateway.Start(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	proxy, err = gateway.Start(ctx, gateway.Config{Target: server, Databases: append(names, restored(0), restored(1), restored(2), restored(3), restored(4))})
+	proxy, err = gateway.Start(ctx, gateway.Postgres(server, append(names, restored(0), restored(1), restored(2), restored(3), restored(4))...))
 	return err
 }
 
