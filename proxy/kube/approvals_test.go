@@ -293,7 +293,7 @@ func TestAskWhileTheAPIServerIsAway(t *testing.T) {
 			defer func() { must(t, env.Resume()) }()
 			began := time.Now()
 			_, err := a.Ask(t.Context(), s.question())
-			if took := time.Since(began); err == nil || took > askTimeout+time.Second {
+			if took := time.Since(began); err == nil || took > askTimeout+busy {
 				t.Errorf("Ask() = %v after %s, want an error within %s", err, took, askTimeout)
 			}
 		})
