@@ -192,7 +192,7 @@ func TestOutcomes(t *testing.T) {
 			var manager sync.WaitGroup
 			defer manager.Wait()
 			manager.Go(func() { c.then(pending.Request().Name) })
-			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			got, err := pending.Wait(ctx)
 			must(t, err)

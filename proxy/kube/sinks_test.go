@@ -28,7 +28,7 @@ func TestSinkSecrets(t *testing.T) {
 		t.Helper()
 		select {
 		case <-changed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("in vain: %s", what)
 		}
 	}
