@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+
+	"github.com/doorward/doorward/test/proc"
 )
 
 // TestAwaitServer: what is away is waited for; what refuses is not.
@@ -60,12 +62,8 @@ func TestAwaitServerAnswersProbes(t *testing.T) {
 		_, _ = w.Write([]byte(`{"major":"1"}`))
 	}))
 	defer server.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	health, err := proc.FreeAddress(t.Context())
 	if err != nil {
-		t.Fatal(err)
-	}
-	health := free.Addr().String()
-	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

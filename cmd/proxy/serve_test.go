@@ -134,11 +134,9 @@ func (s *site) secret(name string, kind corev1.SecretType, data map[string][]byt
 // port is a free port on loopback.
 func port(t *testing.T) string {
 	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", net.JoinHostPort(proc.Loopback, "0"))
+	address, err := proc.FreeAddress(t.Context())
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 func (s *site) options(dir string) options {

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/doorward/doorward/proxy/egress"
+	"github.com/doorward/doorward/test/proc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -126,8 +127,11 @@ func TestNothingIsSent(t *testing.T) {
 	if data := <-got; len(data) != 0 {
 		t.Errorf("sent %q", data)
 	}
-	address := listener.Addr().String()
 	_ = listener.Close()
+	address, err := proc.FreeAddress(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := p.dialTCP(t.Context(), address); !closed(err) {
 		t.Errorf("a port that nobody listens on: %v", err)
 	}

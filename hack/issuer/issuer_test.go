@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/test/oidctest"
+	"github.com/doorward/doorward/test/proc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,12 +39,11 @@ func authority(t *testing.T) (certificate, key []byte) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := proc.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 // TestPlayground: a token made by one process is believed by a verifier that

@@ -68,18 +68,18 @@ func TestCredentials(t *testing.T) {
 		}
 		return secret.Password.Reveal()
 	}
-	eventually(t, "a missing Secret is reported", 10*time.Second, func() bool { return reason() == v1alpha1.ReasonSecretNotFound })
+	eventually(t, "a missing Secret is reported", func() bool { return reason() == v1alpha1.ReasonSecretNotFound })
 	s.put("db", corev1.SecretTypeOpaque, credentialData("one"))
-	eventually(t, "a wrong type is reported", 10*time.Second, func() bool { return reason() == v1alpha1.ReasonWrongSecretType })
+	eventually(t, "a wrong type is reported", func() bool { return reason() == v1alpha1.ReasonWrongSecretType })
 	s.deleteSecret("db")
 	lacking := credentialData("one")
 	delete(lacking, v1alpha1.CredentialKeyPassword)
 	s.put("db", v1alpha1.SecretTypeCredential, lacking)
-	eventually(t, "a missing key is reported", 10*time.Second, func() bool { return reason() == v1alpha1.ReasonCredentialRejected })
+	eventually(t, "a missing key is reported", func() bool { return reason() == v1alpha1.ReasonCredentialRejected })
 	s.put("db", v1alpha1.SecretTypeCredential, credentialData("one"))
-	eventually(t, "the credential", 10*time.Second, func() bool { return password() == "one" && reason() == "" })
+	eventually(t, "the credential", func() bool { return password() == "one" && reason() == "" })
 	s.put("db", v1alpha1.SecretTypeCredential, credentialData("two"))
-	eventually(t, "the rotated one", 10*time.Second, func() bool { return password() == "two" })
+	eventually(t, "the rotated one", func() bool { return password() == "two" })
 	// Whoever can only write Connections cannot send it elsewhere.
 	for _, other := range []upstream.Use{
 		{Namespace: s.namespace, Name: "other", Target: use.Target},
@@ -96,10 +96,10 @@ func TestCredentials(t *testing.T) {
 	}
 	must(t, env.Resume())
 	s.deleteSecret("db")
-	eventually(t, "a deleted Secret gives none", 15*time.Second, func() bool { return password() == "" && reason() == v1alpha1.ReasonSecretNotFound })
+	eventually(t, "a deleted Secret gives none", func() bool { return password() == "" && reason() == v1alpha1.ReasonSecretNotFound })
 	// checklist 49: nothing prints it.
 	s.put("db", v1alpha1.SecretTypeCredential, credentialData("canary-password"))
-	eventually(t, "the canary", 10*time.Second, func() bool { return password() == "canary-password" })
+	eventually(t, "the canary", func() bool { return password() == "canary-password" })
 	secret, err := c.Get(t.Context(), use)
 	must(t, err)
 	if shown := fmt.Sprintf("%+v %#v %v %+v %#v", secret, secret, c.keys, *c.keys, *c.keys); strings.Contains(shown, "canary-password") {
@@ -114,7 +114,7 @@ func TestServingCertificate(t *testing.T) {
 		t.Error("a certificate came from nowhere")
 	}
 	run(t, c.Run)
-	eventually(t, "the missing one is reported", 10*time.Second, func() bool { return len(c.Problems.List()) == 1 })
+	eventually(t, "the missing one is reported", func() bool { return len(c.Problems.List()) == 1 })
 	ca, err := testcert.NewCA("test")
 	must(t, err)
 	issue := func() map[string][]byte {
@@ -123,13 +123,13 @@ func TestServingCertificate(t *testing.T) {
 		return map[string][]byte{corev1.TLSCertKey: pair.CertPEM, corev1.TLSPrivateKeyKey: pair.KeyPEM}
 	}
 	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, issue())
-	eventually(t, "the certificate", 10*time.Second, func() bool { _, err := c.Certificate(); return err == nil })
+	eventually(t, "the certificate", func() bool { _, err := c.Certificate(); return err == nil })
 	first, err := c.Certificate()
 	must(t, err)
 	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, issue())
-	eventually(t, "the renewed one", 10*time.Second, func() bool { next, err := c.Certificate(); return err == nil && next != first })
+	eventually(t, "the renewed one", func() bool { next, err := c.Certificate(); return err == nil && next != first })
 	s.deleteSecret(servingSecret(connectionName))
-	eventually(t, "the deletion is reported", 10*time.Second, func() bool { return len(c.Problems.List()) == 1 })
+	eventually(t, "the deletion is reported", func() bool { return len(c.Problems.List()) == 1 })
 	if _, err := c.Certificate(); err != nil {
 		t.Errorf("the former certificate is gone: %v", err)
 	}
@@ -155,7 +155,7 @@ func TestServingHostKeys(t *testing.T) {
 	data := map[string][]byte{corev1.TLSCertKey: pair.CertPEM, corev1.TLSPrivateKeyKey: pair.KeyPEM}
 	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, data)
 	run(t, c.Run)
-	eventually(t, "the certificate", 30*time.Second, func() bool { _, err := c.Certificate(); return err == nil })
+	eventually(t, "the certificate", func() bool { _, err := c.Certificate(); return err == nil })
 	if problems := c.Problems.List(); len(problems) != 0 {
 		t.Errorf("host keys that nobody needs are missed: %v", problems)
 	}
@@ -167,13 +167,13 @@ func TestServingHostKeys(t *testing.T) {
 	authority, key := sshhost.NewAuthority(t), sshhost.Key(t)
 	data["ssh-host-key"], data["ssh-host-cert"] = key, authority.Certify(t, key, "localhost")
 	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, data)
-	eventually(t, "the host keys", 30*time.Second, func() bool { _, err := c.HostKeys(); return err == nil })
-	eventually(t, "the problem is over", 30*time.Second, func() bool { return len(c.Problems.List()) == 0 })
+	eventually(t, "the host keys", func() bool { _, err := c.HostKeys(); return err == nil })
+	eventually(t, "the problem is over", func() bool { return len(c.Problems.List()) == 0 })
 	first, err := c.HostKeys()
 	must(t, err)
 	data["ssh-host-cert"] = []byte("torn")
 	s.put(servingSecret(connectionName), corev1.SecretTypeTLS, data)
-	eventually(t, "a torn one is reported", 30*time.Second, func() bool { return len(c.Problems.List()) == 1 })
+	eventually(t, "a torn one is reported", func() bool { return len(c.Problems.List()) == 1 })
 	if now, err := c.HostKeys(); err != nil || now[0] != first[0] {
 		t.Errorf("the former host keys are gone: %v", err)
 	}
@@ -205,11 +205,11 @@ func TestReporter(t *testing.T) {
 	r := s.reporter("one")
 	must(t, r.Claim(t.Context()))
 	stop := run(t, r.Run)
-	eventually(t, "the report", 10*time.Second, func() bool { got, found := s.reported(); return found && got.Revision == 7 && got.Nonce == "one" })
+	eventually(t, "the report", func() bool { got, found := s.reported(); return found && got.Revision == 7 && got.Nonce == "one" })
 	r.Problems.Set(v1alpha1.ConditionCredentialAvailable, v1alpha1.ReasonSecretNotFound, "no Secret")
-	eventually(t, "the problem", 5*time.Second, func() bool { got, _ := s.reported(); return len(got.Problems) == 1 })
+	eventually(t, "the problem", func() bool { got, _ := s.reported(); return len(got.Problems) == 1 })
 	r.Problems.Clear(v1alpha1.ConditionCredentialAvailable)
-	eventually(t, "its end", 5*time.Second, func() bool { got, _ := s.reported(); return len(got.Problems) == 0 })
+	eventually(t, "its end", func() bool { got, _ := s.reported(); return len(got.Problems) == 0 })
 
 	// Two live instances with one id: the second is refused, a restart of the first is not.
 	if err := s.reporter("two").Claim(t.Context()); !errors.Is(err, ErrDuplicateInstance) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/doorward/doorward/proxy/report"
 )
@@ -21,7 +20,7 @@ func TestReporterOfWhatIsLeft(t *testing.T) {
 	r.Sinks = func() []report.Sink { return []report.Sink{{Name: "archive", Lag: 3}} }
 	must(t, r.Claim(t.Context()))
 	stop := run(t, r.Run)
-	eventually(t, "the report", 30*time.Second, func() bool { _, found := s.reported(); return found })
+	eventually(t, "the report", func() bool { _, found := s.reported(); return found })
 	stop()
 	got, found := s.reported()
 	if !found || len(got.Sinks) != 1 || got.Sinks[0].Lag != 3 || !slices.ContainsFunc(got.Problems, func(p report.Problem) bool { return p.Type == report.Stopped && p.Hinders() }) {

@@ -111,8 +111,6 @@ func (s *site) grantSession(name string) {
 	s.decide(name, v1alpha1.ApprovalApproved, by("oidc:bob", v1alpha1.VerdictApprove))
 }
 
-const soon = 30 * time.Second
-
 func (s *site) follow(gate *approvalGate) (stop func()) {
 	f := &SessionApprovals{Client: s.proxy, Namespace: s.namespace, Name: connectionName, Gate: gate, Log: s.log}
 	return run(s.t, f.Run)
@@ -149,9 +147,9 @@ func TestSessionApprovals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := s.askForSession()
 			s.grantSession(r.Name)
-			eventually(t, "the approval", soon, func() bool { return gate.has(r.UID) })
+			eventually(t, "the approval", func() bool { return gate.has(r.UID) })
 			end.how(r)
-			eventually(t, "its end", soon, func() bool { return !gate.has(r.UID) && gate.cause(r.UID) != "" })
+			eventually(t, "its end", func() bool { return !gate.has(r.UID) && gate.cause(r.UID) != "" })
 			if got := gate.cause(r.UID); got != end.cause {
 				t.Errorf("cause %q, want %q", got, end.cause)
 			}
@@ -166,7 +164,7 @@ func TestSessionApprovalIsRead(t *testing.T) {
 	s.grantSession(r.Name)
 	gate := newApprovalGate()
 	s.follow(gate) // it is there before
-	eventually(t, "the approval", soon, func() bool { return gate.has(r.UID) })
+	eventually(t, "the approval", func() bool { return gate.has(r.UID) })
 	want := &access.SessionApproval{
 		Name: r.Name, UID: string(r.UID), Requester: "oidc:alice", ConnectionUID: "c-1", ConnectionGeneration: 2,
 		Rules:     []access.ApprovedRule{{PolicyUID: "p-1", Generation: 3, Rule: "writes", Resources: []string{"public.*"}}},
@@ -303,7 +301,7 @@ func TestSessionApprovalsWatchLost(t *testing.T) {
 	s.grantSession(r.Name)
 	gate := newApprovalGate()
 	s.follow(gate)
-	eventually(t, "the watch", soon, func() bool { return gate.has(r.UID) && gate.following() })
+	eventually(t, "the watch", func() bool { return gate.has(r.UID) && gate.following() })
 	env.BlackHole()
 	resumed := false
 	defer func() {
@@ -311,12 +309,12 @@ func TestSessionApprovalsWatchLost(t *testing.T) {
 			must(t, env.Resume())
 		}
 	}()
-	eventually(t, "the loss of the watch", 2*soon, func() bool { return !gate.following() })
+	eventually(t, "the loss of the watch", func() bool { return !gate.following() })
 	if !gate.has(r.UID) {
 		t.Error("the approval ended with the watch; that is for the gate to decide")
 	}
 	must(t, s.admin.approvalRequests(s.namespace).Delete(t.Context(), r.Name, metav1.DeleteOptions{}))
 	must(t, env.Resume())
 	resumed = true
-	eventually(t, "the watch is back", 2*soon, func() bool { return gate.following() && !gate.has(r.UID) })
+	eventually(t, "the watch is back", func() bool { return gate.following() && !gate.has(r.UID) })
 }

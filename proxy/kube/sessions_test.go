@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -106,10 +105,10 @@ func TestSessionsAreShown(t *testing.T) {
 	stop := run(t, sessions.Run)
 	run(t, events.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"))
-	took := eventually(t, "the object", 10*time.Second, func() bool { return s.session("shop-a") != nil })
+	took := eventually(t, "the object", func() bool { return s.session("shop-a") != nil })
 	t.Logf("the object took %s", took)
 	s.append(log, s.work("shop-a")...)
-	eventually(t, "the counts", 10*time.Second, func() bool {
+	eventually(t, "the counts", func() bool {
 		return cmp.Equal(s.session("shop-a").Status.Operations, worked)
 	})
 	got := s.session("shop-a")
@@ -129,12 +128,12 @@ func TestSessionsAreShown(t *testing.T) {
 		t.Errorf("status: %+v, log %+v", got.Status, got.Status.Log)
 	}
 	s.append(log, s.event(record.SessionEnd, "shop-a", func(e *record.Event) { e.Reason = "the client left" }))
-	eventually(t, "the end", 10*time.Second, func() bool {
+	eventually(t, "the end", func() bool {
 		status := s.session("shop-a").Status
 		return status.Phase == v1alpha1.SessionEnded && status.EndReason == "the client left" && status.EndedAt != nil
 	})
-	eventually(t, "all is acknowledged", 10*time.Second, func() bool { return feed.Acknowledged() == log.Durable() })
-	eventually(t, "Events on the Connection", 10*time.Second, func() bool {
+	eventually(t, "all is acknowledged", func() bool { return feed.Acknowledged() == log.Durable() })
+	eventually(t, "Events on the Connection", func() bool {
 		list, err := s.core.CoreV1().Events(s.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + connectionName})
 		must(t, err)
 		var reasons []string
@@ -160,7 +159,7 @@ func TestSessionsAreShownAfterwards(t *testing.T) {
 	s.append(log, s.work("shop-a")...)
 	s.append(log, s.event(record.SessionEnd, "shop-a"), s.event(record.SessionStart, "shop-b"))
 	s.append(log, s.work("shop-b")...)
-	eventually(t, "the log is read", 10*time.Second, func() bool {
+	eventually(t, "the log is read", func() bool {
 		sessions.mu.Lock()
 		defer sessions.mu.Unlock()
 		return sessions.read == log.Durable()
@@ -169,12 +168,12 @@ func TestSessionsAreShownAfterwards(t *testing.T) {
 		t.Errorf("%d records acknowledged while nothing could be shown", got)
 	}
 	must(t, env.Resume())
-	eventually(t, "both sessions with their counts", 15*time.Second, func() bool {
+	eventually(t, "both sessions with their counts", func() bool {
 		a, b := s.session("shop-a"), s.session("shop-b")
 		return a != nil && b != nil && a.Status.Phase == v1alpha1.SessionEnded && b.Status.Phase == v1alpha1.SessionActive &&
 			cmp.Equal(a.Status.Operations, worked) && cmp.Equal(b.Status.Operations, worked)
 	})
-	eventually(t, "all is acknowledged", 10*time.Second, func() bool { return feed.Acknowledged() == log.Durable() })
+	eventually(t, "all is acknowledged", func() bool { return feed.Acknowledged() == log.Durable() })
 	must(t, log.Close())
 	stop() // who reads the feed must have ended
 	must(t, feed.Close())
@@ -190,7 +189,7 @@ func TestSessionsOfAFormerProcess(t *testing.T) {
 	stop := run(t, sessions.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"))
 	s.append(log, s.work("shop-a")...)
-	eventually(t, "what came first is shown and acknowledged", 10*time.Second, func() bool { return feed.Acknowledged() == log.Durable() })
+	eventually(t, "what came first is shown and acknowledged", func() bool { return feed.Acknowledged() == log.Durable() })
 	stop()
 	// The rest of the process's life is not shown any more; the log has no end of it.
 	s.append(log, s.work("shop-a")...)
@@ -202,7 +201,7 @@ func TestSessionsOfAFormerProcess(t *testing.T) {
 	sessions = NewSessions(s.proxy, "proxy-0", feed, nil, s.log)
 	stop = run(t, sessions.Run)
 	twice := &v1alpha1.OperationCounts{Total: 6, Allowed: 4, Denied: 2, Held: 2, Masked: 2, Failed: 2}
-	eventually(t, "both have ended, and nothing is counted twice", 15*time.Second, func() bool {
+	eventually(t, "both have ended, and nothing is counted twice", func() bool {
 		a, b := s.session("shop-a"), s.session("shop-b")
 		return a != nil && b != nil && a.Status.Phase == v1alpha1.SessionEnded && b.Status.Phase == v1alpha1.SessionEnded &&
 			cmp.Equal(a.Status.Operations, twice) && strings.Contains(b.Status.EndReason, "the proxy ended before")
@@ -219,11 +218,11 @@ func TestDeletedSessionIsShownAgain(t *testing.T) {
 	sessions := NewSessions(s.proxy, "proxy-0", feed, nil, s.log)
 	stop := run(t, sessions.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"))
-	eventually(t, "the object", 10*time.Second, func() bool { return s.session("shop-a") != nil })
-	eventually(t, "its status", 10*time.Second, func() bool { return s.session("shop-a").Status.Phase != "" })
+	eventually(t, "the object", func() bool { return s.session("shop-a") != nil })
+	eventually(t, "its status", func() bool { return s.session("shop-a").Status.Phase != "" })
 	must(t, s.admin.auditSessions(s.namespace).Delete(t.Context(), "shop-a", metav1.DeleteOptions{}))
 	s.append(log, s.work("shop-a")...)
-	eventually(t, "the object again", 10*time.Second, func() bool {
+	eventually(t, "the object again", func() bool {
 		got := s.session("shop-a")
 		return got != nil && cmp.Equal(got.Status.Operations, worked)
 	})
@@ -266,13 +265,13 @@ func TestTerminations(t *testing.T) {
 	ended := &terminations{done: map[string]string{}}
 	stop := run(t, sessions.Run)
 	s.append(log, s.event(record.SessionStart, "shop-a"), s.event(record.SessionStart, "shop-b"))
-	eventually(t, "the objects", 10*time.Second, func() bool { return s.session("shop-a") != nil && s.session("shop-b") != nil })
+	eventually(t, "the objects", func() bool { return s.session("shop-a") != nil && s.session("shop-b") != nil })
 	// One is set before the watch begins, one while it runs.
 	s.terminate("shop-a")
 	run(t, func(ctx context.Context) { sessions.Terminations(ctx, s.namespace, connectionName, ended) })
-	eventually(t, "what was set before", 10*time.Second, func() bool { return ended.of("shop-a") == "suspicious" })
+	eventually(t, "what was set before", func() bool { return ended.of("shop-a") == "suspicious" })
 	s.terminate("shop-b")
-	if took := eventually(t, "what is set now", 10*time.Second, func() bool { return ended.of("shop-b") == "suspicious" }); took > time.Second {
+	if took := eventually(t, "what is set now", func() bool { return ended.of("shop-b") == "suspicious" }); took > busy {
 		t.Errorf("termination took %s, want less than a second", took)
 	}
 	must(t, log.Close())

@@ -28,14 +28,14 @@ func TestSinkSecrets(t *testing.T) {
 		t.Helper()
 		select {
 		case <-changed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("in vain: %s", what)
 		}
 	}
 	name := snapshot.SinkSecretName(connectionName)
 	fails := func(when, says string) {
 		t.Helper()
-		eventually(t, when, 10*time.Second, func() bool {
+		eventually(t, when, func() bool {
 			_, err := secrets.Get("siem")
 			return err != nil && strings.Contains(err.Error(), name) && strings.Contains(err.Error(), says)
 		})
@@ -88,7 +88,7 @@ func TestSinkSecretsForbidden(t *testing.T) {
 	secrets := NewSinkSecrets(s.proxy, s.namespace, "other", func() {})
 	run(t, secrets.Run)
 	secrets.Applied(&snapshot.Snapshot{Sinks: []snapshot.Sink{{Name: "siem", Secret: true}}})
-	eventually(t, "the reason", 10*time.Second, func() bool {
+	eventually(t, "the reason", func() bool {
 		_, err := secrets.Get("siem")
 		return err != nil && strings.Contains(err.Error(), "forbidden")
 	})
@@ -113,21 +113,21 @@ func TestReportOfSinks(t *testing.T) {
 	}
 	must(t, r.Claim(t.Context()))
 	run(t, r.Run)
-	reports := func(what string, within time.Duration, want report.Sink) {
+	reports := func(what string, want report.Sink) {
 		t.Helper()
-		eventually(t, what, within, func() bool {
+		eventually(t, what, func() bool {
 			got, found := s.reported()
 			return found && cmp.Equal([]report.Sink{want}, got.Sinks)
 		})
 	}
-	reports("the sink", 5*time.Second, report.Sink{Name: "siem", Reachable: true})
+	reports("the sink", report.Sink{Name: "siem", Reachable: true})
 	failing := report.Sink{Name: "siem", Lag: 3, Error: "connection refused"}
 	set(failing)
-	reports("the failure", 3*time.Second, failing)
+	reports("the failure", failing)
 	failing.Lag = 99
 	set(failing)
-	reports("more records that wait", 8*time.Second, failing)
+	reports("more records that wait", failing)
 	recovered := report.Sink{Name: "siem", Reachable: true, AcknowledgedAt: time.Unix(1800000000, 0).UTC()}
 	set(recovered)
-	reports("the recovery", 3*time.Second, recovered)
+	reports("the recovery", recovered)
 }

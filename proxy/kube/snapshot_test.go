@@ -74,18 +74,18 @@ func TestSnapshotsAreFollowed(t *testing.T) {
 	g, log := &gate{}, recordtest.NewLog()
 	source := s.snapshots(g, log, state(t))
 	run(t, source.Run)
-	eventually(t, "the missing snapshot is reported", 10*time.Second, func() bool { return len(source.Problems.List()) == 1 })
+	eventually(t, "the missing snapshot is reported", func() bool { return len(source.Problems.List()) == 1 })
 	one := s.snapshot(1)
 	s.putSnapshot(s.seal(one, s.beat(one, time.Now())))
-	eventually(t, "revision 1 and its heartbeat", 10*time.Second, func() bool {
+	eventually(t, "revision 1 and its heartbeat", func() bool {
 		applied, beats := g.state()
 		return slices.Equal(applied, []int64{1}) && beats == 1
 	})
 	two := s.snapshot(2)
 	s.putSnapshot(s.seal(two, s.beat(two, time.Now())))
-	took := eventually(t, "revision 2", 5*time.Second, func() bool { return g.last() == 2 })
+	took := eventually(t, "revision 2", func() bool { return g.last() == 2 })
 	t.Logf("a new revision took %s", took)
-	eventually(t, "no problem is left", 5*time.Second, func() bool { return len(source.Problems.List()) == 0 })
+	eventually(t, "no problem is left", func() bool { return len(source.Problems.List()) == 0 })
 }
 
 // The built-in role edit can write Secrets, and does not thereby write policy.
@@ -120,12 +120,12 @@ func TestSnapshotsRefused(t *testing.T) {
 	source := s.snapshots(g, log, state(t))
 	run(t, source.Run)
 	s.putSnapshot(good)
-	eventually(t, "the good one", 10*time.Second, func() bool { return g.last() == 7 })
+	eventually(t, "the good one", func() bool { return g.last() == 7 })
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			before := len(log.OfType(record.SnapshotRefused))
 			s.putSnapshot(c.data)
-			eventually(t, "the refusal on record: "+c.reason, 10*time.Second, func() bool { return len(log.OfType(record.SnapshotRefused)) > before })
+			eventually(t, "the refusal on record: "+c.reason, func() bool { return len(log.OfType(record.SnapshotRefused)) > before })
 			problems := source.Problems.List()
 			if !slices.ContainsFunc(problems, func(p report.Problem) bool {
 				return p.Type == v1alpha1.ConditionSnapshotPublished && p.Reason == "SnapshotRefused"
@@ -136,7 +136,7 @@ func TestSnapshotsRefused(t *testing.T) {
 				t.Errorf("applied: %v, want the former only: %s", applied, c.reason)
 			}
 			s.putSnapshot(good)
-			eventually(t, "the good one again is no problem", 10*time.Second, func() bool {
+			eventually(t, "the good one again is no problem", func() bool {
 				return !slices.ContainsFunc(source.Problems.List(), func(p report.Problem) bool { return p.Type == v1alpha1.ConditionSnapshotPublished })
 			})
 		})
@@ -151,13 +151,13 @@ func TestRollbackAcrossRestart(t *testing.T) {
 	s.putSnapshot(s.seal(five, s.beat(five, time.Now())))
 	g := &gate{}
 	stop := run(t, s.snapshots(g, log, kept).Run)
-	eventually(t, "revision 5", 10*time.Second, func() bool { return g.last() == 5 })
+	eventually(t, "revision 5", func() bool { return g.last() == 5 })
 	stop()
 	four := s.snapshot(4)
 	s.putSnapshot(s.seal(four, s.beat(four, time.Now())))
 	again := &gate{}
 	run(t, s.snapshots(again, log, kept).Run)
-	eventually(t, "the refusal on record", 10*time.Second, func() bool { return len(log.OfType(record.SnapshotRefused)) == 1 })
+	eventually(t, "the refusal on record", func() bool { return len(log.OfType(record.SnapshotRefused)) == 1 })
 	if applied, beats := again.state(); len(applied) != 0 || beats != 0 {
 		t.Errorf("applied %v with %d heartbeats, want nothing", applied, beats)
 	}
@@ -211,13 +211,13 @@ func TestApplyIsTriedAgain(t *testing.T) {
 	one := s.snapshot(1)
 	s.putSnapshot(s.seal(one, s.beat(one, time.Now())))
 	run(t, source.Run)
-	eventually(t, "the problem is reported", 10*time.Second, func() bool {
+	eventually(t, "the problem is reported", func() bool {
 		return slices.ContainsFunc(source.Problems.List(), func(p report.Problem) bool { return p.Type == v1alpha1.ConditionSnapshotPublished })
 	})
 	g.mu.Lock()
 	g.err = nil
 	g.mu.Unlock()
-	eventually(t, "another attempt", 15*time.Second, func() bool { return g.last() == 1 })
+	eventually(t, "another attempt", func() bool { return g.last() == 1 })
 }
 
 // The API server is closed, or takes everything and answers nothing: no
@@ -233,7 +233,7 @@ func TestSnapshotsAfterAnOutage(t *testing.T) {
 			run(t, s.snapshots(g, recordtest.NewLog(), state(t)).Run)
 			one := s.snapshot(1)
 			s.putSnapshot(s.seal(one, s.beat(one, time.Now())))
-			eventually(t, "revision 1", 10*time.Second, func() bool { return g.last() == 1 })
+			eventually(t, "revision 1", func() bool { return g.last() == 1 })
 			away()
 			two := s.snapshot(2)
 			s.putSnapshot(s.seal(two, s.beat(two, time.Now())))
@@ -243,11 +243,11 @@ func TestSnapshotsAfterAnOutage(t *testing.T) {
 			// Long enough for the dead connection to be noticed.
 			<-time.After(pingAfter + pingTimeout + time.Second)
 			must(t, env.Resume())
-			took := eventually(t, "revision 2 after the outage", 15*time.Second, func() bool { return g.last() == 2 })
+			took := eventually(t, "revision 2 after the outage", func() bool { return g.last() == 2 })
 			t.Logf("recovery took %s", took)
 			three := s.snapshot(3)
 			s.putSnapshot(s.seal(three, s.beat(three, time.Now())))
-			if took := eventually(t, "revision 3", 5*time.Second, func() bool { return g.last() == 3 }); took > time.Second {
+			if took := eventually(t, "revision 3", func() bool { return g.last() == 3 }); took > busy {
 				t.Errorf("a revision after the outage took %s, want less than a second", took)
 			}
 		})

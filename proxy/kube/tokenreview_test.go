@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -78,7 +77,7 @@ func TestReviewToken(t *testing.T) {
 	}, metav1.CreateOptions{})
 	must(t, err)
 	var who identity.Principal
-	eventually(t, "the token is accepted", time.Minute, func() bool {
+	eventually(t, "the token is accepted", func() bool {
 		who, err = verify(token)
 		return err == nil
 	})
@@ -94,7 +93,7 @@ func TestReviewToken(t *testing.T) {
 		t.Errorf("checklist 29: a token for another: %v, want a rejection", err)
 	}
 	must(t, s.core.CoreV1().Pods(s.namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
-	eventually(t, "the token dies with its pod", time.Minute, func() bool {
+	eventually(t, "the token dies with its pod", func() bool {
 		_, err = verify(token)
 		return errors.Is(err, identity.ErrRejected)
 	})

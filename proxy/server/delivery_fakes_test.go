@@ -74,7 +74,7 @@ func (l *listening) set(change func(*listening)) {
 // await waits until something holds.
 func (l *listening) await(t *testing.T, what string, holds func(*listening) bool) {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		there, changed := holds(l), l.changed

@@ -12,6 +12,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/doorward/doorward/test/proc"
 )
 
 // TestPeers: a key finds the proxy that made it, past those that did not.
@@ -214,10 +216,8 @@ func TestPeersWhileCertificateChanges(t *testing.T) {
 func TestPeersThatAreGone(t *testing.T) {
 	n := newTown(t)
 	a := n.settle("a", n.source)
-	listener, err := Listen(t.Context(), "127.0.0.1:0")
+	address, err := proc.FreeAddress(t.Context())
 	must(t, err)
-	address := listener.Addr().String()
-	must(t, listener.Close())
 	silent, err := Listen(t.Context(), "127.0.0.1:0")
 	must(t, err)
 	defer silent.Close()

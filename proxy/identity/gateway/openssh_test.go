@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/identity/gateway"
+	"github.com/doorward/doorward/test/proc"
 )
 
 const sshd = "/usr/sbin/sshd"
@@ -277,12 +278,10 @@ func startSSHD(t *testing.T, host hostKey, authority ssh.PublicKey) (address str
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil && os.Geteuid() == 0 {
 		t.Fatal(err)
 	}
-	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := proc.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = free.Addr().String()
-	_ = free.Close()
 	for path, text := range map[string]string{
 		trusted: string(ssh.MarshalAuthorizedKey(authority)),
 		config: strings.Join([]string{

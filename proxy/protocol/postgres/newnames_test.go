@@ -29,7 +29,7 @@ func TestMadePastTheProxy(t *testing.T) {
 // TestMissesWait: statements that name what there is not do not load the target, and
 // those of many sessions wait for one look at it together.
 func TestMissesWait(t *testing.T) {
-	const sessions, each, most = 8, 10, 10 * time.Second
+	const sessions, each, most = 8, 10, 13 * time.Second
 	r, s := road(t)
 	began := time.Now()
 	var all sync.WaitGroup

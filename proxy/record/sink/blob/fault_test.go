@@ -158,7 +158,7 @@ func TestNeverAnswers(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	err := open(t, options).Write(ctx, sinktest.Records(0, 5))
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 30*time.Second {
 		t.Errorf("Write: %v after %s, want %v soon", err, time.Since(began), context.DeadlineExceeded)
 	}
 }

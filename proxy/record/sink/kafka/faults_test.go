@@ -263,7 +263,7 @@ func TestNoAnswer(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
 				t.Errorf("Write: %v, want the end of the context", err)
 			}
-			if took := time.Since(begin); took > 3*time.Second {
+			if took := time.Since(begin); took > 30*time.Second {
 				t.Errorf("Write took %s", took)
 			}
 		})
