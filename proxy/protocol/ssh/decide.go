@@ -55,8 +55,10 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 	if a.tell != nil {
 		ask.Hold = func(notice access.Notice) { a.tell(waiting(a.what(), notice, time.Now())) }
 	}
+	// What is held waits for approvers, which is not the caller's silence.
+	done := s.work()
 	permit, err := s.grant.Decide(ctx, ask)
-	s.grant.Awaits(s.working.Load() == 0)
+	done()
 	if err == nil && ctx.Err() != nil {
 		// Whoever asked left while the record was written.
 		permit.Done(outcome(canceled))
