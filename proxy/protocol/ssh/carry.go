@@ -35,8 +35,6 @@ func (r *run) carry(ctx context.Context) {
 	if r.tape != nil {
 		defer r.tape.follow()()
 	}
-	gone := make(chan struct{})
-	defer context.AfterFunc(ctx, func() { close(gone) })()
 	var input, ended sync.WaitGroup
 	output := make(chan struct{})
 	taken, finished := make(chan struct{}), make(chan struct{})
@@ -54,15 +52,7 @@ func (r *run) carry(ctx context.Context) {
 			defer close(taken)
 			r.input(target)
 		})
-		// The target's channel closes when the client's did, after what came last was taken.
-		input.Go(func() {
-			select {
-			case <-gone:
-				within(taken, emptyBound)
-				_ = target.Close()
-			case <-finished:
-			}
-		})
+		input.Go(func() { r.closeTarget(ctx, target, taken, finished) })
 		cut = r.outputs(target, &came)
 		close(output)
 	}
@@ -96,6 +86,24 @@ func (r *run) carry(ctx context.Context) {
 	r.permit.Done(r.tally.into(result))
 	r.hangUp()
 	input.Wait()
+}
+
+// closeTarget closes the target's channel when the client closed its own, after what came last
+// was taken. When the session is over, nothing more is taken: who is to be cut off may type on.
+func (r *run) closeTarget(ctx context.Context, target io.Closer, taken, finished <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-finished:
+		return
+	}
+	bound := time.NewTimer(emptyBound)
+	defer bound.Stop()
+	select {
+	case <-r.over:
+	case <-taken:
+	case <-bound.C:
+	}
+	_ = target.Close()
 }
 
 // hangUp closes the client's channel once everything was said.

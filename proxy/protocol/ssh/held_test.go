@@ -14,7 +14,9 @@ import (
 // TestHeldIsNotIdle: who waits for an approver is not silent, however short the bound on silence.
 func TestHeldIsNotIdle(t *testing.T) {
 	const bound = 2
-	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) { c.Session = snapshot.Session{IdleTimeoutSeconds: bound} })
+	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) {
+		c.Session = snapshot.Session{IdleTimeoutSeconds: bound}
+	})
 	b.Engine.Set(protocoltest.HoldAction(actionExec))
 	b.Apply(t)
 	program, err := b.mustDial(t).NewSession()

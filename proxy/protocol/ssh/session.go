@@ -39,6 +39,9 @@ type session struct {
 	// cancel ends the session with a cause.
 	cancel context.CancelCauseFunc
 
+	// over is closed when the session is.
+	over <-chan struct{}
+
 	// deciding is held by who decides an operation, also while that is held for approval.
 	deciding chan struct{}
 	// working counts what runs and does not wait for the client; see touch.
@@ -66,6 +69,7 @@ type session struct {
 
 // run serves the session until it is over and returns why.
 func (s *session) run(ctx context.Context) error {
+	s.over = ctx.Done()
 	s.programs, s.listeners = map[*program]struct{}{}, map[listener]*access.Permit{}
 	s.touch()
 	s.serving.Go(func() { s.callerRequests(ctx) })
