@@ -153,7 +153,7 @@ func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
 	var streams sync.WaitGroup
 	var first, second error
 	streams.Go(func() { first = r.output(r.channel, target, target, came) })
-	streams.Go(func() { second = r.output(r.channel.Stderr(), target.Stderr(), target, came) })
+	streams.Go(func() { second = r.output(r.errors, target.Stderr(), target, came) })
 	streams.Wait()
 	if first != nil {
 		return first

@@ -6,6 +6,7 @@ package ssh
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -34,6 +35,8 @@ type program struct {
 	// accepted is closed when channel is set.
 	accepted chan struct{}
 	channel  ssh.Channel
+	// errors is where the channel's standard error goes, of the program and of Doorward.
+	errors io.Writer
 
 	// What follows belongs to the goroutine that serves the requests.
 	started  bool
@@ -78,7 +81,9 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	if err != nil {
 		p.ended = true
 	}
-	p.channel = channel
+	if p.channel = channel; err == nil {
+		p.errors = &oneByOne{to: channel.Stderr()}
+	}
 	close(p.accepted)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
@@ -284,8 +289,21 @@ func (p *program) say(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
-		_, _ = p.channel.Stderr().Write([]byte(text))
+		_, _ = p.errors.Write([]byte(text))
 	}
+}
+
+// oneByOne lets several write to a stream of a channel, whose library keeps one buffer for it.
+type oneByOne struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write implements io.Writer.
+func (o *oneByOne) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.to.Write(p)
 }
 
 // explain tells the caller why something was refused.
@@ -308,7 +326,7 @@ func (p *program) endWith(text string, status uint32) {
 	}
 	p.ended = true
 	if text != "" {
-		_, _ = p.channel.Stderr().Write([]byte(text))
+		_, _ = p.errors.Write([]byte(text))
 	}
 	_, _ = p.channel.SendRequest(requestStatus, false, ssh.Marshal(statusMessage{status}))
 	_ = p.channel.Close()
