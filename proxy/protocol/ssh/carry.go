@@ -14,7 +14,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
-	"github.com/doorward/doorward/proxy/record"
 )
 
 const (
@@ -217,74 +216,4 @@ func (r *run) isCut() bool {
 	r.counting.Lock()
 	defer r.counting.Unlock()
 	return r.cut != nil
-}
-
-// exitWatch waits for what the target says of a program's end.
-type exitWatch struct {
-	run    *run
-	output <-chan struct{}
-	came   *atomic.Int64
-
-	mu   sync.Mutex // guards last
-	last *record.Exit
-}
-
-func (w *exitWatch) exit() *record.Exit {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.last
-}
-
-// follow passes on what the target requests until it closes the channel.
-func (w *exitWatch) follow(requests <-chan *ssh.Request) {
-	for request := range requests {
-		switch request.Type {
-		case requestStatus, requestKilled:
-			_ = request.Reply(w.exited(request) == nil, nil)
-		case requestNoOutput, requestXonXoff:
-			if len(request.Payload) <= 1 {
-				_, _ = w.run.channel.SendRequest(request.Type, false, request.Payload)
-			}
-			_ = request.Reply(true, nil)
-		default: // signs of life among them
-			_ = request.Reply(false, nil)
-		}
-	}
-}
-
-// exited tells the client how the program ended, after what it said before.
-func (w *exitWatch) exited(request *ssh.Request) error {
-	var e record.Exit
-	if request.Type == requestStatus {
-		m, err := read[statusMessage](request.Payload)
-		if err != nil {
-			return err
-		}
-		e.Status = m.Status
-	} else {
-		m, err := read[killedMessage](request.Payload)
-		if err != nil {
-			return err
-		}
-		e.Signal, e.CoreDumped = m.Signal, m.Dumped
-	}
-	w.mu.Lock()
-	again := w.last != nil
-	if !again {
-		w.last = &e
-	}
-	w.mu.Unlock()
-	if again {
-		return errMessage
-	}
-	for !within(w.output, quiet) {
-		if time.Since(time.Unix(0, w.came.Load())) >= quiet {
-			break
-		}
-	}
-	if w.run.isEnded() || w.run.isCut() {
-		return nil // that it ended well is not what came of it
-	}
-	_, _ = w.run.channel.SendRequest(request.Type, false, request.Payload)
-	return nil
 }

@@ -31,13 +31,13 @@ func (s *session) forward(ctx context.Context, asked ssh.NewChannel) {
 func destination(asked ssh.NewChannel) (string, error) {
 	if asked.ChannelType() == channelDirect {
 		m, err := read[directMessage](asked.ExtraData())
-		if err != nil {
-			return "", err
+		if err != nil || !isOrigin(m.OriginHost) {
+			return "", errMessage
 		}
 		return place(m.Host, m.Port)
 	}
 	m, err := read[directSocketMessage](asked.ExtraData())
-	if err != nil || !isSocket(m.Path) {
+	if err != nil || !isSocket(m.Path) || !isOrigin(m.Reserved) {
 		return "", errMessage
 	}
 	return m.Path, nil

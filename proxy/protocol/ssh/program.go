@@ -141,7 +141,11 @@ func (p *program) serve(ctx context.Context, request *ssh.Request, running *sync
 	case requestResize:
 		err = p.resize(request.Payload)
 	case requestSignal:
-		err = pass[textMessage](p, request)
+		if m, wrong := read[textMessage](request.Payload); wrong != nil || !isWord(m.Text) {
+			err = errMessage
+		} else {
+			err = pass[textMessage](p, request)
+		}
 	case requestBreak:
 		err = pass[breakMessage](p, request)
 	case requestNoOutput:
@@ -180,6 +184,11 @@ func (p *program) running() ssh.Channel {
 func (p *program) setTerminal(payload []byte) error {
 	m, err := read[terminalMessage](payload)
 	if err != nil || p.started || p.terminal != nil {
+		return errMessage
+	}
+	// The target puts it into the program's environment, where nobody decides on it.
+	if m.Term != "" && !isWord(m.Term) {
+		p.say("Doorward: TERM is no name of a terminal\r\n")
 		return errMessage
 	}
 	p.terminal = &m
@@ -247,7 +256,8 @@ func (p *program) setAgent(ctx context.Context, payload []byte) error {
 // setX11 decides whether programs may open windows at the client.
 func (p *program) setX11(ctx context.Context, payload []byte) error {
 	m, err := read[x11Message](payload)
-	if err != nil || p.started || p.x11 != nil {
+	// Targets have given what they are told here to xauth (CVE-2016-3115).
+	if err != nil || p.started || p.x11 != nil || !isWord(m.Protocol) || !isWord(m.Cookie) {
 		return errMessage
 	}
 	a := on(requestX11, "x11", actionX11, "")
