@@ -43,7 +43,7 @@ func (r *run) carry(ctx context.Context) {
 	ended.Go(func() { watch.follow(r.requests) })
 	var cut error
 	if r.wanted.files {
-		cut = r.files(ctx, target)
+		cut = r.files(ctx, target, &came)
 		close(taken)
 		close(output)
 	} else {
@@ -82,6 +82,7 @@ func (r *run) carry(ctx context.Context) {
 	if cut != nil {
 		result.Outcome, result.ErrorCode = failed, "cut off"
 	}
+	r.masked.into(&result, r.permit.Masks())
 	r.permit.Done(r.tally.into(result))
 	r.hangUp()
 	input.Wait()
@@ -150,18 +151,24 @@ func (r *run) input(target ssh.Channel) {
 // outputs carries both of a program's streams until both have ended. An error ends the program.
 func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
 	var streams sync.WaitGroup
-	var first, second error
-	streams.Go(func() { first = r.output(r.channel, target, target, came) })
-	streams.Go(func() { second = r.output(r.errors, target.Stderr(), target, came) })
+	streams.Go(func() { r.output(r.channel, target, target, came) })
+	streams.Go(func() { r.output(r.errors, target.Stderr(), target, came) })
 	streams.Wait()
-	if first != nil {
-		return first
-	}
-	return second
+	return r.refused()
 }
 
-// output carries one stream: it is counted, kept and recorded before it is shown.
-func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomic.Int64) error {
+// output carries one stream: it is masked, counted, kept and recorded before it is shown.
+func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomic.Int64) {
+	v := r.veil(func(text []byte) error {
+		if err := r.count(text); err != nil {
+			_ = target.Close() // which ends the other stream
+			return err
+		}
+		// Where the client is gone, whoever watches it closes the target's channel.
+		_, err := dst.Write(text)
+		return err
+	})
+	defer func() { r.hid(v.end()) }()
 	buffer := newChunk()
 	defer buffer.free()
 	for {
@@ -170,20 +177,23 @@ func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomi
 		if n > 0 {
 			came.Store(time.Now().UnixNano())
 			r.touch()
-			if refused := r.count(chunk[:n]); refused != nil {
-				_ = target.Close() // which ends the other stream
-				return refused
-			}
-			if _, err := dst.Write(chunk[:n]); err != nil {
-				return nil // the client is gone; whoever watches it closes the target's channel
+			if v.write(chunk[:n]) != nil {
+				return
 			}
 			came.Store(time.Now().UnixNano())
 			buffer.came(n)
 		}
 		if err != nil {
-			return nil
+			return
 		}
 	}
+}
+
+func (r *run) hid(found int, rules uint64) {
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	r.masked.values += int64(found)
+	r.masked.rules |= rules
 }
 
 // count takes what is about to be shown against limits, into the record and into the recording.
@@ -212,8 +222,12 @@ func (r *run) count(chunk []byte) error {
 	return nil
 }
 
-func (r *run) isCut() bool {
+// refused is why the rest is not shown, or nil.
+func (r *run) refused() error {
 	r.counting.Lock()
 	defer r.counting.Unlock()
-	return r.cut != nil
+	if r.cut == nil {
+		return nil
+	}
+	return r.cut
 }

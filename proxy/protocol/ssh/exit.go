@@ -88,7 +88,7 @@ func (w *exitWatch) tell(kind string, payload []byte) {
 			break
 		}
 	}
-	if w.run.isEnded() || w.run.isCut() {
+	if w.run.isEnded() || w.run.refused() != nil {
 		return // that it ended well is not what came of it
 	}
 	_, _ = w.run.channel.SendRequest(kind, false, payload)

@@ -68,12 +68,20 @@ func TestExitWhileMoreComes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var killed *ssh.ExitError
-	if err := program.Run("uptime"); !errors.As(err, &killed) || killed.Signal() != "TERM" || !strings.Contains(killed.Msg(), "gone") || strings.Contains(killed.Error(), "\x1b") {
-		t.Errorf("told %q", err)
+	if err := program.Start("uptime"); err != nil {
+		t.Fatal(err)
 	}
-	if n := <-answered; n != 40 {
-		t.Errorf("%d signs of life were answered", n)
+	select {
+	case n := <-answered:
+		if n != 40 {
+			t.Errorf("%d signs of life were answered", n)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("signs of life were not answered while something spoke on")
+	}
+	var killed *ssh.ExitError
+	if err := program.Wait(); !errors.As(err, &killed) || killed.Signal() != "TERM" || !strings.Contains(killed.Msg(), "gone") || strings.Contains(killed.Error(), "\x1b") {
+		t.Errorf("told %q", err)
 	}
 	if <-again {
 		t.Error("a second end was taken")

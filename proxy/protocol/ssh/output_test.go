@@ -175,15 +175,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestMasked(t *testing.T) {
-	b := newBench(t, startDaemon(t))
-	b.Engine.Set(nil, policy.Mask{Policy: "p", Name: "m", Detect: []string{"Email"}, Method: policy.Method{Type: policy.Redact}})
-	b.Apply(t)
-	if _, errs, status := finish(t, b.ssh(t, "GATEWAY", "uptime"), ""); status != statusRefused || !strings.Contains(errs, "p/m") {
-		t.Errorf("status %d, told %q", status, errs)
-	}
-}
-
 func TestRekey(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	command := b.ssh(t, "-o", "RekeyLimit=1M", "GATEWAY", "head -c 20000000 /dev/zero | sha256sum; cat | sha256sum")

@@ -69,6 +69,7 @@ type run struct {
 	counting sync.Mutex
 	meter    *access.Meter
 	answer   *access.Answer
+	masked   masked
 	// cut is why the rest does not reach the caller; nil for nothing.
 	cut *access.Refusal
 }
