@@ -132,8 +132,8 @@ func (r *run) input(target ssh.Channel) {
 		n, err := r.channel.Read(chunk)
 		if n > 0 {
 			r.touch()
-			if r.terminal == nil {
-				r.tape.input(chunk[:n])
+			if r.terminal == nil && r.tape.input(chunk[:n]) != nil {
+				return // what is not on record is not said
 			}
 			if _, err := target.Write(chunk[:n]); err != nil {
 				return // the program reads no more

@@ -20,8 +20,12 @@ const (
 	statusEnded   = 255
 )
 
-// maxQueued is how many requests of a channel may wait.
-const maxQueued = 128
+const (
+	// maxQueued is how many requests of a channel may wait.
+	maxQueued = 128
+	// maxWaiting bounds all requests of a connection that wait, in bytes.
+	maxWaiting = 4 << 20
+)
 
 // Why a channel ends before its program.
 var (
@@ -103,9 +107,7 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 		defer close(queue)
 		defer cancel(errChannelGone)
 		for request := range requests {
-			select {
-			case queue <- request:
-			default:
+			if !s.queue(queue, request) {
 				cancel(errCrowded)
 				_ = request.Reply(false, nil)
 				_ = channel.Close()
@@ -115,9 +117,24 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	var running sync.WaitGroup
 	for request := range queue {
 		p.serve(ctx, request, &running)
+		s.waiting.Add(-int64(len(request.Payload)))
 	}
 	running.Wait()
 	_ = channel.Close() // often closed already
+}
+
+// queue has a request wait for its turn; false where too much waits.
+func (s *session) queue(queue chan<- *ssh.Request, request *ssh.Request) bool {
+	size := int64(len(request.Payload))
+	if s.waiting.Add(size) <= maxWaiting {
+		select {
+		case queue <- request:
+			return true
+		default:
+		}
+	}
+	s.waiting.Add(-size)
+	return false
 }
 
 // serve answers one request.
