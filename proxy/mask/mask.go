@@ -66,6 +66,11 @@ func Compile(masks []policy.Mask, key Key) Rules {
 // Empty says that nothing is masked.
 func (r Rules) Empty() bool { return r.compiled == nil }
 
+// Named says whether a mask names fields, beside detectors or without.
+func (r Rules) Named() bool {
+	return !r.Empty() && slices.ContainsFunc(r.rules, func(rule rule) bool { return len(rule.fields) > 0 })
+}
+
 // Same says whether two Rules are copies of what one Compile returned, so that
 // what was worked out of the one holds for the other.
 func (r Rules) Same(other Rules) bool { return r.compiled == other.compiled }

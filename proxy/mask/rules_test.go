@@ -18,6 +18,19 @@ func TestStricter(t *testing.T) {
 	}
 }
 
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	field, content := policy.Mask{Fields: []string{"public.t.email"}}, policy.Mask{Detect: []string{"Email"}}
+	for name, tc := range map[string]struct {
+		masks []policy.Mask
+		want  bool
+	}{"None": {nil, false}, "Field": {[]policy.Mask{field}, true}, "Content": {[]policy.Mask{content}, false}, "Both": {[]policy.Mask{content, field}, true}} {
+		if got := mask.Compile(tc.masks, mask.Key{}).Named(); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestAlike(t *testing.T) {
 	t.Parallel()
 	email := policy.Mask{Name: "a", Fields: []string{"public.t.email"}, Method: policy.Method{Type: policy.Redact}}

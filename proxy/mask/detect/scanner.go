@@ -18,6 +18,7 @@ type Scanner struct {
 	// drop are the bytes with which the last finding goes on, or nil.
 	drop  *charset
 	found int
+	rules uint64
 	begun bool
 }
 
@@ -34,6 +35,9 @@ func (s *Set) Scanner() *Scanner { return &Scanner{set: s} }
 // Found is how many findings there were so far.
 func (c *Scanner) Found() int { return c.found }
 
+// Rules says which of New's rules had findings so far: bit i is rule i, of the first 64.
+func (c *Scanner) Rules() uint64 { return c.rules }
+
 // Append takes the next chunk of the text and appends to dst what is decided.
 func (c *Scanner) Append(dst, chunk []byte) []byte {
 	if c.set.whole > 0 {
@@ -41,6 +45,19 @@ func (c *Scanner) Append(dst, chunk []byte) []byte {
 	}
 	c.buf = append(c.buf, chunk...)
 	return c.scan(dst, false)
+}
+
+// Pause appends to dst what was held back, as if the text had ended here, for a text that comes
+// no further for a while and is waited for. It goes on after: a finding that is longer than its
+// bound stays hidden to its end, one that the pause cuts is looked for in each half alone.
+func (c *Scanner) Pause(dst []byte) []byte {
+	if c.set.whole > 0 {
+		return dst
+	}
+	dst = c.scan(dst, true)
+	clear(c.buf)
+	c.buf, c.sent, c.at, c.floor = c.buf[:0], 0, 0, 0
+	return dst
 }
 
 // Flush ends the text and appends to dst what was held back. What comes
@@ -62,7 +79,7 @@ func (c *Scanner) hide(dst []byte, some bool) []byte {
 		return dst
 	}
 	c.begun = true
-	c.found++
+	c.hit(c.set.whole - 1)
 	return append(dst, masked...)
 }
 
@@ -88,14 +105,22 @@ func (c *Scanner) scan(dst []byte, final bool) []byte {
 			dst = c.send(dst, final)
 			break
 		}
-		c.found++
+		found := c.set.of[m.detector] - 1
+		c.hit(found)
 		dst = append(dst, c.buf[c.sent:m.start]...)
-		rule := &c.set.rules[c.set.of[m.detector]-1]
+		rule := &c.set.rules[found]
 		dst = rule.replace(dst, c.buf[m.start:m.end], m.open != nil || rule.Null)
 		c.at, c.sent, c.floor, c.drop = m.end, m.end, m.end, m.open
 	}
 	c.forget()
 	return dst
+}
+
+func (c *Scanner) hit(rule int) {
+	c.found++
+	if rule < 64 {
+		c.rules |= 1 << rule
+	}
 }
 
 // send appends what is decided: all before at, without what an e-mail address may

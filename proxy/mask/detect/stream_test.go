@@ -130,3 +130,30 @@ func FuzzChunks(f *testing.F) {
 		}
 	})
 }
+
+// TestPause: what is held back is let go as a text of its own, and what a finding goes on with is not.
+func TestPause(t *testing.T) {
+	set := New(Rule{Detector: IBAN}, Rule{Detector: Email}, Rule{Detector: JWT})
+	scanner := set.Scanner()
+	out := scanner.Append(nil, []byte("to alice"))
+	if string(out) != "to " {
+		t.Errorf("shown %q", out)
+	}
+	if out = scanner.Pause(out); string(out) != "to alice" {
+		t.Errorf("after a pause %q", out)
+	}
+	out = scanner.Append(out[:0], []byte(" and bob@example.com"))
+	if out = scanner.Pause(out); string(out) != " and [masked]" || scanner.Found() != 1 || scanner.Rules() != 2 {
+		t.Errorf("after another %q, %d found by %b", out, scanner.Found(), scanner.Rules())
+	}
+	token := append([]byte("eyJhbGciOiJIUzI1NiJ9."), bytes.Repeat([]byte("a"), 2*MaxFinding)...)
+	out = scanner.Pause(scanner.Append(out[:0], token))
+	out = scanner.Append(out, []byte("aaaa.aaaa now"))
+	if out = scanner.Flush(out); string(out) != "[masked] now" {
+		t.Errorf("a token that goes on %.80q", out)
+	}
+	hidden := New(Rule{Detector: "New"}).Scanner()
+	if out = hidden.Flush(hidden.Pause(hidden.Append(nil, []byte("x")))); string(out) != "[masked]" || hidden.Rules() != 1 {
+		t.Errorf("a detector that is not known shows %q", out)
+	}
+}

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
-	"github.com/doorward/doorward/proxy/record"
 )
 
 const (
@@ -35,8 +34,6 @@ func (r *run) carry(ctx context.Context) {
 	if r.tape != nil {
 		defer r.tape.follow()()
 	}
-	gone := make(chan struct{})
-	defer context.AfterFunc(ctx, func() { close(gone) })()
 	var input, ended sync.WaitGroup
 	output := make(chan struct{})
 	taken, finished := make(chan struct{}), make(chan struct{})
@@ -46,7 +43,7 @@ func (r *run) carry(ctx context.Context) {
 	ended.Go(func() { watch.follow(r.requests) })
 	var cut error
 	if r.wanted.files {
-		cut = r.files(ctx, target)
+		cut = r.files(ctx, target, &came)
 		close(taken)
 		close(output)
 	} else {
@@ -54,15 +51,7 @@ func (r *run) carry(ctx context.Context) {
 			defer close(taken)
 			r.input(target)
 		})
-		// The target's channel closes when the client's did, after what came last was taken.
-		input.Go(func() {
-			select {
-			case <-gone:
-				within(taken, emptyBound)
-				_ = target.Close()
-			case <-finished:
-			}
-		})
+		input.Go(func() { r.closeTarget(ctx, target, taken, finished) })
 		cut = r.outputs(target, &came)
 		close(output)
 	}
@@ -93,9 +82,28 @@ func (r *run) carry(ctx context.Context) {
 	if cut != nil {
 		result.Outcome, result.ErrorCode = failed, "cut off"
 	}
+	r.masked.into(&result, r.permit.Masks())
 	r.permit.Done(r.tally.into(result))
 	r.hangUp()
 	input.Wait()
+}
+
+// closeTarget closes the target's channel when the client closed its own, after what came last
+// was taken. When the session is over, nothing more is taken: who is to be cut off may type on.
+func (r *run) closeTarget(ctx context.Context, target io.Closer, taken, finished <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-finished:
+		return
+	}
+	bound := time.NewTimer(emptyBound)
+	defer bound.Stop()
+	select {
+	case <-r.over:
+	case <-taken:
+	case <-bound.C:
+	}
+	_ = target.Close()
 }
 
 // hangUp closes the client's channel once everything was said.
@@ -124,8 +132,8 @@ func (r *run) input(target ssh.Channel) {
 		n, err := r.channel.Read(chunk)
 		if n > 0 {
 			r.touch()
-			if r.terminal == nil {
-				r.tape.input(chunk[:n])
+			if r.terminal == nil && r.tape.input(chunk[:n]) != nil {
+				return // what is not on record is not said
 			}
 			if _, err := target.Write(chunk[:n]); err != nil {
 				return // the program reads no more
@@ -143,18 +151,24 @@ func (r *run) input(target ssh.Channel) {
 // outputs carries both of a program's streams until both have ended. An error ends the program.
 func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
 	var streams sync.WaitGroup
-	var first, second error
-	streams.Go(func() { first = r.output(r.channel, target, target, came) })
-	streams.Go(func() { second = r.output(r.channel.Stderr(), target.Stderr(), target, came) })
+	streams.Go(func() { r.output(r.channel, target, target, came) })
+	streams.Go(func() { r.output(r.errors, target.Stderr(), target, came) })
 	streams.Wait()
-	if first != nil {
-		return first
-	}
-	return second
+	return r.refused()
 }
 
-// output carries one stream: it is counted, kept and recorded before it is shown.
-func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomic.Int64) error {
+// output carries one stream: it is masked, counted, kept and recorded before it is shown.
+func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomic.Int64) {
+	v := r.veil(func(text []byte) error {
+		if err := r.count(text); err != nil {
+			_ = target.Close() // which ends the other stream
+			return err
+		}
+		// Where the client is gone, whoever watches it closes the target's channel.
+		_, err := dst.Write(text)
+		return err
+	})
+	defer func() { r.hid(v.end()) }()
 	buffer := newChunk()
 	defer buffer.free()
 	for {
@@ -163,20 +177,23 @@ func (r *run) output(dst io.Writer, src io.Reader, target io.Closer, came *atomi
 		if n > 0 {
 			came.Store(time.Now().UnixNano())
 			r.touch()
-			if refused := r.count(chunk[:n]); refused != nil {
-				_ = target.Close() // which ends the other stream
-				return refused
-			}
-			if _, err := dst.Write(chunk[:n]); err != nil {
-				return nil // the client is gone; whoever watches it closes the target's channel
+			if v.write(chunk[:n]) != nil {
+				return
 			}
 			came.Store(time.Now().UnixNano())
 			buffer.came(n)
 		}
 		if err != nil {
-			return nil
+			return
 		}
 	}
+}
+
+func (r *run) hid(found int, rules uint64) {
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	r.masked.values += int64(found)
+	r.masked.rules |= rules
 }
 
 // count takes what is about to be shown against limits, into the record and into the recording.
@@ -205,78 +222,12 @@ func (r *run) count(chunk []byte) error {
 	return nil
 }
 
-func (r *run) isCut() bool {
+// refused is why the rest is not shown, or nil.
+func (r *run) refused() error {
 	r.counting.Lock()
 	defer r.counting.Unlock()
-	return r.cut != nil
-}
-
-// exitWatch waits for what the target says of a program's end.
-type exitWatch struct {
-	run    *run
-	output <-chan struct{}
-	came   *atomic.Int64
-
-	mu   sync.Mutex // guards last
-	last *record.Exit
-}
-
-func (w *exitWatch) exit() *record.Exit {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.last
-}
-
-// follow passes on what the target requests until it closes the channel.
-func (w *exitWatch) follow(requests <-chan *ssh.Request) {
-	for request := range requests {
-		switch request.Type {
-		case requestStatus, requestKilled:
-			_ = request.Reply(w.exited(request) == nil, nil)
-		case requestNoOutput, requestXonXoff:
-			if len(request.Payload) <= 1 {
-				_, _ = w.run.channel.SendRequest(request.Type, false, request.Payload)
-			}
-			_ = request.Reply(true, nil)
-		default: // signs of life among them
-			_ = request.Reply(false, nil)
-		}
+	if r.cut == nil {
+		return nil
 	}
-}
-
-// exited tells the client how the program ended, after what it said before.
-func (w *exitWatch) exited(request *ssh.Request) error {
-	var e record.Exit
-	if request.Type == requestStatus {
-		m, err := read[statusMessage](request.Payload)
-		if err != nil {
-			return err
-		}
-		e.Status = m.Status
-	} else {
-		m, err := read[killedMessage](request.Payload)
-		if err != nil {
-			return err
-		}
-		e.Signal, e.CoreDumped = m.Signal, m.Dumped
-	}
-	w.mu.Lock()
-	again := w.last != nil
-	if !again {
-		w.last = &e
-	}
-	w.mu.Unlock()
-	if again {
-		return errMessage
-	}
-	for !within(w.output, quiet) {
-		if time.Since(time.Unix(0, w.came.Load())) >= quiet {
-			break
-		}
-	}
-	if w.run.isEnded() || w.run.isCut() {
-		return nil // that it ended well is not what came of it
-	}
-	_, _ = w.run.channel.SendRequest(request.Type, false, request.Payload)
-	return nil
+	return r.cut
 }

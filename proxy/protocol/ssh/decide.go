@@ -26,6 +26,8 @@ type asking struct {
 	refuse *access.Refusal
 	// answers says that contents come back from the target, which masks would be about.
 	answers bool
+	// text says that they are text, in which detectors may look.
+	text bool
 	// unmetered says that it is not counted where limits have nothing left.
 	readOnly, unmetered bool
 	// tell shows the caller that it waits for approval; nil where there is no place for it, so
@@ -55,8 +57,10 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 	if a.tell != nil {
 		ask.Hold = func(notice access.Notice) { a.tell(waiting(a.what(), notice, time.Now())) }
 	}
+	// What is held waits for approvers, which is not the caller's silence.
+	done := s.work()
 	permit, err := s.grant.Decide(ctx, ask)
-	s.grant.Awaits(s.working.Load() == 0)
+	done()
 	if err == nil && ctx.Err() != nil {
 		// Whoever asked left while the record was written.
 		permit.Done(outcome(canceled))
@@ -95,13 +99,18 @@ func (a *asking) what() string {
 	return a.statement
 }
 
-// checkMasks refuses what would show contents where some must be hidden.
+// checkMasks refuses what would show contents where some must be hidden. Detectors look into
+// what programs say; there are no fields, and what has lengths or is encrypted stays as it is.
 func (a *asking) checkMasks(rules mask.Rules) error {
-	if !a.answers || rules.Empty() {
+	if !a.answers || rules.Empty() || a.text && !rules.Named() {
 		return nil
 	}
+	message := "masks are in force for you, and nothing can be masked in what this shows"
+	if a.text {
+		message = "masks of fields are in force for you, and what programs show has none"
+	}
 	return &access.Refusal{
-		Reason: access.ReasonMasked, Message: "masks are in force for you, and what SSH carries is not masked",
+		Reason: access.ReasonMasked, Message: message,
 		Hint: "Ask an admin for an exemption, or for a policy without the mask: " + strings.Join(rules.Names(), ", "),
 	}
 }

@@ -23,6 +23,8 @@ type wanted struct {
 	asking
 	// files says that it is an SFTP server; shell that it is the login shell.
 	files, shell bool
+	// moves says that it moves files by another protocol.
+	moves bool
 	// unread are what could not be read of the line, for the caller alone.
 	unread []command.Unknown
 }
@@ -52,6 +54,7 @@ func (p *program) wants(request *ssh.Request) (*wanted, error) {
 		w.line(m.Text, &p.options, p.terminal != nil)
 	}
 	w.unmetered, w.answers = w.files, !w.files
+	w.text = request.Type != requestSubsystem && !w.moves
 	if p.terminal != nil {
 		w.properties = append(w.properties, propertyTerminal)
 	}
@@ -113,6 +116,7 @@ func (w *wanted) transfer(t *command.Transfer) {
 		w.add(policy.Access{Action: actionSubsystem, Resource: subsystemSFTP})
 		return
 	}
+	w.moves = true
 	w.properties = append(w.properties, map[command.Protocol]string{
 		command.SCP: propertySCP, command.Rsync: propertyRsync, command.Git: propertyGit,
 	}[t.Protocol])

@@ -6,7 +6,7 @@ package ssh
 import (
 	"context"
 	"errors"
-	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,13 +14,15 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/protocol/ssh/sftp"
 )
 
 // files relays an SFTP server: each request is an operation of its own.
-func (r *run) files(ctx context.Context, target ssh.Channel) error {
+func (r *run) files(ctx context.Context, target ssh.Channel, came *atomic.Int64) error {
+	// What a server of files says besides is shown as that of any program.
 	var stderr sync.WaitGroup
-	stderr.Go(func() { _, _ = io.Copy(r.channel.Stderr(), target.Stderr()) })
+	stderr.Go(func() { r.output(r.errors, target.Stderr(), target, came) })
 	var busy atomic.Pointer[func()]
 	waits := func(forClient bool) {
 		if forClient {
@@ -51,6 +53,9 @@ func (r *run) files(ctx context.Context, target ssh.Channel) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	if refused := r.refused(); refused != nil {
+		return refused
+	}
 	return err
 }
 
@@ -77,10 +82,14 @@ type filesRoad struct{ *run }
 
 // Decide implements sftp.Road.
 func (f filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit, error) {
-	contents := op.Kind == "open" || op.Kind == "opendir"
+	opens := op.Kind == "open" || op.Kind == "opendir"
 	a := asking{
 		kind: op.Kind, statement: op.Statement, accesses: op.Accesses, properties: op.Properties,
-		readOnly: op.ReadOnly, unmetered: !contents, answers: contents, tell: f.teller(),
+		readOnly: op.ReadOnly, unmetered: !opens, tell: f.teller(),
+		// A file that is only written shows nothing.
+		answers: slices.ContainsFunc(op.Accesses, func(x policy.Access) bool {
+			return opens && (x.Action == sftp.ActionRead || x.Action == sftp.ActionList)
+		}),
 	}
 	if op.Refuse != nil {
 		a.refuse = &access.Refusal{Reason: access.ReasonProtocol, Code: op.Refuse.Status.String(), Message: op.Refuse.Message}

@@ -31,13 +31,13 @@ func (s *session) forward(ctx context.Context, asked ssh.NewChannel) {
 func destination(asked ssh.NewChannel) (string, error) {
 	if asked.ChannelType() == channelDirect {
 		m, err := read[directMessage](asked.ExtraData())
-		if err != nil {
-			return "", err
+		if err != nil || !isOrigin(m.OriginHost) {
+			return "", errMessage
 		}
 		return place(m.Host, m.Port)
 	}
 	m, err := read[directSocketMessage](asked.ExtraData())
-	if err != nil || !isSocket(m.Path) {
+	if err != nil || !isSocket(m.Path) || !isOrigin(m.Reserved) {
 		return "", errMessage
 	}
 	return m.Path, nil
@@ -88,16 +88,11 @@ func (s *session) link(ctx context.Context, a *asking, asked ssh.NewChannel, far
 		}
 		return
 	}
-	stop := context.AfterFunc(ctx, func() {
-		_ = here.Close()
-		_ = there.Close()
-	})
-	defer stop()
 	o = outcome(succeeded)
 	if far == s.target {
-		l.carry(here, there, hereRequests, thereRequests)
+		l.carry(ctx, here, there, hereRequests, thereRequests)
 	} else {
-		l.carry(there, here, thereRequests, hereRequests)
+		l.carry(ctx, there, here, thereRequests, hereRequests)
 	}
 	if refusal := l.cut.Load(); refusal != nil {
 		o = failure(fmt.Sprint(refusal.Reason))
@@ -114,7 +109,12 @@ type link struct {
 }
 
 // carry moves bytes both ways until both have ended. Either side may end its own first.
-func (l *link) carry(caller, target ssh.Channel, callerRequests, targetRequests <-chan *ssh.Request) {
+func (l *link) carry(ctx context.Context, caller, target ssh.Channel, callerRequests, targetRequests <-chan *ssh.Request) {
+	// The target first: a client that is to be cut off may hear nothing, and send on.
+	defer context.AfterFunc(ctx, func() {
+		_ = target.Close()
+		_ = caller.Close()
+	})()
 	var all sync.WaitGroup
 	up, down := make(chan struct{}), make(chan struct{})
 	all.Go(func() {

@@ -84,12 +84,16 @@ func (s *session) listen(ctx context.Context, request *ssh.Request) {
 		return
 	}
 	if l.path == "" && l.port == 0 { // the target chose one
-		if len(answer) != 4 {
+		if len(answer) == 4 {
+			l.port = binary.BigEndian.Uint32(answer)
+		}
+		if l.port == 0 || l.port > 65535 {
 			permit.Done(outcome(unknown))
 			_ = request.Reply(false, nil)
 			return
 		}
-		l.port = binary.BigEndian.Uint32(answer)
+	} else {
+		answer = nil // there is nothing more to say
 	}
 	if before := s.listeners[l]; before != nil {
 		before.Done(outcome(succeeded))
@@ -147,14 +151,14 @@ func (s *session) expected(asked ssh.NewChannel) (resource, from string, ok bool
 	switch asked.ChannelType() {
 	case channelForwarded:
 		m, err := read[directMessage](data)
-		if err != nil {
+		if err != nil || !isOrigin(m.OriginHost) {
 			return "", "", false
 		}
 		l := listener{host: m.Host, port: m.Port}
-		return l.String(), fmt.Sprintf(" from %s", plain(fmt.Sprintf("%s:%d", m.OriginHost, m.OriginPort))), s.listens(l)
+		return l.String(), fmt.Sprintf(" from %s:%d", m.OriginHost, m.OriginPort), s.listens(l)
 	case channelForwardedSocket:
 		m, err := read[forwardedSocketMessage](data)
-		return m.Path, "", err == nil && s.listens(listener{path: m.Path})
+		return m.Path, "", err == nil && isOrigin(m.Reserved) && s.listens(listener{path: m.Path})
 	case channelAgent:
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -163,7 +167,7 @@ func (s *session) expected(asked ssh.NewChannel) (resource, from string, ok bool
 		m, err := read[originMessage](data)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return resourceX11, " from " + plain(m.Host), err == nil && s.displays > 0
+		return resourceX11, " from " + m.Host, err == nil && isOrigin(m.Host) && s.displays > 0
 	}
 	return "", "", false
 }

@@ -132,6 +132,18 @@ func isName(host string) bool {
 	})
 }
 
+// isOrigin says whether a text can say where a connection came from: the other side may log or
+// show it. Some do not say.
+func isOrigin(host string) bool { return host == "" || isName(host) }
+
+// isWord says whether a text can be the name of a signal, of a kind of terminal, or of an X11
+// authorization: a name, and neither a path nor a text for a shell.
+func isWord(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-._+@", r)
+	})
+}
+
 // isSocket says whether a text is the absolute path of a socket, as it is and not by way of others.
 func isSocket(path string) bool {
 	if len(path) > 108 || !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {

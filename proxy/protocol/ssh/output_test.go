@@ -175,15 +175,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestMasked(t *testing.T) {
-	b := newBench(t, startDaemon(t))
-	b.Engine.Set(nil, policy.Mask{Policy: "p", Name: "m", Detect: []string{"Email"}, Method: policy.Method{Type: policy.Redact}})
-	b.Apply(t)
-	if _, errs, status := finish(t, b.ssh(t, "GATEWAY", "uptime"), ""); status != statusRefused || !strings.Contains(errs, "p/m") {
-		t.Errorf("status %d, told %q", status, errs)
-	}
-}
-
 func TestRekey(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	command := b.ssh(t, "-o", "RekeyLimit=1M", "GATEWAY", "head -c 20000000 /dev/zero | sha256sum; cat | sha256sum")
@@ -237,4 +228,59 @@ func TestEndedInTheMidst(t *testing.T) {
 	await(t, "the end at the target", func() bool {
 		return strings.Contains(b.daemon.log.String(), "Close session") || strings.Contains(b.daemon.log.String(), "Connection closed")
 	})
+}
+
+// TestErrorsOneByOne: what Doorward says on a program's standard error, and what the program says
+// there meanwhile, come whole. A forward that waits is told of on a program's channel.
+func TestErrorsOneByOne(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.Set(protocoltest.HoldAction(actionForward))
+	b.Apply(t)
+	client := b.mustDial(t)
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := program.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &lockedBuffer{}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buffer := make([]byte, 1<<15)
+		for {
+			n, err := stderr.Read(buffer)
+			_, _ = said.Write(bytes.ReplaceAll(buffer[:n], []byte{0}, nil))
+			if err != nil {
+				return
+			}
+		}
+	}()
+	if err := program.Start("cat /dev/zero >&2"); err != nil {
+		t.Fatal(err)
+	}
+	const forwards = 30
+	for range forwards {
+		refused := make(chan struct{})
+		go func() {
+			defer close(refused)
+			if conn, err := client.Dial("tcp", "127.0.0.1:1"); err == nil {
+				_ = conn.Close()
+			}
+		}()
+		(<-b.Approvals.Asked).Deny("no")
+		<-refused
+	}
+	await(t, "what Doorward says", func() bool {
+		return strings.Count(said.String(), "An approver runs: kubectl") >= forwards
+	})
+	_ = client.Close()
+	<-read
+	for line := range strings.SplitSeq(strings.TrimSpace(said.String()), "\r\n") {
+		if !strings.HasPrefix(line, "Doorward: forward 127.0.0.1:1 waits for approval") && !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "Doorward: the client left") {
+			t.Errorf("torn: %q", line)
+		}
+	}
 }

@@ -6,6 +6,7 @@ package ssh
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -19,8 +20,12 @@ const (
 	statusEnded   = 255
 )
 
-// maxQueued is how many requests of a channel may wait.
-const maxQueued = 128
+const (
+	// maxQueued is how many requests of a channel may wait.
+	maxQueued = 128
+	// maxWaiting bounds all requests of a connection that wait, in bytes.
+	maxWaiting = 4 << 20
+)
 
 // Why a channel ends before its program.
 var (
@@ -34,6 +39,8 @@ type program struct {
 	// accepted is closed when channel is set.
 	accepted chan struct{}
 	channel  ssh.Channel
+	// errors is where the channel's standard error goes, of the program and of Doorward.
+	errors io.Writer
 
 	// What follows belongs to the goroutine that serves the requests.
 	started  bool
@@ -78,7 +85,9 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	if err != nil {
 		p.ended = true
 	}
-	p.channel = channel
+	if p.channel = channel; err == nil {
+		p.errors = &oneByOne{to: channel.Stderr()}
+	}
 	close(p.accepted)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
@@ -98,9 +107,7 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 		defer close(queue)
 		defer cancel(errChannelGone)
 		for request := range requests {
-			select {
-			case queue <- request:
-			default:
+			if !s.queue(queue, request) {
 				cancel(errCrowded)
 				_ = request.Reply(false, nil)
 				_ = channel.Close()
@@ -110,9 +117,24 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	var running sync.WaitGroup
 	for request := range queue {
 		p.serve(ctx, request, &running)
+		s.waiting.Add(-int64(len(request.Payload)))
 	}
 	running.Wait()
 	_ = channel.Close() // often closed already
+}
+
+// queue has a request wait for its turn; false where too much waits.
+func (s *session) queue(queue chan<- *ssh.Request, request *ssh.Request) bool {
+	size := int64(len(request.Payload))
+	if s.waiting.Add(size) <= maxWaiting {
+		select {
+		case queue <- request:
+			return true
+		default:
+		}
+	}
+	s.waiting.Add(-size)
+	return false
 }
 
 // serve answers one request.
@@ -136,7 +158,11 @@ func (p *program) serve(ctx context.Context, request *ssh.Request, running *sync
 	case requestResize:
 		err = p.resize(request.Payload)
 	case requestSignal:
-		err = pass[textMessage](p, request)
+		if m, wrong := read[textMessage](request.Payload); wrong != nil || !isWord(m.Text) {
+			err = errMessage
+		} else {
+			err = pass[textMessage](p, request)
+		}
 	case requestBreak:
 		err = pass[breakMessage](p, request)
 	case requestNoOutput:
@@ -175,6 +201,11 @@ func (p *program) running() ssh.Channel {
 func (p *program) setTerminal(payload []byte) error {
 	m, err := read[terminalMessage](payload)
 	if err != nil || p.started || p.terminal != nil {
+		return errMessage
+	}
+	// The target puts it into the program's environment, where nobody decides on it.
+	if m.Term != "" && !isWord(m.Term) {
+		p.say("Doorward: TERM is no name of a terminal\r\n")
 		return errMessage
 	}
 	p.terminal = &m
@@ -242,7 +273,8 @@ func (p *program) setAgent(ctx context.Context, payload []byte) error {
 // setX11 decides whether programs may open windows at the client.
 func (p *program) setX11(ctx context.Context, payload []byte) error {
 	m, err := read[x11Message](payload)
-	if err != nil || p.started || p.x11 != nil {
+	// Targets have given what they are told here to xauth (CVE-2016-3115).
+	if err != nil || p.started || p.x11 != nil || !isWord(m.Protocol) || !isWord(m.Cookie) {
 		return errMessage
 	}
 	a := on(requestX11, "x11", actionX11, "")
@@ -284,8 +316,21 @@ func (p *program) say(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
-		_, _ = p.channel.Stderr().Write([]byte(text))
+		_, _ = p.errors.Write([]byte(text))
 	}
+}
+
+// oneByOne lets several write to a stream of a channel, whose library keeps one buffer for it.
+type oneByOne struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write implements io.Writer.
+func (o *oneByOne) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.to.Write(p)
 }
 
 // explain tells the caller why something was refused.
@@ -308,7 +353,7 @@ func (p *program) endWith(text string, status uint32) {
 	}
 	p.ended = true
 	if text != "" {
-		_, _ = p.channel.Stderr().Write([]byte(text))
+		_, _ = p.errors.Write([]byte(text))
 	}
 	_, _ = p.channel.SendRequest(requestStatus, false, ssh.Marshal(statusMessage{status}))
 	_ = p.channel.Close()

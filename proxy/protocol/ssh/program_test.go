@@ -224,7 +224,6 @@ func TestEnvironment(t *testing.T) {
 }
 
 // TestAnswers: what the Connection has recorded of output, and limits on it.
-// TestMasked: masks are not fulfilled here, so that contents are refused.
 // TestUnspoken: channels and requests that nobody knows are refused and on record (checklist 5).
 func TestUnspoken(t *testing.T) {
 	b := newBench(t, startDaemon(t))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (l *login) failed(first *opening, err error) error {
 		return l.entry.Reject(ctx, errAttempts.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return nil
-	case errors.As(err, &tried) && len(tried.Errors) <= 1:
+	case errors.As(err, &tried) && !slices.ContainsFunc(tried.Errors, func(e error) bool { return !errors.Is(e, ssh.ErrNoAuth) }):
 		return nil // it only asked which methods there are
 	}
 	return l.entry.Reject(ctx, identity.Shorten(explained(err)))

@@ -21,8 +21,10 @@ const (
 	maxChannels = 256
 	// maxListeners is how many places may be listened at.
 	maxListeners = 64
-	// askBound is how long a client that gets no session may take to ask for something.
-	askBound = 2 * time.Second
+	// askBound is how long a client that gets no session may take to ask for something, and
+	// turnBound how long it may stay in all.
+	askBound  = 2 * time.Second
+	turnBound = askBound + 2*leaveBound
 	// farewellBound is how long the client may take to be told why the session ended, and
 	// leaveBound how long to leave by itself then.
 	farewellBound = time.Second
@@ -39,10 +41,15 @@ type session struct {
 	// cancel ends the session with a cause.
 	cancel context.CancelCauseFunc
 
+	// over is closed when the session is.
+	over <-chan struct{}
+
 	// deciding is held by who decides an operation, also while that is held for approval.
 	deciding chan struct{}
 	// working counts what runs and does not wait for the client; see touch.
 	working atomic.Int64
+	// waiting is the size of the requests that wait for their turn, in bytes.
+	waiting atomic.Int64
 	// touched is when something last came, in Unix nanoseconds.
 	touched atomic.Int64
 
@@ -66,6 +73,7 @@ type session struct {
 
 // run serves the session until it is over and returns why.
 func (s *session) run(ctx context.Context) error {
+	s.over = ctx.Done()
 	s.programs, s.listeners = map[*program]struct{}{}, map[listener]*access.Permit{}
 	s.touch()
 	s.serving.Go(func() { s.callerRequests(ctx) })
@@ -133,6 +141,8 @@ func within(done <-chan struct{}, bound time.Duration) bool {
 func turnAway(ctx context.Context, caller *peer, refusal *access.Refusal) {
 	deadline := time.NewTimer(askBound)
 	defer deadline.Stop()
+	// One that asks on and on, or does not read, is cut.
+	defer time.AfterFunc(turnBound, func() { _ = caller.Close() }).Stop()
 	over := ctx.Done()
 	for {
 		select {

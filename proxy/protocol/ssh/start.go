@@ -69,6 +69,7 @@ type run struct {
 	counting sync.Mutex
 	meter    *access.Meter
 	answer   *access.Answer
+	masked   masked
 	// cut is why the rest does not reach the caller; nil for nothing.
 	cut *access.Refusal
 }
@@ -93,24 +94,47 @@ func (r *run) open(ctx context.Context, request *ssh.Request) error {
 	}
 	channel, requests, err := r.session.target.OpenChannel(channelSession, nil)
 	if err != nil {
+		_ = tape.close()
 		return errNoChannel
 	}
-	r.requests = requests
-	if err := r.prepare(channel); err != nil {
+	if err := r.begin(ctx, channel, request); err != nil {
+		_ = tape.close()
 		_ = channel.Close()
-		for range requests {
-		}
+		r.abandon(requests)
 		return err
 	}
-	if ok, err := channel.SendRequest(request.Type, true, request.Payload); err != nil || !ok {
-		_ = channel.Close()
-		for range requests {
-		}
-		return errNoStart
-	}
+	r.requests = requests
 	r.mu.Lock()
 	r.program.target, r.tape = channel, tape
 	r.mu.Unlock()
+	return nil
+}
+
+// abandon waits for the target to close a channel. One that does not keeps nobody from being told
+// why nothing was started, as long as there is room for more channels.
+func (s *session) abandon(requests <-chan *ssh.Request) {
+	if !s.enter() {
+		ssh.DiscardRequests(requests)
+		return
+	}
+	s.serving.Go(func() {
+		defer s.leave()
+		ssh.DiscardRequests(requests)
+	})
+}
+
+// begin sets what the client has asked for before, and starts the program.
+func (r *run) begin(ctx context.Context, channel ssh.Channel, request *ssh.Request) error {
+	if err := r.prepare(channel); err != nil {
+		return err
+	}
+	// The target may have taken its time, and the session be over.
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if ok, err := channel.SendRequest(request.Type, true, request.Payload); err != nil || !ok {
+		return errNoStart
+	}
 	return nil
 }
 

@@ -64,8 +64,8 @@ func (t *tape) output(data []byte) error {
 
 // input records what is typed. That is for shells without a terminal only, since a terminal shows
 // what is typed, but for passwords.
-func (t *tape) input(data []byte) {
-	_ = t.write(func(w *cast.Writer, at time.Duration) error { return w.Input(at, data) })
+func (t *tape) input(data []byte) error {
+	return t.write(func(w *cast.Writer, at time.Duration) error { return w.Input(at, data) })
 }
 
 func (t *tape) resize(columns, rows uint32) {

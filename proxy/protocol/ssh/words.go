@@ -42,6 +42,8 @@ func plain(s string) string {
 	if len(s) > maxWords {
 		s = strings.ToValidUTF8(s[:maxWords], "") + "..."
 	}
+	// A byte that is no UTF-8 may be a control character to a terminal that reads another encoding.
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && record.Deceives(r) }) < 0 {
 		return s
 	}

@@ -1,0 +1,158 @@
+// Copyright The Doorward Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/doorward/doorward/proxy/protocol/protocoltest"
+	"github.com/doorward/doorward/proxy/record"
+)
+
+// TestTurnedAwayForLong: who gets no session and asks on and on is cut (checklist 4).
+func TestTurnedAwayForLong(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.RefuseConnect()
+	b.Apply(t)
+	client := b.mustDial(t)
+	ctx := deadline(t)
+	for ctx.Err() == nil {
+		_, _, err := client.OpenChannel(channelSession, nil)
+		if refused := (*ssh.OpenChannelError)(nil); !errors.As(err, &refused) {
+			return
+		}
+	}
+	t.Error("it was answered to the end of the test")
+}
+
+// TestWaitingIsBounded: while an operation is held, what a client asks for besides is kept up to a
+// bound (checklist 4).
+func TestWaitingIsBounded(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.Set(protocoltest.HoldAction(actionExec))
+	b.Apply(t)
+	channel, requests, err := b.mustDial(t).OpenChannel(channelSession, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	if _, err := channel.SendRequest(requestExec, false, ssh.Marshal(textMessage{"uptime"})); err != nil {
+		t.Fatal(err)
+	}
+	asked := <-b.Approvals.Asked
+	much := ssh.Marshal(envMessage{"LANG", strings.Repeat("x", 100<<10)})
+	for range 2 * maxWaiting / len(much) { // fewer than may wait by number
+		if _, err := channel.SendRequest(requestEnv, false, much); err != nil {
+			break
+		}
+	}
+	select {
+	case <-asked.Withdrawn:
+	case <-deadline(t).Done():
+		t.Error("the channel is still open")
+	}
+}
+
+// TestFailedLogins: what was tried is on record, also where it was one thing only.
+func TestFailedLogins(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	tried := func(list ...error) error { return &ssh.ServerAuthError{Errors: list} }
+	for name, test := range map[string]struct {
+		reason string
+		err    error
+		want   int
+	}{
+		"nothing":       {"it left before it asked", tried(), 0},
+		"methods":       {"it asked which methods there are", tried(ssh.ErrNoAuth), 0},
+		"methods twice": {"it did so twice", tried(ssh.ErrNoAuth, ssh.ErrNoAuth), 0},
+		"a key":         {"a key of another authority was signed with", tried(errors.New("foreign")), 1},
+		"both":          {"as clients do", tried(ssh.ErrNoAuth, errors.New("foreign")), 1},
+		"gone":          {"it hung up", fmt.Errorf("handshake: %w", io.EOF), 0},
+		"noise":         {"it sent nonsense", errors.New("nonsense"), 1},
+	} {
+		before := len(b.Log.OfType(record.AuthenticationFailed))
+		l := &login{ctx: t.Context(), entry: b.Gate.Entry(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})}
+		if err := l.failed(&opening{}, test.err); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := len(b.Log.OfType(record.AuthenticationFailed)) - before; got != test.want {
+			t.Errorf("%s: %d on record, want %d: %s", name, got, test.want, test.reason)
+		}
+	}
+}
+
+// TestAbandon: a target that does not close a channel holds nobody up, and takes a place.
+func TestAbandon(t *testing.T) {
+	s, requests := &session{channels: maxChannels - 1}, make(chan *ssh.Request)
+	s.abandon(requests)
+	if s.enter() {
+		t.Error("there is room for another channel")
+	}
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		s.abandon(requests)
+	}()
+	close(requests)
+	<-waited
+	s.serving.Wait()
+	if s.channels != maxChannels-1 {
+		t.Errorf("%d channels are left", s.channels)
+	}
+}
+
+// TestStartedWhileItEnds: what was permitted is not started when the session is over meanwhile.
+func TestStartedWhileItEnds(t *testing.T) {
+	prepared, release, started := make(chan struct{}), make(chan struct{}), make(chan string, 4)
+	b := newBench(t, rogueTarget(t, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		defer close(started)
+		go ssh.DiscardRequests(requests)
+		asked := <-channels
+		if asked == nil {
+			return
+		}
+		channel, wanted, err := asked.Accept()
+		if err != nil {
+			return
+		}
+		defer channel.Close()
+		for request := range wanted {
+			if request.Type == requestTerminal {
+				close(prepared)
+				<-release
+			} else {
+				started <- request.Type
+			}
+			_ = request.Reply(true, nil)
+		}
+	}))
+	program, err := b.mustDial(t).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.RequestPty("xterm", 24, 80, nil); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = program.Run("uptime")
+	}()
+	<-prepared
+	if !b.Gate.Terminate(b.Log.OfType(record.SessionStart)[0].Session, "enough") {
+		t.Fatal("there is no session")
+	}
+	<-gone // the client was told
+	close(release)
+	for kind := range started {
+		t.Errorf("%s was asked for after the end", kind)
+	}
+}
