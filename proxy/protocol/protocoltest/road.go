@@ -60,11 +60,11 @@ type Config struct {
 	Protocol protocol.Protocol
 	// Namespace and Name are the Connection's; shop and orders where empty.
 	Namespace, Name string
-	Options  json.RawMessage
-	Target   snapshot.Target
-	TLS      snapshot.TLS
-	Username string
-	Password string
+	Options         json.RawMessage
+	Target          snapshot.Target
+	TLS             snapshot.TLS
+	Username        string
+	Password        string
 	// Certificate is the client certificate of the credential; nil where it has none.
 	Certificate *tls.Certificate
 	// SSHSigner is that of the credential, which is none for SSH where it is nil.
