@@ -25,6 +25,7 @@ import (
 type options struct {
 	connections   []string // namespace/name
 	listen        map[string]string
+	byName        map[string]bool // served at all addresses of its protocol
 	review        map[string]string
 	recordings    map[string]string
 	kubeconfig    string
@@ -54,7 +55,7 @@ const defaultKeyMaxAge = 90 * 24 * time.Hour
 var errUsage = errors.New("usage")
 
 func parse(args []string, output io.Writer) (options, error) {
-	o := options{listen: map[string]string{}, review: map[string]string{}, recordings: map[string]string{}, logging: logging.New()}
+	o := options{listen: map[string]string{}, byName: map[string]bool{}, review: map[string]string{}, recordings: map[string]string{}, logging: logging.New()}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return o, fmt.Errorf("cannot learn the host's name: %w", err)
@@ -70,6 +71,10 @@ func parse(args []string, output io.Writer) (options, error) {
 		return nil
 	})
 	flags.Func("listen", "where to listen for a Connection, as `namespace/name=host:port`; one for each Connection", perConnection(o.listen))
+	flags.Func("by-name", "Connection, as `namespace/name`, that clients may also reach at the addresses of the other Connections of its protocol, by naming it; may be given more than once", func(value string) error {
+		o.byName[value] = true
+		return checkConnection(value)
+	})
 	flags.Func("review-address", "where to answer callers of a Connection what they may do there, as `namespace/name=host:port`; unset: nowhere", perConnection(o.review))
 	flags.Func("recordings-address", "where to give the manager the recordings of a Connection's sessions, for those who may read them, as `namespace/name=host:port`; unset: nowhere", perConnection(o.recordings))
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of a proxy outside of the cluster; its token is renewed in place. Unset: the pod's ServiceAccount")
@@ -155,6 +160,11 @@ func (o *options) validate() error {
 	for connection := range o.listen {
 		if !seen[connection] {
 			return fmt.Errorf("--listen for a connection that is not served: %q: give --connection=%s", connection, connection)
+		}
+	}
+	for connection := range o.byName {
+		if !seen[connection] {
+			return fmt.Errorf("--by-name for a connection that is not served: %q: give --connection=%s", connection, connection)
 		}
 	}
 	for connection := range o.review {

@@ -226,7 +226,9 @@ func (p *proxy) serveAll(ctx, background context.Context, running *sync.WaitGrou
 		c.meet(listener.Addr())
 		connections = append(connections, c)
 		p.witness.serve(c)
-		endpoints = append(endpoints, server.Endpoint{Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols})
+		endpoints = append(endpoints, server.Endpoint{
+			Name: name, Listener: listener, Gate: c.gate, Handler: c.protocols, ByName: p.options.byName[name],
+		})
 		if address := p.options.review[name]; address != "" {
 			questions, err := server.Listen(ctx, address)
 			if err != nil {

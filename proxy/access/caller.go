@@ -34,6 +34,14 @@ type Entry struct {
 	certificate *identity.Credential
 	// granted is called with each session that the entry has led to.
 	granted func(*Grant)
+	// offered are the gates that the client may be led to, others the entries there that it
+	// was led to, and routed is the last of these; nil for this one.
+	offered []*Gate
+	others  []*Entry
+	routed  *Entry
+	// listener is the Connection at whose address the client came, as namespace/name; empty
+	// for this entry's own.
+	listener string
 }
 
 // OnGrant has f called with each session that the entry leads to, before the
@@ -187,6 +195,7 @@ func certificateForm(credential identity.Credential) (form, remedy string) {
 func (e *Entry) recordFailure(ctx context.Context, event record.Event) error {
 	event.ClientAddress = e.client
 	event.Connection = recordConnection(e.gate.config.Connection)
+	event.Attributes = append(event.Attributes, e.arrival()...)
 	if st := e.gate.state.Load(); st != nil {
 		event.Connection, event.Revision = recordConnection(st.snapshot.Connection), st.snapshot.Revision
 	}
@@ -258,7 +267,7 @@ func (c *Caller) Authorize(ctx context.Context, attributes ...record.Attribute) 
 		return nil, c.refuse(ctx, AsRefusal(err), nil)
 	}
 	event := grant.event(record.SessionStart, grant.unmasked, 0, nil)
-	event.Attributes = slices.Clip(attributes)
+	event.Attributes = slices.Concat(attributes, c.entry.arrival())
 	if grant.role != "" {
 		event.Attributes = append(event.Attributes, record.Attribute{Name: attributeTargetRole, Value: grant.role})
 	}

@@ -40,12 +40,7 @@ type Review struct {
 
 // Protocol is the word for the Connection's protocol under the snapshot in force;
 // empty before the first.
-func (c *Caller) Protocol() string {
-	if st := c.entry.gate.state.Load(); st != nil {
-		return st.snapshot.Protocol
-	}
-	return ""
-}
+func (c *Caller) Protocol() string { return c.entry.gate.protocol() }
 
 // Review answers what the caller may do: one operation, or with nil whether he may
 // have a session and what rules permit him there. It decides as Authorize and

@@ -46,7 +46,8 @@ type Handler interface {
 	// session is over. It closes nothing it did not open: the server closes
 	// conn. When ctx ends, Serve tells the client why (context.Cause) if the
 	// protocol has words for it, and returns within the server's drain bound.
-	// It starts no goroutine that outlives it; relay.Pair runs pumps.
+	// It starts no goroutine that outlives it; relay.Pair runs pumps. Where clients
+	// can name the Connection that they want, entry.Route leads there.
 	Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error
 }
 

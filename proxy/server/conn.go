@@ -56,6 +56,7 @@ func (s *Server) serve(endpoint Endpoint, conn net.Conn) {
 
 	entry := endpoint.Gate.Entry(conn.RemoteAddr())
 	entry.OnGrant(v.granted)
+	entry.Offer(s.named)
 	err := v.speak(ctx, entry)
 	v.finish(ctx, entry, err)
 }
@@ -75,7 +76,9 @@ func (v *visit) granted(grant *access.Grant) {
 	v.mu.Lock()
 	v.grants = append(v.grants, grant)
 	v.mu.Unlock()
-	v.server.options.Metrics.sessionsTotal.WithLabelValues(v.endpoint.Name).Inc()
+	// It need not be the endpoint's Connection: the client may have named another.
+	c := grant.Connection()
+	v.server.options.Metrics.sessionsTotal.WithLabelValues(c.Namespace + "/" + c.Name).Inc()
 	// A protocol that is stuck cannot keep a revoked session alive.
 	context.AfterFunc(grant.Context(), v.cutLater)
 }
@@ -90,7 +93,7 @@ func (v *visit) cutLater() {
 func (v *visit) speak(ctx context.Context, entry *access.Entry) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			v.server.options.Metrics.panics.WithLabelValues(v.endpoint.Name).Inc()
+			v.server.options.Metrics.panics.WithLabelValues(nameOf(entry.Routed())).Inc()
 			// The value may hold bytes of the connection: its type must do.
 			err = fmt.Errorf("%w: panic of type %T at\n%s", ErrInternal, value, debug.Stack())
 		}
@@ -98,8 +101,10 @@ func (v *visit) speak(ctx context.Context, entry *access.Entry) (err error) {
 	return v.endpoint.Handler.Serve(ctx, v.conn, entry)
 }
 
-// finish closes what the handler left open.
+// finish closes what the handler left open. What is to be told is told of the Connection
+// that the client was led to.
 func (v *visit) finish(ctx context.Context, entry *access.Entry, err error) {
+	entry = entry.Routed()
 	v.mu.Lock()
 	grants := v.grants
 	v.mu.Unlock()
@@ -110,7 +115,7 @@ func (v *visit) finish(ctx context.Context, entry *access.Entry, err error) {
 		}
 		grant.Close("the client left")
 	}
-	log := v.server.options.Log.WithValues("Connection", reference(v.endpoint.Name), "client", v.conn.RemoteAddr().String())
+	log := v.server.options.Log.WithValues("Connection", reference(nameOf(entry)), "client", v.conn.RemoteAddr().String())
 	switch {
 	case internal:
 		log.Error(err, "Handler panicked, connection closed")
@@ -120,11 +125,17 @@ func (v *visit) finish(ctx context.Context, entry *access.Entry, err error) {
 			}
 		}
 	case len(grants) == 0 && unprovenCause(ctx) != nil:
-		v.server.options.Metrics.turnedAway.WithLabelValues(v.endpoint.Name).Inc()
+		v.server.options.Metrics.turnedAway.WithLabelValues(nameOf(entry)).Inc()
 		log.V(1).Info("Turned away", "reason", unprovenCause(ctx).Error())
 	case err != nil && !ordinary(err):
 		log.V(1).Info("Connection ended", "reason", err.Error())
 	}
+}
+
+// nameOf is the Connection of an entry, as metrics call it.
+func nameOf(entry *access.Entry) string {
+	namespace, name := entry.Connection()
+	return namespace + "/" + name
 }
 
 func unprovenCause(ctx context.Context) error {

@@ -51,6 +51,9 @@ type Endpoint struct {
 	Listener net.Listener
 	Gate     *access.Gate
 	Handler  protocol.Handler
+	// ByName has clients of the other endpoints that speak the same protocol led to this
+	// Gate where they name the Connection; see access.Entry.Route.
+	ByName bool
 	// Also are further ports of the Connection, such as that of questions about access.
 	// Their clients are bounded with those of all ports.
 	Also []Port
@@ -77,7 +80,9 @@ func (e Endpoint) ports() []Endpoint {
 type Server struct {
 	options   Options
 	endpoints []Endpoint
-	unproven  *crowd
+	// named are the gates of endpoints that clients may name.
+	named    []*access.Gate
+	unproven *crowd
 
 	// life ends when draining is over: what then still runs is told to go.
 	life context.Context //nolint:containedctx // the server's own life, ended by Run
@@ -111,6 +116,11 @@ func New(options Options, endpoints ...Endpoint) *Server {
 	s := &Server{
 		options: options, endpoints: endpoints, unproven: newCrowd(options.MaxUnproven),
 		life: life, end: end, conns: map[net.Conn]struct{}{},
+	}
+	for _, endpoint := range endpoints {
+		if endpoint.ByName {
+			s.named = append(s.named, endpoint.Gate)
+		}
 	}
 	options.Metrics.watch(s)
 	return s

@@ -8,6 +8,7 @@ package protocoltest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -57,11 +58,13 @@ type Road struct {
 // Config is what a Road leads to.
 type Config struct {
 	Protocol protocol.Protocol
-	Options  json.RawMessage
-	Target   snapshot.Target
-	TLS      snapshot.TLS
-	Username string
-	Password string
+	// Namespace and Name are the Connection's; shop and orders where empty.
+	Namespace, Name string
+	Options         json.RawMessage
+	Target          snapshot.Target
+	TLS             snapshot.TLS
+	Username        string
+	Password        string
 	// Certificate is the client certificate of the credential; nil where it has none.
 	Certificate *tls.Certificate
 	// SSHSigner is that of the credential, which is none for SSH where it is nil.
@@ -116,10 +119,12 @@ func New(tb testing.TB, c Config) *Road {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	connection := snapshot.Connection{Namespace: cmp.Or(c.Namespace, "shop"), Name: cmp.Or(c.Name, "orders"), Generation: 1}
+	connection.UID = "uid-" + connection.Name
 	r.last = snapshot.Snapshot{
 		MaskKey:    maskKey,
 		Schema:     snapshot.Schema,
-		Connection: snapshot.Connection{Namespace: "shop", Name: "orders", UID: "uid-orders", Generation: 1},
+		Connection: connection,
 		Time:       time.Now(), Protocol: c.Protocol.Name(), Targets: append([]snapshot.Target{c.Target}, c.MoreTargets...), TLS: c.TLS,
 		Options: c.Options, Session: c.Session, Audit: c.Audit, MaxStalenessSeconds: 3600,
 		IdentityProviders: c.IdentityProviders, Login: c.Login,
@@ -178,9 +183,14 @@ type Server struct {
 }
 
 // Listen serves until the test ends or Stop is called. A Serve that does not
-// return soon after its context has ended fails the test.
-func (r *Road) Listen(tb testing.TB, p protocol.Protocol) *Server {
+// return soon after its context has ended fails the test. Clients may be led to those
+// that are named, too.
+func (r *Road) Listen(tb testing.TB, p protocol.Protocol, named ...*Road) *Server {
 	tb.Helper()
+	gates := make([]*access.Gate, 0, len(named))
+	for _, other := range named {
+		gates = append(gates, other.Gate)
+	}
 	var listen net.ListenConfig
 	ln, err := listen.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -200,7 +210,9 @@ func (r *Road) Listen(tb testing.TB, p protocol.Protocol) *Server {
 			}
 			serving.Go(func() {
 				defer conn.Close()
-				_ = handler.Serve(ctx, conn, r.Gate.Entry(conn.RemoteAddr()))
+				entry := r.Gate.Entry(conn.RemoteAddr())
+				entry.Offer(gates)
+				_ = handler.Serve(ctx, conn, entry)
 			})
 		}
 	}()

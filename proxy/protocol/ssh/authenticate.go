@@ -36,12 +36,25 @@ const sourceAddress = "source-address"
 
 // callerKey is what the proven caller is called in ssh.Permissions: those of the attempt that
 // succeeded are the only place from which he is taken, so that nobody is who only offered a
-// key (CVE-2024-45337).
+// key (CVE-2024-45337). The Connection is that of the attempt, too: another may have named
+// another.
 type callerKey struct{}
+
+// proof is a caller and the entry at which he was proven.
+type proof struct {
+	caller *access.Caller
+	entry  *access.Entry
+}
+
+// evenly is the pace of refusals at other Connections than the listener's: a multiple of it passes,
+// however long it took to look for the Connection and to ask it.
+const evenly = time.Second
 
 // login is one client that proves who its user is. Its methods are called one after the other.
 type login struct {
-	ctx   context.Context //nolint:containedctx // the library's callbacks get none
+	ctx context.Context //nolint:containedctx // the library's callbacks get none
+	// entry is the listener's, which shows the host key. What follows is about the one that the
+	// user name of each attempt leads to.
 	entry *access.Entry
 	// over ends the login.
 	over context.CancelCauseFunc
@@ -102,11 +115,11 @@ func (l *login) offered(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissi
 }
 
 // signed is called once the client has signed the session's id with the key.
-func (l *login) signed(_ ssh.ConnMetadata, key ssh.PublicKey, permissions *ssh.Permissions, signature string) (*ssh.Permissions, error) {
+func (l *login) signed(meta ssh.ConnMetadata, key ssh.PublicKey, permissions *ssh.Permissions, signature string) (*ssh.Permissions, error) {
 	if !slices.Contains(signatureAlgorithms, signature) {
 		return nil, fmt.Errorf("signatures of %q are not taken", signature)
 	}
-	return l.prove(permissions, identity.SSHPublicKey(key.Marshal()))
+	return l.prove(meta, permissions, identity.SSHPublicKey(key.Marshal()))
 }
 
 // password takes a token as the password.
@@ -114,7 +127,7 @@ func (l *login) password(meta ssh.ConnMetadata, password []byte) (*ssh.Permissio
 	if err := l.named(meta); err != nil {
 		return nil, err
 	}
-	return l.token(string(password))
+	return l.token(meta, string(password))
 }
 
 // interactive asks for a token. The seam is where a flow with a link would begin.
@@ -122,21 +135,24 @@ func (l *login) interactive(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveCh
 	if err := l.named(meta); err != nil {
 		return nil, err
 	}
-	answers, err := ask("", l.instruction(), []string{"Token: "}, []bool{false})
+	answers, err := ask("", l.instruction(meta), []string{"Token: "}, []bool{false})
 	if err != nil {
 		return nil, err
 	}
 	if len(answers) != 1 {
 		return nil, errors.New("one answer was expected")
 	}
-	return l.token(answers[0])
+	return l.token(meta, answers[0])
 }
 
-// instruction says what a person is to paste.
-func (l *login) instruction() string {
+// instruction says what a person is to paste. Whose tokens another Connection takes, it does not
+// tell.
+func (l *login) instruction(meta ssh.ConnMetadata) string {
 	var names []string
-	for _, issuer := range l.entry.Issuers() {
-		names = append(names, issuer.URL)
+	if !l.entry.Elsewhere(parseUser(meta.User()).connection) {
+		for _, issuer := range l.entry.Issuers() {
+			names = append(names, issuer.URL)
+		}
 	}
 	if len(names) == 0 {
 		return "Paste a token of your identity provider."
@@ -144,7 +160,7 @@ func (l *login) instruction() string {
 	return "Paste a token of " + plain(strings.Join(names, " or ")) + "."
 }
 
-func (l *login) token(token string) (*ssh.Permissions, error) {
+func (l *login) token(meta ssh.ConnMetadata, token string) (*ssh.Permissions, error) {
 	token = strings.TrimSpace(token)
 	if token == "" {
 		return nil, l.turnAway(&access.Refusal{
@@ -152,7 +168,7 @@ func (l *login) token(token string) (*ssh.Permissions, error) {
 			Hint: "Give a token of your identity provider as the password.",
 		}, false)
 	}
-	permissions, err := l.prove(&ssh.Permissions{}, identity.BearerToken(token))
+	permissions, err := l.prove(meta, &ssh.Permissions{}, identity.BearerToken(token))
 	if err != nil && len(token) == cutToken {
 		return nil, &ssh.BannerError{Err: err, Message: said(l.refusal) +
 			"The token has exactly as many characters as ssh takes from a terminal, so it was probably cut. Log in with a certificate instead: kubectl doorward login.\r\n"}
@@ -161,28 +177,52 @@ func (l *login) token(token string) (*ssh.Permissions, error) {
 }
 
 // prove asks the road. Nothing follows from it until the handshake is finished.
-func (l *login) prove(permissions *ssh.Permissions, credential identity.Credential) (*ssh.Permissions, error) {
+func (l *login) prove(meta ssh.ConnMetadata, permissions *ssh.Permissions, credential identity.Credential) (*ssh.Permissions, error) {
 	l.proofs++
 	if l.proofs > maxProofs {
 		l.over(errAttempts)
 		return nil, errAttempts
 	}
-	caller, err := l.entry.Authenticate(l.ctx, credential)
-	if errors.Is(err, identity.ErrForeign) {
+	began, asked := time.Now(), parseUser(meta.User())
+	var caller *access.Caller
+	entry, err := l.entry.Route(asked.connection)
+	if err == nil {
+		caller, err = entry.Authenticate(l.ctx, credential)
+	}
+	switch {
+	case err == nil:
+		l.refusal = nil
+		permissions.ExtraData = map[any]any{callerKey{}: proof{caller, entry}}
+		return permissions, nil
+	case l.entry.Elsewhere(asked.connection):
+		return nil, l.conceal(began, asked, err)
+	case errors.Is(err, identity.ErrForeign):
 		return nil, err
 	}
-	if err != nil {
-		return nil, l.turnAway(access.AsRefusal(err), true)
-	}
-	l.refusal = nil
-	permissions.ExtraData = map[any]any{callerKey{}: caller}
-	return permissions, nil
+	return nil, l.turnAway(access.AsRefusal(err), true)
 }
 
-// named refuses a login to a Connection that is not served here.
+// conceal refuses alike, in words and in time, who names a Connection that is not there and who is
+// refused by one that is. The record has the reason.
+func (l *login) conceal(began time.Time, asked wish, cause error) error {
+	recorded := true
+	if errors.Is(cause, access.ErrNoRoute) || errors.Is(cause, identity.ErrForeign) {
+		recorded = l.entry.Routed().Reject(context.WithoutCancel(l.ctx), cause.Error()) == nil
+	}
+	rest := time.NewTimer(evenly - time.Since(began)%evenly)
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-l.ctx.Done():
+	}
+	return l.turnAway(asked.unproven(), recorded)
+}
+
+// named refuses a user name that is none, and has what follows on record where it leads to.
 func (l *login) named(meta ssh.ConnMetadata) error {
-	namespace, name := l.entry.Connection()
-	if refusal := parseUser(meta.User()).check(namespace, name); refusal != nil {
+	asked := parseUser(meta.User())
+	_, _ = l.entry.Route(asked.connection) // prove says it to who shows a proof
+	if refusal := asked.check(); refusal != nil {
 		return l.turnAway(refusal, false)
 	}
 	return nil
@@ -200,11 +240,11 @@ func (l *login) turnAway(refusal *access.Refusal, recorded bool) error {
 }
 
 // provenCaller is the caller of a finished handshake.
-func provenCaller(conn *ssh.ServerConn) (*access.Caller, error) {
+func provenCaller(conn *ssh.ServerConn) (proof, error) {
 	if conn.Permissions != nil {
-		if caller, ok := conn.Permissions.ExtraData[callerKey{}].(*access.Caller); ok && caller != nil {
-			return caller, nil
+		if proven, ok := conn.Permissions.ExtraData[callerKey{}].(proof); ok && proven.caller != nil {
+			return proven, nil
 		}
 	}
-	return nil, errors.New("the handshake ended without a proven caller")
+	return proof{}, errors.New("the handshake ended without a proven caller")
 }

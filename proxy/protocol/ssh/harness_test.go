@@ -97,14 +97,8 @@ func newBench(tb testing.TB, d *daemon, edit ...func(*protocoltest.Config, map[s
 	}
 	c.Options = raw
 	b.Road = protocoltest.New(tb, c)
-	b.server = b.Listen(tb, New())
-	host, port, _ := net.SplitHostPort(b.server.Address)
-	write(tb, filepath.Join(b.dir, "known_hosts"), []byte(fmt.Sprintf("[%s]:%s %s\n", host, port, authorizedKey(b.hostKey.PublicKey()))), 0o600)
-	write(tb, filepath.Join(b.dir, "config"), []byte(strings.Join([]string{
-		"UserKnownHostsFile " + filepath.Join(b.dir, "known_hosts"), "StrictHostKeyChecking yes", "GlobalKnownHostsFile none",
-		"PreferredAuthentications password", "NumberOfPasswordPrompts 1", "IdentityAgent none", "User " + loginUser, "Port " + port, "",
-	}, "\n")), 0o600)
 	write(tb, filepath.Join(b.dir, "askpass"), []byte("#!/bin/sh\necho "+protocoltest.Token+"\n"), 0o700)
+	b.serve(tb)
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			for _, e := range b.Log.Events() {
@@ -118,6 +112,19 @@ func newBench(tb testing.TB, d *daemon, edit ...func(*protocoltest.Config, map[s
 		}
 	})
 	return b
+}
+
+// serve listens, for clients who may name the Connections of others too, and has OpenSSH's
+// client come there.
+func (b *bench) serve(tb testing.TB, named ...*protocoltest.Road) {
+	tb.Helper()
+	b.server = b.Listen(tb, New(), named...)
+	host, port, _ := net.SplitHostPort(b.server.Address)
+	write(tb, filepath.Join(b.dir, "known_hosts"), []byte(fmt.Sprintf("[%s]:%s %s\n", host, port, authorizedKey(b.hostKey.PublicKey()))), 0o600)
+	write(tb, filepath.Join(b.dir, "config"), []byte(strings.Join([]string{
+		"UserKnownHostsFile " + filepath.Join(b.dir, "known_hosts"), "StrictHostKeyChecking yes", "GlobalKnownHostsFile none",
+		"PreferredAuthentications password", "NumberOfPasswordPrompts 1", "IdentityAgent none", "User " + loginUser, "Port " + port, "",
+	}, "\n")), 0o600)
 }
 
 // allow has the engine allow operations all of whose accesses are among those named, as "action"

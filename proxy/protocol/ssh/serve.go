@@ -40,7 +40,7 @@ func (h handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) 
 	if err != nil || caller == nil {
 		return err
 	}
-	err = h.enter(ctx, caller, proven, entry)
+	err = h.enter(ctx, caller, proven)
 	_ = caller.Close() // often closed already
 	drop(caller)
 	if refusal := (*access.Refusal)(nil); errors.As(err, &refusal) {
@@ -84,22 +84,23 @@ func (h handler) login(ctx context.Context, conn net.Conn, entry *access.Entry) 
 func (l *login) failed(first *opening, err error) error {
 	// The handshake may have ended because the context did, which must not keep the record.
 	ctx := context.WithoutCancel(l.ctx)
+	entry := l.entry.Routed()
 	var tried *ssh.ServerAuthError
 	switch refused := first.refused(); {
 	case refused != nil:
-		return l.entry.Reject(ctx, refused.Error())
+		return entry.Reject(ctx, refused.Error())
 	case l.refusal != nil && l.recorded:
 		return nil
 	case l.refusal != nil:
-		return l.entry.Reject(ctx, l.refusal.Message)
+		return entry.Reject(ctx, l.refusal.Message)
 	case errors.Is(context.Cause(l.ctx), errAttempts):
-		return l.entry.Reject(ctx, errAttempts.Error())
+		return entry.Reject(ctx, errAttempts.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return nil
 	case errors.As(err, &tried) && !slices.ContainsFunc(tried.Errors, func(e error) bool { return !errors.Is(e, ssh.ErrNoAuth) }):
 		return nil // it only asked which methods there are
 	}
-	return l.entry.Reject(ctx, identity.Shorten(explained(err)))
+	return entry.Reject(ctx, identity.Shorten(explained(err)))
 }
 
 // drop lets what is left of a side run out, so that its goroutine ends. The connection is closed.
@@ -116,13 +117,13 @@ func drop(p *peer) {
 }
 
 // enter opens the session for a proven caller and serves it.
-func (h handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn, entry *access.Entry) error {
+func (h handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn) error {
 	who, err := provenCaller(conn)
 	if err != nil {
 		return err
 	}
 	asked := parseUser(conn.User())
-	grant, err := who.Authorize(ctx,
+	grant, err := who.caller.Authorize(ctx,
 		record.Attribute{Name: "requestedUser", Value: asked.user},
 		record.Attribute{Name: "clientVersion", Value: string(conn.ClientVersion())})
 	if err != nil {
@@ -136,7 +137,7 @@ func (h handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn, 
 	defer context.AfterFunc(grant.Context(), func() { cancel(context.Cause(grant.Context())) })()
 
 	s := &session{grant: grant, caller: caller, cancel: cancel, deciding: make(chan struct{}, 1)}
-	_, s.connection = entry.Connection()
+	_, s.connection = who.entry.Connection()
 	if s.options, err = parseOptions(grant.Options()); err == nil {
 		s.target, err = h.dial(ctx, s, asked)
 	}

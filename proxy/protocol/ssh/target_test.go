@@ -17,10 +17,11 @@ func TestUserNames(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	for user, want := range map[string]string{
 		loginUser: "", loginUser + "+orders": "", loginUser + "+shop/orders": "", "+orders": "",
-		loginUser + "+payments": `this address serves connection "orders", not "payments"`,
-		loginUser + "+x/orders": "not \"x/orders\"",
+		loginUser + "+payments": `there is no connection "payments" at this address, or it did not take`,
+		loginUser + "+x/orders": `there is no connection "x/orders" at this address, or`,
 		"admin":                 `you asked for the login name "admin" at the target`,
 		"admin+orders":          "Connect as " + loginUser + "+orders",
+		"admin+shop/orders":     "Connect as " + loginUser + "+shop/orders",
 	} {
 		t.Run(user, func(t *testing.T) {
 			var told strings.Builder

@@ -15,7 +15,7 @@ type wish struct {
 	// user is the login name at the target that the caller asks for; empty for the one
 	// that policies, or the credential, give him.
 	user string
-	// connection is a Connection, or namespace/connection; empty for the one that is served.
+	// connection is a Connection, or namespace/connection; empty for the listener's own.
 	connection string
 }
 
@@ -31,20 +31,30 @@ func parseUser(name string) wish {
 	return wish{user: name[:i], connection: name[i+1:]}
 }
 
-// check refuses a login to a Connection that is not served here. What others there are, is
-// not told to those who are not proven.
-func (w wish) check(namespace, name string) *access.Refusal {
+// check refuses a name that is none.
+func (w wish) check() *access.Refusal {
 	if len(w.user)+len(w.connection) > maxUser || strings.ContainsFunc(w.user+w.connection, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return &access.Refusal{Reason: access.ReasonProtocol, Message: "the user name is too long, or holds control characters"}
 	}
-	if w.connection == "" || w.connection == name || w.connection == namespace+"/"+name {
-		return nil
-	}
+	return nil
+}
+
+// unproven is what everybody is told who names another Connection than the listener's and is not
+// proven there, whatever the reason.
+func (w wish) unproven() *access.Refusal {
 	return &access.Refusal{
-		Reason:  access.ReasonProtocol,
-		Message: fmt.Sprintf("this address serves connection %q, not %q", name, w.connection),
-		Hint:    fmt.Sprintf("Connect as <user>+%s, or to the address of the other connection.", name),
+		Reason:  access.ReasonCredential,
+		Message: fmt.Sprintf("there is no connection %q at this address, or it did not take your token or certificate", w.connection),
+		Hint:    "Look at the name: <user>+<connection>, or <user>+<namespace>/<connection>. The connection's own address says more.",
 	}
+}
+
+// as is the user name by which a login name at the target is asked for, in the caller's own words.
+func (w wish) as(user, connection string) string {
+	if w.connection != "" {
+		connection = w.connection
+	}
+	return user + "+" + connection
 }
 
 // login is the login name at the target: the one that policies give, else the credential's.
@@ -65,7 +75,7 @@ func (w wish) login(role, credential, connection string) (string, *access.Refusa
 		return "", &access.Refusal{
 			Reason:  access.ReasonTargetRole,
 			Message: fmt.Sprintf("you asked for the login name %q at the target, and %s %q", w.user, by, name),
-			Hint:    fmt.Sprintf("Connect as %s+%s.", name, connection),
+			Hint:    fmt.Sprintf("Connect as %s.", w.as(name, connection)),
 		}
 	}
 	return name, nil
