@@ -50,6 +50,7 @@ func run() error {
 	flag.StringVar(&options.Login.URL, "login-url", "", "https `URL` that callers reach the login portal by, without a path")
 	flag.StringVar(&options.Login.CertificateFile, "login-certificate", "", "`file` of the login portal's serving certificate, in PEM; one of the manager's authority where unset")
 	flag.StringVar(&options.Login.KeyFile, "login-key", "", "`file` of that certificate's key, in PEM")
+	flag.StringVar(&options.Login.CAFile, "login-ca", "", "`file` of the authorities by which proxies verify that certificate, in PEM; those of the proxies' system where unset")
 	flag.Func("login-trusted-proxies", "comma-separated IP ranges whose X-Forwarded-For the login portal believes; none where unset", prefixes(&options.Login.TrustedProxies))
 	flag.StringVar(&options.RecordingsAddress, "recordings-address", "", "`host:port` where recordings of sessions are served, over HTTPS, to those who may read them; unset: nowhere")
 	showVersion := flag.Bool("version", false, "print the version and exit")

@@ -97,7 +97,7 @@ func (p *proxy) connect(fullName string) (*connection, error) {
 		Connection: snapshot.Connection{Namespace: namespace, Name: name}, Log: p.spool,
 		Instance: o.instance, Tag: instanceTag(o.instance, p.nonce), Siblings: c.siblings,
 		NewEngine: rego.NewEngine, NewVerifier: provider.Snapshot(p.pool, p.reviewer), Approvals: c.approvals,
-		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates), HostKeys: c.certificates.HostKeys,
+		Dialer: &server.Dialer{Credentials: c.credential}, TLS: server.TLS(c.certificates), HostKeys: c.certificates.HostKeys, DeviceLogins: p.deviceLogins,
 		Observers: p.observers(fullName), Sharing: p.sharing,
 		Trouble: func(refusal string, cause error) {
 			if errors.Is(cause, context.Canceled) {

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/cmd/profiles"
 	"github.com/doorward/doorward/cmd/version"
 	"github.com/doorward/doorward/proxy/access"
+	"github.com/doorward/doorward/proxy/devicelogin"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 	"github.com/doorward/doorward/proxy/identity/sharing"
 	"github.com/doorward/doorward/proxy/kube"
@@ -55,7 +56,9 @@ type proxy struct {
 	nonce       string
 	pool        *oidc.Pool
 	sharing     *sharing.Detector
-	delivery    *server.Delivery
+	// deviceLogins has callers log in by a browser.
+	deviceLogins *devicelogin.Logins
+	delivery     *server.Delivery
 	// secrets are the credentials of LogSinks, by Connection; written before
 	// anything is delivered.
 	secrets  map[string]*kube.SinkSecrets
@@ -115,6 +118,8 @@ func serve(ctx context.Context, o options, log logr.Logger) (err error) {
 	p.pool = oidc.NewPool(context.WithoutCancel(ctx))
 	defer p.pool.Close()
 	p.sharing = sharing.New(o.sharing)
+	p.deviceLogins = devicelogin.New()
+	defer p.deviceLogins.Close()
 
 	if p.tracer, err = trace.Start(ctx, trace.Options{Log: log, Version: version.String(), Instance: o.instance, ClientParents: o.clientParents}); err != nil {
 		return err

@@ -77,7 +77,7 @@ func Connection(c *v1alpha1.Connection, world World) ConnectionResult {
 		s.MaxStalenessSeconds = seconds
 	}
 	s.IdentityProviders, _ = Providers(world.Providers)
-	s.Login = loginOf(s, world.Login)
+	s.Login = loginOf(s, world)
 	s.Sinks = sinksOf(c, world.Sinks)
 	var closedBy []string
 	s.Policies, closedBy = policies(c, world)

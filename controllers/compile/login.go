@@ -90,15 +90,35 @@ func revoked(byOwner map[string][]snapshot.Revoked) ([]snapshot.Revoked, []snaps
 func Revoked(c *v1alpha1.GatewayCredential) bool { return c.Spec.Revoke != nil }
 
 // loginOf is what of the world's login a Connection needs: nothing, where no provider
-// that it has takes gateway credentials.
-func loginOf(s *snapshot.Snapshot, login snapshot.Login) snapshot.Login {
-	if slices.ContainsFunc(s.IdentityProviders, func(p snapshot.IdentityProvider) bool { return p.Login }) {
-		return login
+// that it has takes gateway credentials, and no portal, where nobody could log in there by a
+// browser.
+func loginOf(s *snapshot.Snapshot, world World) snapshot.Login {
+	if !slices.ContainsFunc(s.IdentityProviders, func(p snapshot.IdentityProvider) bool { return p.Login }) {
+		return snapshot.Login{}
 	}
-	return snapshot.Login{}
+	login := world.Login
+	if len(login.Keys) == 0 || login.Closed != "" || !slices.ContainsFunc(world.Providers, func(object v1alpha1.IdentityProvider) bool {
+		return Browsed(&object) && slices.ContainsFunc(s.IdentityProviders, func(p snapshot.IdentityProvider) bool { return p.Login && p.Name == object.Name })
+	}) {
+		login.Portal = snapshot.LoginPortal{}
+	}
+	return login
 }
 
-// narrowLogin takes what both prove, but for what next has revoked.
+// Browsed says whether people log in to an IdentityProvider by a browser at the login portal.
+func Browsed(p *v1alpha1.IdentityProvider) bool {
+	switch {
+	case p.Spec.Login == nil:
+	case p.Spec.Type == v1alpha1.IdentityProviderOIDC:
+		return p.Spec.Login.ClientID != ""
+	case p.Spec.Type == v1alpha1.IdentityProviderSAML:
+		return true
+	}
+	return false
+}
+
+// narrowLogin takes what both prove, but for what next has revoked. The portal proves
+// nothing: it is next's.
 func narrowLogin(previous, next snapshot.Login) snapshot.Login {
 	next.Keys = slices.DeleteFunc(slices.Clone(next.Keys), func(key []byte) bool {
 		return !slices.ContainsFunc(previous.Keys, func(other []byte) bool { return bytes.Equal(key, other) })

@@ -156,7 +156,7 @@ func TestNarrowLogin(t *testing.T) {
 // TestLoginIsOnlyWhereItCounts: a Connection whose providers have no login has nothing of
 // it in its snapshot.
 func TestLoginIsOnlyWhereItCounts(t *testing.T) {
-	world := snapshot.Login{Closed: "x"}
+	world := World{Login: snapshot.Login{Closed: "x"}}
 	s := &snapshot.Snapshot{IdentityProviders: []snapshot.IdentityProvider{{Name: "a"}}}
 	if got := loginOf(s, world); !got.IsZero() {
 		t.Errorf("without: %+v", got)
@@ -168,5 +168,48 @@ func TestLoginIsOnlyWhereItCounts(t *testing.T) {
 	with := v1alpha1.IdentityProvider{Spec: v1alpha1.IdentityProviderSpec{Login: &v1alpha1.LoginSettings{LifetimeSeconds: 300}}}
 	if !compileProvider(&with).Login {
 		t.Error("spec.login is not compiled")
+	}
+}
+
+// TestPortalIsOnlyWhereItCounts: callers are shown the portal where somebody can log in there
+// by a browser, to this Connection, and what comes of it counts.
+func TestPortalIsOnlyWhereItCounts(t *testing.T) {
+	der, _ := loginKey(t)
+	portal := snapshot.LoginPortal{URL: "https://login.example"}
+	provider := func(kind v1alpha1.IdentityProviderType, settings *v1alpha1.LoginSettings) v1alpha1.IdentityProvider {
+		p := v1alpha1.IdentityProvider{Spec: v1alpha1.IdentityProviderSpec{Type: kind, Login: settings}}
+		p.Name = "company"
+		return p
+	}
+	browser := &v1alpha1.LoginSettings{LifetimeSeconds: 300, ClientID: "portal"}
+	for name, tc := range map[string]struct {
+		reason   string
+		provider v1alpha1.IdentityProvider
+		change   func(*World, *snapshot.Snapshot)
+		want     bool
+	}{
+		"OIDC":      {"people log in", provider(v1alpha1.IdentityProviderOIDC, browser), nil, true},
+		"SAML":      {"people log in", provider(v1alpha1.IdentityProviderSAML, &v1alpha1.LoginSettings{LifetimeSeconds: 300}), nil, true},
+		"Exchange":  {"no client ID: tokens are exchanged", provider(v1alpha1.IdentityProviderOIDC, &v1alpha1.LoginSettings{LifetimeSeconds: 300}), nil, false},
+		"Machines":  {"ServiceAccounts have no browser", provider(v1alpha1.IdentityProviderKubernetes, browser), nil, false},
+		"NoLogin":   {"nothing is issued", provider(v1alpha1.IdentityProviderOIDC, nil), nil, false},
+		"Elsewhere": {"the provider is not accepted", provider(v1alpha1.IdentityProviderOIDC, browser), func(_ *World, s *snapshot.Snapshot) { s.IdentityProviders[0].Name = "other" }, false},
+		"NoKeys":    {"nothing proves what is issued", provider(v1alpha1.IdentityProviderOIDC, browser), func(w *World, _ *snapshot.Snapshot) { w.Login.Keys = nil }, false},
+		"Closed":    {"nothing that is issued counts", provider(v1alpha1.IdentityProviderOIDC, browser), func(w *World, _ *snapshot.Snapshot) { w.Login.Closed = "x" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world := World{Login: snapshot.Login{Keys: [][]byte{der}, Portal: portal}, Providers: []v1alpha1.IdentityProvider{tc.provider}}
+			s := &snapshot.Snapshot{IdentityProviders: []snapshot.IdentityProvider{{Name: "company", Login: tc.provider.Spec.Login != nil}}}
+			if tc.change != nil {
+				tc.change(&world, s)
+			}
+			want := snapshot.LoginPortal{}
+			if tc.want {
+				want = portal
+			}
+			if got := loginOf(s, world).Portal; got != want {
+				t.Errorf("%s: %+v, want %+v", tc.reason, got, want)
+			}
+		})
 	}
 }

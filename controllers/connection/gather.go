@@ -44,12 +44,19 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 		return err
 	}
 	if slices.ContainsFunc(providers.Items, func(p v1alpha1.IdentityProvider) bool { return p.Spec.Login != nil }) {
-		s.world.Login, err = r.login(ctx, s.now)
+		if s.world.Login, err = r.login(ctx, s.now); err != nil {
+			return err
+		}
+		var unknown error
+		if s.world.Login.Portal, unknown = r.portal(ctx); unknown != nil {
+			// Callers have other ways to log in: what is revoked goes out all the same.
+			r.warn(s, "LoginPortalUnknown", "Publish", "Nobody logs in by a link: %v", unknown)
+		}
 	}
 	if closed := s.world.Login.Closed; closed != "" {
 		r.warn(s, "GatewayCredentialsRefused", "Publish", "%s", closed)
 	}
-	return err
+	return nil
 }
 
 // login reads what proves gateway credentials.

@@ -41,6 +41,8 @@ type Options struct {
 	Publisher *publish.Publisher
 	// Authority signs serving certificates, HostAuthority SSH host certificates.
 	Authority, HostAuthority *ca.Store
+	// Portal is the login portal; zero where there is none.
+	Portal Portal
 	// MaskKey derives the key of a Connection's masks.
 	MaskKey func(uid types.UID) (snapshot.MaskKey, error)
 	// Namespace is the operator's own, where LogSinks have their Secrets.

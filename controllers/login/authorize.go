@@ -161,7 +161,7 @@ func proves(secret, of string) error {
 func (p *Portal) metadata(w http.ResponseWriter, _ *http.Request) error {
 	at := p.origin()
 	writeJSON(w, http.StatusOK, map[string]any{
-		"issuer": at, "authorization_endpoint": at + "/authorize", "token_endpoint": at + "/token",
+		"issuer": at, "authorization_endpoint": at + "/authorize", "token_endpoint": at + "/token", "revocation_endpoint": at + "/revoke",
 		"device_authorization_endpoint":                  at + "/device_authorization",
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},

@@ -30,12 +30,28 @@ const (
 type device struct {
 	ID        string `json:"i"`
 	Challenge string `json:"c,omitempty"`
+	// Where is what a proxy has said that the login is for; empty for the plugin's.
+	Where where `json:"w,omitzero"`
+}
+
+// where is a Connection, as namespace/name, and the address of the client that logs in to it
+// at a proxy.
+type where struct {
+	Connection string `json:"n,omitempty"`
+	Client     string `json:"a,omitempty"`
 }
 
 // hint tells the page of a user code where the device is.
 type hint struct {
-	Code    string `json:"c"`
-	Address string `json:"a"`
+	Code       string `json:"c"`
+	Address    string `json:"a"`
+	Connection string `json:"n,omitempty"`
+}
+
+// grant is what a device's credential is made of, and what the person was shown of it.
+type grant struct {
+	Proof proof `json:"proof"`
+	Where where `json:"where,omitzero"`
 }
 
 // authorizeDevice is RFC 8628, section 3.1. Nothing is kept of it: the device code holds
@@ -45,10 +61,10 @@ func (p *Portal) authorizeDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := checkClient(form); err != nil {
+	d := device{ID: randomName(), Challenge: form.Get("code_challenge")}
+	if d.Where, err = deviceOf(form); err != nil {
 		return err
 	}
-	d := device{ID: randomName(), Challenge: form.Get("code_challenge")}
 	if d.Challenge == "" || form.Get("code_challenge_method") != "S256" || !challenge.MatchString(d.Challenge) {
 		return refuse(codeInvalidRequest, "want a code_challenge of code_challenge_method S256 (RFC 7636)")
 	}
@@ -57,13 +73,17 @@ func (p *Portal) authorizeDevice(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	user := userCode(d.ID)
-	where, err := p.seal(r.Context(), "hint", hint{Code: user, Address: p.addressOf(r).String()}, deviceLife)
+	told := hint{Code: user, Address: p.addressOf(r).String()}
+	if d.Where != (where{}) {
+		told.Address, told.Connection = d.Where.Client, d.Where.Connection
+	}
+	sealedHint, err := p.seal(r.Context(), "hint", told, deviceLife)
 	if err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"device_code": code, "user_code": spaced(user), "verification_uri": p.origin() + "/device",
-		"verification_uri_complete": p.origin() + "/device?" + url.Values{"user_code": {spaced(user)}, "hint": {where}}.Encode(),
+		"verification_uri_complete": p.origin() + "/device?user_code=" + spaced(user) + "&hint=" + url.QueryEscape(sealedHint),
 		"expires_in":                int(deviceLife / time.Second), "interval": deviceInterval,
 	})
 	return nil
@@ -115,9 +135,9 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 		return unavailable(err)
 	}
 	who := asking{Device: code}
-	var where hint
-	if keys.sealer.open("hint", form.Get("hint"), &where, p.now()) == nil && where.Code == code {
-		who.Address = where.Address
+	var told hint
+	if keys.sealer.open("hint", form.Get("hint"), &told, p.now()) == nil && told.Code == code {
+		who.Address, who.Connection = told.Address, told.Connection
 	}
 	object, _, err := p.pick(r.Context(), form.Get("provider"))
 	if err != nil {
@@ -133,12 +153,16 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 // sealed on the object until then.
 func (p *Portal) approveDevice(w http.ResponseWriter, r *http.Request, c *consent) error {
 	name := onceName("device", c.Asking.Device)
-	grant, err := p.seal(r.Context(), "grant/"+name, c.Proof, deviceLife)
+	given := grant{Proof: c.Proof}
+	if c.Asking.Connection != "" {
+		given.Where = where{Connection: c.Asking.Connection, Client: c.Asking.Address}
+	}
+	sealedGrant, err := p.seal(r.Context(), "grant/"+name, given, deviceLife)
 	if err != nil {
 		return err
 	}
 	object, err := p.object(r.Context(), &c.Proof, wanted{
-		as: asToken(), once: name, address: p.addressOf(r).String(), annotations: map[string]string{annotationGrant: grant},
+		as: asToken(), once: name, address: p.addressOf(r).String(), annotations: map[string]string{annotationGrant: sealedGrant},
 	})
 	if err != nil {
 		return err
@@ -146,16 +170,13 @@ func (p *Portal) approveDevice(w http.ResponseWriter, r *http.Request, c *consen
 	if err := p.create(r.Context(), object); err != nil {
 		return faultOf(err).about(&c.Proof)
 	}
-	p.log.Info("Device approved", append(about(object), "client", p.addressOf(r).String())...)
-	return p.show(w, http.StatusOK, "message", "You are logged in", message{Text: "The login goes on at the device."})
+	p.log.Info("Device approved", append(about(object), "client", p.addressOf(r).String(), "connection", given.Where.Connection, "callerAddress", given.Where.Client)...)
+	return p.show(w, http.StatusOK, "message", "You are logged in", message{Text: "The login goes on at the device. Where it waits for Enter, press that."})
 }
 
 // redeemDevice is RFC 8628, section 3.4: of all who come with the device code, one gets the
 // credential.
 func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*issued, error) {
-	if err := checkClient(form); err != nil {
-		return nil, err
-	}
 	keys, err := p.keys.Keys(ctx)
 	if err != nil {
 		return nil, unavailable(err)
@@ -163,6 +184,9 @@ func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*
 	var d device
 	if err := keys.sealer.open("device", form.Get("device_code"), &d, p.now()); err != nil {
 		return nil, refuse(codeExpired, "invalid device_code: %v: begin again", err)
+	}
+	if err := d.checkClient(form); err != nil {
+		return nil, err
 	}
 	if err := proves(form.Get("code_verifier"), d.Challenge); err != nil {
 		return nil, err
@@ -178,13 +202,21 @@ func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*
 	case object.Spec.Revoke != nil:
 		return nil, refuse(codeAccessDenied, "the credential was revoked: begin again")
 	}
-	var found proof
-	if err := keys.sealer.open("grant/"+name, object.Annotations[annotationGrant], &found, p.now()); err != nil {
+	var given grant
+	if err := keys.sealer.open("grant/"+name, object.Annotations[annotationGrant], &given, p.now()); err != nil {
 		return nil, errUsed
+	}
+	found := given.Proof
+	if given.Where != d.Where {
+		return nil, refuse(codeAccessDenied, "the code was entered without the link that it came with, so that nobody was told what the login is for: begin again, and open the link").about(&found)
 	}
 	statement, err := statementOf(&found, &object, p.now())
 	if err != nil {
 		return nil, err
+	}
+	if d.Where != (where{}) {
+		// It is the handshake's at the proxy that has the verifier, and nobody else's.
+		statement.Binding = d.Challenge
 	}
 	if err := p.vouchFor(ctx, &found, statement); err != nil {
 		return nil, faultOf(err).about(&found)

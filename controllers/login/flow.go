@@ -37,8 +37,10 @@ type asking struct {
 	State     string `json:"s,omitempty"`
 	Challenge string `json:"c,omitempty"`
 	// Device is the user code of a device; Address where it is, if that is known.
-	Device  string `json:"d,omitempty"`
-	Address string `json:"a,omitempty"`
+	// Connection is what a proxy's device is for, and Address where the caller is, then.
+	Device     string `json:"d,omitempty"`
+	Address    string `json:"a,omitempty"`
+	Connection string `json:"n,omitempty"`
 }
 
 // flow is a login under way, sealed in its cookie.
@@ -163,9 +165,9 @@ func (p *Portal) ask(w http.ResponseWriter, r *http.Request, id string, f *flow,
 		leads(w, formTarget(target))
 	}
 	return p.show(w, http.StatusOK, "confirm", "Log in as "+found.Owner.Username, struct {
-		Flow, Consent, User, Provider, Address, Code string
-		Lifetime                                     time.Duration
-	}{id, text, found.Owner.Username, found.Provider, address, spaced(f.Asking.Device), found.NotAfter.Sub(p.now()).Round(time.Minute)})
+		Flow, Consent, User, Provider, Address, Code, Connection string
+		Lifetime                                                 time.Duration
+	}{id, text, found.Owner.Username, found.Provider, address, spaced(f.Asking.Device), f.Asking.Connection, found.NotAfter.Sub(p.now()).Round(time.Minute)})
 }
 
 // formTarget is a loopback address in the words of a Content-Security-Policy, which has

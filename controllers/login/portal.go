@@ -32,6 +32,9 @@ type Settings struct {
 	// CertificateFile and KeyFile are its serving certificate, in PEM, read again when
 	// they change. The manager's own authority signs one where both are empty.
 	CertificateFile, KeyFile string
+	// CAFile are the authorities by which proxies verify CertificateFile, in PEM, read again
+	// when they change; those of the proxies' system where it is empty.
+	CAFile string
 	// TrustedProxies are the addresses from which X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 }
@@ -132,6 +135,9 @@ func CheckSettings(s Settings) (*url.URL, error) {
 	if (s.CertificateFile == "") != (s.KeyFile == "") {
 		return nil, errors.New("--login-certificate and --login-key belong together: give both, or neither for a certificate of the manager's own authority")
 	}
+	if s.CAFile != "" && s.CertificateFile == "" {
+		return nil, errors.New("--login-ca is of no use without --login-certificate: proxies trust the manager's own authority by itself")
+	}
 	return parsed, nil
 }
 
@@ -154,6 +160,7 @@ func (p *Portal) routes() http.Handler {
 	mux.Handle("GET /saml/{provider}/metadata", p.page("saml-metadata", p.samlMetadata))
 	mux.Handle("POST /saml/{provider}/acs", p.page("saml-acs", p.consumeAssertion))
 	mux.Handle("POST /token", p.endpoint("token", p.token))
+	mux.Handle("POST /revoke", p.endpoint("revoke", p.giveBack))
 	mux.Handle("POST /device_authorization", p.endpoint("device-authorization", p.authorizeDevice))
 	mux.Handle("GET /.well-known/oauth-authorization-server", p.endpoint("metadata", p.metadata))
 	mux.Handle("GET /.well-known/openid-configuration", p.endpoint("metadata", p.metadata))

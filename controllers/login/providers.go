@@ -93,14 +93,8 @@ func (p *providers) now(ctx context.Context) (*inForce, error) {
 func (f *inForce) browsers() []*v1alpha1.IdentityProvider {
 	var all []*v1alpha1.IdentityProvider
 	for _, object := range f.byName {
-		switch object.Spec.Type {
-		case v1alpha1.IdentityProviderOIDC:
-			if object.Spec.Login.ClientID != "" {
-				all = append(all, object)
-			}
-		case v1alpha1.IdentityProviderSAML:
+		if compile.Browsed(object) {
 			all = append(all, object)
-		case v1alpha1.IdentityProviderKubernetes:
 		}
 	}
 	slices.SortFunc(all, func(a, b *v1alpha1.IdentityProvider) int { return strings.Compare(a.Name, b.Name) })

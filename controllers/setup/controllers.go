@@ -88,7 +88,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, direct client.Client,
 		Client: mgr.GetClient(), Metadata: mgr.GetCache(), Publisher: publisher, Authority: authority, HostAuthority: hosts, Protocols: protocols,
 		Events: recorder, Image: o.ProxyImage, Pods: o.ProxyPods, SnapshotKey: publish.EncodePublic(key),
 		Namespace: o.Namespace, Namespaces: o.Namespaces, ConfigMaps: configMaps, Deliveries: deliveries, MaskKey: maskKeys.For, Live: mgr.GetAPIReader(), DirectWay: ways, Tried: tried,
-		CheckModule: checkModule, Audits: audits,
+		CheckModule: checkModule, Audits: audits, Portal: portalOf(o.Login),
 	})
 	requests := approvalrequest.New(approvalrequest.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Believer: prover, Events: recorder, Judged: counted.Approval, BrokeGlass: counted.BreakGlass,

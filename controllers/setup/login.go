@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/controllers/ca"
+	"github.com/doorward/doorward/controllers/connection"
 	"github.com/doorward/doorward/controllers/login"
 	"github.com/doorward/doorward/proxy/identity/oidc"
 )
@@ -22,8 +23,8 @@ func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Opt
 		return err
 	}
 	if o.Login.Address == "" {
-		if o.Login.URL != "" || o.Login.CertificateFile != "" || o.Login.KeyFile != "" {
-			return errors.New("--login-url, --login-certificate and --login-key are of no use without --login-address")
+		if o.Login.URL != "" || o.Login.CertificateFile != "" || o.Login.KeyFile != "" || o.Login.CAFile != "" {
+			return errors.New("--login-url, --login-certificate, --login-key and --login-ca are of no use without --login-address")
 		}
 		return nil
 	}
@@ -36,4 +37,14 @@ func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Opt
 		return err
 	}
 	return errors.Join(mgr.Add(keys), mgr.Add(portal))
+}
+
+// portalOf is the portal as proxies reach it; zero where there is none. What is wrong with the
+// settings, addLogin says.
+func portalOf(s login.Settings) connection.Portal {
+	parsed, err := login.CheckSettings(s)
+	if s.Address == "" || err != nil {
+		return connection.Portal{}
+	}
+	return connection.Portal{URL: parsed.String(), Own: s.CertificateFile == "", CAFile: s.CAFile}
 }

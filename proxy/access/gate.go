@@ -41,6 +41,8 @@ type Config struct {
 	// HostKeys are the SSH host keys shown to clients, as hostkey.Parse; nil where the
 	// proxy has none.
 	HostKeys func() ([]ssh.Signer, error)
+	// DeviceLogins begins logins by a browser; nil where nobody logs in so.
+	DeviceLogins DeviceLogins
 	// Trouble, where set, is told what went wrong behind a refusal that is not the
 	// caller's doing: the caller is not told, and the operators must be.
 	Trouble func(refusal string, cause error)

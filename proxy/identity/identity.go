@@ -90,10 +90,25 @@ type Credential struct {
 	token       *string
 	certificate *[]byte
 	sshKey      *[]byte
+	// secret is what a token is bound to; nil where it is bound to nothing.
+	secret *string
 }
 
 // BearerToken wraps a token as presented on the wire.
 func BearerToken(token string) Credential { return Credential{token: &token} }
+
+// BoundToken wraps a token that proves its caller only together with a secret, which was
+// never on the wire to the caller: see package gateway.
+func BoundToken(token, secret string) Credential { return Credential{token: &token, secret: &secret} }
+
+// Secret returns what a BoundToken is bound to; empty for everything else. Only a Verifier
+// needs it.
+func (c Credential) Secret() string {
+	if c.secret == nil {
+		return ""
+	}
+	return *c.secret
+}
 
 // ClientCertificate wraps a certificate, in DER, whose key the caller has proven to hold,
 // as in a TLS handshake.

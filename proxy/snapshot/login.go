@@ -30,6 +30,17 @@ type Login struct {
 	Owners []RevokedOwner `json:"owners,omitempty"`
 	// Closed is why no credential is good at all; empty where some are.
 	Closed string `json:"closed,omitempty"`
+	// Portal is where callers log in by a browser; zero where there is none for them.
+	Portal LoginPortal `json:"portal,omitzero"`
+}
+
+// LoginPortal is the manager's login portal as proxies reach it.
+type LoginPortal struct {
+	// URL is https://host or https://host:port.
+	URL string `json:"url"`
+	// CA is a PEM bundle of the authorities of its serving certificate; empty means the
+	// system's roots.
+	CA string `json:"ca,omitempty"`
 }
 
 // Revoked is a gateway credential that was revoked.
@@ -55,7 +66,7 @@ func OwnerDigest(issuer, subject string) string {
 
 // IsZero says that no credential can be proven.
 func (l Login) IsZero() bool {
-	return len(l.Keys) == 0 && len(l.Revoked) == 0 && len(l.Owners) == 0 && l.Closed == ""
+	return len(l.Keys) == 0 && len(l.Revoked) == 0 && len(l.Owners) == 0 && l.Closed == "" && l.Portal == LoginPortal{}
 }
 
 // Revocation says whether a credential is good no more, and why.

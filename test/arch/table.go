@@ -163,6 +163,11 @@ var Table = []Rule{
 		Reason:   "who answers questions about access stands on the road as a protocol does, and knows none",
 	},
 	{
+		Packages: []string{"proxy/devicelogin"},
+		May:      append([]string{"proxy/access", "proxy/egress", "proxy/identity/gateway", "proxy/pace"}, leaves...),
+		Reason:   "who asks the login portal for callers speaks its words, and reaches nothing that is forbidden",
+	},
+	{
 		Packages: []string{"proxy/recordings"},
 		May:      append([]string{"proxy/record/extract"}, leaves...),
 		Reason:   "who gives the manager recordings knows the log and nobody's session",

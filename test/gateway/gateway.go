@@ -57,6 +57,12 @@ type Config struct {
 	// Policies are in force, for UserName; nil allows everything. Masks that need
 	// a key have one that is all zeroes.
 	Policies []policy.Policy
+	// Login are the providers that callers log in by, and how, as a manager has published
+	// it; NewVerifier proves them, and DeviceLogins has them log in by a browser. Nil takes
+	// every token for UserName.
+	Login        *snapshot.Snapshot
+	NewVerifier  access.NewVerifier
+	DeviceLogins access.DeviceLogins
 }
 
 // Gateway serves until Stop.
@@ -189,16 +195,23 @@ func (c Config) gate(ctx context.Context, shown *server.CertificateDir) (*access
 		IdentityProviders: []snapshot.IdentityProvider{{Name: provider, Type: "OIDC"}},
 		Policies:          policies, MaskKey: key,
 	}
+	newVerifier := c.NewVerifier
+	if newVerifier == nil {
+		newVerifier = func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil }
+	}
+	if c.Login != nil {
+		s.IdentityProviders, s.Login = c.Login.IdentityProviders, c.Login.Login
+	}
 	bound := maps.Clone(c.Credential)
 	bound["connection"] = []byte(connection)
 	bound["addresses"] = []byte(net.JoinHostPort(c.Target.Host, strconv.Itoa(int(c.Target.Port))))
 	keys := upstream.NewKeys(bound)
 	gate, err := access.NewGate(access.Config{
 		Connection: s.Connection, Log: c.Log, NewEngine: rego.NewEngine,
-		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil },
-		Approvals:   nobody{},
-		Dialer:      &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
-		TLS:         server.TLS(shown), HostKeys: shown.HostKeys,
+		NewVerifier: newVerifier, DeviceLogins: c.DeviceLogins,
+		Approvals: nobody{},
+		Dialer:    &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
+		TLS:       server.TLS(shown), HostKeys: shown.HostKeys,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -129,6 +129,8 @@ func (s *Statement) check() error {
 		return fmt.Errorf("invalid statement: want a proof of 32 digits: %q", identity.Shorten(s.Proof))
 	case len(s.Claims) == 0 || len(s.Claims) > MaxClaimsBytes:
 		return fmt.Errorf("invalid statement: want 1 to %d bytes of claims: %d; let the identity provider send fewer groups or attributes", MaxClaimsBytes, len(s.Claims))
+	case s.Binding != "" && !challengeText.MatchString(s.Binding):
+		return fmt.Errorf("invalid statement: want a binding of 43 characters of base64url: %q", identity.Shorten(s.Binding))
 	case !s.ExpiresAt.After(s.IssuedAt) || s.ExpiresAt.Sub(s.IssuedAt) > MaxLifetime:
 		return fmt.Errorf("invalid statement: want a lifetime of at most %s: %s", MaxLifetime, s.ExpiresAt.Sub(s.IssuedAt).Round(time.Second))
 	}

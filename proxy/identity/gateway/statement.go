@@ -31,6 +31,9 @@ type Statement struct {
 	// Claims are those of the token, or of the SAML assertion: a JSON object. A Verifier
 	// gives them the credential's own iat, nbf and exp.
 	Claims json.RawMessage `json:"claims"`
+	// Binding is the Challenge of the secret without which a token proves nobody; empty
+	// where it is bound to nothing. Certificates have none.
+	Binding string `json:"binding,omitempty"`
 	// IssuedAt and ExpiresAt bound the credential, in whole seconds.
 	IssuedAt  time.Time `json:"-"`
 	ExpiresAt time.Time `json:"-"`

@@ -16,12 +16,26 @@ import (
 	"github.com/doorward/doorward/proxy/identity"
 )
 
-// Token proves a Statement by a token. Errors wrap identity.ErrRejected.
+// Token proves a Statement by a token, which must not be bound. Errors wrap
+// identity.ErrRejected.
 func (v *Verifier) Token(token string) (Statement, error) {
+	return v.provenToken(token, (*Statement).unbound)
+}
+
+// BoundToken proves a Statement by a token together with the secret that it must be bound to.
+// Errors wrap identity.ErrRejected.
+func (v *Verifier) BoundToken(token, secret string) (Statement, error) {
+	return v.provenToken(token, func(s *Statement) error { return s.boundTo(secret) })
+}
+
+func (v *Verifier) provenToken(token string, binding func(*Statement) error) (Statement, error) {
 	if v.closed != "" {
 		return Statement{}, rejected(errors.New(v.closed))
 	}
 	s, err := v.token(token)
+	if err == nil {
+		err = binding(&s)
+	}
 	if err == nil {
 		err = v.judge(&s)
 	}
@@ -113,8 +127,14 @@ func (o object) parameters() (kid string, err error) {
 // ofToken reads the claims of a token that the manager has signed.
 func (o object) ofToken() (Statement, error) {
 	s := Statement{}
-	if err := o.only("iss", "aud", "iat", "nbf", "exp", "jti", "id", "provider", "proof", "claims"); err != nil {
+	if err := o.only("iss", "aud", "iat", "nbf", "exp", "jti", "id", "provider", "proof", "claims", "binding"); err != nil {
 		return s, err
+	}
+	if _, bound := o["binding"]; bound {
+		var err error
+		if s.Binding, err = o.text("binding"); err != nil {
+			return s, err
+		}
 	}
 	for name, want := range map[string]string{"iss": Issuer, "aud": Audience} {
 		if value, err := o.text(name); err != nil || value != want {

@@ -69,7 +69,12 @@ func (c *credentials) Verify(ctx context.Context, credential identity.Credential
 		method = MethodSSHCertificate
 		statement, err = c.gateway.SSHCertificate(key)
 	} else if issuer, unread := identity.UnprovenIssuer(credential.Token()); unread != nil || issuer != gateway.Issuer {
+		if credential.Secret() != "" {
+			return identity.Principal{}, fmt.Errorf("%w: what the login portal gave is no token of the gateway: ask an admin whether it is the manager's portal", identity.ErrRejected)
+		}
 		return c.issuers.Verify(ctx, credential)
+	} else if secret := credential.Secret(); secret != "" {
+		statement, err = c.gateway.BoundToken(credential.Token(), secret)
 	} else {
 		statement, err = c.gateway.Token(credential.Token())
 	}

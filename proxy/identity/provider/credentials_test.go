@@ -127,6 +127,24 @@ func TestTokenClasses(t *testing.T) {
 			}
 		})
 	}
+	secret := gateway.NewSecret()
+	toHandshake := statement
+	toHandshake.Binding = gateway.Challenge(secret)
+	bound, err := authority.Token(toHandshake)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := v.Verify(t.Context(), identity.BoundToken(bound, secret)); err != nil || got.UserName != "ann" || got.Method != provider.MethodGatewayToken {
+		t.Errorf("a bound token with its secret: %+v, %v", got, err)
+	}
+	for name, credential := range map[string]identity.Credential{
+		"a bound token alone": identity.BearerToken(bound), "an unbound one with a secret": identity.BoundToken(ours, secret),
+		"an issuer's with a secret": identity.BoundToken(theirs, secret), "with another secret": identity.BoundToken(bound, gateway.NewSecret()),
+	} {
+		if got, err := v.Verify(t.Context(), credential); !errors.Is(err, identity.ErrRejected) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
 	certificate := identity.ClientCertificate([]byte("garbage"))
 	if _, err := v.Verify(t.Context(), certificate); !errors.Is(err, identity.ErrForeign) {
 		t.Errorf("a certificate of somebody else's is no credential: %v", err)

@@ -86,6 +86,8 @@ type Config struct {
 	NewVerifier access.NewVerifier
 	// HostKeys, where set, are the SSH host keys of the gate.
 	HostKeys func() ([]ssh.Signer, error)
+	// DeviceLogins, where set, begin logins by a browser; Login.Portal says that there is one.
+	DeviceLogins access.DeviceLogins
 }
 
 // New makes an open gate. Everything is allowed until the Engine says otherwise.
@@ -137,7 +139,7 @@ func New(tb testing.TB, c Config) *Road {
 		NewEngine: func(context.Context, policy.Set, policy.About) (policy.Engine, error) {
 			return policytest.Engine(r.Engine.freeze()), nil
 		},
-		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble, HostKeys: c.HostKeys,
+		NewVerifier: c.NewVerifier, Approvals: r.Approvals, Dialer: r.Dialer, Instance: "test-0", Siblings: c.Siblings, Trouble: c.Trouble, HostKeys: c.HostKeys, DeviceLogins: c.DeviceLogins,
 		TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	})
 	if err != nil {

@@ -58,8 +58,17 @@ type login struct {
 	entry *access.Entry
 	// over ends the login.
 	over context.CancelCauseFunc
+	// present ends when the client is gone, and until is when the login has to be over: for
+	// what is waited for while nobody reads. The rest goes on by ctx, to be put on record.
+	present context.Context //nolint:containedctx // as above
+	until   time.Time
 
 	proofs int
+	// links is how often a login by a browser was begun, and linked are those that were; away
+	// says that the client left while it was asked.
+	links  int
+	linked []access.DeviceLogin
+	away   bool
 	// recorded says that the road has put the last failure on record; refusal is that failure.
 	recorded bool
 	refusal  *access.Refusal
@@ -128,21 +137,6 @@ func (l *login) password(meta ssh.ConnMetadata, password []byte) (*ssh.Permissio
 		return nil, err
 	}
 	return l.token(meta, string(password))
-}
-
-// interactive asks for a token. The seam is where a flow with a link would begin.
-func (l *login) interactive(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	if err := l.named(meta); err != nil {
-		return nil, err
-	}
-	answers, err := ask("", l.instruction(meta), []string{"Token: "}, []bool{false})
-	if err != nil {
-		return nil, err
-	}
-	if len(answers) != 1 {
-		return nil, errors.New("one answer was expected")
-	}
-	return l.token(meta, answers[0])
 }
 
 // instruction says what a person is to paste. Whose tokens another Connection takes, it does not

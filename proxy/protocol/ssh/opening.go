@@ -48,6 +48,8 @@ type opening struct {
 	net.Conn
 	// client says that the peer is one.
 	client bool
+	// gone, where set, is told the error by which the reading ends before the peer is proven.
+	gone func(error)
 
 	proven atomic.Bool
 	strict atomic.Bool
@@ -68,7 +70,10 @@ func (o *opening) Read(p []byte) (int, error) {
 	}
 	if refused := o.look(p[:n]); refused != nil {
 		o.failed.CompareAndSwap(nil, &refused)
-		return 0, refused
+		n, err = 0, refused
+	}
+	if err != nil && o.gone != nil {
+		o.gone(err)
 	}
 	return n, err
 }

@@ -46,5 +46,6 @@ func (sshProtocol) NewHandler() protocol.Handler { return handler{} }
 // handler is what the sessions of one listener share.
 type handler struct{}
 
-// LoginTimeout implements protocol.PatientHandler: a token may be pasted by hand.
+// LoginTimeout implements protocol.PatientHandler: a token may be pasted by hand, or a
+// person logs in by a browser meanwhile.
 func (handler) LoginTimeout() time.Duration { return loginBound }

@@ -36,7 +36,9 @@ type peer struct {
 
 // Serve implements protocol.Handler.
 func (h handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {
-	caller, proven, err := h.login(ctx, conn, entry)
+	l := &login{entry: entry}
+	defer l.close() // what the session rested on
+	caller, proven, err := l.take(ctx, conn)
 	if err != nil || caller == nil {
 		return err
 	}
@@ -49,21 +51,24 @@ func (h handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) 
 	return err
 }
 
-// login takes the client's handshake. Without an error and without a caller, the client was
+// take takes the client's handshake. Without an error and without a caller, the client was
 // turned away, which is on record.
-func (h handler) login(ctx context.Context, conn net.Conn, entry *access.Entry) (*peer, *ssh.ServerConn, error) {
+func (l *login) take(ctx context.Context, conn net.Conn) (*peer, *ssh.ServerConn, error) {
 	ctx, over := context.WithCancelCause(ctx)
 	defer over(nil)
-	_ = conn.SetDeadline(time.Now().Add(loginBound))
+	until := time.Now().Add(loginBound)
+	_ = conn.SetDeadline(until)
 	release := sync.OnceValue(relay.Interrupt(ctx, conn))
 	defer release()
 
-	l := &login{ctx: ctx, entry: entry, over: over}
+	present, gone := context.WithCancelCause(ctx)
+	defer gone(nil)
+	l.ctx, l.over, l.present, l.until = ctx, over, present, until
 	config, err := l.config()
 	if err != nil {
-		return nil, nil, errors.Join(err, entry.Reject(context.WithoutCancel(ctx), err.Error()))
+		return nil, nil, errors.Join(err, l.entry.Reject(context.WithoutCancel(ctx), err.Error()))
 	}
-	first := &opening{Conn: conn, client: true}
+	first := &opening{Conn: conn, client: true, gone: gone}
 	server, channels, requests, err := ssh.NewServerConn(first, config)
 	if err != nil {
 		return nil, nil, l.failed(first, err)
@@ -95,6 +100,8 @@ func (l *login) failed(first *opening, err error) error {
 		return entry.Reject(ctx, l.refusal.Message)
 	case errors.Is(context.Cause(l.ctx), errAttempts):
 		return entry.Reject(ctx, errAttempts.Error())
+	case l.away:
+		return nil
 	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return nil
 	case errors.As(err, &tried) && !slices.ContainsFunc(tried.Errors, func(e error) bool { return !errors.Is(e, ssh.ErrNoAuth) }):
