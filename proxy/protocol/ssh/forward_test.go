@@ -61,8 +61,8 @@ func ask(conn net.Conn, text string) (string, error) {
 }
 
 // bothWays is what is on record of so many bytes each way.
-func bothWays(bytes int64) []record.Transfer {
-	return []record.Transfer{{Direction: record.ToTarget, Bytes: bytes}, {Direction: record.ToCaller, Bytes: bytes}}
+func bothWays(n int64) []record.Transfer {
+	return []record.Transfer{{Direction: record.ToTarget, Bytes: n}, {Direction: record.ToCaller, Bytes: n}}
 }
 
 // TestForward: connections from the target to other places, by destination, with byte counts.

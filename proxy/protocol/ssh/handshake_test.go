@@ -165,7 +165,7 @@ func (s somebody) User() string { return s.user }
 // TestOfferedCertificates: what the library may take and no signature makes better (checklist 2).
 func TestOfferedCertificates(t *testing.T) {
 	b := newBench(t, startDaemon(t))
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // to be refused
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestOfferedCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := func() *ssh.Certificate {
-		return certificate(t, b.authority, "alice@example.com").PublicKey().(*ssh.Certificate) //nolint:forcetypeassert,errcheck // as it was made
+		return certificate(t, b.authority, "alice@example.com").PublicKey().(*ssh.Certificate) //nolint:forcetypeassert // as it was made
 	}
 	for name, test := range map[string]struct {
 		edit func(*ssh.Certificate)

@@ -122,7 +122,7 @@ func TestVeilPauses(t *testing.T) {
 		var shown strings.Builder
 		slow := time.Duration(0)
 		v := &veil{pause: pauseTerminal, show: func(text []byte) error {
-			time.Sleep(slow)
+			<-time.After(slow)
 			shown.Write(text)
 			return nil
 		}}
@@ -142,9 +142,9 @@ func TestVeilPauses(t *testing.T) {
 			}
 		}
 		say("password")
-		time.Sleep(pauseTerminal / 2)
+		<-time.After(pauseTerminal / 2)
 		want("")
-		time.Sleep(pauseTerminal)
+		<-time.After(pauseTerminal)
 		want("password")
 		slow = 3 * pauseTerminal
 		say("a line\nali")
