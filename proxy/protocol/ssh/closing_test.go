@@ -15,7 +15,7 @@ type closer func()
 func (c closer) Close() error { c(); return nil }
 
 // TestCloseTarget: what a client sent before it closed its channel is taken for a while; once the
-// session is over nothing is.
+// session is over nothing is (checklist 36).
 func TestCloseTarget(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string

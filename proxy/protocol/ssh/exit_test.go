@@ -15,32 +15,14 @@ import (
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 )
 
-// oneProgram is a rogue target that takes the first program whatever it is and then does as a
-// test says.
-func oneProgram(tb testing.TB, serve func(ssh.Channel)) *daemon {
-	tb.Helper()
-	return rogueTarget(tb, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
-		go ssh.DiscardRequests(requests)
-		asked := <-channels
-		if asked == nil {
-			return
-		}
-		channel, wanted, err := asked.Accept()
-		if err != nil {
-			return
-		}
-		_ = (<-wanted).Reply(true, nil)
-		go ssh.DiscardRequests(wanted)
-		serve(channel)
-	})
-}
-
 // TestExitWhileMoreComes: a program that has ended, and something that it started which says more
 // and more, keep the target's other requests from nothing; how a program ended is said once, and
-// in words that draw on no terminal.
+// in words that draw on no terminal (checklist 19).
 func TestExitWhileMoreComes(t *testing.T) {
 	answered, again := make(chan int, 1), make(chan bool, 1)
-	b := newBench(t, oneProgram(t, func(channel ssh.Channel) {
+	b := newBench(t, rogueProgram(t, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
+		_ = (<-wanted).Reply(true, nil)
+		go ssh.DiscardRequests(wanted)
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(stopped)
@@ -91,7 +73,7 @@ func TestExitWhileMoreComes(t *testing.T) {
 	}
 }
 
-// TestWords: names that go from one side to the other are names.
+// TestWords: names that go from one side to the other are names (checklist 48).
 func TestWords(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	client := b.mustDial(t)
@@ -126,7 +108,8 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestListenAnswers: what the target says of a listener is a port, and nothing else reaches the client.
+// TestListenAnswers: what the target says of a listener is a port, and nothing else reaches the client
+// (checklist 19).
 func TestListenAnswers(t *testing.T) {
 	answers := make(chan []byte, 1)
 	b := newBench(t, rogueTarget(t, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 )
 
+// TestFiles: SFTP by OpenSSH's client, scp of both protocols, and what is recorded of them.
 func TestFiles(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	dir := t.TempDir()
@@ -69,6 +70,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestControlMaster: many programs of OpenSSH's client on one connection.
 func TestControlMaster(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	dir, err := os.MkdirTemp("", "cm") //nolint:usetesting // a socket's path is short
@@ -89,6 +91,7 @@ func TestControlMaster(t *testing.T) {
 	}
 }
 
+// TestJump: through the gateway to another server (-J), whose bytes nobody here can read.
 func TestJump(t *testing.T) {
 	d := startDaemon(t)
 	b := newBench(t, d)
@@ -119,6 +122,7 @@ func TestJump(t *testing.T) {
 	}
 }
 
+// TestKeepAlive: a client that gives no sign of life is left.
 func TestKeepAlive(t *testing.T) {
 	b := newBench(t, startDaemon(t), func(_ *protocoltest.Config, o map[string]any) { o["keepAliveSeconds"] = 1 })
 	var dialer net.Dialer
@@ -153,6 +157,7 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// stalled stops reading when it is told to.
 type stalled struct {
 	net.Conn
 	stop <-chan struct{}
@@ -168,6 +173,8 @@ func (s stalled) Read(p []byte) (int, error) {
 	return s.Conn.Read(p)
 }
 
+// TestClientThatDoesNotRead: a client that takes nothing keeps no session alive, whether it leaves
+// its window closed or its connection full (checklist 4).
 func TestClientThatDoesNotRead(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	for name, whole := range map[string]bool{"window": false, "connection": true} {

@@ -61,8 +61,8 @@ func ask(conn net.Conn, text string) (string, error) {
 }
 
 // bothWays is what is on record of so many bytes each way.
-func bothWays(bytes int64) []record.Transfer {
-	return []record.Transfer{{Direction: record.ToTarget, Bytes: bytes}, {Direction: record.ToCaller, Bytes: bytes}}
+func bothWays(n int64) []record.Transfer {
+	return []record.Transfer{{Direction: record.ToTarget, Bytes: n}, {Direction: record.ToCaller, Bytes: n}}
 }
 
 // TestForward: connections from the target to other places, by destination, with byte counts.
@@ -309,11 +309,3 @@ func TestAgent(t *testing.T) {
 		})
 	}
 }
-
-// TestFiles: SFTP by OpenSSH's client, scp of both protocols, and what is recorded of them.
-// TestControlMaster: many programs of OpenSSH's client on one connection.
-// TestJump: through the gateway to another server (-J), whose bytes nobody here can read.
-// TestKeepAlive: a client that gives no sign of life is left.
-// stalled stops reading when it is told to.
-// TestClientThatDoesNotRead: a client that takes nothing keeps no session alive, whether it leaves
-// its window closed or its connection full (checklist 4).

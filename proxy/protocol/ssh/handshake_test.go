@@ -5,6 +5,7 @@ package ssh
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"io"
 	"net"
@@ -144,10 +145,53 @@ func TestCertificatesThatAreNone(t *testing.T) {
 		"empty source-address":    certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{sourceAddress: ""} }),
 	} {
 		t.Run(name, func(t *testing.T) {
+			before := len(b.Log.OfType(record.AuthenticationFailed))
 			if _, err := b.dial(t, func(c *ssh.ClientConfig) { c.Auth = []ssh.AuthMethod{ssh.PublicKeys(signer)} }); err == nil {
 				t.Error("it was taken")
 			}
+			await(t, "what was tried to be on record", func() bool { return len(b.Log.OfType(record.AuthenticationFailed)) > before })
 		})
+	}
+}
+
+// somebody is what a login says of itself.
+type somebody struct {
+	ssh.ConnMetadata
+	user string
+}
+
+func (s somebody) User() string { return s.user }
+
+// TestOfferedCertificates: what the library may take and no signature makes better (checklist 2).
+func TestOfferedCertificates(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weakKey, err := ssh.NewPublicKey(&weak.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := func() *ssh.Certificate {
+		return certificate(t, b.authority, "alice@example.com").PublicKey().(*ssh.Certificate) //nolint:forcetypeassert // as it was made
+	}
+	for name, test := range map[string]struct {
+		edit func(*ssh.Certificate)
+		want bool
+	}{
+		"good":                    {func(*ssh.Certificate) {}, true},
+		"of a short key":          {func(c *ssh.Certificate) { c.Key = weakKey }, false},
+		"signed by a certificate": {func(c *ssh.Certificate) { c.SignatureKey = good() }, false},
+		"signed by nobody":        {func(c *ssh.Certificate) { c.SignatureKey = nil }, false},
+		"of a certificate":        {func(c *ssh.Certificate) { c.Key = good() }, false},
+	} {
+		c := good()
+		test.edit(c)
+		l := &login{ctx: t.Context(), entry: b.Gate.Entry(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})}
+		if _, err := l.offered(somebody{user: loginUser}, c); (err == nil) != test.want {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -257,10 +301,6 @@ func TestTooMuchBeforeLogin(t *testing.T) {
 	})
 }
 
-// TestUserNames: user+connection@host.
-// TestTargetRole: the login name is the one that policies give.
-// TestHostKeysOfTargets: what is not named is not trusted, and nothing is sent (checklist 6).
-// TestHostCertificates (checklist 2 and 6).
 // TestOpenSSHCertificate: OpenSSH's client with a certificate in a file.
 func TestOpenSSHCertificate(t *testing.T) {
 	b := newBench(t, startDaemon(t))

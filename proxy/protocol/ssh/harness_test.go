@@ -79,7 +79,7 @@ func newBench(tb testing.TB, d *daemon, edit ...func(*protocoltest.Config, map[s
 	b := &bench{daemon: d, dir: tb.TempDir()}
 	b.hostKey, _ = newKey(tb)
 	b.authority, _ = newKey(tb)
-	options := map[string]any{"hostKeys": []string{d.hostKey}, "shell": "bash"}
+	options := map[string]any{"hostKeys": []string{d.hostKey}, "shell": "dash"}
 	c := protocoltest.Config{
 		Protocol: New(), Target: d.target, Username: loginUser, Password: canary,
 		HostKeys:  func() ([]ssh.Signer, error) { return []ssh.Signer{b.hostKey}, nil },

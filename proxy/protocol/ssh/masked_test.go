@@ -13,8 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/doorward/doorward/proxy/mask"
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
@@ -23,7 +21,8 @@ import (
 
 var redactEmail = policy.Mask{Policy: "p", Name: "m", Detect: []string{"Email"}, Method: policy.Method{Type: policy.Redact}}
 
-// TestMasked: what detectors find in what programs say reaches neither the caller nor the record.
+// TestMasked: what detectors find in what programs say reaches neither the caller nor the record
+// (checklist 18).
 func TestMasked(t *testing.T) {
 	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) { c.Audit = snapshot.Audit{Responses: "Masked"} })
 	b.Engine.Set(nil, redactEmail)
@@ -57,25 +56,13 @@ func TestMasked(t *testing.T) {
 	}
 }
 
-// TestMaskedTerminal: at a terminal each key comes back soon, and recordings hold what was shown.
+// TestMaskedTerminal: at a terminal each key comes back soon, and recordings hold what was shown
+// (checklist 18).
 func TestMaskedTerminal(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	b.Engine.Set(nil, redactEmail)
 	b.Apply(t)
-	program, err := b.mustDial(t).NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := program.RequestPty("xterm", 24, 80, ssh.TerminalModes{ssh.ECHO: 1}); err != nil {
-		t.Fatal(err)
-	}
-	in, _ := program.StdinPipe()
-	out := &lockedBuffer{}
-	program.Stdout = out
-	if err := program.Shell(); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "prompt", func() bool { return out.String() != "" })
+	program, in, out := terminal(t, b.mustDial(t))
 	fmt.Fprint(in, "unfinished")
 	await(t, "what was typed", func() bool { return strings.Contains(out.String(), "unfinished") })
 	fmt.Fprint(in, "\x15a=carol; echo $a@example.com\n")
@@ -94,7 +81,7 @@ func TestMaskedTerminal(t *testing.T) {
 	}
 }
 
-// TestUnmaskable: what cannot be masked is not shown.
+// TestUnmaskable: what cannot be masked is not shown (checklist 18).
 func TestUnmaskable(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	dir := t.TempDir()
@@ -135,7 +122,7 @@ func TestVeilPauses(t *testing.T) {
 		var shown strings.Builder
 		slow := time.Duration(0)
 		v := &veil{pause: pauseTerminal, show: func(text []byte) error {
-			time.Sleep(slow)
+			<-time.After(slow)
 			shown.Write(text)
 			return nil
 		}}
@@ -155,9 +142,9 @@ func TestVeilPauses(t *testing.T) {
 			}
 		}
 		say("password")
-		time.Sleep(pauseTerminal / 2)
+		<-time.After(pauseTerminal / 2)
 		want("")
-		time.Sleep(pauseTerminal)
+		<-time.After(pauseTerminal)
 		want("password")
 		slow = 3 * pauseTerminal
 		say("a line\nali")

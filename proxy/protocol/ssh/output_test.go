@@ -25,23 +25,33 @@ import (
 	"github.com/doorward/doorward/proxy/snapshot"
 )
 
-func TestTerminal(t *testing.T) {
-	b := newBench(t, startDaemon(t))
-	client := b.mustDial(t)
+// terminal starts a shell with a terminal, whose prompt has come.
+func terminal(tb testing.TB, client *ssh.Client) (program *ssh.Session, in io.Writer, out *lockedBuffer) {
+	tb.Helper()
 	program, err := client.NewSession()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := program.RequestPty("xterm", 24, 80, ssh.TerminalModes{ssh.ECHO: 1}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	in, _ := program.StdinPipe()
-	out := &lockedBuffer{}
+	in, err = program.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out = &lockedBuffer{}
 	program.Stdout = out
 	if err := program.Shell(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	await(t, "prompt", func() bool { return out.String() != "" })
+	await(tb, "prompt", func() bool { return out.String() != "" })
+	return program, in, out
+}
+
+// TestTerminal: a shell with a terminal is recorded, with its sizes.
+func TestTerminal(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	program, in, out := terminal(t, b.mustDial(t))
 	fmt.Fprint(in, "stty size\n")
 	await(t, "size", func() bool { return strings.Contains(out.String(), "24 80") })
 	if err := program.WindowChange(50, 132); err != nil {
@@ -119,6 +129,7 @@ func (d *deaf) Begin(ctx context.Context, event record.Event) (record.Pending, e
 	return d.Log.Begin(ctx, event)
 }
 
+// TestUnrecorded: what cannot be recorded does not start, and does not go on (checklist 43).
 func TestUnrecorded(t *testing.T) {
 	log := &deaf{Log: recordtest.NewLog()}
 	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) { c.Log = log })
@@ -127,7 +138,7 @@ func TestUnrecorded(t *testing.T) {
 	if status != 255 || !strings.Contains(errs, access.ErrRecord.Error()) {
 		t.Errorf("status %d: %q", status, errs)
 	}
-	if strings.Contains(b.daemon.log.String(), "Starting session") {
+	if strings.Contains(b.daemon.log(t), "Starting session") {
 		t.Error("the target started a shell")
 	}
 	log.set(nil)
@@ -150,6 +161,7 @@ func TestUnrecorded(t *testing.T) {
 	}
 }
 
+// TestAnswers: what the Connection has recorded of output, and limits on it.
 func TestAnswers(t *testing.T) {
 	b := newBench(t, startDaemon(t), func(c *protocoltest.Config, _ map[string]any) { c.Audit = snapshot.Audit{Responses: "Masked"} })
 	if _, errs, status := finish(t, b.ssh(t, "GATEWAY", "seq 100000"), ""); status != 0 {
@@ -175,6 +187,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestRekey: keys are exchanged anew in the midst of a transfer.
 func TestRekey(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	command := b.ssh(t, "-o", "RekeyLimit=1M", "GATEWAY", "head -c 20000000 /dev/zero | sha256sum; cat | sha256sum")
@@ -199,6 +212,8 @@ func TestRekey(t *testing.T) {
 	}
 }
 
+// TestEndedInTheMidst: a session that ends while bytes flow tells the client, and the program at
+// the target ends.
 func TestEndedInTheMidst(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	client := b.mustDial(t)
@@ -226,7 +241,7 @@ func TestEndedInTheMidst(t *testing.T) {
 	}
 	b.Log.Await(deadline(t), t, "end", func(e record.Event) bool { return e.Type == record.SessionEnd && strings.Contains(e.Reason, "enough") })
 	await(t, "the end at the target", func() bool {
-		return strings.Contains(b.daemon.log.String(), "Close session") || strings.Contains(b.daemon.log.String(), "Connection closed")
+		return strings.Contains(b.daemon.log(t), "Close session") || strings.Contains(b.daemon.log(t), "Connection closed")
 	})
 }
 

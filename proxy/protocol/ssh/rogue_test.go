@@ -66,8 +66,26 @@ func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-ch
 	})
 	return &daemon{
 		target:  snapshot.Target{Host: "127.0.0.1", Port: int32(address.Port)},
-		hostKey: authorizedKey(host.PublicKey()), key: user, log: &lockedBuffer{},
+		hostKey: authorizedKey(host.PublicKey()), key: user,
 	}
+}
+
+// rogueProgram is a target that does as a test says with the first channel, and closes it.
+func rogueProgram(tb testing.TB, serve func(ssh.Channel, <-chan *ssh.Request)) *daemon {
+	tb.Helper()
+	return rogueTarget(tb, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		go ssh.DiscardRequests(requests)
+		asked := <-channels
+		if asked == nil {
+			return
+		}
+		channel, wanted, err := asked.Accept()
+		if err != nil {
+			return
+		}
+		defer channel.Close()
+		serve(channel, wanted)
+	})
 }
 
 // TestRogueTarget: what the target opens was asked for by this client, or is refused (checklist 5).
@@ -158,16 +176,7 @@ func TestTargetWithoutStrict(t *testing.T) {
 // TestTargetGone: the client is told when its target leaves.
 func TestTargetGone(t *testing.T) {
 	leave := make(chan struct{})
-	b := newBench(t, rogueTarget(t, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
-		go ssh.DiscardRequests(requests)
-		asked := <-channels
-		if asked == nil {
-			return
-		}
-		channel, wanted, err := asked.Accept()
-		if err != nil {
-			return
-		}
+	b := newBench(t, rogueProgram(t, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
 		request := <-wanted
 		_ = request.Reply(true, nil)
 		_, _ = channel.Write([]byte("begun"))

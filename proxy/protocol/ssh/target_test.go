@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 )
 
+// TestUserNames: user+connection@host.
 func TestUserNames(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	for user, want := range map[string]string{
@@ -45,6 +46,7 @@ func TestUserNames(t *testing.T) {
 	}
 }
 
+// TestTargetRole: the login name is the one that policies give.
 func TestTargetRole(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	b.Engine.SetTargetRole("nobody")
@@ -53,11 +55,12 @@ func TestTargetRole(t *testing.T) {
 	if _, err := client.NewSession(); err == nil || !strings.Contains(err.Error(), "did not accept the proxy") {
 		t.Errorf("err = %v, want that the target does not let nobody in", err)
 	}
-	if log := b.daemon.log.String(); !strings.Contains(log, "user nobody") && !strings.Contains(log, "for nobody") {
+	if log := b.daemon.log(t); !strings.Contains(log, "user nobody") && !strings.Contains(log, "for nobody") {
 		t.Errorf("the target was asked to let in another: %s", log)
 	}
 }
 
+// TestHostKeysOfTargets: what is not named is not trusted, and nothing is sent (checklist 6).
 func TestHostKeysOfTargets(t *testing.T) {
 	d := startDaemon(t)
 	other, _ := newKey(t)
@@ -87,13 +90,14 @@ func TestHostKeysOfTargets(t *testing.T) {
 			} else if !strings.Contains(err.Error(), "host key") && !strings.Contains(err.Error(), "hostKeys") {
 				t.Errorf("told %v", err)
 			}
-			if strings.Contains(d.log.String(), canary) {
+			if strings.Contains(d.log(t), canary) {
 				t.Error("the password was sent")
 			}
 		})
 	}
 }
 
+// TestHostCertificates (checklist 2 and 6).
 func TestHostCertificates(t *testing.T) {
 	authority, _ := newKey(t)
 	other, _ := newKey(t)

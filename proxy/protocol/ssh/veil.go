@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/mask"
-	"github.com/doorward/doorward/proxy/mask/detect"
 	"github.com/doorward/doorward/proxy/record"
 )
 
@@ -29,13 +28,22 @@ type veil struct {
 
 	mu sync.Mutex // guards the fields below, and makes one text follow the other
 	// scanner is nil where nothing is masked.
-	scanner *detect.Scanner
+	scanner scanner
 	timer   *time.Timer
 	out     []byte
 	// last is when something was said; pending says that something was since all was shown.
 	last    time.Time
 	pending bool
 	err     error
+}
+
+// scanner replaces what detectors find in a text that comes in chunks, as mask.Rules give it.
+type scanner interface {
+	Append(dst, chunk []byte) []byte
+	Pause(dst []byte) []byte
+	Flush(dst []byte) []byte
+	Found() int
+	Rules() uint64
 }
 
 // veil is one for a stream of the program.
