@@ -141,7 +141,12 @@ func TestRoutesKeepApart(t *testing.T) {
 	payments.Apply(t)
 	held := make(chan error, 1)
 	go func() { held <- run(other, "uptime") }()
-	asked := <-payments.Approvals.Asked
+	var asked *protocoltest.Pending
+	select {
+	case asked = <-payments.Approvals.Asked:
+	case err := <-held:
+		t.Fatalf("not held: %v", err)
+	}
 	if got := asked.Question.Connection; got.Name != "payments" {
 		t.Errorf("asked about %+v", got)
 	}
