@@ -43,7 +43,7 @@ const (
 // Bounds of what a portal may answer.
 const (
 	maxCode     = 4096
-	maxLink     = 2048
+	maxLink     = 1024
 	maxExpiry   = 30 * time.Minute
 	maxInterval = time.Minute
 	// usualInterval is how often to ask where the portal does not say (RFC 8628 section 3.2).
