@@ -197,6 +197,9 @@ func TestLinkLeft(t *testing.T) {
 		for range 5 { // seconds: it has been told that it is waited for, and is told nothing for a while
 			<-portal.Polled()
 		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // gone without a word, as who pulls a plug
+		}
 		_ = conn.Close()
 	}()
 	_, _, _, err = ssh.NewClientConn(conn, "gateway", &ssh.ClientConfig{
