@@ -33,6 +33,9 @@ const (
 	allPerSecond = 2
 	allBurst     = 10
 	turnBound    = 5 * time.Second
+	// leftAlone is for how long a portal that does not answer is not asked for links, so that
+	// nobody waits for it who has a token to paste.
+	leftAlone = 5 * time.Second
 	// maxWaiting is how many are asked about at a time, each every 5 seconds.
 	maxWaiting = 32
 )
@@ -40,7 +43,7 @@ const (
 // Bounds of what a portal may answer.
 const (
 	maxCode     = 4096
-	maxLink     = 2048
+	maxLink     = 1024
 	maxExpiry   = 30 * time.Minute
 	maxInterval = time.Minute
 	// usualInterval is how often to ask where the portal does not say (RFC 8628 section 3.2).
@@ -60,6 +63,9 @@ type Logins struct {
 	// client asks the portal at.
 	at     snapshot.LoginPortal
 	client *http.Client
+	// silent is why that has not answered, and until when it is left alone for it.
+	silent error
+	until  time.Time
 }
 
 var _ access.DeviceLogins = (*Logins)(nil)
@@ -83,7 +89,7 @@ func (l *Logins) Close() {
 
 // Begin implements access.DeviceLogins.
 func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.DeviceLogin, error) {
-	client, err := l.clientOf(ask.Portal)
+	client, err := l.clientOf(ask.Portal, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +114,24 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 		gateway.ParameterClient:     {address.Unmap().WithZone("").String()},
 	})
 	if err != nil {
+		if ctx.Err() == nil {
+			l.leave(ask.Portal, err)
+		}
 		return nil, err
 	}
 	if answered.Error != "" {
 		return nil, answered.refusal()
 	}
 	return d, d.begun(answered, now)
+}
+
+// leave leaves a portal alone for a while.
+func (l *Logins) leave(at snapshot.LoginPortal, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at == at {
+		l.silent, l.until = cause, time.Now().Add(leftAlone)
+	}
 }
 
 // begun takes what the portal has answered.

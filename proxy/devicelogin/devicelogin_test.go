@@ -180,6 +180,15 @@ func TestPortalDown(t *testing.T) {
 	if _, err = l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); err == nil {
 		t.Error("a link of a portal that does not answer")
 	}
+	asked := len(p.Asked())
+	p.Before(nil)
+	if _, err = l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); err == nil || len(p.Asked()) != asked {
+		t.Errorf("it is asked again at once: %v", err)
+	}
+	l.until = time.Now() // the time is over
+	if _, err = l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); err != nil {
+		t.Errorf("later: %v", err)
+	}
 }
 
 // TestPortalsThatMisbehave: nobody is shown what is not the portal's own link, and what is

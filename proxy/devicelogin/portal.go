@@ -24,7 +24,7 @@ import (
 
 // Bounds of one question to the portal.
 const (
-	askTimeout  = 10 * time.Second
+	askTimeout  = 5 * time.Second
 	maxAnswer   = 64 << 10
 	maxTold     = 300
 	portalConns = 8
@@ -32,10 +32,13 @@ const (
 
 // clientOf is the client that asks a portal: over TLS, by its authorities alone, following
 // nobody elsewhere, since what it carries is the portal's alone.
-func (l *Logins) clientOf(at snapshot.LoginPortal) (*http.Client, error) {
+func (l *Logins) clientOf(at snapshot.LoginPortal, now time.Time) (*http.Client, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.client != nil && l.at == at {
+		if now.Before(l.until) {
+			return nil, l.silent
+		}
 		return l.client, nil
 	}
 	if parsed, err := url.Parse(at.URL); err != nil || parsed.Scheme != "https" || parsed.Host == "" || parsed.Path != "" {
@@ -51,6 +54,7 @@ func (l *Logins) clientOf(at snapshot.LoginPortal) (*http.Client, error) {
 	if l.client != nil {
 		l.client.CloseIdleConnections()
 	}
+	l.silent, l.until = nil, time.Time{}
 	l.at, l.client = at, &http.Client{
 		Timeout: askTimeout,
 		Transport: &http.Transport{

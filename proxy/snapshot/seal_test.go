@@ -38,6 +38,7 @@ func sample() Snapshot {
 		Time: time.Unix(1800000000, 0).UTC(), Protocol: "postgres", Targets: []Target{{Host: "db.example", Port: 5432}},
 		TLS: TLS{Mode: "VerifyFull"}, Credential: Credential{Type: "Secret", Secret: "db-credential"}, MaxStalenessSeconds: 300,
 		IdentityProviders: []IdentityProvider{{Name: "company", Type: "OIDC", KubernetesUsernamePrefix: &prefix}},
+		Login:             Login{Portal: LoginPortal{URL: "https://login.example", CA: "PEM"}},
 		Policies:          policy.Set{Policies: []policy.Policy{}}, Sinks: []Sink{{Name: "out", Type: "Stdout"}},
 	}
 }

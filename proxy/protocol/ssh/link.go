@@ -41,6 +41,7 @@ func (l *login) interactive(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveCh
 	return permissions, err
 }
 
+// asked asks, and proves what is answered.
 func (l *login) asked(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	begun, instead := l.link(parseUser(meta.User()).connection)
 	if begun == nil {
@@ -77,15 +78,19 @@ func (l *login) link(connection string) (begun access.DeviceLogin, instead strin
 	if l.entry.Elsewhere(connection) {
 		return nil, ""
 	}
-	if l.links++; l.links > maxLinks {
+	if l.links == maxLinks {
 		return nil, "No further link is given in this connection: connect again for one.\r\n"
 	}
 	begun, err := l.entry.DeviceLogin(l.present)
+	if errors.Is(err, access.ErrNoPortal) {
+		return nil, ""
+	}
+	l.links++
 	switch {
 	case err == nil:
 		l.linked = append(l.linked, begun)
 		return begun, ""
-	case errors.Is(err, access.ErrNoPortal), l.present.Err() != nil:
+	case l.present.Err() != nil:
 		return nil, ""
 	}
 	return nil, "Nobody can log in by a link now. " + said(access.AsRefusal(err))
