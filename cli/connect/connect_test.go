@@ -133,7 +133,8 @@ func runPlugin(t *testing.T, kubeconfig string, args []string) (string, error) {
 	return string(out), err
 }
 
-// TestScripts reads like alice's terminal: real plugin, psql, proxy and target.
+// TestScripts reads like alice's terminal: real plugin, psql, ssh, proxies and targets (checklist
+// 6 and 47).
 func TestScripts(t *testing.T) {
 	bin, err := pgtest.BinDir()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
-// TestAnswer: ssh is told the token where it asks for that, and nothing is told to whoever
+// TestAnswer: checklist 47. ssh is told the token where it asks for that, and nothing is told to whoever
 // else makes it ask.
 func TestAnswer(t *testing.T) {
 	const right = "+shop/a-connection-with-a-long-name@doorward-a.shop.svc's password: "

@@ -14,8 +14,8 @@ import (
 	"github.com/doorward/doorward/cli/login"
 )
 
-// TestSSHConfiguration: OpenSSH reads the configuration as it is meant, in whatever folder it
-// is, and nobody who names an endpoint adds to it.
+// TestSSHConfiguration: checklist 6. OpenSSH reads the configuration as it is meant, in
+// whatever folder it is, trusts no other host key, and nobody who names an endpoint adds to it.
 func TestSSHConfiguration(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "100% of it")
 	web := target{namespace: "shop", name: "web", protocol: "ssh", endpoint: "doorward-web.shop.svc:2222"}
