@@ -51,7 +51,7 @@ playground: playground-needs ## Start everything on this machine and leave it ru
 
 .PHONY: playground-needs
 playground-needs:
-	@hack/install-deps.sh build database
+	@hack/install-deps.sh build database ssh
 	@$(MAKE) build
 
 .PHONY: cluster-up

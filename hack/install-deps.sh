@@ -84,6 +84,9 @@ group() {
 		need openssh-server sshd
 		file openssh-sftp-server /usr/lib/openssh/sftp-server
 		file openssh-server /usr/sbin/sshd
+		# Programs that start ssh.
+		need rsync rsync
+		need git git
 		# Shells that what is read of command lines is compared with.
 		need busybox busybox
 		need mksh mksh

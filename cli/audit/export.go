@@ -59,7 +59,7 @@ see "kubectl doorward audit verify".`,
 
 var csvHeader = []string{
 	"log", "index", "time", "type", "session", "operation", "connection", "actor", "clientAddress", "kind", "effect", "rules", "approval",
-	"outcome", "rows", "bytes", "errorCode", "reason", "statement",
+	"outcome", "rows", "bytes", "errorCode", "reason", "statement", "exitStatus", "exitSignal", "transfers",
 }
 
 func exportCSV(cmd *cobra.Command, streams genericiooptions.IOStreams, f *filter, args []string) error {
@@ -88,7 +88,7 @@ func row(d *record.Document) []string {
 	if d.OperationID != 0 {
 		operation = strconv.FormatUint(d.OperationID, 10)
 	}
-	var connection, actor, kind, effect, rules, approval, result, rows, size, code, statement string
+	var connection, actor, kind, effect, rules, approval, result, rows, size, code, statement, status, signal string
 	if c := d.Connection; c != nil {
 		connection = c.Namespace + "/" + c.Name
 	}
@@ -110,13 +110,31 @@ func row(d *record.Document) []string {
 	if r := d.Result; r != nil {
 		result, rows, size, code = r.Outcome, strconv.FormatInt(r.Rows, 10), strconv.FormatInt(r.Bytes, 10), r.ErrorCode
 	}
-	cells = append(cells, operation, connection, actor, d.ClientAddress, kind, effect, rules, approval, result, rows, size, code, d.Reason, statement)
+	if r := d.Result; r != nil {
+		status, signal = exitCells(r.Exit)
+	}
+	cells = append(cells, operation, connection, actor, d.ClientAddress, kind, effect, rules, approval, result, rows, size, code, d.Reason, statement,
+		status, signal, strings.Join(Transfers(d.Result), "; "))
 	for i, c := range cells {
 		if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
 			cells[i] = "'" + c
 		}
 	}
 	return cells
+}
+
+// exitCells are the status of a program that ended by itself, or the signal that ended it.
+func exitCells(x *record.ExitDocument) (status, signal string) {
+	switch {
+	case x == nil:
+	case x.Signal != "" && x.CoreDumped:
+		signal = x.Signal + " with a core image"
+	case x.Signal != "":
+		signal = x.Signal
+	case x.Status != nil:
+		status = strconv.FormatUint(uint64(*x.Status), 10)
+	}
+	return status, signal
 }
 
 // approvalCell are the outcomes of approvals, each with its request.

@@ -5,22 +5,52 @@ package connect_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/stack"
 	"github.com/doorward/doorward/test/stack/stacktest"
 )
 
-var world *stack.Stack
+var (
+	world *stack.Stack
+	host  *stack.Host
+)
 
 func TestMain(m *testing.M) {
-	os.Exit(stacktest.Run(m, &world, stack.Options{}, callers))
+	os.Exit(stacktest.Run(m, &world, stack.Options{}, callers, server))
+}
+
+// server starts an SSH server with a proxy, a repository in the folder of its releases, and a
+// folder of known_hosts for somebody else's.
+func server(ctx context.Context) (err error) {
+	if host, err = world.StartHost(ctx, stack.ProxyOptions{}); err != nil {
+		return err
+	}
+	releases := filepath.Join(host.Home(), "releases")
+	// git does not read what is another user's.
+	made, err := exec.CommandContext(ctx, "sh", "-ec", `
+mkdir "$1"
+git -c init.defaultBranch=main init -q "$1/site"
+cd "$1/site"
+echo hello > index.html
+git add .
+git -c user.name=test -c user.email=test@example.com commit -q -m first
+chown -R --reference="$1/.." "$1"`, "sh", releases).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("no repository at the target: %w: %s", err, made)
+	}
+	return nil
 }
 
 // callers lets people read the authorities that sign proxies' certificates.
@@ -103,7 +133,8 @@ func runPlugin(t *testing.T, kubeconfig string, args []string) (string, error) {
 	return string(out), err
 }
 
-// TestScripts reads like alice's terminal: real plugin, psql, proxy and target.
+// TestScripts reads like alice's terminal: real plugin, psql, ssh, proxies and targets (checklist
+// 6 and 47).
 func TestScripts(t *testing.T) {
 	bin, err := pgtest.BinDir()
 	if err != nil {
@@ -130,7 +161,32 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("PLUGIN", filepath.Dir(world.Plugin()))
-			return nil
+			env.Setenv("ACCOUNT", host.Account)
+			env.Setenv("SSHD", fmt.Sprintf("localhost:%d", host.Port))
+			env.Setenv("RELEASES", filepath.Join(host.Home(), "releases"))
+			return knownHosts(env)
 		},
 	})
+}
+
+// knownHosts writes a file of known_hosts in which the proxy is somebody else, and a token that is
+// too long for OpenSSH's client.
+func knownHosts(env *testscript.Env) error {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return err
+	}
+	env.Setenv("OTHERHOSTS", filepath.Join(env.WorkDir, "known_hosts"))
+	env.Setenv("LONGTOKEN", filepath.Join(env.WorkDir, "long"))
+	groups := make([]string, 64)
+	for i := range groups {
+		groups[i] = fmt.Sprintf("group-of-many-%d", i)
+	}
+	return errors.Join(
+		os.WriteFile(env.Getenv("OTHERHOSTS"), append([]byte("@cert-authority * "), ssh.MarshalAuthorizedKey(key)...), 0o600),
+		token(env.Getenv("LONGTOKEN"), "alice", groups...))
 }

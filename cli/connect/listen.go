@@ -32,6 +32,9 @@ const maxLocal = 256
 func listen(ctx context.Context, p protocol, where string) (listener net.Listener, folder string, err error) {
 	var config net.ListenConfig
 	if path, ok := strings.CutPrefix(where, "unix:"); ok {
+		if p.socket == "" {
+			return nil, "", fmt.Errorf("invalid --listen: the protocol's clients know no sockets: want ADDRESS:PORT: %q", where)
+		}
 		if folder, err = filepath.Abs(path); err != nil {
 			return nil, "", fmt.Errorf("invalid --listen: %q: %w", where, err)
 		}
@@ -69,17 +72,12 @@ func listen(ctx context.Context, p protocol, where string) (listener net.Listene
 
 // serveLocal serves clients of this machine until ctx ends.
 func (o *options) serveLocal(ctx context.Context, streams genericiooptions.IOStreams, p protocol, s *session, w endpoint.Way) error {
-	roots := x509.NewCertPool()
-	pem, err := os.ReadFile(s.caFile)
-	if err != nil || !roots.AppendCertsFromPEM(pem) {
-		return errors.Join(errors.New("no certificate in PEM among the authorities"), err)
-	}
 	host, _, err := net.SplitHostPort(s.endpoint)
 	if err != nil {
 		return fmt.Errorf("not an endpoint: %q: %w", s.endpoint, err)
 	}
 	password := rand.Text()
-	local, err := p.local(onward.Way{Host: host, Authorities: roots, Address: w.Address, Token: o.token}, password)
+	local, err := p.local(s, onward.Way{Host: host, Address: w.Address, Token: o.token}, password)
 	if err != nil {
 		return err
 	}
@@ -95,8 +93,17 @@ func (o *options) serveLocal(ctx context.Context, streams genericiooptions.IOStr
 	for _, line := range lines {
 		fmt.Fprintf(streams.Out, "  %s\n", audit.Safe(line))
 	}
-	fmt.Fprintln(streams.Out, "\nThe password is good until this command ends. Press Ctrl-C to end it.")
+	fmt.Fprintf(streams.Out, "\n%s Press Ctrl-C to end it.\n", p.until)
 	return accept(ctx, streams, listener, local)
+}
+
+// pool are the authorities that sign the proxy's certificate.
+func (s *session) pool() (*x509.CertPool, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(s.authorities) {
+		return nil, errors.New("no certificate in PEM among the authorities")
+	}
+	return roots, nil
 }
 
 // accept serves each connection in a goroutine, and waits for all at the end.

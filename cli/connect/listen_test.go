@@ -53,8 +53,14 @@ type local struct {
 	errOut    *locked
 }
 
-// open runs the command until the test ends, and checks that it leaves nothing behind.
+// open runs the command for the shop's database.
 func open(t *testing.T, where string) *local {
+	t.Helper()
+	return openTo(t, stack.Connection, where)
+}
+
+// openTo runs the command until the test ends, and checks that it leaves nothing behind.
+func openTo(t *testing.T, connection, where string) *local {
 	t.Helper()
 	leftBefore := goleak.IgnoreCurrent()
 	own, err := person(t.TempDir(), "alice", "analysts")
@@ -69,7 +75,7 @@ func open(t *testing.T, where string) *local {
 	read, write := io.Pipe()
 	l := &local{said: map[string]string{}, tokenFile: own["TOKEN"], errOut: &locked{}}
 	command := connect.NewCommand(genericiooptions.IOStreams{In: strings.NewReader(""), Out: write, ErrOut: l.errOut})
-	command.SetArgs([]string{stack.Connection, "--namespace", stack.Namespace, "--listen=" + where})
+	command.SetArgs([]string{connection, "--namespace", stack.Namespace, "--listen=" + where})
 	command.SilenceErrors, command.SilenceUsage = true, true
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

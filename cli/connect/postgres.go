@@ -21,6 +21,11 @@ var postgresOwn = []string{
 	"PGLOADBALANCEHOSTS", "PGOAUTH", "PGREALM", "PGMINPROTOCOL", "PGMAXPROTOCOL", "PGUSER",
 }
 
+func postgresCommand(s *session, _ string, args, inherited []string) (*command, error) {
+	environment, err := postgresEnvironment(s, inherited)
+	return &command{args: args, environment: environment}, err
+}
+
 // postgresEnvironment hands psql the token and the way in its environment, which other
 // users of the machine cannot read, unlike its arguments.
 func postgresEnvironment(s *session, inherited []string) ([]string, error) {

@@ -24,10 +24,11 @@ import (
 )
 
 const (
-	// TrustBundle is the ConfigMap of the authorities that callers trust, and bundleKey where
-	// it has them.
+	// TrustBundle is the ConfigMap of the authorities that callers trust, bundleKey where it
+	// has those of TLS, and hostsKey those of SSH.
 	TrustBundle = "doorward-trust-bundle"
 	bundleKey   = "ca.crt"
+	hostsKey    = "known_hosts"
 	// lookupTimeout bounds the look whether a name of the cluster is known here.
 	lookupTimeout = 3 * time.Second
 )
@@ -115,20 +116,30 @@ var ErrNoAuthorities = errors.New("no authorities")
 // ClusterRole role lets one read. Without them nobody can tell the proxy from somebody else
 // who would like a token.
 func Authorities(ctx context.Context, reader client.Reader, namespace, file, role string) ([]byte, error) {
+	return authorities(ctx, reader, namespace, file, role, bundleKey)
+}
+
+// HostAuthorities are those that may sign a proxy's SSH host key, as lines of known_hosts
+// (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"), of where Authorities are.
+func HostAuthorities(ctx context.Context, reader client.Reader, namespace, file, role string) ([]byte, error) {
+	return authorities(ctx, reader, namespace, file, role, hostsKey)
+}
+
+func authorities(ctx context.Context, reader client.Reader, namespace, file, role, key string) ([]byte, error) {
 	if file != "" {
-		pem, err := os.ReadFile(file)
+		given, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the authorities: %w", err)
 		}
-		return pem, nil
+		return given, nil
 	}
 	var bundle corev1.ConfigMap
 	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: TrustBundle}, &bundle); err != nil {
 		return nil, fmt.Errorf("cannot read the authorities that sign the certificate: %w: ask for ClusterRole %s in namespace %q, or give a file with --ca-file", err, role, namespace)
 	}
-	pem := []byte(bundle.Data[bundleKey])
-	if len(pem) == 0 {
-		return nil, fmt.Errorf("%w: ConfigMap %s/%s holds nothing under %q: is the manager running?", ErrNoAuthorities, namespace, TrustBundle, bundleKey)
+	found := []byte(bundle.Data[key])
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: ConfigMap %s/%s holds nothing under %q: is the manager running?", ErrNoAuthorities, namespace, TrustBundle, key)
 	}
-	return pem, nil
+	return found, nil
 }

@@ -146,6 +146,9 @@ func Credentials() ([]string, error) {
 		if e.Credential != "" {
 			names = append(names, e.Credential)
 		}
+		if e.SSH != nil {
+			names = append(names, e.SSH.Credential)
+		}
 	}
 	return names, nil
 }

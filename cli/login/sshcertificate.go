@@ -15,16 +15,8 @@ import (
 // sshCertificate changes the portal's token for an SSH user certificate (RFC 8693), and
 // writes it beside its key, where ssh looks for it. The private key is not read.
 func (p *provider) sshCertificate(ctx context.Context, say io.Writer, key *sshKey) error {
-	made, err := p.exchange(ctx, url.Values{
-		"grant_type":    {"urn:ietf:params:oauth:grant-type:token-exchange"},
-		"subject_token": {p.entry.IDToken}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-		"requested_token_type": {"urn:doorward:params:oauth:token-type:ssh"},
-		"ssh_public_key":       {string(ssh.MarshalAuthorizedKey(key.public))},
-	})
+	made, err := p.certifySSH(ctx, key)
 	if err != nil {
-		return err
-	}
-	if err := key.check(made.AccessToken); err != nil {
 		return err
 	}
 	if err := key.keep(made.AccessToken); err != nil {
@@ -37,4 +29,18 @@ func (p *provider) sshCertificate(ctx context.Context, say io.Writer, key *sshKe
 	_, err = fmt.Fprintf(say, "SSH certificate %s is in %s, %s %s. With ssh:\n\n  ssh -i %s -o IdentitiesOnly=yes USER@HOST\n\n",
 		safe(made.Credential), key.certificateFile(), kind, key.private, key.private)
 	return err
+}
+
+// certifySSH asks for a certificate that ends with the portal's token.
+func (p *provider) certifySSH(ctx context.Context, key *sshKey) (*exchanged, error) {
+	made, err := p.exchange(ctx, url.Values{
+		"grant_type":    {"urn:ietf:params:oauth:grant-type:token-exchange"},
+		"subject_token": {p.entry.IDToken}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+		"requested_token_type": {"urn:doorward:params:oauth:token-type:ssh"},
+		"ssh_public_key":       {string(ssh.MarshalAuthorizedKey(key.public))},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made, key.check(made.AccessToken)
 }

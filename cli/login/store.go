@@ -36,6 +36,8 @@ type entry struct {
 	Portal     bool   `json:"portal,omitempty"`
 	Provider   string `json:"provider,omitempty"`
 	Credential string `json:"credential,omitempty"`
+	// SSH is the certificate that came of the token, where one was needed.
+	SSH *SSHIdentity `json:"ssh,omitempty"`
 	// TokenFile and TokenCommand give a token that others renew; nothing of it is kept.
 	TokenFile    string `json:"tokenFile,omitempty"`
 	TokenCommand string `json:"tokenCommand,omitempty"`

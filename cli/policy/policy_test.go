@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/proxy/policy/rego"
 	"github.com/doorward/doorward/proxy/protocol"
 	"github.com/doorward/doorward/proxy/protocol/postgres"
+	"github.com/doorward/doorward/proxy/protocol/ssh"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -28,18 +29,23 @@ var update = flag.Bool("update", false, "write the golden files anew")
 const shop = "testdata/shop"
 
 func parts() *clipolicy.Dependencies {
-	p := postgres.New()
-	return &clipolicy.Dependencies{
-		Protocols: compile.NewProtocols(p), Engine: rego.NewEngine, CheckModule: rego.CheckModule,
-		Statements: map[string]func(string) ([]clipolicy.Statement, error){"postgres": func(text string) ([]clipolicy.Statement, error) {
+	known := []protocol.Protocol{postgres.New(), ssh.New()}
+	d := &clipolicy.Dependencies{
+		Protocols: compile.Protocols{}, Engine: rego.NewEngine, CheckModule: rego.CheckModule,
+		Statements: map[string]func(string) ([]clipolicy.Statement, error){},
+	}
+	for _, p := range known {
+		d.Protocols[p.Name()] = p
+		d.Statements[p.Name()] = func(text string) ([]clipolicy.Statement, error) {
 			readings, err := p.(protocol.StatementReader).ReadStatements(text)
 			var all []clipolicy.Statement
 			for _, r := range readings {
 				all = append(all, clipolicy.Statement{Operation: r.Operation, Assumed: r.Assumed})
 			}
 			return all, err
-		}},
+		}
 	}
+	return d
 }
 
 // call runs the command and returns what it prints.

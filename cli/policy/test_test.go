@@ -42,6 +42,17 @@ func TestTest(t *testing.T) {
 	}
 }
 
+// TestSamples: the samples for SSH are accepted, and come to what they say.
+func TestSamples(t *testing.T) {
+	args := []string{"test", filepath.Join("testdata", "ssh", "tests.yaml")}
+	for _, name := range []string{"identityprovider.yaml", "connection_ssh.yaml", "accesspolicy_ssh.yaml"} {
+		args = append(args, filepath.Join("..", "..", "config", "samples", name))
+	}
+	if out, err := call(t, args...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestNoCases(t *testing.T) {
 	_, err := call(t, "test", filepath.Join(shop, "objects.yaml"), filepath.Join(shop, "policies.yaml"))
 	if err == nil || errors.Is(err, clipolicy.ErrTestsFailed) || !strings.Contains(err.Error(), "no case found") {

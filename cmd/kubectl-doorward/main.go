@@ -46,6 +46,13 @@ const (
 )
 
 func run() int {
+	if connect.Asked(os.Args[0]) {
+		if err := connect.Answer(os.Args, os.Stdout); err != nil {
+			complain(err)
+			return exitFailed
+		}
+		return 0
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// What client-go logs on its way is in the error that it returns.

@@ -120,6 +120,34 @@ var story = []step{
 		refuse:  []string{`4111`},
 	},
 	{
+		title:   "The same login takes her to a server by SSH: OpenSSH's client, a certificate that it gets from the portal, one command",
+		command: `export KUBECONFIG=$KUBECONFIG_ALICE; kubectl doorward connect shop-host -- 'uptime && ls -a | wc -l' && kubectl doorward credentials`,
+		expect:  []string{`load average`, `alice +company +SSHCertificate +Good`},
+	},
+	{
+		title:   "Each command of a line is decided, before any of it runs",
+		command: `export KUBECONFIG=$KUBECONFIG_ALICE; kubectl doorward connect shop-host -- "uptime; sh -c 'ls && reboot'"`,
+		exit:    126,
+		expect:  []string{`hosts are restarted by whoever is on call`, `no-restarts`},
+		refuse:  []string{`load average`},
+	},
+	{
+		title:   "The server's own log shows Alice, not only the shared account",
+		command: `grep -m 2 -o 'Accepted publickey for .* ID user=alice[^(]*' "$SSHD_LOG"`,
+		expect:  []string{`user=alice provider=company session=shop/`},
+	},
+	{
+		title:   "Bob is on call and has a shell, with a terminal that is recorded",
+		command: `export KUBECONFIG=$KUBECONFIG_BOB XDG_CONFIG_HOME=$PLAYGROUND/bob; kubectl doorward login --token-command "$PWD/bin/playground token bob --groups dba" && printf 'echo on call: $((6*7))\nexit\n' | kubectl doorward connect shop-host -- -tt`,
+		expect:  []string{`on call: 42`},
+	},
+	{
+		title:   "... so that Carol sees what he saw: on her terminal, the replay draws his",
+		command: `export KUBECONFIG=$KUBECONFIG_CAROL; session=$(kubectl doorward sessions --actor bob -c shop-host -o name); script -qec "kubectl doorward replay ${session##*/} --manager $RECORDINGS" /dev/null`,
+		await:   `What was decided is in the transcript`,
+		expect:  []string{`are as the log's key signed them`, `on call: 42`},
+	},
+	{
 		title:   "She has pasted her token into a chat, and ends the credential: whoever is connected by it is cut off within a second",
 		command: `env KUBECONFIG="$KUBECONFIG_ALICE" kubectl doorward connect shop-db -- -A -t -f hack/playground/watch.sql`,
 		exit:    2,

@@ -36,6 +36,7 @@ var people = []string{"alice analysts", "bob dba", "carol shop-admins"}
 // playground is a running stack with the files that people need beside it.
 type playground struct {
 	*stack.Stack
+	host   *stack.Host
 	offer  *offer
 	binary string
 }
@@ -61,6 +62,10 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 		return nil, fmt.Errorf("%w\nlogs are in %s", err, filepath.Join(dir, "logs"))
 	}
 	p := &playground{Stack: s, offer: offer, binary: binary}
+	fmt.Fprintln(out, "  starting: SSH server and its proxy")
+	if p.host, err = s.StartHost(ctx, stack.ProxyOptions{Args: []string{recordingsOf(stack.HostConnection)}}); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot start the SSH server: %w\nlogs are in %s", err, s.Logs()), s.Stop())
+	}
 	err = errors.Join(
 		p.Apply(ctx, house),
 		p.openPortal(ctx),
@@ -105,6 +110,7 @@ func (p *playground) variables() [][2]string {
 		{"PORTAL", p.offer.portal()},
 		{"RECORDINGS", p.offer.recordings},
 		{"REVIEW", p.offer.review},
+		{"SSHD_LOG", p.HostLog()},
 		// Where the plugin keeps logins: those of the playground end with it.
 		{"XDG_CONFIG_HOME", filepath.Join(p.Dir, "config")},
 		{"PATH", strings.Join([]string{filepath.Dir(p.Plugin()), p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},
@@ -185,6 +191,9 @@ The playground runs. In another terminal, in this folder:
 
   # at the login portal, as whoever bin/playground browser is told to be:
   kubectl doorward login --portal "$PORTAL" --ca-file "$PLAYGROUND/ca.crt" --device
+
+  # who has logged in there, at the SSH server:
+  kubectl doorward connect shop-host -- uptime
 
   # as the cluster's admin:
   kubectl get doorward -A

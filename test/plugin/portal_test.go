@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,8 +140,39 @@ func TestPortal(t *testing.T) {
 	if second := readCertificate(t, sshKey); second.Serial == first.Serial || !bytes.Equal(second.Key.Marshal(), first.Key.Marshal()) {
 		t.Errorf("the certificate is of credential %s, and was of %s", second.KeyId, first.KeyId)
 	}
+	connectsBySSH(t)
 	if out, err := verb(t, clilogin.NewLogout); err != nil || !strings.Contains(out, "kubectl doorward credentials revoke") {
 		t.Errorf("logout says %q, %v", out, err)
+	}
+}
+
+// connectsBySSH: the first connection by SSH asks the portal for a certificate, and others
+// use the same until the login ends, which is listed with it.
+func connectsBySSH(t *testing.T) {
+	t.Helper()
+	first, ok, err := clilogin.SSH(t.Context(), clilogin.Selection{})
+	if err != nil || !ok {
+		t.Fatalf("a login at the portal has a certificate: %v, %v", ok, err)
+	}
+	again, _, err := clilogin.SSH(t.Context(), clilogin.Selection{})
+	if err != nil || again != first {
+		t.Errorf("asked for again: credential %s after %s, %v", again.Credential, first.Credential, err)
+	}
+	key, err := ssh.ParsePrivateKey([]byte(first.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(first.Certificate)) //nolint:dogsled // the key alone
+	certificate, is := public.(*ssh.Certificate)
+	if err != nil || !is || !bytes.Equal(certificate.Key.Marshal(), key.PublicKey().Marshal()) || !slices.Equal(certificate.ValidPrincipals, []string{"paula"}) {
+		t.Errorf("no certificate of hers for the key: %s, %v", first.Certificate, err)
+	}
+	object := &v1alpha1.GatewayCredential{}
+	if err := admin.Get(t.Context(), client.ObjectKey{Name: first.Credential}, object); err != nil || object.Spec.Form != v1alpha1.GatewayCredentialSSHCertificate {
+		t.Errorf("the cluster knows it: %s, %v", object.Spec.Form, err)
+	}
+	if names, err := clilogin.Credentials(); err != nil || len(names) != 2 || names[1] != first.Credential {
+		t.Errorf("the credentials of this machine are %q, %v", names, err)
 	}
 }
 

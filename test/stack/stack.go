@@ -99,6 +99,7 @@ type Stack struct {
 	mu       sync.Mutex
 	proxies  []*Proxy
 	managers []*proc.Process
+	hosts    []*Host
 }
 
 // Start starts all, and returns once the shop's Connection is ready.
@@ -172,6 +173,12 @@ func (s *Stack) Stop() error {
 	}
 	if s.Postgres != nil {
 		errs = append(errs, s.Postgres.Stop())
+	}
+	s.mu.Lock()
+	hosts := append([]*Host(nil), s.hosts...)
+	s.mu.Unlock()
+	for _, host := range hosts {
+		errs = append(errs, host.Server.Stop())
 	}
 	if s.Issuer != nil {
 		errs = append(errs, s.Issuer.Stop())

@@ -12,7 +12,8 @@ import (
 
 // Way leads to a proxy.
 type Way struct {
-	// Host is the name in the proxy's certificate, and Authorities sign it.
+	// Host is the name in the proxy's certificate, and Authorities sign it; nil where clients
+	// check that themselves.
 	Host        string
 	Authorities *x509.CertPool
 	// Address is where to dial now, as host:port.
