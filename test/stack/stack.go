@@ -20,6 +20,7 @@ import (
 
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
+	"github.com/doorward/doorward/test/sshd"
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -100,6 +101,8 @@ type Stack struct {
 	proxies  []*Proxy
 	managers []*proc.Process
 	hosts    []*Host
+	// targets are those of Shells.
+	targets []*sshd.Server
 }
 
 // Start starts all, and returns once the shop's Connection is ready.
@@ -163,9 +166,13 @@ func (s *Stack) Stop() error {
 	}
 	s.mu.Lock()
 	managers := append([]*proc.Process(nil), s.managers...)
+	targets := append([]*sshd.Server(nil), s.targets...)
 	s.mu.Unlock()
 	for _, manager := range managers {
 		errs = append(errs, manager.Stop())
+	}
+	for _, target := range targets {
+		errs = append(errs, target.Stop())
 	}
 	errs = append(errs, s.StopManager())
 	if s.Control != nil {

@@ -38,7 +38,7 @@ func (r *run) files(ctx context.Context, target ssh.Channel, came *atomic.Int64)
 	}
 	defer waits(true)
 	config := sftp.Config{
-		Road: filesRoad{r}, Waits: waits,
+		Road: &filesRoad{run: r}, Waits: waits,
 		Interrupt: func() {
 			_ = target.Close()
 			_ = r.channel.Close()
@@ -77,11 +77,18 @@ func (c counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// maxExplained is how many refusals of one SFTP channel are told beside it.
+const maxExplained = 16
+
 // filesRoad decides requests of SFTP on the session's road.
-type filesRoad struct{ *run }
+type filesRoad struct {
+	*run
+	// explained counts the refusals that were told beside the channel.
+	explained atomic.Int64
+}
 
 // Decide implements sftp.Road.
-func (f filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit, error) {
+func (f *filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit, error) {
 	opens := op.Kind == "open" || op.Kind == "opendir"
 	a := asking{
 		kind: op.Kind, statement: op.Statement, accesses: op.Accesses, properties: op.Properties,
@@ -96,7 +103,14 @@ func (f filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit,
 	}
 	permit, err := f.decide(ctx, &a)
 	if err != nil {
-		return nil, denial(err)
+		denied := denial(err)
+		// OpenSSH's sftp and scp show the status of an answer and never its message: what stands
+		// on standard error they show.
+		var told *sftp.Denied
+		if errors.As(denied, &told) && f.explained.Add(1) <= maxExplained {
+			_ = f.explain(ctx, err)
+		}
+		return nil, denied
 	}
 	return filePermit{permit}, nil
 }

@@ -12,8 +12,19 @@ import (
 	"github.com/doorward/doorward/proxy/record"
 )
 
-// maxWords bounds what others wrote in what callers are told, in bytes.
-const maxWords = 1 << 10
+const (
+	// maxWords bounds what others wrote in what callers are told, in bytes.
+	maxWords = 1 << 10
+	// maxLine bounds a line of a hint: a command that was cut would be another one.
+	maxLine = 32 << 10
+)
+
+// hereDocument is how a command ends whose input follows it, up to a line hereEnd and nothing
+// else (POSIX, XCU section 2.7.4).
+const (
+	hereDocument = "<<'" + hereEnd + "'"
+	hereEnd      = "EOF"
+)
 
 // said is a refusal for a terminal, in lines that end as terminals in raw mode need it.
 func said(refusal *access.Refusal) string {
@@ -21,11 +32,23 @@ func said(refusal *access.Refusal) string {
 		return ""
 	}
 	text := "Doorward: " + plain(refusal.Message) + "\r\n"
-	for _, more := range []string{refusal.Detail(), refusal.Hint} {
-		for line := range strings.SplitSeq(more, "\n") {
-			if line != "" {
-				text += "  " + plain(line) + "\r\n"
-			}
+	for line := range strings.SplitSeq(refusal.Detail(), "\n") {
+		if line != "" {
+			text += "  " + plain(line) + "\r\n"
+		}
+	}
+	// Commands are pasted as they stand here.
+	margin := "  "
+	for line := range strings.SplitSeq(refusal.Hint, "\n") {
+		if line == "" {
+			continue
+		}
+		text += margin + visible(cut(line, maxLine)) + "\r\n"
+		switch {
+		case strings.HasSuffix(line, hereDocument):
+			margin = ""
+		case line == hereEnd:
+			margin = "  "
 		}
 	}
 	return text
@@ -36,12 +59,20 @@ func brief(refusal *access.Refusal) string {
 	return strings.TrimSpace("Doorward: " + plain(refusal.Message) + ". " + plain(refusal.Hint))
 }
 
-// plain keeps what callers, approvers, issuers and targets wrote from drawing on a terminal, and
-// from passing for something else: white space is a blank, the rest is shown as records show it.
-func plain(s string) string {
-	if len(s) > maxWords {
-		s = strings.ToValidUTF8(s[:maxWords], "") + "..."
+// plain keeps what callers, approvers, issuers and targets wrote from drawing on a terminal, from
+// passing for something else, and from being long.
+func plain(s string) string { return visible(cut(s, maxWords)) }
+
+// cut bounds a text, in bytes.
+func cut(s string, limit int) string {
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
 	}
+	return s
+}
+
+// visible makes white space a blank, and shows what deceives as records show it.
+func visible(s string) string {
 	// A byte that is no UTF-8 may be a control character to a terminal that reads another encoding.
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && record.Deceives(r) }) < 0 {

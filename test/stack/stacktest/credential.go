@@ -6,19 +6,24 @@ package stacktest
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/crypto/ssh"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -89,20 +94,7 @@ func (p *Portal) Issue(t *testing.T, proxy *stack.Proxy, who issuer.Request, for
 	t.Helper()
 	config, err := p.world.Config(proxy, who)
 	Must(t, err)
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(config.Password, ".")[1])
-	Must(t, err)
-	var id [16]byte
-	_, _ = rand.Read(id[:])
-	now := time.Now().Truncate(time.Second)
-	idp := p.provider(t)
-	statement := gateway.Statement{ID: hex.EncodeToString(id[:]), Provider: idp.Name, Proof: identity.ProofID("test", who.User), Claims: json.RawMessage(payload), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
-	credential := &v1alpha1.GatewayCredential{
-		ObjectMeta: metav1.ObjectMeta{Name: statement.ID},
-		Spec: v1alpha1.GatewayCredentialSpec{
-			Form: form, IdentityProvider: idp.Name, ExpiresAt: metav1.NewTime(statement.ExpiresAt),
-			Owner: v1alpha1.CredentialOwner{Issuer: p.world.Issuer.URL, Subject: who.User, Username: who.User},
-		},
-	}
+	statement, credential := p.state(t, who, form)
 	config.Password = ""
 	if form == v1alpha1.GatewayCredentialToken {
 		config.Password, err = p.authority.Token(statement)
@@ -115,9 +107,59 @@ func (p *Portal) Issue(t *testing.T, proxy *stack.Proxy, who issuer.Request, for
 		config.TLSConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
 		credential.Spec.PublicKeyDigest = "sha256:" + strings.Repeat("0", 64)
 	}
+	p.keep(t, credential)
+	return credential, config
+}
+
+// IssueSSH makes an SSH certificate for somebody who proves himself by a token, and the object
+// of it until the test ends. It returns the file of the key, for "ssh -i"; the certificate is
+// beside it.
+func (p *Portal) IssueSSH(t *testing.T, who issuer.Request) (credential *v1alpha1.GatewayCredential, identityFile string) {
+	t.Helper()
+	statement, credential := p.state(t, who, v1alpha1.GatewayCredentialSSHCertificate)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	Must(t, err)
+	key, err := ssh.NewPublicKey(public)
+	Must(t, err)
+	certificate, err := p.authority.SSHCertificate(statement, key, []string{who.User})
+	Must(t, err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	Must(t, err)
+	identityFile = filepath.Join(t.TempDir(), "doorward")
+	Must(t, os.WriteFile(identityFile, pem.EncodeToMemory(block), 0o600))
+	Must(t, os.WriteFile(identityFile+"-cert.pub", ssh.MarshalAuthorizedKey(certificate), 0o600))
+	sum := sha256.Sum256(key.Marshal())
+	credential.Spec.PublicKeyDigest = "sha256:" + hex.EncodeToString(sum[:])
+	p.keep(t, credential)
+	return credential, identityFile
+}
+
+// state is what a credential of somebody says, and the object of it.
+func (p *Portal) state(t *testing.T, who issuer.Request, form v1alpha1.GatewayCredentialForm) (gateway.Statement, *v1alpha1.GatewayCredential) {
+	t.Helper()
+	token, err := p.world.Issuer.TokenFor(who)
+	Must(t, err)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	Must(t, err)
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	now := time.Now().Truncate(time.Second)
+	idp := p.provider(t)
+	statement := gateway.Statement{ID: hex.EncodeToString(id[:]), Provider: idp.Name, Proof: identity.ProofID("test", who.User), Claims: json.RawMessage(payload), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
+	return statement, &v1alpha1.GatewayCredential{
+		ObjectMeta: metav1.ObjectMeta{Name: statement.ID},
+		Spec: v1alpha1.GatewayCredentialSpec{
+			Form: form, IdentityProvider: idp.Name, ExpiresAt: metav1.NewTime(statement.ExpiresAt),
+			Owner: v1alpha1.CredentialOwner{Issuer: p.world.Issuer.URL, Subject: who.User, Username: who.User},
+		},
+	}
+}
+
+// keep makes the object of a credential until the test ends.
+func (p *Portal) keep(t *testing.T, credential *v1alpha1.GatewayCredential) {
+	t.Helper()
 	Must(t, p.manager.Create(t.Context(), credential))
 	t.Cleanup(func() { _ = p.manager.Delete(context.Background(), credential) })
-	return credential, config
 }
 
 // Revoke revokes a credential, and returns when the API server had accepted it.
