@@ -49,6 +49,8 @@ type opening struct {
 	// client says that the peer is one.
 	client bool
 
+	// heard is how many bytes came so far.
+	heard  atomic.Int64
 	proven atomic.Bool
 	strict atomic.Bool
 	// failed is why the peer was turned away; nil where it was not.
@@ -63,6 +65,7 @@ type opening struct {
 // Read implements net.Conn.
 func (o *opening) Read(p []byte) (int, error) {
 	n, err := o.Conn.Read(p)
+	o.heard.Add(int64(n))
 	if o.proven.Load() {
 		return n, err
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -31,6 +32,8 @@ type peer struct {
 	ssh.Conn
 	channels <-chan ssh.NewChannel
 	requests <-chan *ssh.Request
+	// heard is how many bytes came.
+	heard *atomic.Int64
 }
 
 // Serve implements protocol.Handler.
@@ -68,7 +71,7 @@ func (h handler) login(ctx context.Context, conn net.Conn, entry *access.Entry) 
 		return nil, nil, l.failed(first, err)
 	}
 	first.proven.Store(true)
-	caller := &peer{server, channels, requests}
+	caller := &peer{server, channels, requests, &first.heard}
 	if !release() {
 		_ = caller.Close()
 		drop(caller)
