@@ -46,6 +46,9 @@ type session struct {
 	// touched is when something last came, in Unix nanoseconds.
 	touched atomic.Int64
 
+	// noMore is received from twice to have no further program opened: when that is known, and
+	// when it is so. It is closed with the client's channels.
+	noMore chan struct{}
 	// serving counts the goroutines of the session.
 	serving sync.WaitGroup
 
@@ -56,8 +59,6 @@ type session struct {
 	programs map[*program]struct{}
 	// agents and displays are how many channels have the agent or the display passed on.
 	agents, displays int
-	// closed says that no further session channel is to be opened.
-	closed bool
 
 	// listening is held while a listener comes or goes; it guards listeners.
 	listening sync.Mutex
@@ -66,6 +67,7 @@ type session struct {
 
 // run serves the session until it is over and returns why.
 func (s *session) run(ctx context.Context) error {
+	s.noMore = make(chan struct{})
 	s.programs, s.listeners = map[*program]struct{}{}, map[listener]*access.Permit{}
 	s.touch()
 	s.serving.Go(func() { s.callerRequests(ctx) })
