@@ -60,6 +60,10 @@ type session struct {
 	// agents and displays are how many channels have the agent or the display passed on.
 	agents, displays int
 
+	// passing is held while the target is asked to take the agent; agentTaken says that it did.
+	passing    sync.Mutex
+	agentTaken bool
+
 	// listening is held while a listener comes or goes; it guards listeners.
 	listening sync.Mutex
 	listeners map[listener]*access.Permit
