@@ -43,11 +43,15 @@ func (t *terminal) tmux(args ...string) string {
 // screen is all that the terminal shows and has shown.
 func (t *terminal) screen() string {
 	t.tb.Helper()
-	return died.ReplaceAllString(t.wash(t.tmux("capture-pane", "-p", "-J", "-S", "-")), paneDied)
+	shown := trailing.ReplaceAllString(t.wash(t.tmux("capture-pane", "-p", "-S", "-")), "\n")
+	return died.ReplaceAllString(shown, paneDied)
 }
 
 // died is what tmux says of a pane whose script has ended.
-var died = regexp.MustCompile(`Pane is dead \(.*\)`)
+var (
+	trailing = regexp.MustCompile(` +\n`)
+	died     = regexp.MustCompile(`Pane is dead \(.*\)`)
+)
 
 const paneDied = "Pane is dead"
 
@@ -131,16 +135,18 @@ func TestDrawing(t *testing.T) {
 	compareScreens(t, func(s side) string {
 		term := newTerminal(t, s, `seq 500 >$REMOTE/lines; ssh -t target "cd $REMOTE; exec tmux -S inner -f /dev/null new-session 'PS1=inner\\> sh' \; set-option status off"; echo "left: $?"`)
 		term.await("inner>")
-		term.types("-l", "stty size; less lines")
+		term.types("-l", "stty size; less -Pspage lines")
 		term.types("Enter")
-		term.await("lines")
+		term.await("24\npage")
 		term.types("G")
-		term.await("500\n(END)")
-		term.types("/", "1", "2", "3", "Enter")
+		term.await("500\npage")
+		term.types("?", "1", "2", "3", "Enter")
+		term.await("146\npage")
 		drawn := term.screen()
 		term.tmux("resize-window", "-x", "60", "-y", "12")
+		term.await("133\npage") // less takes no keys while it draws anew
 		term.types("g")
-		term.await("11\n:")
+		term.await("11\npage")
 		drawn += term.screen()
 		term.types("q")
 		term.await("inner>")
