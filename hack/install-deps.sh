@@ -90,6 +90,12 @@ group() {
 		# Shells that what is read of command lines is compared with.
 		need busybox busybox
 		need mksh mksh
+		# What stock clients are run with.
+		need tmux tmux
+		need rsync rsync
+		need git git
+		need curl curl
+		need xauth xauth
 		;;
 	sinks)
 		need rsyslog rsyslogd

@@ -12,25 +12,50 @@ import (
 	"github.com/doorward/doorward/proxy/policy"
 )
 
-// callerChannels opens what the client asks for. What is not named is refused.
+// callerChannels opens what the client asks for.
 func (s *session) callerChannels(ctx context.Context) {
-	for asked := range s.caller.channels {
-		if !s.enter() {
-			_ = asked.Reject(ssh.ResourceShortage, "Doorward: one connection may have "+strconv.Itoa(maxChannels)+" channels")
-			continue
-		}
-		s.serving.Go(func() {
-			defer s.leave()
-			switch asked.ChannelType() {
-			case channelSession:
-				s.openProgram(ctx, asked)
-			case channelDirect, channelDirectSocket:
-				s.forward(ctx, asked)
-			default:
-				s.refuseChannel(ctx, asked)
+	defer close(s.noMore)
+	closed := false
+	for {
+		select {
+		case asked, ok := <-s.caller.channels:
+			if !ok {
+				return
 			}
-		})
+			s.callerChannel(ctx, asked, closed)
+		case s.noMore <- struct{}{}:
+			// Requests come on a way of their own. What was asked for before this one is here.
+			for range len(s.caller.channels) {
+				s.callerChannel(ctx, <-s.caller.channels, closed)
+			}
+			closed = true
+			s.noMore <- struct{}{}
+		}
 	}
+}
+
+// callerChannel opens one. What is not named is refused, and so is a program where the client has
+// closed the connection to further ones.
+func (s *session) callerChannel(ctx context.Context, asked ssh.NewChannel, closed bool) {
+	if !s.enter() {
+		_ = asked.Reject(ssh.ResourceShortage, "Doorward: one connection may have "+strconv.Itoa(maxChannels)+" channels")
+		return
+	}
+	s.serving.Go(func() {
+		defer s.leave()
+		switch asked.ChannelType() {
+		case channelSession:
+			if closed {
+				_ = asked.Reject(ssh.Prohibited, "Doorward: the client said that it opens no more sessions")
+				return
+			}
+			s.openProgram(ctx, asked)
+		case channelDirect, channelDirectSocket:
+			s.forward(ctx, asked)
+		default:
+			s.refuseChannel(ctx, asked)
+		}
+	})
 }
 
 // refuseChannel refuses a channel of a type that is never forwarded, and puts that on record.
@@ -87,9 +112,8 @@ func (s *session) callerRequests(ctx context.Context) {
 		}
 		switch request.Type {
 		case requestNoMoreSessions:
-			s.mu.Lock()
-			s.closed = true
-			s.mu.Unlock()
+			<-s.noMore
+			<-s.noMore
 			_ = request.Reply(true, nil)
 		case requestListen, requestListenSocket:
 			s.listen(ctx, request)

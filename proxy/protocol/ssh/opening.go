@@ -51,6 +51,8 @@ type opening struct {
 	// gone, where set, is told the error by which the reading ends before the peer is proven.
 	gone func(error)
 
+	// heard is how many bytes came so far.
+	heard  atomic.Int64
 	proven atomic.Bool
 	strict atomic.Bool
 	// failed is why the peer was turned away; nil where it was not.
@@ -65,6 +67,7 @@ type opening struct {
 // Read implements net.Conn.
 func (o *opening) Read(p []byte) (int, error) {
 	n, err := o.Conn.Read(p)
+	o.heard.Add(int64(n))
 	if o.proven.Load() {
 		return n, err
 	}

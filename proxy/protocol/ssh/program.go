@@ -65,13 +65,6 @@ type variable struct {
 
 // openProgram serves one session channel until both sides have closed it.
 func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		_ = asked.Reject(ssh.Prohibited, "Doorward: the client said that it opens no more sessions")
-		return
-	}
 	if len(asked.ExtraData()) > 0 {
 		_ = asked.Reject(ssh.ConnectionFailed, "Doorward: malformed message")
 		return

@@ -52,7 +52,7 @@ func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-ch
 				}
 				serve(server, channels, requests)
 				_ = server.Close()
-				drop(&peer{server, channels, requests})
+				drop(&peer{server, channels, requests, nil})
 			})
 		}
 	})

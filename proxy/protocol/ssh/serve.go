@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -32,6 +33,8 @@ type peer struct {
 	ssh.Conn
 	channels <-chan ssh.NewChannel
 	requests <-chan *ssh.Request
+	// heard is how many bytes came.
+	heard *atomic.Int64
 }
 
 // Serve implements protocol.Handler.
@@ -74,7 +77,7 @@ func (l *login) take(ctx context.Context, conn net.Conn) (*peer, *ssh.ServerConn
 		return nil, nil, l.failed(first, err)
 	}
 	first.proven.Store(true)
-	caller := &peer{server, channels, requests}
+	caller := &peer{server, channels, requests, &first.heard}
 	if !release() {
 		_ = caller.Close()
 		drop(caller)

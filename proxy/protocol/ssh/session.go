@@ -53,6 +53,9 @@ type session struct {
 	// touched is when something last came, in Unix nanoseconds.
 	touched atomic.Int64
 
+	// noMore is received from twice to have no further program opened: when that is known, and
+	// when it is so. It is closed with the client's channels.
+	noMore chan struct{}
 	// serving counts the goroutines of the session.
 	serving sync.WaitGroup
 
@@ -63,8 +66,10 @@ type session struct {
 	programs map[*program]struct{}
 	// agents and displays are how many channels have the agent or the display passed on.
 	agents, displays int
-	// closed says that no further session channel is to be opened.
-	closed bool
+
+	// passing is held while the target is asked to take the agent; agentTaken says that it did.
+	passing    sync.Mutex
+	agentTaken bool
 
 	// listening is held while a listener comes or goes; it guards listeners.
 	listening sync.Mutex
@@ -73,7 +78,7 @@ type session struct {
 
 // run serves the session until it is over and returns why.
 func (s *session) run(ctx context.Context) error {
-	s.over = ctx.Done()
+	s.over, s.noMore = ctx.Done(), make(chan struct{})
 	s.programs, s.listeners = map[*program]struct{}{}, map[listener]*access.Permit{}
 	s.touch()
 	s.serving.Go(func() { s.callerRequests(ctx) })

@@ -41,12 +41,12 @@ type daemon struct {
 }
 
 // startDaemon starts sshd with one account.
-func startDaemon(tb testing.TB) *daemon {
+func startDaemon(tb testing.TB, lines ...string) *daemon {
 	tb.Helper()
 	key, _ := newKey(tb)
 	server := sshd.StartT(tb, sshd.Options{
 		Accounts: []sshd.Account{{Name: loginUser, AuthorizedKeys: []ssh.PublicKey{key.PublicKey()}}},
-		Config:   []string{"Subsystem echo /bin/cat", "AcceptEnv FOO", "GatewayPorts clientspecified"},
+		Config:   append(lines, "Subsystem echo /bin/cat", "AcceptEnv FOO", "GatewayPorts clientspecified"),
 	})
 	d := &daemon{
 		target:  snapshot.Target{Host: server.Host, Port: int32(server.Port)},

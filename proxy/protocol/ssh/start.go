@@ -78,7 +78,6 @@ type run struct {
 var (
 	errNoChannel  = errors.New("the target opens no session")
 	errNoTerminal = errors.New("the target gives no terminal")
-	errNoAgent    = errors.New("the target does not take the agent")
 	errNoStart    = errors.New("the target does not start it")
 )
 
@@ -154,8 +153,8 @@ func (r *run) prepare(channel ssh.Channel) error {
 		}
 	}
 	if r.agent != nil {
-		if ok, err := channel.SendRequest(requestAgent, true, nil); err != nil || !ok {
-			return errNoAgent
+		if !r.passAgent(channel) {
+			r.say("Doorward: the target does not take the agent\r\n")
 		}
 	}
 	if r.x11 != nil {
@@ -164,4 +163,14 @@ func (r *run) prepare(channel ssh.Channel) error {
 		}
 	}
 	return nil
+}
+
+// passAgent asks the target to take the agent, and says whether it has it. An sshd takes it once in
+// a connection, for all programs, and refuses it when it is asked again.
+func (s *session) passAgent(channel ssh.Channel) bool {
+	s.passing.Lock()
+	defer s.passing.Unlock()
+	ok, err := channel.SendRequest(requestAgent, true, nil)
+	s.agentTaken = s.agentTaken || ok && err == nil
+	return s.agentTaken
 }

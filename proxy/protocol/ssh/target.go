@@ -77,7 +77,7 @@ func prove(ctx context.Context, s *session, up access.Upstream, asked wish) (*pe
 		return nil, s.refused(ctx, err)
 	}
 	first.proven.Store(true)
-	target := &peer{conn, channels, requests}
+	target := &peer{conn, channels, requests, &first.heard}
 	if !release() {
 		_ = target.Close()
 		drop(target)

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// missedProbes is how many signs of life a side may owe before it counts as gone.
+// missedProbes is how many times a side may have said nothing when it is looked at, before it
+// counts as gone.
 const missedProbes = 3
 
 // requestKeepAlive is asked for a sign of life (OpenSSH, PROTOCOL): any answer is one.
@@ -34,7 +35,7 @@ func (s *session) watch(ctx context.Context, side *peer, gone error) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	answered := make(chan struct{}, 1)
-	asked := 0
+	asked, silent, heard := false, 0, side.heard.Load()
 	for {
 		select {
 		case <-over:
@@ -42,18 +43,24 @@ func (s *session) watch(ctx context.Context, side *peer, gone error) {
 		case <-ctx.Done():
 			return
 		case <-answered:
-			asked = 0
+			asked = false
 		case <-ticker.C:
-			asked++
-			if asked > missedProbes {
+			// Whatever comes is a sign of life: the question, and the answer, may be behind much
+			// else on a slow line.
+			silent++
+			if now := side.heard.Load(); now != heard {
+				silent, heard = 0, now
+			}
+			if silent > missedProbes {
 				s.cancel(fmt.Errorf("%w: %w", gone, errSilent))
 				// Nothing that is written comes through.
 				_ = side.Close()
 				return
 			}
-			if asked > 1 {
-				continue // the first is still on its way
+			if asked {
+				continue // it is still on its way
 			}
+			asked = true
 			s.serving.Go(func() {
 				if _, _, err := side.SendRequest(requestKeepAlive, true, nil); err == nil {
 					select {
