@@ -62,7 +62,7 @@ func (h handler) login(ctx context.Context, conn net.Conn, entry *access.Entry) 
 	if err != nil {
 		return nil, nil, errors.Join(err, entry.Reject(context.WithoutCancel(ctx), err.Error()))
 	}
-	first := &opening{Conn: conn, client: true}
+	first := &opening{Conn: conn, client: true, proposed: make(chan struct{})}
 	server, channels, requests, err := ssh.NewServerConn(first, config)
 	if err != nil {
 		return nil, nil, l.failed(first, err)
