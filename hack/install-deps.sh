@@ -87,6 +87,14 @@ group() {
 		# Shells that what is read of command lines is compared with.
 		need busybox busybox
 		need mksh mksh
+		# Clients other than OpenSSH's, and what looks at algorithms.
+		file python3-paramiko /usr/lib/python3/dist-packages/paramiko
+		need ansible-core ansible-playbook
+		need putty-tools plink psftp pscp puttygen
+		need dropbear-bin dbclient dropbearconvert
+		need ssh-audit ssh-audit
+		need nodejs node
+		need npm npm
 		;;
 	sinks)
 		need rsyslog rsyslogd

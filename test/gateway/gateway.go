@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
@@ -57,6 +58,12 @@ type Config struct {
 	// Policies are in force, for UserName; nil allows everything. Masks that need
 	// a key have one that is all zeroes.
 	Policies []policy.Policy
+	// HostKey is the private key, as in a serving Secret, of what is shown to clients of
+	// SSH; a new one where nil.
+	HostKey []byte
+	// Verifier says who callers are. Where nil, every token and certificate is
+	// UserName's.
+	Verifier identity.Verifier
 }
 
 // Gateway serves until Stop.
@@ -67,6 +74,8 @@ type Gateway struct {
 	// KnownHostsPath that of clients of SSH. They are valid for 127.0.0.1 and
 	// localhost.
 	CAPath, KnownHostsPath string
+	// HostKey is the one that is shown to clients of SSH, with or without its certificate.
+	HostKey gossh.PublicKey
 
 	dir      string
 	cancel   context.CancelFunc
@@ -94,7 +103,7 @@ func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
 			err = errors.Join(err, os.RemoveAll(g.dir))
 		}
 	}()
-	shown, err := g.certify()
+	shown, err := g.certify(c.HostKey)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +155,7 @@ func (g *Gateway) Apply(ctx context.Context, policies []policy.Policy) error {
 }
 
 // certify makes what is shown to clients.
-func (g *Gateway) certify() (*server.CertificateDir, error) {
+func (g *Gateway) certify(hostKey []byte) (*server.CertificateDir, error) {
 	authority, err := testcert.NewCA("doorward-gateway")
 	if err != nil {
 		return nil, err
@@ -162,7 +171,7 @@ func (g *Gateway) certify() (*server.CertificateDir, error) {
 	}
 	g.CAPath = filepath.Join(g.dir, "ca.crt")
 	// Clients that run as somebody else read it.
-	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644), g.certifyHost())
+	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644), g.certifyHost(hostKey))
 	return &server.CertificateDir{Path: g.dir}, err
 }
 
@@ -175,6 +184,10 @@ func (c Config) gate(ctx context.Context, shown *server.CertificateDir) (*access
 	key, err := snapshot.NewMaskKey(make([]byte, snapshot.MaskKeySize))
 	if err != nil {
 		return nil, nil, err
+	}
+	verifier := c.Verifier
+	if verifier == nil {
+		verifier = anybody{}
 	}
 	policies := policy.Set{Policies: c.Policies}
 	if c.Policies == nil {
@@ -195,7 +208,7 @@ func (c Config) gate(ctx context.Context, shown *server.CertificateDir) (*access
 	keys := upstream.NewKeys(bound)
 	gate, err := access.NewGate(access.Config{
 		Connection: s.Connection, Log: c.Log, NewEngine: rego.NewEngine,
-		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return anybody{}, nil },
+		NewVerifier: func(context.Context, *snapshot.Snapshot) (identity.Verifier, error) { return verifier, nil },
 		Approvals:   nobody{},
 		Dialer:      &server.Dialer{Credentials: func(*snapshot.Snapshot) (upstream.CredentialSource, error) { return keys, nil }},
 		TLS:         server.TLS(shown), HostKeys: shown.HostKeys,
@@ -234,10 +247,15 @@ func beat(ctx context.Context, gate *access.Gate) {
 type anybody struct{}
 
 func (anybody) Verify(context.Context, identity.Credential) (identity.Principal, error) {
+	return Caller(), nil
+}
+
+// Caller is UserName, proven for a day.
+func Caller() identity.Principal {
 	return identity.Principal{
 		Provider: provider, Issuer: "https://issuer.example.com", Subject: "alice", UserName: UserName, KubernetesUser: "oidc:" + UserName,
 		Kind: identity.Human, Method: "oidc", ExpiresAt: time.Now().Add(24 * time.Hour),
-	}, nil
+	}
 }
 
 // nobody approves nothing: no rule asks for it.
