@@ -81,7 +81,9 @@ func (r *regress) script(ctx context.Context, name string) outcome {
 	var output strings.Builder
 	command.Stdout, command.Stderr, command.WaitDelay = &output, &output, 10*time.Second
 	err := command.Run()
-	_ = syscall.Kill(-command.Process.Pid, syscall.SIGTERM) //nolint:errcheck // nobody may be left
+	if command.Process != nil {
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGTERM) // nobody may be left
+	}
 	r.forget()
 	switch {
 	case errors.Is(err, exec.ErrWaitDelay) || err == nil:
