@@ -96,6 +96,14 @@ group() {
 		need git git
 		need curl curl
 		need xauth xauth
+		# Clients other than OpenSSH's, and what looks at algorithms.
+		file python3-paramiko /usr/lib/python3/dist-packages/paramiko
+		need ansible-core ansible-playbook
+		need putty-tools plink psftp pscp puttygen
+		need dropbear-bin dbclient dropbearconvert
+		need ssh-audit ssh-audit
+		need nodejs node
+		need npm npm
 		;;
 	sinks)
 		need rsyslog rsyslogd

@@ -15,11 +15,11 @@ import (
 
 // compare runs a suite at both places and prints what came of it.
 func compare(ctx context.Context, s *suite, verbose bool) error {
-	direct, err := runAt(ctx, s, "direct", func(s *site) place { return s.direct })
+	direct, err := runAt(ctx, s, false)
 	if err != nil {
 		return err
 	}
-	proxied, err := runAt(ctx, s, "through the proxy", func(s *site) place { return s.proxied })
+	proxied, err := runAt(ctx, s, true)
 	if err != nil {
 		return err
 	}
@@ -49,19 +49,34 @@ func compare(ctx context.Context, s *suite, verbose bool) error {
 	return nil
 }
 
-// runAt runs a suite at one place of a fresh site.
-func runAt(ctx context.Context, s *suite, name string, where func(*site) place) (_ outcomes, err error) {
-	fmt.Fprintf(os.Stderr, "%s %s: %s\n", s.name, s.version, name)
+// runAt runs a suite on one way.
+func runAt(ctx context.Context, s *suite, proxied bool) (outcomes, error) {
+	way, run := "direct", s.run
+	if proxied {
+		way = "through the proxy"
+	}
+	if run == nil {
+		run = s.onDatabase
+	}
+	fmt.Fprintf(os.Stderr, "%s %s: %s\n", s.name, s.version, way)
+	got, err := run(ctx, proxied)
+	if err == nil && len(got) == 0 {
+		err = errors.New("no test was run")
+	}
+	return got, err
+}
+
+// onDatabase runs a driver's suite at one place of a fresh site.
+func (s *suite) onDatabase(ctx context.Context, proxied bool) (_ outcomes, err error) {
 	opened, err := openSite(ctx, s.database, s.statements, s.settings)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, opened.close()) }()
-	got, err := s.tests(ctx, where(opened))
-	if err == nil && len(got) == 0 {
-		err = errors.New("no test was run")
+	if proxied {
+		return s.tests(ctx, opened.proxied)
 	}
-	return got, err
+	return s.tests(ctx, opened.direct)
 }
 
 // differing names the tests that did not end alike, sorted.

@@ -1,20 +1,23 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command peer-suites runs the test suites of PostgreSQL drivers twice, against
-// a server reached directly and through the proxy, and lists the tests that do
-// not end alike. The server is a fresh one for each run; the proxy allows
+// Command peer-suites runs the test suites of PostgreSQL drivers, and OpenSSH's,
+// twice, against a server reached directly and through the proxy, and lists the
+// tests that do not end alike. The server is a fresh one for each run; the proxy allows
 // everything and masks nothing (test/gateway).
 //
 //	go run ./hack/peer-suites                      pgx's and lib/pq's suites
 //	go run ./hack/peer-suites -suites pgx -run Copy
 //	go run ./hack/peer-suites -suites psycopg -psycopg <checkout>
+//	go run ./hack/peer-suites -suites openssh      of Debian's openssh-tests, those that a proxy is about
+//	go run ./hack/peer-suites -suites openssh -run connect,multiplex -v
 //	go run ./hack/peer-suites -serve               a server and a proxy, until Ctrl-C
 //
 // The suites of pgx and lib/pq are in their Go modules. Those of psycopg and
 // node-postgres are read from a git checkout that is given; they test the
 // drivers that Debian's python3-psycopg and test/conformance/node install.
-// Nothing of them is kept.
+// OpenSSH's scripts and the few programs that they need are those of the Debian
+// package openssh-tests. Nothing of them is kept.
 package main
 
 import (
@@ -47,14 +50,15 @@ type settings struct {
 
 func run(ctx context.Context) error {
 	var s settings
-	names := flag.String("suites", "pgx,pq", "which suites: pgx, pq, psycopg, node-postgres")
+	names := flag.String("suites", "pgx,pq", "which suites: pgx, pq, psycopg, node-postgres, openssh")
 	flag.StringVar(&s.run, "run", "", "run only the tests whose name this selects, in the words of the suite's own runner")
 	psycopg := flag.String("psycopg", "", "a git checkout of psycopg, at the tag of the installed python3-psycopg")
 	nodePostgres := flag.String("node-postgres", "", "a git checkout of node-postgres")
+	openssh := flag.String("openssh", "/usr/lib/openssh/regress", "the folder with OpenSSH's regression tests and their built helpers")
 	serve := flag.Bool("serve", false, "run no suite: serve until interrupted")
 	flag.BoolVar(&s.verbose, "v", false, "show the output of tests that fail through the proxy only")
 	flag.Parse()
-	s.checkouts = map[string]string{"psycopg": *psycopg, "node-postgres": *nodePostgres}
+	s.checkouts = map[string]string{"psycopg": *psycopg, "node-postgres": *nodePostgres, "openssh": *openssh}
 	if *serve {
 		return serveOnly(ctx)
 	}
@@ -62,7 +66,7 @@ func run(ctx context.Context) error {
 	for _, name := range strings.Split(*names, ",") {
 		open, known := suites[name]
 		if !known {
-			return fmt.Errorf("no such suite: %q: there are pgx, pq, psycopg and node-postgres", name)
+			return fmt.Errorf("no such suite: %q: there are pgx, pq, psycopg, node-postgres and openssh", name)
 		}
 		suite, err := open(ctx, s)
 		if err == nil {
@@ -77,14 +81,17 @@ func run(ctx context.Context) error {
 
 // suites makes a suite by its name.
 var suites = map[string]func(context.Context, settings) (*suite, error){
-	"pgx": pgxSuite, "pq": pqSuite, "psycopg": psycopgSuite, "node-postgres": nodeSuite,
+	"pgx": pgxSuite, "pq": pqSuite, "psycopg": psycopgSuite, "node-postgres": nodeSuite, "openssh": opensshSuite,
 }
 
-// suite is the tests of one driver.
+// suite is the tests of one driver, or program.
 type suite struct {
 	// name and version say what was run; version is a release and, where it was
 	// a checkout, its commit.
 	name, version string
+	// run runs all tests on one way. Where it is nil, the suite is that of a driver,
+	// to which what follows applies.
+	run func(ctx context.Context, proxied bool) (outcomes, error)
 	// database is made before each run, and the statements run in it.
 	database   string
 	statements []string

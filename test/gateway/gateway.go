@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/identity"
@@ -59,10 +60,13 @@ type Config struct {
 	Policies []policy.Policy
 	// Login are the providers that callers log in by, and how, as a manager has published
 	// it; NewVerifier proves them, and DeviceLogins has them log in by a browser. Nil takes
-	// every token for UserName.
+	// every token and certificate for UserName.
 	Login        *snapshot.Snapshot
 	NewVerifier  access.NewVerifier
 	DeviceLogins access.DeviceLogins
+	// HostKey is the private key, as in a serving Secret, of what is shown to clients of
+	// SSH; a new one where nil.
+	HostKey []byte
 }
 
 // Gateway serves until Stop.
@@ -73,6 +77,8 @@ type Gateway struct {
 	// KnownHostsPath that of clients of SSH. They are valid for 127.0.0.1 and
 	// localhost.
 	CAPath, KnownHostsPath string
+	// HostKey is the one that is shown to clients of SSH, with or without its certificate.
+	HostKey gossh.PublicKey
 
 	dir      string
 	cancel   context.CancelFunc
@@ -100,7 +106,7 @@ func Start(ctx context.Context, c Config) (_ *Gateway, err error) {
 			err = errors.Join(err, os.RemoveAll(g.dir))
 		}
 	}()
-	shown, err := g.certify()
+	shown, err := g.certify(c.HostKey)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +158,7 @@ func (g *Gateway) Apply(ctx context.Context, policies []policy.Policy) error {
 }
 
 // certify makes what is shown to clients.
-func (g *Gateway) certify() (*server.CertificateDir, error) {
+func (g *Gateway) certify(hostKey []byte) (*server.CertificateDir, error) {
 	authority, err := testcert.NewCA("doorward-gateway")
 	if err != nil {
 		return nil, err
@@ -168,7 +174,7 @@ func (g *Gateway) certify() (*server.CertificateDir, error) {
 	}
 	g.CAPath = filepath.Join(g.dir, "ca.crt")
 	// Clients that run as somebody else read it.
-	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644), g.certifyHost())
+	err = errors.Join(os.Chmod(g.dir, 0o711), os.WriteFile(g.CAPath, authority.PEM, 0o644), g.certifyHost(hostKey))
 	return &server.CertificateDir{Path: g.dir}, err
 }
 
@@ -247,10 +253,15 @@ func beat(ctx context.Context, gate *access.Gate) {
 type anybody struct{}
 
 func (anybody) Verify(context.Context, identity.Credential) (identity.Principal, error) {
+	return Caller(), nil
+}
+
+// Caller is UserName, proven for a day.
+func Caller() identity.Principal {
 	return identity.Principal{
 		Provider: provider, Issuer: "https://issuer.example.com", Subject: "alice", UserName: UserName, KubernetesUser: "oidc:" + UserName,
 		Kind: identity.Human, Method: "oidc", ExpiresAt: time.Now().Add(24 * time.Hour),
-	}, nil
+	}
 }
 
 // nobody approves nothing: no rule asks for it.

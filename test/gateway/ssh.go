@@ -41,15 +41,17 @@ func SSH(target *sshd.Server, account string, authority ed25519.PrivateKey, opti
 }
 
 // certifyHost makes the host key that is shown, its certificate, and what trusts it.
-func (g *Gateway) certifyHost() error {
-	key, err := hostkey.New("gateway")
-	if err != nil {
-		return err
+func (g *Gateway) certifyHost(key []byte) (err error) {
+	if key == nil {
+		if key, err = hostkey.New("gateway"); err != nil {
+			return err
+		}
 	}
 	signer, err := hostkey.ParsePrivate(key)
 	if err != nil {
 		return err
 	}
+	g.HostKey = signer.PublicKey()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return fmt.Errorf("cannot make an authority of hosts: %w", err)

@@ -4,14 +4,18 @@
 package ssh
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -253,6 +257,46 @@ func TestStrict(t *testing.T) {
 	b.Log.Await(deadline(t), t, "refusal", func(e record.Event) bool {
 		return e.Type == record.AuthenticationFailed && strings.Contains(e.Reason, "strict key exchange")
 	})
+}
+
+// TestRefusedAfterProposal: who is refused has got the algorithms first, as he awaits them: what he
+// sees does not depend on which of the two was quicker.
+func TestRefusedAfterProposal(t *testing.T) {
+	client, conn := net.Pipe()
+	defer client.Close()
+	defer conn.Close()
+	first := &opening{Conn: conn, client: true, proposed: make(chan struct{})}
+	var sides sync.WaitGroup
+	defer sides.Wait()
+	sides.Go(func() {
+		_, err := io.ReadAll(first)
+		if !errors.Is(err, errNotStrict) {
+			t.Errorf("the client was refused for %v", err)
+		}
+	})
+	if _, err := client.Write(append([]byte("SSH-2.0-x\r\n"), kexInit("a,b")...)); err != nil {
+		t.Fatal(err)
+	}
+	// It is refused now; nothing may come.
+	if err := client.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := client.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("it was told before: %d bytes, %v", n, err)
+	}
+	if err := client.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	proposal := kexInit("c")
+	sides.Go(func() {
+		_, _ = first.Write([]byte("SSH-2.0-y\r\n"))
+		_, _ = first.Write(proposal)
+	})
+	want := append(append([]byte("SSH-2.0-y\r\n"), proposal...), disconnect(keyExchangeFailed, "Doorward: "+errNotStrict.Error())...)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the client got %q: %v", got, err)
+	}
 }
 
 // TestAttempts: keys that are offered do not use up the token's attempts, and tokens are few

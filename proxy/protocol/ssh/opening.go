@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
@@ -57,6 +58,10 @@ type opening struct {
 	strict atomic.Bool
 	// failed is why the peer was turned away; nil where it was not.
 	failed atomic.Pointer[error]
+	// proposed is closed once the library has sent its own algorithms, or no longer can; nil
+	// where nobody waits for that.
+	proposed chan struct{}
+	once     sync.Once
 
 	// What follows is for the one who reads.
 	read   int
@@ -77,6 +82,15 @@ func (o *opening) Read(p []byte) (int, error) {
 	}
 	if err != nil && o.gone != nil {
 		o.gone(err)
+	}
+	return n, err
+}
+
+// Write implements net.Conn. What follows the version is the message with the algorithms.
+func (o *opening) Write(p []byte) (int, error) {
+	n, err := o.Conn.Write(p)
+	if o.proposed != nil && (err != nil || !bytes.HasPrefix(p, []byte("SSH-"))) {
+		o.once.Do(func() { close(o.proposed) })
 	}
 	return n, err
 }
@@ -114,8 +128,12 @@ func (o *opening) look(more []byte) error {
 	}
 	o.strict.Store(strings.Contains(","+algorithms+",", ","+name+","))
 	if o.client && !o.strict.Load() {
-		// Nothing is encrypted yet, and the library writes whole messages.
-		_, _ = o.Write(disconnect(keyExchangeFailed, "Doorward: "+errNotStrict.Error()))
+		// Nothing is encrypted yet, and the library writes whole messages. A peer that awaits
+		// its algorithms first, as auditors do, is given them.
+		if o.proposed != nil {
+			within(o.proposed, loginBound)
+		}
+		_, _ = o.Conn.Write(disconnect(keyExchangeFailed, "Doorward: "+errNotStrict.Error()))
 		return errNotStrict
 	}
 	return nil

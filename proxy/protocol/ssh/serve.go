@@ -71,7 +71,7 @@ func (l *login) take(ctx context.Context, conn net.Conn) (*peer, *ssh.ServerConn
 	if err != nil {
 		return nil, nil, errors.Join(err, l.entry.Reject(context.WithoutCancel(ctx), err.Error()))
 	}
-	first := &opening{Conn: conn, client: true, gone: gone}
+	first := &opening{Conn: conn, client: true, gone: gone, proposed: make(chan struct{})}
 	server, channels, requests, err := ssh.NewServerConn(first, config)
 	if err != nil {
 		return nil, nil, l.failed(first, err)
