@@ -32,14 +32,9 @@ func (r *run) carry(ctx context.Context) {
 		// A command works by itself; who has a terminal is idle where nothing is shown or typed.
 		defer r.work()()
 	}
-	if r.tape != nil {
-		defer r.tape.follow()()
-	}
-	gone := make(chan struct{})
-	defer context.AfterFunc(ctx, func() { close(gone) })()
 	var input, ended sync.WaitGroup
 	output := make(chan struct{})
-	taken, finished := make(chan struct{}), make(chan struct{})
+	taken := make(chan struct{})
 	var came atomic.Int64
 	came.Store(time.Now().UnixNano())
 	watch := &exitWatch{run: r, output: output, came: &came}
@@ -55,14 +50,17 @@ func (r *run) carry(ctx context.Context) {
 			r.input(target)
 		})
 		// The target's channel closes when the client's did, after what came last was taken.
-		input.Go(func() {
-			select {
-			case <-gone:
-				within(taken, emptyBound)
-				_ = target.Close()
-			case <-finished:
-			}
+		closed := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(closed)
+			within(taken, emptyBound)
+			_ = target.Close()
 		})
+		defer func() {
+			if !stop() {
+				<-closed
+			}
+		}()
 		cut = r.outputs(target, &came)
 		close(output)
 	}
@@ -73,7 +71,6 @@ func (r *run) carry(ctx context.Context) {
 	// the output may close its channel at once, and miss how the program ended: so that is said
 	// first, and the end of the output with that of the channel.
 	ended.Wait()
-	close(finished)
 	_ = target.Close()
 	if cut != nil {
 		text := ""
@@ -143,9 +140,9 @@ func (r *run) input(target ssh.Channel) {
 // outputs carries both of a program's streams until both have ended. An error ends the program.
 func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
 	var streams sync.WaitGroup
-	var first, second error
-	streams.Go(func() { first = r.output(r.channel, target, target, came) })
+	var second error
 	streams.Go(func() { second = r.output(r.channel.Stderr(), target.Stderr(), target, came) })
+	first := r.output(r.channel, target, target, came)
 	streams.Wait()
 	if first != nil {
 		return first
