@@ -196,7 +196,7 @@ bench-policy: build ## Measure decisions, modules of Rego, the cache and the rep
 .PHONY: bench-ssh
 bench-ssh: ## Measure SFTP, commands, terminals, logins and idle sessions of SSH beside haproxy and a direct connection; prints tables; ten minutes (BENCH="-parts login" for parts).
 	@hack/install-deps.sh build bench ssh
-	@$(GO) run ./test/bench/ssh -dir $(BIN) $(BENCH)
+	@mkdir -p $(BIN); $(GO) run ./test/bench/ssh -dir $(BIN) $(BENCH)
 
 ##@ Check
 
