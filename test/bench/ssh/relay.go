@@ -114,7 +114,9 @@ func relayChannel(here, there ssh.Channel, ask, back <-chan *ssh.Request) {
 		}
 	}
 	var output sync.WaitGroup
-	copying := func(to io.Writer, from io.Reader) { _, _ = io.CopyBuffer(struct{ io.Writer }{to}, from, make([]byte, relayChunk)) }
+	copying := func(to io.Writer, from io.Reader) {
+		_, _ = io.CopyBuffer(struct{ io.Writer }{to}, from, make([]byte, relayChunk))
+	}
 	output.Go(func() { copying(here, there) })
 	output.Go(func() { copying(here.Stderr(), there.Stderr()) })
 	go pass(there, ask)
@@ -152,4 +154,3 @@ func (p *place) relay(ctx context.Context, name string) (path, error) {
 	err = os.WriteFile(known, knownHost(h.Said[0], signer.PublicKey()), 0o600)
 	return path{name: name, port: port, known: known, plain: true, pid: h.PID(), telling: h.Said[1]}, err
 }
-
