@@ -81,7 +81,7 @@ func TestReadsAhead(t *testing.T) {
 // before the next read, which may wait for hours.
 func TestHoldsNoBufferWhileIdle(t *testing.T) {
 	var a ahead
-	waits := readFunc(func(p []byte) (int, error) {
+	waits := readFunc(func([]byte) (int, error) {
 		if a.buffer != nil {
 			t.Error("a buffer is held while nothing comes")
 		}
