@@ -58,15 +58,14 @@ type opening struct {
 	read   int
 	seen   []byte
 	looked bool
-	ahead  ahead // once the peer is proven
 }
 
 // Read implements net.Conn.
 func (o *opening) Read(p []byte) (int, error) {
-	if o.proven.Load() {
-		return o.ahead.read(o.Conn, p)
-	}
 	n, err := o.Conn.Read(p)
+	if o.proven.Load() {
+		return n, err
+	}
 	if refused := o.look(p[:n]); refused != nil {
 		o.failed.CompareAndSwap(nil, &refused)
 		return 0, refused
