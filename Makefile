@@ -193,6 +193,11 @@ bench-record: ## Measure the log beside the disk and other libraries, then what 
 bench-policy: build ## Measure decisions, modules of Rego, the cache and the replay of 100,000 operations; prints the tables of docs/benchmarks.md; two minutes (BENCH="-parts replay" for parts).
 	@GOGC=400 $(GO) run ./test/bench/policy -plugin $(BIN)/kubectl-doorward $(BENCH)
 
+.PHONY: bench-ssh
+bench-ssh: ## Measure SFTP, commands, terminals, logins and idle sessions of SSH beside haproxy and a direct connection; prints tables; ten minutes (BENCH="-parts login" for parts).
+	@hack/install-deps.sh build bench ssh
+	@mkdir -p $(BIN); $(GO) run ./test/bench/ssh -dir $(BIN) $(BENCH)
+
 ##@ Check
 
 .PHONY: verify

@@ -71,6 +71,7 @@ group() {
 	bench)
 		need postgresql-contrib pgbench
 		need pgbouncer pgbouncer
+		need haproxy haproxy
 		;;
 	conformance)
 		need nodejs node

@@ -53,6 +53,8 @@ type Config struct {
 	Credential map[string][]byte
 	// Log is where records go; nowhere where nil.
 	Log record.Log
+	// Audit are the settings of spec.audit.
+	Audit snapshot.Audit
 	// Port to listen on; a free one where zero.
 	Port int
 	// Policies are in force, for UserName; nil allows everything. Masks that need
@@ -196,7 +198,7 @@ func (c Config) gate(ctx context.Context, shown *server.CertificateDir) (*access
 		Schema:     snapshot.Schema,
 		Connection: snapshot.Connection{Namespace: namespace, Name: connection, UID: "uid-shop-db", Generation: 1},
 		Revision:   1, Time: time.Now(), Protocol: c.Protocol.Name(),
-		Targets: []snapshot.Target{c.Target}, TLS: c.TLS,
+		Targets: []snapshot.Target{c.Target}, TLS: c.TLS, Audit: c.Audit,
 		Options: options, MaxStalenessSeconds: 3600,
 		IdentityProviders: []snapshot.IdentityProvider{{Name: provider, Type: "OIDC"}},
 		Policies:          policies, MaskKey: key,

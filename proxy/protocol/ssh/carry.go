@@ -31,12 +31,9 @@ func (r *run) carry(ctx context.Context) {
 		// A command works by itself; who has a terminal is idle where nothing is shown or typed.
 		defer r.work()()
 	}
-	if r.tape != nil {
-		defer r.tape.follow()()
-	}
 	var input, ended sync.WaitGroup
 	output := make(chan struct{})
-	taken, finished := make(chan struct{}), make(chan struct{})
+	taken := make(chan struct{})
 	var came atomic.Int64
 	came.Store(time.Now().UnixNano())
 	watch := &exitWatch{run: r, output: output, came: &came}
@@ -51,7 +48,17 @@ func (r *run) carry(ctx context.Context) {
 			defer close(taken)
 			r.input(target)
 		})
-		input.Go(func() { r.closeTarget(ctx, target, taken, finished) })
+		// The target's channel closes when the client's did.
+		closed := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(closed)
+			r.closeTarget(target, taken)
+		})
+		defer func() {
+			if !stop() {
+				<-closed
+			}
+		}()
 		cut = r.outputs(target, &came)
 		close(output)
 	}
@@ -62,7 +69,6 @@ func (r *run) carry(ctx context.Context) {
 	// the output may close its channel at once, and miss how the program ended: so that is said
 	// first, and the end of the output with that of the channel.
 	ended.Wait()
-	close(finished)
 	_ = target.Close()
 	if cut != nil {
 		text := ""
@@ -88,14 +94,9 @@ func (r *run) carry(ctx context.Context) {
 	input.Wait()
 }
 
-// closeTarget closes the target's channel when the client closed its own, after what came last
+// closeTarget closes the target's channel, as the client closed its own, after what came last
 // was taken. When the session is over, nothing more is taken: who is to be cut off may type on.
-func (r *run) closeTarget(ctx context.Context, target io.Closer, taken, finished <-chan struct{}) {
-	select {
-	case <-ctx.Done():
-	case <-finished:
-		return
-	}
+func (r *run) closeTarget(target io.Closer, taken <-chan struct{}) {
 	bound := time.NewTimer(emptyBound)
 	defer bound.Stop()
 	select {
@@ -151,8 +152,8 @@ func (r *run) input(target ssh.Channel) {
 // outputs carries both of a program's streams until both have ended. An error ends the program.
 func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
 	var streams sync.WaitGroup
-	streams.Go(func() { r.output(r.channel, target, target, came) })
 	streams.Go(func() { r.output(r.errors, target.Stderr(), target, came) })
+	r.output(r.channel, target, target, came)
 	streams.Wait()
 	return r.refused()
 }

@@ -4,7 +4,6 @@
 package ssh
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,15 +29,13 @@ func TestCloseTarget(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				ctx, cancel := context.WithCancel(t.Context())
-				cancel()
 				over, taken, closed := make(chan struct{}), make(chan struct{}), time.Duration(-1)
 				if test.over {
 					close(over)
 				}
 				time.AfterFunc(test.taken, func() { close(taken) })
 				r := &run{program: &program{session: &session{over: over}}}
-				r.closeTarget(ctx, closer(func() { closed = time.Since(began) }), taken, nil)
+				r.closeTarget(closer(func() { closed = time.Since(began) }), taken)
 				if closed != test.want {
 					t.Errorf("closed after %s, want %s: %s", closed, test.want, test.reason)
 				}

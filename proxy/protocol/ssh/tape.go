@@ -23,6 +23,11 @@ type tape struct {
 	mu     sync.Mutex // guards the fields below
 	writer *cast.Writer
 	closed bool
+	// timer is set while anything waits for its part to be full; an idle terminal has none.
+	timer *time.Timer
+
+	// flushing counts the timer.
+	flushing sync.WaitGroup
 }
 
 // record begins the recording of what is started: of every shell, and of what has a terminal.
@@ -84,31 +89,26 @@ func (t *tape) write(what func(*cast.Writer, time.Duration) error) error {
 		return nil
 	}
 	err := what(t.writer, time.Since(t.began))
-	if err != nil {
+	switch {
+	case err != nil:
 		t.broke(err)
+	case t.timer == nil:
+		t.flushing.Add(1)
+		t.timer = time.AfterFunc(cast.PartTime, t.due)
 	}
 	return err
 }
 
-// follow records what an idle terminal has shown, once a second, until stop is called.
-func (t *tape) follow() (stop func()) {
-	done := make(chan struct{})
-	var following sync.WaitGroup
-	following.Go(func() {
-		ticker := time.NewTicker(cast.PartTime)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				_ = t.write(func(w *cast.Writer, _ time.Duration) error { return w.Flush() })
-			}
+// due records what an idle terminal has shown, a part's time after it was.
+func (t *tape) due() {
+	defer t.flushing.Done()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer = nil
+	if !t.closed {
+		if err := t.writer.Flush(); err != nil {
+			t.broke(err)
 		}
-	})
-	return func() {
-		close(done)
-		following.Wait()
 	}
 }
 
@@ -117,12 +117,16 @@ func (t *tape) close() error {
 	if t == nil {
 		return nil
 	}
+	defer t.flushing.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return nil
 	}
 	t.closed = true
+	if t.timer != nil && t.timer.Stop() {
+		t.flushing.Done()
+	}
 	end, err := t.writer.Close()
 	if err != nil {
 		return err

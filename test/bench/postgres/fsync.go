@@ -47,16 +47,3 @@ func syncRate(dir string, duration time.Duration) (rate float64, err error) {
 	}
 	return float64(count) / time.Since(began).Seconds(), nil
 }
-
-// load is the machine's load average over the last minute (proc(5), loadavg),
-// -1 where it is not known.
-func load() float64 {
-	content, err := os.ReadFile("/proc/loadavg")
-	average := -1.0
-	if err == nil {
-		if _, err := fmt.Sscan(string(content), &average); err != nil {
-			return -1
-		}
-	}
-	return average
-}

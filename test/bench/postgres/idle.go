@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/test/bench/kit"
 	"github.com/doorward/doorward/test/stack"
 )
 
@@ -63,7 +63,7 @@ func benchIdle(ctx context.Context, s settings, p *place) (err error) {
 	if err != nil {
 		return err
 	}
-	before, err := readMemory(ctx, proxy.telling, proxy.pid)
+	before, err := kit.ReadMemory(ctx, proxy.telling, proxy.pid)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func benchIdle(ctx context.Context, s settings, p *place) (err error) {
 	if err != nil {
 		return err
 	}
-	after, err := readMemory(ctx, proxy.telling, proxy.pid)
+	after, err := kit.ReadMemory(ctx, proxy.telling, proxy.pid)
 	if err != nil {
 		return err
 	}
@@ -114,18 +114,9 @@ func login(ctx context.Context, p path, count int) ([]*pgconn.PgConn, error) {
 
 // heapOf splits what a process holds on its heap, from a profile.
 func heapOf(ctx context.Context, address string) (inTLS, rest int64, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/heap?gc=1", http.NoBody)
+	parsed, err := kit.FetchProfile(ctx, address, "heap?gc=1")
 	if err != nil {
-		return 0, 0, fmt.Errorf("cannot ask for a profile: %w", err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, 0, fmt.Errorf("cannot take a profile: %w", err)
-	}
-	defer response.Body.Close()
-	parsed, err := profile.Parse(response.Body)
-	if err != nil {
-		return 0, 0, fmt.Errorf("cannot read the profile: %w", err)
+		return 0, 0, err
 	}
 	value := len(parsed.SampleType) - 1 // bytes in use are the last value
 	for _, sample := range parsed.Sample {

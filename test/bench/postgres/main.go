@@ -37,6 +37,7 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/doorward/doorward/test/bench/kit"
 	"github.com/doorward/doorward/test/stack"
 )
 
@@ -179,7 +180,7 @@ func environment(dir string) error {
 		return err
 	}
 	fmt.Printf("%d CPUs, load average %.1f, the disk makes %.0f writes of %d KiB durable a second (%s each)\n\n",
-		runtime.NumCPU(), load(), rate, syncWrite>>10, time.Duration(float64(time.Second)/rate).Round(time.Microsecond))
+		runtime.NumCPU(), kit.Load(), rate, syncWrite>>10, time.Duration(float64(time.Second)/rate).Round(time.Microsecond))
 	return nil
 }
 

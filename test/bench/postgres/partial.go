@@ -27,6 +27,7 @@ import (
 	"github.com/doorward/doorward/proxy/server"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/proxy/upstream"
+	"github.com/doorward/doorward/test/bench/kit"
 	"github.com/doorward/doorward/test/gateway"
 )
 
@@ -136,7 +137,7 @@ func servePartial(ctx context.Context, specPath string) (err error) {
 	if err != nil {
 		return err
 	}
-	telling, err := serveTelling(ctx)
+	telling, err := kit.Tell(ctx)
 	if err != nil {
 		return err
 	}

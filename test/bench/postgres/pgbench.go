@@ -12,8 +12,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/doorward/doorward/test/bench/kit"
 )
 
 // path is one way to the target.
@@ -83,7 +84,7 @@ func pgbenchOnce(ctx context.Context, binDir string, p path, w workload, duratio
 		"--no-vacuum", "--builtin="+w.script, "--protocol="+w.mode, "--client="+strconv.Itoa(w.clients), "--jobs="+strconv.Itoa(min(w.clients, 2)),
 		"--time="+strconv.Itoa(int(duration.Seconds())))
 	command.Env = append(os.Environ(), p.env...)
-	before, err := cpuTime(p.pid)
+	before, err := kit.CPUTime(p.pid)
 	if err != nil {
 		return sample{}, err
 	}
@@ -96,7 +97,7 @@ func pgbenchOnce(ctx context.Context, binDir string, p path, w workload, duratio
 			return sample{}, fmt.Errorf("after pgbench through %s: %w", p.name, err)
 		}
 	}
-	after, err := cpuTime(p.pid)
+	after, err := kit.CPUTime(p.pid)
 	if err != nil {
 		return sample{}, err
 	}
@@ -121,41 +122,4 @@ func number(line *regexp.Regexp, output []byte) (float64, error) {
 		return 0, fmt.Errorf("no line %q", line)
 	}
 	return strconv.ParseFloat(string(found[1]), 64)
-}
-
-// clockTick is USER_HZ, 100 on every Linux architecture Go runs on.
-const clockTick = 10 * time.Millisecond
-
-// resident is what a process holds of memory, in bytes (proc(5), statm).
-func resident(pid int) (int64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, fmt.Errorf("cannot read memory: %w", err)
-	}
-	var size, pages int64
-	if _, err := fmt.Sscan(string(content), &size, &pages); err != nil {
-		return 0, fmt.Errorf("cannot read memory: %w", err)
-	}
-	return pages * int64(os.Getpagesize()), nil
-}
-
-// cpuTime is the user and system time of a process so far (proc(5), stat fields
-// 14 and 15); 0 for pid 0.
-func cpuTime(pid int) (time.Duration, error) {
-	if pid == 0 {
-		return 0, nil
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("cannot read CPU time: %w", err)
-	}
-	// The command, field 2, may hold spaces; what follows its bracket does not.
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("cannot read CPU time: short line %q", stat)
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
 }

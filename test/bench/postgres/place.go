@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/snapshot"
+	"github.com/doorward/doorward/test/bench/kit"
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
 	"github.com/doorward/doorward/test/stack"
@@ -91,7 +91,7 @@ func newPlace(server *pgtest.Server, password, dir string) (*place, error) {
 // stop ends all that was started in front of the target.
 func (p *place) stop() {
 	for _, h := range p.helpers {
-		h.stop()
+		h.Stop()
 	}
 	for _, dir := range p.folders {
 		_ = os.RemoveAll(dir) // a folder that stays costs memory until the next start of the machine
@@ -133,7 +133,7 @@ func (p *place) relay(ctx context.Context) (path, error) {
 	if err != nil {
 		return path{}, err
 	}
-	return path{name: relayName, env: target(h.port, p.password, p.postgres.CAPath), pid: h.pid()}, nil
+	return path{name: relayName, env: target(h.port, p.password, p.postgres.CAPath), pid: h.PID()}, nil
 }
 
 // layer is a path through a part of the proxy.
@@ -210,7 +210,7 @@ func (p *place) tlsRelay(ctx context.Context) (path, error) {
 	// The certificate that the client sees is not the one that the target binds
 	// its proof to.
 	env := append(target(h.port, p.password, p.ca), "PGCHANNELBINDING=disable")
-	return path{name: layerTLS, env: env, pid: h.pid(), telling: h.telling}, nil
+	return path{name: layerTLS, env: env, pid: h.PID(), telling: h.telling}, nil
 }
 
 // partial starts a layer of the proxy.
@@ -237,7 +237,7 @@ func (p *place) serve(ctx context.Context, name string, spec partialSpec) (path,
 	if err != nil {
 		return path{}, err
 	}
-	return path{name: name, env: target(h.port, "any-token", p.ca), pid: h.pid(), telling: h.telling}, nil
+	return path{name: name, env: target(h.port, "any-token", p.ca), pid: h.PID(), telling: h.telling}, nil
 }
 
 // write keeps a spec in a file of its own.
@@ -279,50 +279,26 @@ func mask(name string, fields ...string) policy.Mask {
 	return policy.Mask{Name: name, Fields: fields, Method: policy.Method{Type: "Redact"}}
 }
 
-// helper is this command, run again as a server so that its CPU time can be
-// told from ours.
+// helper is this command, run again as a server.
 type helper struct {
-	command *exec.Cmd
-	port    string
+	*kit.Helper
+	port string
 	// telling is where it tells of itself, empty where it does not.
 	telling string
 }
 
-func (h *helper) pid() int { return h.command.Process.Pid }
-
-func (h *helper) stop() {
-	_ = h.command.Process.Kill()
-	_ = h.command.Wait() // killed
-}
-
 // start starts a helper. It says its addresses on its first line.
 func (p *place) start(ctx context.Context, argument string) (*helper, error) {
-	build := p.build
-	if build == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("cannot start %q: %w", argument, err)
-		}
-		build = self
-	}
-	command := exec.CommandContext(ctx, build, argument)
-	command.Stderr = os.Stderr
-	out, err := command.StdoutPipe()
+	started, err := kit.StartHelper(ctx, p.build, argument)
 	if err != nil {
-		return nil, fmt.Errorf("cannot start %q: %w", argument, err)
+		return nil, err
 	}
-	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("cannot start %q: %w", argument, err)
-	}
-	h := &helper{command: command}
+	h := &helper{Helper: started}
 	p.helpers = append(p.helpers, h)
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		return nil, errors.Join(fmt.Errorf("%q said no address", argument), lines.Err())
+	if len(h.Said) > 1 {
+		h.telling = h.Said[1]
 	}
-	serving, telling, _ := strings.Cut(lines.Text(), " ")
-	h.telling = telling
-	if _, h.port, err = net.SplitHostPort(serving); err != nil {
+	if _, h.port, err = net.SplitHostPort(h.Said[0]); err != nil {
 		return nil, fmt.Errorf("cannot read the address of %q: %w", argument, err)
 	}
 	return h, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/test/bench/kit"
 )
 
 // streamed are tables of twelve columns with some 500 bytes in a row: the names
@@ -172,7 +173,7 @@ func profileStream(ctx context.Context, s settings, p path, what, text string, t
 	result := make(chan taken, 1)
 	go func() {
 		var t taken
-		t.profile, t.err = fetchProfile(ctx, p.telling, took+time.Second)
+		t.profile, t.err = kit.FetchCPU(ctx, p.telling, took+time.Second)
 		result <- t
 	}()
 	f, err := stream(ctx, p, text)
@@ -197,7 +198,7 @@ func stream(ctx context.Context, p path, text string) (flow, error) {
 		return flow{}, err
 	}
 	defer raw.Conn.Close()
-	before, err := cpuTime(p.pid)
+	before, err := kit.CPUTime(p.pid)
 	if err != nil {
 		return flow{}, err
 	}
@@ -211,7 +212,7 @@ func stream(ctx context.Context, p path, text string) (flow, error) {
 		return flow{}, err
 	}
 	took := time.Since(began)
-	after, err := cpuTime(p.pid)
+	after, err := kit.CPUTime(p.pid)
 	return flow{bytes: bytes, took: took, cpu: after - before}, err
 }
 

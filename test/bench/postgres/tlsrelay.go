@@ -17,6 +17,7 @@ import (
 
 	doorrelay "github.com/doorward/doorward/proxy/relay"
 	"github.com/doorward/doorward/proxy/server"
+	"github.com/doorward/doorward/test/bench/kit"
 )
 
 // tlsRelaySpec is what the relay that opens TLS is given.
@@ -49,7 +50,7 @@ func serveTLSRelay(ctx context.Context, specPath string) error {
 		return err
 	}
 	defer listener.Close()
-	telling, err := serveTelling(ctx)
+	telling, err := kit.Tell(ctx)
 	if err != nil {
 		return err
 	}
