@@ -130,6 +130,7 @@ func TestVeilPauses(t *testing.T) {
 		v.timer = time.AfterFunc(time.Hour, v.rest)
 		want := func(text string) {
 			t.Helper()
+			synctest.Wait()
 			if shown.String() != text {
 				t.Errorf("shown %q, want %q", &shown, text)
 			}
