@@ -46,7 +46,7 @@ func person(t *testing.T, name string) client.Client {
 	return c
 }
 
-// types runs a line as it stands on a terminal, with the rights of somebody.
+// typed runs a line as it stands on a terminal, with the rights of somebody.
 func typed(t *testing.T, user, line string) {
 	t.Helper()
 	config, err := world.User(user, groups[user]...)
