@@ -10,27 +10,75 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 	"github.com/doorward/doorward/proxy/record"
 )
 
+// asker is a client that asks for channels until its connection is closed.
+type asker struct {
+	ssh.Conn
+	closed chan struct{}
+}
+
+func (a asker) Close() error {
+	close(a.closed)
+	return nil
+}
+
+// asks is a channel that is asked for.
+type asks struct{ ssh.NewChannel }
+
+func (asks) Reject(ssh.RejectionReason, string) error { return nil }
+
 // TestTurnedAwayForLong: who gets no session and asks on and on is cut (checklist 4).
 func TestTurnedAwayForLong(t *testing.T) {
-	b := newBench(t, startDaemon(t))
-	b.Engine.RefuseConnect()
-	b.Apply(t)
-	client := b.mustDial(t)
-	ctx := deadline(t)
-	for ctx.Err() == nil {
-		_, _, err := client.OpenChannel(channelSession, nil)
-		if refused := (*ssh.OpenChannelError)(nil); !errors.As(err, &refused) {
-			return
+	synctest.Test(t, func(t *testing.T) {
+		client, channels, requests := asker{closed: make(chan struct{})}, make(chan ssh.NewChannel), make(chan *ssh.Request)
+		go func() {
+			defer close(channels)
+			for !within(client.closed, leaveBound/2) {
+				select {
+				case channels <- asks{}:
+				case <-client.closed:
+				}
+			}
+		}()
+		began := time.Now()
+		turnAway(t.Context(), &peer{client, channels, requests}, &access.Refusal{Message: "no"})
+		if took := time.Since(began); took != turnBound {
+			t.Errorf("it was answered for %s", took)
 		}
-	}
-	t.Error("it was answered to the end of the test")
+	})
+}
+
+// leaver is a side that leaves while a channel is opened, of which the library never hears.
+type leaver struct {
+	ssh.Conn
+	release chan struct{}
+}
+
+func (l leaver) OpenChannel(string, []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	<-l.release
+	return nil, nil, errMessage
+}
+
+// TestOpenWhileSideLeaves: a session ends, whatever a side that has left was asked for.
+func TestOpenWhileSideLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over, side := make(chan struct{}), leaver{release: make(chan struct{})}
+		s := &session{over: over}
+		time.AfterFunc(time.Second, func() { close(over) })
+		if _, _, err := s.openAt(&peer{Conn: side}, channelSession, nil); !errors.Is(err, errOver) {
+			t.Errorf("err = %v", err)
+		}
+		close(side.release)
+	})
 }
 
 // TestWaitingIsBounded: while an operation is held, what a client asks for besides is kept up to a

@@ -5,6 +5,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"golang.org/x/crypto/ssh"
@@ -56,6 +57,37 @@ func (s *session) callerChannel(ctx context.Context, asked ssh.NewChannel, close
 			s.refuseChannel(ctx, asked)
 		}
 	})
+}
+
+// errOver says that the session ended while something was opened.
+var errOver = errors.New("the session is over")
+
+// openAt opens a channel at one side, and waits no longer than the session lasts: where a side
+// leaves in that moment, the library may wait for ever.
+func (s *session) openAt(side *peer, kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	type opened struct {
+		channel  ssh.Channel
+		requests <-chan *ssh.Request
+		err      error
+	}
+	result := make(chan opened)
+	go func() {
+		channel, requests, err := side.OpenChannel(kind, extra)
+		select {
+		case result <- opened{channel, requests, err}:
+		case <-s.over:
+			if err == nil { // nobody is there any more
+				_ = channel.Close()
+				ssh.DiscardRequests(requests)
+			}
+		}
+	}()
+	select {
+	case o := <-result:
+		return o.channel, o.requests, o.err
+	case <-s.over:
+		return nil, nil, errOver
+	}
 }
 
 // refuseChannel refuses a channel of a type that is never forwarded, and puts that on record.

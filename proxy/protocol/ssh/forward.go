@@ -72,7 +72,7 @@ func (s *session) link(ctx context.Context, a *asking, asked ssh.NewChannel, far
 		_ = asked.Reject(ssh.Prohibited, brief(access.AsRefusal(err)))
 		return
 	}
-	there, thereRequests, err := far.OpenChannel(asked.ChannelType(), asked.ExtraData())
+	there, thereRequests, err := s.openAt(far, asked.ChannelType(), asked.ExtraData())
 	if err != nil {
 		reason, text := ssh.ConnectionFailed, "the other side did not open it"
 		if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {

@@ -91,7 +91,7 @@ func (r *run) open(ctx context.Context, request *ssh.Request) error {
 	if err != nil {
 		return access.AsRefusal(err)
 	}
-	channel, requests, err := r.session.target.OpenChannel(channelSession, nil)
+	channel, requests, err := r.openAt(r.session.target, channelSession, nil)
 	if err != nil {
 		_ = tape.close()
 		return errNoChannel
