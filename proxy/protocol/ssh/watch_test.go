@@ -49,13 +49,13 @@ func TestWatch(t *testing.T) {
 		var heard atomic.Int64
 		s.serving.Go(func() { s.watch(ctx, &peer{Conn: m, heard: &heard}, errLeft) })
 		for range 20 {
-			time.Sleep(100 * time.Second)
+			<-time.After(100 * time.Second)
 			heard.Add(1)
 			if err := context.Cause(ctx); err != nil {
 				t.Fatalf("a side that sends is left: %v", err)
 			}
 		}
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		s.serving.Wait()
 		if err := context.Cause(ctx); !errors.Is(err, errSilent) || !errors.Is(err, errLeft) {
 			t.Errorf("a side that sends nothing is not left: %v", err)

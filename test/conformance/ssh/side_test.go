@@ -65,7 +65,7 @@ type place struct {
 // a file, and $SECOND and those of services are ports, of the second server and of what listens.
 func (s side) newPlace(tb testing.TB) *place {
 	tb.Helper()
-	root, err := os.MkdirTemp(s.dir, "")
+	root, err := os.MkdirTemp(s.dir, "") //nolint:usetesting // paths of sockets must be short
 	if err != nil {
 		tb.Fatal(err)
 	}

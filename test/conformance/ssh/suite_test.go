@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -185,8 +186,8 @@ func (s *suite) settle() error {
 		return err
 	}
 	own := []string{"IdentityFile " + s.file("key"), "IdentitiesOnly yes", "PreferredAuthentications publickey"}
-	byKey := append(own[:3:3], "UserKnownHostsFile "+s.file("known_hosts"))
-	byCertificate := append(own[:3:3], "CertificateFile "+s.file("user-cert.pub"), "UserKnownHostsFile "+s.proxy.KnownHostsPath)
+	byKey := slices.Concat(own, []string{"UserKnownHostsFile " + s.file("known_hosts")})
+	byCertificate := slices.Concat(own, []string{"CertificateFile " + s.file("user-cert.pub"), "UserKnownHostsFile " + s.proxy.KnownHostsPath})
 	byToken := []string{"PreferredAuthentications password", "NumberOfPasswordPrompts 1", "UserKnownHostsFile " + s.execOnly.KnownHostsPath}
 	for _, w := range []struct {
 		side *side
