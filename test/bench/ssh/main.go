@@ -65,7 +65,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 5, "turns of each path")
 	flag.IntVar(&s.logins, "logins", 30, "logins on each path")
 	flag.IntVar(&s.sessions, "sessions", 1000, "idle sessions")
-	flag.StringVar(&s.sshpiper, "sshpiper", "", "an sshpiperd of the 0.7 line, which is measured besides where given")
+	flag.StringVar(&s.sshpiper, "sshpiper", "", "an sshpiperd of the 0.x line, which is measured besides where given")
 	flag.StringVar(&s.only, "flow", "", "measure only the flows whose names hold this text")
 	flag.StringVar(&s.rival, "rival", "", "another build of this command, whose Doorward takes turns with this one's")
 	flag.StringVar(&s.profiles, "profiles", "", "a folder to keep CPU profiles in")

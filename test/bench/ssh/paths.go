@@ -157,7 +157,7 @@ func (p *place) haproxy(ctx context.Context, target, known string) (path, error)
 	return path{name: haproxy, port: strconv.Itoa(port), known: known, pid: started.PID()}, nil
 }
 
-// sshpiper passes SSH on, with a key of its own to the target. Its 0.7 line knows
+// sshpiper passes SSH on, with a key of its own to the target. Its 0.x line knows
 // no certificates of users.
 func (p *place) sshpiper(ctx context.Context, program, target string, hostKey ssh.PublicKey) (path, error) {
 	port, err := proc.FreePort(ctx)
