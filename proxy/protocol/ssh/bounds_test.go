@@ -50,7 +50,7 @@ func TestTurnedAwayForLong(t *testing.T) {
 			}
 		}()
 		began := time.Now()
-		turnAway(t.Context(), &peer{client, channels, requests}, &access.Refusal{Message: "no"})
+		turnAway(t.Context(), &peer{client, channels, requests, nil}, &access.Refusal{Message: "no"})
 		if took := time.Since(began); took != turnBound {
 			t.Errorf("it was answered for %s", took)
 		}
