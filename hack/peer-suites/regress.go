@@ -76,7 +76,8 @@ func openRegress(ctx context.Context, source string, proxied bool) (_ *regress, 
 			r.program("through-sshd", `exec `+realSSHD+` -oUsePAM=no "$@"`),
 		)
 	}
-	return r, r.interpose(ctx)
+	err = r.interpose(ctx)
+	return r, err
 }
 
 // interpose starts the target and the proxy before it.
@@ -220,7 +221,7 @@ echo $! >'DIR/pidfile'
 }
 
 func (r *regress) program(name, text string) error {
-	return os.WriteFile(r.path(name), []byte("#!/bin/sh\n"+text+"\n"), 0o700) //nolint:gosec // it is run
+	return os.WriteFile(r.path(name), []byte("#!/bin/sh\n"+text+"\n"), 0o700)
 }
 
 // offers are the algorithms that both the client and the proxy have, by the words of ssh -Q.

@@ -64,13 +64,13 @@ func ansible(t *testing.T, s side, method string) string {
 	write(t, command.Dir, "large", large)
 	known := write(t, home(command), "known_hosts", fmt.Sprintf("[%s]:%d %s", s.host, s.port, gossh.MarshalAuthorizedKey(s.hostKey)))
 	// The path of a socket is short, which that of a test's folder is not.
-	sockets, err := os.MkdirTemp("", "ansible-")
+	sockets, err := os.MkdirTemp("", "ansible-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
 	socket := sockets + "/s"
 	t.Cleanup(func() {
-		_ = exec.Command("ssh", "-F", "none", "-o", "ControlPath="+socket, "-O", "exit", "target").Run() //nolint:noctx // the test is over
+		_ = exec.Command("ssh", "-F", "none", "-o", "ControlPath="+socket, "-O", "exit", "target").Run()
 		if err := os.RemoveAll(sockets); err != nil {
 			t.Error(err)
 		}
