@@ -55,9 +55,9 @@ func servePartial(ctx context.Context, specPath string) (err error) {
 	}
 	config.Audit.Responses = spec.Responses
 	if spec.Spool != "" {
-		log, err := spool.Open(ctx, spool.Options{Dir: spec.Spool, MaxBytes: maxLog})
-		if err != nil {
-			return err
+		log, openErr := spool.Open(ctx, spool.Options{Dir: spec.Spool, MaxBytes: maxLog})
+		if openErr != nil {
+			return openErr
 		}
 		defer func() { err = errors.Join(err, log.Close()) }()
 		config.Log = log
