@@ -122,7 +122,10 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 	if answered.Error != "" {
 		return nil, answered.refusal()
 	}
-	return d, d.begun(answered, now)
+	if err := d.begun(answered, now); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // leave leaves a portal alone for a while.

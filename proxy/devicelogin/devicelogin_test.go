@@ -161,7 +161,8 @@ func TestPortalDown(t *testing.T) {
 	}
 	down := func(n int) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool {
-			if n--; n < 0 {
+			n--
+			if n < 0 {
 				return false
 			}
 			http.Error(w, "canary-inside", http.StatusServiceUnavailable)

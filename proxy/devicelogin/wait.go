@@ -70,7 +70,8 @@ func (d *login) Wait(ctx context.Context) (identity.Credential, error) {
 		case bounded.Err() != nil:
 			return identity.Credential{}, access.ErrLoginExpired
 		case err != nil:
-			if silent++; silent == maxSilence {
+			silent++
+			if silent == maxSilence {
 				return identity.Credential{}, err
 			}
 		default:
