@@ -198,11 +198,12 @@ func (p *Portal) revoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func answer(w http.ResponseWriter, status int, body map[string]any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
 	data, err := json.Marshal(body)
 	if err != nil {
-		panic(err) // texts and numbers
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_, _ = w.Write(data) // the client that went away learns nothing of it
 }
