@@ -100,9 +100,9 @@ func TestConnection(t *testing.T) {
 ssh -o RekeyLimit='default 1s' target 'for i in 1 2 3; do echo $i; sleep 1; done'`, want: "often\n1\n2\n3",
 		},
 		{
-			name: "KeepAlive", reason: "each side asks for signs of life while nothing is said, and has them",
-			script: `ssh -vvv -o ServerAliveInterval=1 -o ServerAliveCountMax=60 target 'sleep 4; echo alive' 2>$LOCAL/log1 & ssh -vvv target 'sleep 8' 2>$LOCAL/log2; wait
-[ $(grep -c 'receive packet: type 82' $LOCAL/log1) -ge 2 ] && echo answered; grep -q 'global_request: rtype keepalive@openssh.com want_reply 1' $LOCAL/log2 && echo asked; rm $LOCAL/log*`, want: "alive\nanswered\nasked",
+			name: "KeepAlive", reason: "a client that asks for signs of life has them, while nothing is said",
+			script: `ssh -vvv -o ServerAliveInterval=1 -o ServerAliveCountMax=60 target 'sleep 4; echo alive' 2>$LOCAL/log
+[ $(grep -c 'receive packet: type 82' $LOCAL/log) -ge 2 ] && echo answered; rm $LOCAL/log`, want: "alive\nanswered",
 		},
 		{
 			name: "Compression", reason: "where a side has none, nothing is compressed",
