@@ -72,7 +72,7 @@ func TestNoLogin(t *testing.T) {
 	})
 	other := by("ann")
 	command := other.command(t, "ssh", "-T", "-l", "root+elsewhere", "localhost", "id")
-	finish(t, command, "").wants(t, 255, `this address serves connection "web", not "elsewhere"`)
+	finish(t, command, "").wants(t, 255, `there is no connection "elsewhere" at this address`)
 	log, err := web.Target.Log()
 	stacktest.Must(t, err)
 	if strings.Contains(log, "user=nobody ") {

@@ -159,7 +159,8 @@ func TestReplay(t *testing.T) {
 			t.Fatalf("%v: %q", err, out.String())
 		}
 		shown := out.at[second].Sub(out.at[first])
-		if least := time.Duration(0.9 * float64(took) / speed); out.at[second].IsZero() || shown < least {
+		// The first may be seen late on a busy machine.
+		if least := time.Duration(0.5 * float64(took) / speed); out.at[second].IsZero() || shown < least {
 			t.Errorf("at speed %g, %s were played in %s, want no less than %s: %q", speed, took, shown, least, out.String())
 		}
 		t.Logf("at speed %g, %s were played in %s", speed, took.Round(time.Millisecond), shown.Round(time.Millisecond))

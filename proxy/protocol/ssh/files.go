@@ -105,9 +105,9 @@ func (f *filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit
 	if err != nil {
 		denied := denial(err)
 		// OpenSSH's sftp and scp show the status of an answer and never its message: what stands
-		// on standard error they show.
+		// on standard error they show. What the target says of a path, the status tells.
 		var told *sftp.Denied
-		if errors.As(denied, &told) && f.explained.Add(1) <= maxExplained {
+		if errors.As(denied, &told) && (op.Refuse == nil || op.Refuse.Status == sftp.StatusPermissionDenied) && f.explained.Add(1) <= maxExplained {
 			_ = f.explain(ctx, err)
 		}
 		return nil, denied
