@@ -20,11 +20,12 @@ type terminal struct {
 	tb testing.TB
 }
 
-// newTerminal has tmux run a script in a window of 90 columns and 25 rows.
+// newTerminal has tmux run a script in a window of 90 columns and 25 rows, which stays when the
+// script has ended.
 func newTerminal(tb testing.TB, s side, script string) *terminal {
 	tb.Helper()
 	t := &terminal{place: s.newPlace(tb), tb: tb}
-	t.tmux("new-session", "-d", "-x", "90", "-y", "25", script, ";", "set-option", "remain-on-exit", "on")
+	t.tmux("new-session", "-d", "-x", "90", "-y", "25", script+"; exec sleep 3600")
 	tb.Cleanup(func() { _ = t.place.command(tb, "tmux", "-S", t.socket(), "kill-server").Run() })
 	return t
 }
@@ -43,20 +44,14 @@ func (t *terminal) tmux(args ...string) string {
 // screen is all that the terminal shows and has shown.
 func (t *terminal) screen() string {
 	t.tb.Helper()
-	shown := trailing.ReplaceAllString(t.wash(t.tmux("capture-pane", "-p", "-S", "-")), "\n")
-	return died.ReplaceAllString(shown, paneDied)
+	return trailing.ReplaceAllString(t.wash(t.tmux("capture-pane", "-p", "-S", "-")), "\n")
 }
 
-// died is what tmux says of a pane whose script has ended.
 var (
 	trailing = regexp.MustCompile(` +\n`)
-	died     = regexp.MustCompile(`Pane is dead \(.*\)`)
+	// blank are the ends of lines, and empty ones.
+	blank = regexp.MustCompile(`( *\n)+`)
 )
-
-const paneDied = "Pane is dead"
-
-// blank are the ends of lines, and empty ones.
-var blank = regexp.MustCompile(`( *\n)+`)
 
 // await waits until the screen ends with a text, empty lines aside.
 func (t *terminal) await(text string) {
@@ -119,14 +114,11 @@ func TestShell(t *testing.T) {
 		term.types("-l", "hidden")
 		term.types("Enter")
 		term.await("6\n" + prompt)
-		run("exit 7", leftWith("7"))
+		run("exit 7", "left: 7")
 		return term.screen()
 	}
 	compareScreens(t, shown)
 }
-
-// leftWith is what the screen ends with once the client has left.
-func leftWith(status string) string { return "left: " + status + "\n" + paneDied }
 
 // TestDrawing: programs that draw on the whole screen, one within the other, as its size changes,
 // and a client that is told to leave.
@@ -151,7 +143,7 @@ func TestDrawing(t *testing.T) {
 		term.types("q")
 		term.await("inner>")
 		term.types("Enter", "~", ".")
-		term.await(leftWith("255"))
+		term.await("left: 255")
 		return drawn + term.screen()
 	})
 }
