@@ -47,12 +47,12 @@ func TestLogin(t *testing.T) {
 			t.Log(test.reason)
 			line := "echo " + strings.ToLower(t.Name())
 			test.who.runs(t, line).wants(t, 0, strings.ToLower(t.Name()))
-			object := session(t, test.who.user, v1alpha1.SessionEnded)
+			d := decided(t, test.who.user, line)
+			object := awaitSession(t, d.Session, v1alpha1.SessionEnded, func(one *v1alpha1.AuditSession) bool { return one.Name == d.Session })
 			if a := object.Spec.Actor; a.Issuer != world.Issuer.URL || a.Subject != test.who.user || a.KubernetesUsername != test.who.user || a.IdentityProvider != "company" {
 				t.Errorf("the AuditSession is of %+v", a)
 			}
-			d := decided(t, test.who.user, line)
-			if a := d.Actor; d.Session != object.Name || a.Subject != test.who.user || a.Credential != test.credential || a.Method != object.Spec.Actor.AuthenticationMethod || a.Method != test.method {
+			if a := d.Actor; a.Subject != test.who.user || a.Credential != test.credential || a.Method != object.Spec.Actor.AuthenticationMethod || a.Method != test.method {
 				t.Errorf("on record: %+v in session %s", a, d.Session)
 			}
 			if _, err := web.Target.AwaitLog(t.Context(), "Accepted publickey for "+web.Account, "user="+test.who.user+" ", "session="+stack.Namespace+"/"+object.Name); err != nil {

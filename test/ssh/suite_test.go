@@ -131,16 +131,22 @@ func serveEcho(ctx context.Context) (string, error) {
 
 // session waits for the newest AuditSession of somebody, in a phase. Who needs a certain one has
 // a user of his own for it: times have whole seconds.
-func session(t *testing.T, user string, phase v1alpha1.SessionPhase) (found *v1alpha1.AuditSession) {
+func session(t *testing.T, user string, phase v1alpha1.SessionPhase) *v1alpha1.AuditSession {
 	t.Helper()
-	stacktest.Await(t, "the AuditSession of "+user, func(ctx context.Context) error {
+	return awaitSession(t, "of "+user, phase, func(one *v1alpha1.AuditSession) bool { return one.Spec.Actor.Username == user })
+}
+
+// awaitSession waits until the newest session that matches has come to a phase.
+func awaitSession(t *testing.T, what string, phase v1alpha1.SessionPhase, matches func(*v1alpha1.AuditSession) bool) (found *v1alpha1.AuditSession) {
+	t.Helper()
+	stacktest.Await(t, "the AuditSession "+what, func(ctx context.Context) error {
 		all, err := world.AuditSessions(ctx)
 		if err != nil {
 			return err
 		}
 		found = nil
 		for _, one := range all {
-			if one.Spec.ConnectionRef.Name == connection && one.Spec.Actor.Username == user && (found == nil || found.Spec.StartedAt.Before(&one.Spec.StartedAt)) {
+			if one.Spec.ConnectionRef.Name == connection && matches(one) && (found == nil || found.Spec.StartedAt.Before(&one.Spec.StartedAt)) {
 				found = one
 			}
 		}

@@ -110,7 +110,7 @@ func TestShell(t *testing.T) {
 		term.types("a", "b", "BSpace", "c", "Enter")
 		term.await("[ac]\n" + prompt)
 		run("seq 1 100000 | tail -n 30", "100000\n"+prompt)
-		run("stty -echo; read -r secret; stty echo; echo ${#secret}", "${#secret}")
+		run("stty -echo; echo 'hidden'?; read -r secret; stty echo; echo ${#secret}", "hidden?")
 		term.types("-l", "hidden")
 		term.types("Enter")
 		term.await("6\n" + prompt)
