@@ -6,7 +6,7 @@
 # relatives what is missing is installed with apt (through sudo where needed); elsewhere, or
 # without the right to, it says in one line what to install, and fails.
 #
-#   install-deps.sh [group...]     groups: build database bench conformance ssh sinks charts lint, which are all
+#   install-deps.sh [group...]     groups: build database bench conformance ssh sshclients sinks charts lint, which are all
 #                                  where none is named, and cluster
 set -euo pipefail
 
@@ -85,18 +85,17 @@ group() {
 		need openssh-server sshd
 		file openssh-sftp-server /usr/lib/openssh/sftp-server
 		file openssh-server /usr/sbin/sshd
-		# Programs that start ssh.
-		need rsync rsync
-		need git git
-		# Shells that what is read of command lines is compared with.
-		need busybox busybox
-		need mksh mksh
-		# What stock clients are run with.
-		need tmux tmux
+		;;
+	sshclients)
+		# What runs over ssh, and what ssh runs in.
 		need rsync rsync
 		need git git
 		need curl curl
+		need tmux tmux
 		need xauth xauth
+		# Shells that what is read of command lines is compared with.
+		need busybox busybox
+		need mksh mksh
 		# Clients other than OpenSSH's, and what looks at algorithms.
 		file python3-paramiko /usr/lib/python3/dist-packages/paramiko
 		need ansible-core ansible-playbook
@@ -128,13 +127,13 @@ group() {
 		plugins containernetworking-plugins bridge host-local portmap loopback
 		;;
 	*)
-		say "install-deps: no group $1; there are: build database bench conformance ssh sinks charts lint cluster"
+		say "install-deps: no group $1; there are: build database bench conformance ssh sshclients sinks charts lint cluster"
 		exit 2
 		;;
 	esac
 }
 
-if (($# == 0)); then set -- build database bench conformance ssh sinks charts lint; fi
+if (($# == 0)); then set -- build database bench conformance ssh sshclients sinks charts lint; fi
 for name in "$@"; do group "$name"; done
 ((${#packages[@]} > 0)) || exit 0
 

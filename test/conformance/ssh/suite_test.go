@@ -58,7 +58,7 @@ var programs = []string{"ssh", "scp", "sftp", "ssh-add", "ssh-agent", "ssh-keyge
 func (s *suite) start(ctx context.Context) error {
 	for _, name := range programs {
 		if _, err := exec.LookPath(name); err != nil {
-			return fmt.Errorf("%s is missing: run `hack/install-deps.sh ssh`", name)
+			return fmt.Errorf("%s is missing: run `hack/install-deps.sh ssh sshclients`", name)
 		}
 	}
 	me, err := user.Current()

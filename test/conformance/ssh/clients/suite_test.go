@@ -178,7 +178,7 @@ func program(tb testing.TB, name string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		tb.Fatalf("%v: run `hack/install-deps.sh ssh`", err)
+		tb.Fatalf("%v: run `hack/install-deps.sh sshclients`", err)
 	}
 	return path
 }
