@@ -73,7 +73,7 @@ func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-ch
 // rogueProgram is a target that does as a test says with the first channel, and closes it.
 func rogueProgram(tb testing.TB, serve func(ssh.Channel, <-chan *ssh.Request)) *daemon {
 	tb.Helper()
-	return rogueTarget(tb, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	return rogueTarget(tb, func(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 		go ssh.DiscardRequests(requests)
 		asked := <-channels
 		if asked == nil {
@@ -83,8 +83,9 @@ func rogueProgram(tb testing.TB, serve func(ssh.Channel, <-chan *ssh.Request)) *
 		if err != nil {
 			return
 		}
-		defer channel.Close()
 		serve(channel, wanted)
+		_ = channel.Close()
+		_ = conn.Wait() // as sshd, which leaves the end of the connection to its client
 	})
 }
 
