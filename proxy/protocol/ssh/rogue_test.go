@@ -70,23 +70,29 @@ func rogueTarget(tb testing.TB, serve func(ssh.Conn, <-chan ssh.NewChannel, <-ch
 	}
 }
 
-// rogueProgram is a target that does as a test says with the first channel, and closes it.
+// rogueProgram is a target that does as a test says with the first channel, and closes it. The
+// end of the connection it leaves to its client, as sshd does.
 func rogueProgram(tb testing.TB, serve func(ssh.Channel, <-chan *ssh.Request)) *daemon {
 	tb.Helper()
 	return rogueTarget(tb, func(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
-		go ssh.DiscardRequests(requests)
-		asked := <-channels
-		if asked == nil {
-			return
-		}
-		channel, wanted, err := asked.Accept()
-		if err != nil {
-			return
-		}
-		serve(channel, wanted)
-		_ = channel.Close()
-		_ = conn.Wait() // as sshd, which leaves the end of the connection to its client
+		serveFirst(channels, requests, serve)
+		_ = conn.Wait()
 	})
+}
+
+// serveFirst does as a test says with the first channel of a client, and closes it.
+func serveFirst(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request, serve func(ssh.Channel, <-chan *ssh.Request)) {
+	go ssh.DiscardRequests(requests)
+	asked := <-channels
+	if asked == nil {
+		return
+	}
+	channel, wanted, err := asked.Accept()
+	if err != nil {
+		return
+	}
+	serve(channel, wanted)
+	_ = channel.Close()
 }
 
 // TestRogueTarget: what the target opens was asked for by this client, or is refused (checklist 5).
@@ -177,11 +183,13 @@ func TestTargetWithoutStrict(t *testing.T) {
 // TestTargetGone: the client is told when its target leaves.
 func TestTargetGone(t *testing.T) {
 	leave := make(chan struct{})
-	b := newBench(t, rogueProgram(t, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
-		request := <-wanted
-		_ = request.Reply(true, nil)
-		_, _ = channel.Write([]byte("begun"))
-		<-leave
+	b := newBench(t, rogueTarget(t, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		serveFirst(channels, requests, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
+			request := <-wanted
+			_ = request.Reply(true, nil)
+			_, _ = channel.Write([]byte("begun"))
+			<-leave
+		})
 	}))
 	program, err := b.mustDial(t).NewSession()
 	if err != nil {
