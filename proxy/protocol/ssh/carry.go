@@ -116,6 +116,7 @@ func (p *program) hangUp() {
 		_ = p.channel.CloseWrite()
 	}
 	_ = p.channel.Close()
+	close(p.told)
 }
 
 func (p *program) isEnded() bool {

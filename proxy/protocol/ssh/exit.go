@@ -78,6 +78,7 @@ func (w *exitWatch) ended(request *ssh.Request) (payload []byte, err error) {
 		return nil, errMessage
 	}
 	w.last = &e
+	w.run.exiting.Store(true)
 	return payload, nil
 }
 

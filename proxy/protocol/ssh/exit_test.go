@@ -16,11 +16,24 @@ import (
 )
 
 // TestExitWhileMoreComes: a program that has ended, and something that it started which says more
-// and more, keep the target's other requests from nothing; how a program ended is said once, and
-// in words that draw on no terminal (checklist 19).
+// and more, keep the target's other requests from nothing; how a program ended is said once, in
+// words that draw on no terminal (checklist 19), and also where the target leaves at once.
 func TestExitWhileMoreComes(t *testing.T) {
+	t.Run("stays", func(t *testing.T) { exitWhileMoreComes(t, rogueProgram) })
+	t.Run("leaves", func(t *testing.T) {
+		exitWhileMoreComes(t, func(tb testing.TB, serve func(ssh.Channel, <-chan *ssh.Request)) *daemon {
+			tb.Helper()
+			return rogueTarget(tb, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+				serveFirst(channels, requests, serve)
+			})
+		})
+	})
+}
+
+func exitWhileMoreComes(t *testing.T, target func(testing.TB, func(ssh.Channel, <-chan *ssh.Request)) *daemon) {
+	t.Helper()
 	answered, again := make(chan int, 1), make(chan bool, 1)
-	b := newBench(t, rogueProgram(t, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
+	b := newBench(t, target(t, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
 		_ = (<-wanted).Reply(true, nil)
 		go ssh.DiscardRequests(wanted)
 		stop, stopped := make(chan struct{}), make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 
@@ -50,6 +51,11 @@ type program struct {
 	x11      *access.Permit
 	display  x11Message
 
+	// exiting says that the target has said how the program ended, and told is closed when the
+	// client has been told all there is of a program that ran.
+	exiting atomic.Bool
+	told    chan struct{}
+
 	// mu guards the fields below, and makes one text follow the other.
 	mu     sync.Mutex
 	target ssh.Channel // nil until something was permitted
@@ -70,7 +76,7 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 		return
 	}
 	// Whoever ends the session finds it from before the client does.
-	p := &program{session: s, accepted: make(chan struct{})}
+	p := &program{session: s, accepted: make(chan struct{}), told: make(chan struct{})}
 	s.mu.Lock()
 	s.programs[p] = struct{}{}
 	s.mu.Unlock()

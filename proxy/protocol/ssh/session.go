@@ -113,7 +113,12 @@ func (s *session) farewell(cause error) {
 	told := make(chan struct{})
 	var telling sync.WaitGroup
 	for _, p := range open {
-		telling.Go(func() { p.end("Doorward: " + plain(cause.Error()) + "\r\n") })
+		telling.Go(func() {
+			if p.exiting.Load() {
+				within(p.told, 2*quiet) // how it ended says more than why nothing goes on
+			}
+			p.end("Doorward: " + plain(cause.Error()) + "\r\n")
+		})
 	}
 	go func() { telling.Wait(); close(told) }()
 	gone := make(chan struct{})
