@@ -14,11 +14,13 @@ const version = "SSH-2.0-Doorward"
 
 // callerConfig are the algorithms that clients may choose from: authenticated encryption, or
 // CTR with a MAC over the ciphertext, and no SHA-1, no CBC, and no curves of NIST for the exchange.
+// ChaCha20-Poly1305 is left out: stock clients prefer it, and Go has it without the processor's
+// instructions, at twice the CPU time of all that is here.
 func callerConfig() ssh.Config {
 	return ssh.Config{
 		KeyExchanges: []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519, ssh.KeyExchangeDH16SHA512},
 		Ciphers: []string{
-			ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305,
+			ssh.CipherAES128GCM, ssh.CipherAES256GCM,
 			ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR,
 		},
 		MACs: []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM},
@@ -28,6 +30,7 @@ func callerConfig() ssh.Config {
 // targetConfig is the same for targets, which may be older: what is sound is enough.
 func targetConfig() ssh.Config {
 	c := callerConfig()
+	c.Ciphers = append(c.Ciphers, ssh.CipherChaCha20Poly1305)
 	c.KeyExchanges = append(c.KeyExchanges, ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521,
 		ssh.KeyExchangeDHGEXSHA256, ssh.KeyExchangeDH14SHA256)
 	c.MACs = append(c.MACs, ssh.HMACSHA256, ssh.HMACSHA512)

@@ -150,7 +150,8 @@ func TestAlgorithms(t *testing.T) {
 		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false},
 		"MAC beside":        {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, false},
 		"CTR, MAC over it":  {ssh.Config{Ciphers: []string{ssh.CipherAES256CTR}, MACs: []string{ssh.HMACSHA256ETM}}, true},
-		"ChaCha20":          {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305}}, true},
+		"ChaCha20, slow":    {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305}}, false},
+		"ChaCha20 first":    {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES256GCM}}, true},
 		"group 16":          {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH16SHA512}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

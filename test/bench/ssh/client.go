@@ -35,7 +35,7 @@ func (p *place) options(to path) []string {
 	list := []string{
 		"Port=" + to.port, "User=" + p.account, "BatchMode=yes", "StrictHostKeyChecking=yes", "GlobalKnownHostsFile=none",
 		"UserKnownHostsFile=" + to.known, "UpdateHostKeys=no", "IdentitiesOnly=yes", "IdentityAgent=none", "IdentityFile=" + p.file("key"),
-		"PreferredAuthentications=publickey", "Ciphers=" + cipher, "KexAlgorithms=" + keyExchange, "LogLevel=ERROR",
+		"PreferredAuthentications=publickey", "Ciphers=" + ciphers, "KexAlgorithms=" + keyExchange, "LogLevel=ERROR",
 	}
 	if to.plain {
 		list = append(list, "HostKeyAlgorithms="+ssh.KeyAlgoED25519)

@@ -150,7 +150,7 @@ func (p *place) shells(ctx context.Context, to path, proof ssh.Signer, count int
 	var mu sync.Mutex
 	var clients []*ssh.Client
 	config := &ssh.ClientConfig{
-		Config: ssh.Config{Ciphers: []string{cipher}, KeyExchanges: strings.Split(keyExchange, ",")},
+		Config: ssh.Config{Ciphers: strings.Split(ciphers, ","), KeyExchanges: strings.Split(keyExchange, ",")},
 		User:   p.account, Auth: []ssh.AuthMethod{ssh.PublicKeys(proof)}, Timeout: time.Minute,
 		HostKeyCallback: func(string, net.Addr, ssh.PublicKey) error { return nil }, // memory is what matters
 	}

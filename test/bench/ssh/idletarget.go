@@ -32,7 +32,7 @@ func serveIdleTarget(ctx context.Context, specPath string) error {
 		return fmt.Errorf("cannot read the host key: %w", err)
 	}
 	config := &ssh.ServerConfig{
-		Config:            ssh.Config{Ciphers: []string{cipher}, KeyExchanges: strings.Split(keyExchange, ",")},
+		Config:            ssh.Config{KeyExchanges: strings.Split(keyExchange, ",")},
 		PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }, //nolint:nilnil // everybody
 	}
 	config.AddHostKey(key)

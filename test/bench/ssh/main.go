@@ -66,6 +66,7 @@ func main() {
 	flag.IntVar(&s.logins, "logins", 30, "logins on each path")
 	flag.IntVar(&s.sessions, "sessions", 1000, "idle sessions")
 	flag.StringVar(&s.sshpiper, "sshpiper", "", "an sshpiperd of the 0.x line, which is measured besides where given")
+	flag.StringVar(&ciphers, "ciphers", ciphers, "what client and target may negotiate, by themselves and with what is between them")
 	flag.StringVar(&s.only, "flow", "", "measure only the flows whose names hold this text")
 	flag.StringVar(&s.rival, "rival", "", "another build of this command, whose Doorward takes turns with this one's")
 	flag.StringVar(&s.profiles, "profiles", "", "a folder to keep CPU profiles in")
@@ -126,5 +127,5 @@ func bench(ctx context.Context, s settings, parts []string) (err error) {
 
 // environment prints what the figures depend on besides the programs.
 func environment() {
-	fmt.Printf("%d CPUs, load average %.1f; %s, %s\n\n", runtime.NumCPU(), kit.Load(), cipher, keyExchange)
+	fmt.Printf("%d CPUs, load average %.1f; %s, %s\n\n", runtime.NumCPU(), kit.Load(), ciphers, keyExchange)
 }

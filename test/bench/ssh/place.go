@@ -23,11 +23,11 @@ import (
 	"github.com/doorward/doorward/test/sshd"
 )
 
-// What is negotiated on every connection. The exchange has two names.
-const (
-	cipher      = "aes128-gcm@openssh.com"
-	keyExchange = "curve25519-sha256,curve25519-sha256@libssh.org"
-)
+// keyExchange is what is negotiated on every connection. It has two names.
+const keyExchange = "curve25519-sha256,curve25519-sha256@libssh.org"
+
+// ciphers are what all peers may negotiate, in the client's order.
+var ciphers = "aes128-gcm@openssh.com"
 
 // place is a target, who may log in there, and what is put in front of it.
 type place struct {
@@ -85,7 +85,7 @@ func startPlace(ctx context.Context, s settings) (_ *place, err error) {
 	p.target, err = sshd.Start(ctx, sshd.Options{
 		Accounts:       []sshd.Account{{Name: p.account, AuthorizedKeys: []ssh.PublicKey{key}}},
 		TrustedUserCAs: []ssh.PublicKey{trusted.PublicKey()}, HostAuthority: p.host,
-		Config: []string{"Ciphers " + cipher, "KexAlgorithms " + keyExchange, "LogLevel INFO"},
+		Config: []string{"Ciphers " + ciphers, "KexAlgorithms " + keyExchange, "LogLevel INFO"},
 	})
 	return p, err
 }

@@ -46,7 +46,7 @@ func serveRelay(ctx context.Context, specPath string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the target's host key: %w", err)
 	}
-	crypt := ssh.Config{Ciphers: []string{cipher}, KeyExchanges: strings.Split(keyExchange, ",")}
+	crypt := ssh.Config{KeyExchanges: strings.Split(keyExchange, ",")}
 	config := &ssh.ServerConfig{
 		Config:            crypt,
 		PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }, //nolint:nilnil // everybody

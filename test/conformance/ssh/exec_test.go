@@ -126,7 +126,7 @@ head -c 1 <&3 >/dev/null; ssh -n -S $CTL target "cat $DATA" | sha256sum; cat <&3
 		},
 		{
 			name: "Ciphers", reason: "each that both know works",
-			script: `for c in chacha20-poly1305@openssh.com aes256-gcm@openssh.com aes128-ctr; do ssh -c $c target "echo $c; cat $DATA" | sha256sum; done; for k in curve25519-sha256 diffie-hellman-group16-sha512; do ssh -o KexAlgorithms=$k target echo $k; done; ssh -m hmac-sha2-512-etm@openssh.com -c aes256-ctr target echo mac`,
+			script: `for c in chacha20-poly1305@openssh.com,aes128-gcm@openssh.com aes256-gcm@openssh.com aes128-ctr; do ssh -c $c target "echo $c; cat $DATA" | sha256sum; done; for k in curve25519-sha256 diffie-hellman-group16-sha512; do ssh -o KexAlgorithms=$k target echo $k; done; ssh -m hmac-sha2-512-etm@openssh.com -c aes256-ctr target echo mac`,
 			want:   "mac",
 		},
 	})
