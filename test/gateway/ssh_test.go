@@ -96,7 +96,7 @@ func TestAdvisory(t *testing.T) {
 				Approval: &policy.ApprovalTerms{Approvers: []policy.Subject{{Kind: policy.Group, Name: "sre"}}, Minimum: 1, TimeoutSeconds: 600},
 			},
 		}},
-		{Name: "module", UID: "p-2", Generation: 1, Subjects: everyone, Rego: "package doorward.custom\n\ndeny contains \"not by exec\" if input.operation.accesses[_].action == \"exec\"\n"},
+		{Name: "module", UID: "p-2", Generation: 1, Subjects: everyone, Rego: "package doorward.policy\n\ndeny contains \"not by exec\" if input.operation.accesses[_].action == \"exec\"\n"},
 		{Name: "slips", UID: "p-3", Generation: 5, Cluster: true, Subjects: everyone, Rules: []policy.Rule{
 			{Name: "no-uptime", Effect: policy.Deny, Actions: []string{"exec"}, Resources: []string{"uptime"}, Properties: []string{"otherUser"}, Message: "not as somebody else"},
 		}},

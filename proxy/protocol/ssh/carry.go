@@ -39,7 +39,7 @@ func (r *run) carry(ctx context.Context) {
 	watch := &exitWatch{run: r, output: output, came: &came}
 	ended.Go(func() { watch.follow(r.requests) })
 	var cut error
-	found := r.detector()
+	d := r.detector()
 	if r.wanted.files {
 		cut = r.files(ctx, target, &came)
 		close(taken)
@@ -47,7 +47,7 @@ func (r *run) carry(ctx context.Context) {
 	} else {
 		input.Go(func() {
 			defer close(taken)
-			r.input(target, found)
+			r.input(target, d)
 		})
 		// The target's channel closes when the client's did.
 		closed := make(chan struct{})
@@ -60,7 +60,7 @@ func (r *run) carry(ctx context.Context) {
 				<-closed
 			}
 		}()
-		cut = r.outputs(target, found.watch(target), &came)
+		cut = r.outputs(target, d.watch(target), &came)
 		close(output)
 	}
 	if cut != nil {
@@ -127,7 +127,7 @@ func (p *program) isEnded() bool {
 }
 
 // input carries what the client sends, until it ends.
-func (r *run) input(target ssh.Channel, found *detector) {
+func (r *run) input(target ssh.Channel, d *detector) {
 	buffer := newChunk()
 	defer buffer.free()
 	for {
@@ -138,18 +138,19 @@ func (r *run) input(target ssh.Channel, found *detector) {
 			if r.terminal == nil && r.tape.input(chunk[:n]) != nil {
 				return // what is not on record is not said
 			}
+			lines := d.lines(chunk[:n])
 			if _, err := target.Write(chunk[:n]); err != nil {
 				return // the program reads no more
 			}
 			r.tally.toTarget.Add(int64(n))
-			if found.typed(chunk[:n]) {
+			if d.judge(lines) {
 				return
 			}
 			buffer.came(n)
 		}
 		if err != nil {
 			_ = target.CloseWrite()
-			found.ended()
+			d.judge(d.last())
 			return
 		}
 	}

@@ -37,30 +37,30 @@ func (d *detector) watch(shown io.Reader) io.Reader {
 	return io.TeeReader(shown, &d.screen)
 }
 
-// typed takes what the target was sent, and says whether it has ended the session.
-func (d *detector) typed(chunk []byte) bool {
+// lines are those that a chunk of what is typed ends. It is asked before the target has the chunk,
+// which may end the program that takes it.
+func (d *detector) lines(chunk []byte) []string {
 	switch {
 	case d == nil:
-		return false
+		return nil
 	case d.screen.alternate.Load():
 		// An editor or a pager takes the keys. The shell begins a line when it is done.
 		d.typing.begin()
-		return false
+		return nil
 	}
-	for line := range d.typing.lines(chunk) {
-		if d.denied(line) {
-			return true
-		}
-	}
-	return false
+	return slices.Collect(d.typing.lines(chunk))
 }
 
-// ended takes the end of what is typed, which shells without a terminal take for a line's.
-func (d *detector) ended() {
-	if d != nil && !d.typing.terminal {
-		d.typed([]byte{'\n'})
+// last is the line that the end of what is typed ends, where there is no terminal.
+func (d *detector) last() []string {
+	if d == nil || d.typing.terminal {
+		return nil
 	}
+	return d.lines([]byte{'\n'})
 }
+
+// judge takes lines that the target was sent, and says whether it has ended the session.
+func (d *detector) judge(lines []string) bool { return slices.ContainsFunc(lines, d.denied) }
 
 // denied reads a line as one of exec. What cannot be read of it is left out: a shell may do what
 // exec may not.
