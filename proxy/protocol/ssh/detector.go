@@ -45,7 +45,7 @@ func (d *detector) lines(chunk []byte) []string {
 		return nil
 	case d.screen.alternate.Load():
 		// An editor or a pager takes the keys. The shell begins a line when it is done.
-		d.typing.begin()
+		d.typing = typing{terminal: true}
 		return nil
 	}
 	return slices.Collect(d.typing.lines(chunk))

@@ -109,7 +109,7 @@ func TestAdvisory(t *testing.T) {
 	}
 }
 
-// TestAdvisoryOff: nothing is looked at unless the Connection asks for it, and only in shells.
+// TestAdvisoryOff: nothing is looked at unless the Connection asks for it, and only in shells (checklist 8).
 func TestAdvisoryOff(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	b.advise(t)
@@ -124,7 +124,7 @@ func TestAdvisoryOff(t *testing.T) {
 }
 
 // TestAdvisoryElsewhere: what an editor takes ends nothing. What is typed where a terminal does not
-// show it is not on record, also where it ends the session (checklist 49).
+// show it is not on record, also where it ends the session (checklist 8).
 func TestAdvisoryElsewhere(t *testing.T) {
 	b := newBench(t, startDaemon(t), advisory)
 	b.advise(t)

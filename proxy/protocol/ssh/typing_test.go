@@ -61,6 +61,22 @@ func TestTyping(t *testing.T) {
 	}
 }
 
+// TestKeysElsewhere: keys that an editor takes, a paste among them, leave nothing behind.
+func TestKeysElsewhere(t *testing.T) {
+	d := &detector{typing: typing{terminal: true}}
+	var got []string
+	for _, step := range []struct {
+		alternate bool
+		keys      string
+	}{{false, "vi"}, {true, "\x1b[A reboot\r"}, {false, "id\r\x1b[200~a"}, {true, "\x1b[201~b\r"}, {false, "ps\r"}} {
+		d.screen.alternate.Store(step.alternate)
+		got = append(got, d.lines([]byte(step.keys))...)
+	}
+	if want := []string{"id", "ps"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestScreen: the alternate screen is seen however it is cut into chunks.
 func TestScreen(t *testing.T) {
 	for shown, want := range map[string]bool{
