@@ -236,8 +236,8 @@ func (g *Grant) Close(reason string) {
 	_ = g.gate.config.Log.AppendLater(record.Event{
 		Type: record.SessionEnd, Session: g.id, Connection: recordConnection(g.opened.snapshot.Connection),
 		Revision: g.gate.Revision(), Actor: &g.principal, ClientAddress: g.client, Reason: reason, ReasonCode: word,
-		Approval: g.wentAhead(),
-		Result:   &record.Result{Outcome: "Ended", Duration: time.Since(g.started)}, Memo: &g.memo,
+		Approval: g.wentAhead(), Decision: advised(cause),
+		Result: &record.Result{Outcome: "Ended", Duration: time.Since(g.started)}, Memo: &g.memo,
 	})
 	for _, w := range g.watchers {
 		w.Closed(word, time.Since(g.started))

@@ -118,6 +118,7 @@ const (
 	EndTerminated = record.EndTerminated
 	EndDraining   = record.EndDraining
 	EndRecord     = record.EndRecord
+	EndAdvisory   = record.EndAdvisory
 	EndOther      = record.EndOther
 )
 
@@ -141,6 +142,9 @@ func endReason(cause error) EndReason {
 		if errors.Is(cause, known.err) {
 			return known.reason
 		}
+	}
+	if advice := (*Advice)(nil); errors.As(cause, &advice) {
+		return EndAdvisory
 	}
 	if cause == nil || errors.Is(cause, context.Canceled) {
 		return EndClosed

@@ -70,6 +70,9 @@ const (
 	EndDraining Reason = "Draining"
 	// EndRecord: the log took no more records.
 	EndRecord Reason = "RecordFailed"
+	// EndAdvisory: a detector that is no control took what the caller did for something that
+	// a rule denies. Nothing was held back.
+	EndAdvisory Reason = "Advisory"
 	// EndOther: anything else.
 	EndOther Reason = "Other"
 )
@@ -80,6 +83,6 @@ func Reasons() []Reason {
 		ReasonCredential, ReasonUnavailable, ReasonDraining, ReasonNotAllowed, ReasonDenied, ReasonProtocol, ReasonMasked,
 		ReasonApprovalRequired, ReasonApprovalDenied, ReasonApprovalTimeout, ReasonApprovalVoid, ReasonRequesterNotMapped, ReasonTargetRole, ReasonLimit,
 		ReasonSessionEnded, ReasonHandshake, ReasonInvalid, ReasonCanceled,
-		EndClosed, EndRevoked, EndStale, EndExpired, EndIdle, EndTerminated, EndRecord, EndOther,
+		EndClosed, EndRevoked, EndStale, EndExpired, EndIdle, EndTerminated, EndRecord, EndAdvisory, EndOther,
 	}
 }

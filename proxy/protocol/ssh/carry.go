@@ -39,6 +39,7 @@ func (r *run) carry(ctx context.Context) {
 	watch := &exitWatch{run: r, output: output, came: &came}
 	ended.Go(func() { watch.follow(r.requests) })
 	var cut error
+	d := r.detector()
 	if r.wanted.files {
 		cut = r.files(ctx, target, &came)
 		close(taken)
@@ -46,7 +47,7 @@ func (r *run) carry(ctx context.Context) {
 	} else {
 		input.Go(func() {
 			defer close(taken)
-			r.input(target)
+			r.input(target, d)
 		})
 		// The target's channel closes when the client's did.
 		closed := make(chan struct{})
@@ -59,7 +60,7 @@ func (r *run) carry(ctx context.Context) {
 				<-closed
 			}
 		}()
-		cut = r.outputs(target, &came)
+		cut = r.outputs(target, d.watch(target), &came)
 		close(output)
 	}
 	if cut != nil {
@@ -126,7 +127,7 @@ func (p *program) isEnded() bool {
 }
 
 // input carries what the client sends, until it ends.
-func (r *run) input(target ssh.Channel) {
+func (r *run) input(target ssh.Channel, d *detector) {
 	buffer := newChunk()
 	defer buffer.free()
 	for {
@@ -137,24 +138,30 @@ func (r *run) input(target ssh.Channel) {
 			if r.terminal == nil && r.tape.input(chunk[:n]) != nil {
 				return // what is not on record is not said
 			}
+			lines := d.lines(chunk[:n])
 			if _, err := target.Write(chunk[:n]); err != nil {
 				return // the program reads no more
 			}
 			r.tally.toTarget.Add(int64(n))
+			if d.judge(lines) {
+				return
+			}
 			buffer.came(n)
 		}
 		if err != nil {
 			_ = target.CloseWrite()
+			d.judge(d.last())
 			return
 		}
 	}
 }
 
-// outputs carries both of a program's streams until both have ended. An error ends the program.
-func (r *run) outputs(target ssh.Channel, came *atomic.Int64) error {
+// outputs carries both of a program's streams until both have ended; shown is what it says on the
+// first. An error ends the program.
+func (r *run) outputs(target ssh.Channel, shown io.Reader, came *atomic.Int64) error {
 	var streams sync.WaitGroup
 	streams.Go(func() { r.output(r.errors, target.Stderr(), target, came) })
-	r.output(r.channel, target, target, came)
+	r.output(r.channel, shown, target, came)
 	streams.Wait()
 	return r.refused()
 }

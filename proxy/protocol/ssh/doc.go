@@ -15,5 +15,6 @@
 //
 // Lines of exec are read by package command, and files of SFTP decided by package sftp. What is
 // typed into a terminal is not decided, since no one but the target's shell knows what it means:
-// policies allow shells or do not, and a shell is recorded whole. See docs/protocols/ssh.md.
+// policies allow shells or do not, and a shell is recorded whole. The detector of detector.go is
+// advisory. See docs/protocols/ssh.md.
 package ssh

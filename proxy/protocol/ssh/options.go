@@ -33,6 +33,9 @@ type options struct {
 	// KeepAliveSeconds is how long a side may be silent before it is asked for a sign of
 	// life; 30 where zero.
 	KeepAliveSeconds int `json:"keepAliveSeconds"`
+	// Advisory says what becomes of a session in whose shell something is typed that reads as
+	// a command which a rule denies: nothing where empty.
+	Advisory string `json:"advisory"`
 
 	keys hostKeys
 }
@@ -43,6 +46,12 @@ const (
 	pathsAsWritten = "AsWritten"
 )
 
+// advisoryEnd is the word of Advisory.
+const advisoryEnd = "EndSession"
+
+// shellOther is the shell of which no line is read.
+const shellOther command.Shell = "other"
+
 const (
 	maxHostKeys      = 64
 	maxEnvironment   = 64
@@ -50,7 +59,7 @@ const (
 	maxKeepAlive     = 3600
 )
 
-const optionsHint = `the keys of protocol ssh are "hostKeys", "shell", "environment", "sftpPaths" and "keepAliveSeconds"`
+const optionsHint = `the keys of protocol ssh are "hostKeys", "shell", "environment", "sftpPaths", "keepAliveSeconds" and "advisory"`
 
 // parseOptions decodes spec.options strictly.
 func parseOptions(raw json.RawMessage) (options, error) {
@@ -89,7 +98,7 @@ func (o *options) check() error {
 	if o.Shell == "" {
 		o.Shell = command.Sh
 	}
-	if shells := []command.Shell{command.Sh, command.Bash, command.Dash, command.Ash, command.Mksh, "other"}; !slices.Contains(shells, o.Shell) {
+	if shells := []command.Shell{command.Sh, command.Bash, command.Dash, command.Ash, command.Mksh, shellOther}; !slices.Contains(shells, o.Shell) {
 		return fmt.Errorf("spec.options: shell: want one of %q, where no command line can be read with other: %q", shells, o.Shell)
 	}
 	if o.SFTPPaths == "" {
@@ -111,6 +120,12 @@ func (o *options) check() error {
 	}
 	if o.KeepAliveSeconds < 1 || o.KeepAliveSeconds > maxKeepAlive {
 		return fmt.Errorf("spec.options: keepAliveSeconds: want 1 to %d: %d", maxKeepAlive, o.KeepAliveSeconds)
+	}
+	if o.Advisory != "" && o.Advisory != advisoryEnd {
+		return fmt.Errorf("spec.options: advisory: want %s, or leave it out: %q", advisoryEnd, o.Advisory)
+	}
+	if o.Advisory != "" && o.Shell == shellOther {
+		return fmt.Errorf("spec.options: advisory: no line is read of shell %q, so nothing would be found: leave it out", o.Shell)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func TestOptions(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"hostKeys": ["KEY"]}`: "",
-		`{"hostKeys": ["KEY a comment", "@cert-authority *.example.com KEY", "@revoked * KEY"], "shell": "bash", "environment": ["FOO"], "sftpPaths": "AsWritten", "keepAliveSeconds": 5}`: "",
+		`{"hostKeys": ["KEY a comment", "@cert-authority *.example.com KEY", "@revoked * KEY"], "shell": "bash", "environment": ["FOO"], "sftpPaths": "AsWritten", "keepAliveSeconds": 5, "advisory": "EndSession"}`: "",
 		``:                                   `key "hostKeys" is missing`,
 		`{}`:                                 `key "hostKeys" is missing`,
 		`{"hostkey": ["KEY"]}`:               `the keys of protocol ssh are`,
@@ -42,12 +42,14 @@ func TestOptions(t *testing.T) {
 		`{"hostKeys": ["@other * KEY"]}`:     "the marker is unknown",
 		`{"hostKeys": ["|1|x|y KEY"]}`:       "hashed",
 		`{"hostKeys": ["@revoked * KEY"]}`:   "all lines revoke",
-		`{"hostKeys": ["` + authorizedKey(short) + `"]}`:            "at least 2048 bits",
-		`{"hostKeys": ["KEY"], "shell": "fish"}`:                    "shell: want one of",
-		`{"hostKeys": ["KEY"], "environment": ["A=B"]}`:             "names of variables",
-		`{"hostKeys": ["KEY"], "sftpPaths": "Guess"}`:               "sftpPaths: want",
-		`{"hostKeys": ["KEY"], "keepAliveSeconds": -1}`:             "keepAliveSeconds: want",
-		`{"hostKeys": ["` + strings.Repeat(`KEY","`, 64) + `KEY"]}`: "at most 64",
+		`{"hostKeys": ["` + authorizedKey(short) + `"]}`:                    "at least 2048 bits",
+		`{"hostKeys": ["KEY"], "shell": "fish"}`:                            "shell: want one of",
+		`{"hostKeys": ["KEY"], "environment": ["A=B"]}`:                     "names of variables",
+		`{"hostKeys": ["KEY"], "sftpPaths": "Guess"}`:                       "sftpPaths: want",
+		`{"hostKeys": ["KEY"], "keepAliveSeconds": -1}`:                     "keepAliveSeconds: want",
+		`{"hostKeys": ["KEY"], "advisory": "Refuse"}`:                       "advisory: want EndSession",
+		`{"hostKeys": ["KEY"], "advisory": "EndSession", "shell": "other"}`: "nothing would be found",
+		`{"hostKeys": ["` + strings.Repeat(`KEY","`, 64) + `KEY"]}`:         "at most 64",
 	} {
 		err := New().ValidateOptions(json.RawMessage(strings.ReplaceAll(text, "KEY", key)))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -69,6 +69,10 @@ func newEvent(d *record.Document, version string) *event {
 		e.reviewed(d)
 	case record.SessionEnd:
 		e.authentication(d, named{2, "Logoff"})
+		if d.ReasonCode == record.EndAdvisory {
+			// Somebody should look; nothing was blocked.
+			e.severity(medium)
+		}
 	case record.OperationDecided:
 		e.operation(d)
 		e.decided(d)

@@ -292,6 +292,11 @@ func TestMapping(t *testing.T) {
 			record.Event{Type: record.SessionRefused, Actor: alice, ClientAddress: "not an address", Decision: deny},
 			summary{3002, 1, 2, 3, 2, 2, "alice", ""},
 		},
+		"EndedByAdvice": {
+			"somebody should look, and nothing was blocked",
+			record.Event{Type: record.SessionEnd, Actor: alice, ReasonCode: record.EndAdvisory, Decision: deny},
+			summary{3002, 2, 1, 3, 0, 0, "alice", ""},
+		},
 		"Foreign login": {
 			"who has the stored credential's role and came by no proxy is a finding for certain",
 			record.Event{Type: record.ForeignLogin, ClientAddress: "192.0.2.66:40022", Attributes: []record.Attribute{{Name: "ownRole", Value: "true"}}},

@@ -101,6 +101,8 @@ func warns(d *record.Document) bool {
 		return true
 	case record.OperationDecided:
 		return d.Decision == nil || d.Decision.Effect == string(policy.Deny)
+	case record.SessionEnd:
+		return d.ReasonCode == record.EndAdvisory
 	default:
 		return false
 	}
