@@ -33,6 +33,10 @@ func (p *program) start(ctx context.Context, request *ssh.Request, running *sync
 		taken()
 		p.say(text)
 	}
+	select {
+	case <-p.before:
+	case <-ctx.Done():
+	}
 	permit, err := p.decide(ctx, &w.asking)
 	if err != nil {
 		if refusal := refusalOf(ctx, err); refusal != nil {
