@@ -25,7 +25,7 @@ var regressScripts = []string{
 	"broken-pipe", "yes-head", "try-ciphers", "kextype", "rekey", "integrity", "localcommand", "envpass", "forcecommand", "forwarding",
 	"forward-control", "dynamic-forward", "multiplex", "channel-timeout", "connection-timeout", "login-timeout", "host-expand", "percent", "portnum",
 	"sftp", "sftp-cmds", "sftp-badcmds", "sftp-batch", "sftp-glob", "sftp-uri", "sftp-chroot", "scp", "scp3", "scp-uri",
-	"banner", "key-options", "cfgmatch",
+	"banner", "key-options", "cfgmatch", "allow-deny-users", "authinfo",
 }
 
 // scriptBound is how long one script may run.

@@ -252,8 +252,9 @@ func relayTo(ctx context.Context, address string) error {
 	}
 	defer conn.Close()
 	go func() {
-		if _, err := io.Copy(conn, os.Stdin); err == nil {
-			_ = conn.(*net.TCPConn).CloseWrite()
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_, _ = io.Copy(tcp, os.Stdin)
+			_ = tcp.CloseWrite()
 		}
 	}()
 	_, err = io.Copy(os.Stdout, conn)
