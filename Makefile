@@ -120,6 +120,11 @@ cel: install-deps ## Ask the API servers of two minor versions of Kubernetes abo
 conformance: install-deps ## Run stock clients through the proxy.
 	@$(MAKE) test PACKAGES=./test/conformance/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
+.PHONY: regress-ssh
+regress-ssh: ## Run OpenSSH's own regression scripts (Debian's openssh-tests) directly and through the proxy; a quarter of an hour (SCRIPTS=connect,multiplex for some).
+	@hack/install-deps.sh build ssh
+	@$(GO) run ./hack/peer-suites -suites openssh -v $(if $(SCRIPTS),-run $(SCRIPTS))
+
 .PHONY: conformance-oracle
 conformance-oracle: install-deps $(BIN)/pgquery ## Hold the analysis against PostgreSQL's own parser, the records against the server's log, over all regression statements; hours.
 	@DOORWARD_LONG=1 $(GO) test -count=1 -v -timeout 1h -run TestParsesLikePostgreSQL $(TESTFLAGS) ./proxy/protocol/postgres/sql

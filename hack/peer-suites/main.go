@@ -56,9 +56,13 @@ func run(ctx context.Context) error {
 	nodePostgres := flag.String("node-postgres", "", "a git checkout of node-postgres")
 	openssh := flag.String("openssh", "/usr/lib/openssh/regress", "the folder with OpenSSH's regression tests and their built helpers")
 	serve := flag.Bool("serve", false, "run no suite: serve until interrupted")
+	relay := flag.String("relay", "", "run no suite: carry standard input and output to this address, as scripts have it done")
 	flag.BoolVar(&s.verbose, "v", false, "show the output of tests that fail through the proxy only")
 	flag.Parse()
 	s.checkouts = map[string]string{"psycopg": *psycopg, "node-postgres": *nodePostgres, "openssh": *openssh}
+	if *relay != "" {
+		return relayTo(ctx, *relay)
+	}
 	if *serve {
 		return serveOnly(ctx)
 	}

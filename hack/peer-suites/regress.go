@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -45,8 +46,11 @@ type regress struct {
 
 func (r *regress) path(name string) string { return filepath.Join(r.dir, name) }
 
-// realSSHD is OpenSSH's.
-const realSSHD = "/usr/sbin/sshd"
+// The servers that are OpenSSH's.
+const (
+	realSSHD       = "/usr/sbin/sshd"
+	realSFTPServer = "/usr/lib/openssh/sftp-server"
+)
 
 func openRegress(ctx context.Context, source string, proxied bool) (_ *regress, err error) {
 	r := &regress{stop: func() {}}
@@ -74,6 +78,7 @@ func openRegress(ctx context.Context, source string, proxied bool) (_ *regress, 
 		return r, errors.Join(
 			r.program("through-ssh", `exec ssh "$@"`),
 			r.program("through-sshd", `exec `+realSSHD+` -oUsePAM=no "$@"`),
+			r.program("through-sftp-server", `exec `+realSFTPServer+` "$@"`),
 		)
 	}
 	err = r.interpose(ctx)
@@ -180,7 +185,8 @@ func (r *regress) sshd(ctx context.Context, conn net.Conn) error {
 	}
 	defer file.Close()
 	_ = conn.Close() // sshd alone has it
-	command := exec.CommandContext(ctx, realSSHD, append([]string{"-oUsePAM=no", "-i"}, strings.Fields(string(arguments))...)...)
+	asked := strings.Split(strings.TrimSpace(string(arguments)), "\n")
+	command := exec.CommandContext(ctx, realSSHD, append([]string{"-oUsePAM=no", "-i"}, asked...)...)
 	command.Stdin, command.Stdout = file, file
 	return command.Run()
 }
@@ -200,9 +206,9 @@ func (r *regress) programs(ctx context.Context) error {
 case " $* " in
 *' -t '* | *' -T '*) exec ` + realSSHD + ` -oUsePAM=no "$@" ;;
 esac
-echo "$@" >'DIR/serving.new' && mv 'DIR/serving.new' 'DIR/serving'
+printf '%s\n' "$@" >'DIR/serving.new' && mv 'DIR/serving.new' 'DIR/serving'
 case " $* " in
-*' -i '*) exec 'DIR/netcat' 127.0.0.1 PORT ;;
+*' -i '*) exec 'SELF' -relay 127.0.0.1:PORT ;;
 esac
 (
 	trap 'rm -f DIR/pidfile; exit 0' TERM
@@ -213,8 +219,21 @@ esac
 ) </dev/null >/dev/null 2>&1 &
 echo $! >'DIR/pidfile'
 `
-	daemon = strings.NewReplacer("DIR", r.dir, "PORT", strconv.Itoa(r.port)).Replace(daemon)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	daemon = strings.NewReplacer("DIR", r.dir, "SELF", self, "PORT", strconv.Itoa(r.port)).Replace(daemon)
+	// What stands for the ssh of scp runs the command here.
+	const here = `exec $SCP "$@"`
+	wrapper, err := os.ReadFile(r.path("scp-ssh-wrapper.sh"))
+	if err != nil || !strings.Contains(string(wrapper), here) {
+		return fmt.Errorf("scp-ssh-wrapper.sh runs nothing by %s: %w", here, err)
+	}
 	return errors.Join(
+		os.WriteFile(r.path("scp-ssh-wrapper.sh"), []byte(strings.ReplaceAll(string(wrapper), here, "exec ssh -F "+r.path("ssh_proxy")+` somehost "$arg"`)), 0o700),
+		r.program("through-sftp-server", `[ -z "$SSH_CONNECTION" ] || exec `+realSFTPServer+` "$@"
+exec ssh -q -F `+r.path("ssh_proxy")+` -s somehost sftp`),
 		r.program("through-ssh", "case \" $* \" in\n"+lists+"esac\nexec ssh \"$@\""),
 		r.program("through-sshd", daemon),
 	)
@@ -222,6 +241,24 @@ echo $! >'DIR/pidfile'
 
 func (r *regress) program(name, text string) error {
 	return os.WriteFile(r.path(name), []byte("#!/bin/sh\n"+text+"\n"), 0o700)
+}
+
+// relayTo carries standard input and output to an address, and ends when that does, as "sshd -i"
+// would: OpenSSH's netcat waits for its input, too.
+func relayTo(ctx context.Context, address string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	go func() {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_, _ = io.Copy(tcp, os.Stdin)
+			_ = tcp.CloseWrite()
+		}
+	}()
+	_, err = io.Copy(os.Stdout, conn)
+	return err
 }
 
 // offers are the algorithms that both the client and the proxy have, by the words of ssh -Q.

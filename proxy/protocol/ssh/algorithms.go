@@ -9,8 +9,13 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// version is what both sides are told; its number is nobody's business before the login.
-const version = "SSH-2.0-Doorward"
+// version is what both sides are told. Peers tell by how it begins that they may say what only
+// OpenSSH understands (eow@openssh.com), and in which order SFTP's symlinks have their arguments;
+// both are passed on as they come. It has no number, for it would be that of OpenSSH.
+const version = openssh + "Doorward"
+
+// openssh is how the version of those begins who understand OpenSSH's own words.
+const openssh = "SSH-2.0-OpenSSH_"
 
 // callerConfig are the algorithms that clients may choose from: authenticated encryption, or
 // CTR with a MAC over the ciphertext, and no SHA-1, no CBC, and no curves of NIST for the exchange.

@@ -13,31 +13,9 @@ import (
 	"github.com/doorward/doorward/proxy/policy"
 )
 
-// callerChannels opens what the client asks for.
-func (s *session) callerChannels(ctx context.Context) {
-	defer close(s.noMore)
-	closed := false
-	for {
-		select {
-		case asked, ok := <-s.caller.channels:
-			if !ok {
-				return
-			}
-			s.callerChannel(ctx, asked, closed)
-		case s.noMore <- struct{}{}:
-			// Requests come on a way of their own. What was asked for before this one is here.
-			for range len(s.caller.channels) {
-				s.callerChannel(ctx, <-s.caller.channels, closed)
-			}
-			closed = true
-			s.noMore <- struct{}{}
-		}
-	}
-}
-
 // callerChannel opens one. What is not named is refused, and so is a program where the client has
-// closed the connection to further ones.
-func (s *session) callerChannel(ctx context.Context, asked ssh.NewChannel, closed bool) {
+// closed the connection to further ones. Nothing of it reaches the target before.
+func (s *session) callerChannel(ctx context.Context, asked ssh.NewChannel, before <-chan struct{}, closed bool) {
 	if !s.enter() {
 		_ = asked.Reject(ssh.ResourceShortage, "Doorward: one connection may have "+strconv.Itoa(maxChannels)+" channels")
 		return
@@ -50,8 +28,9 @@ func (s *session) callerChannel(ctx context.Context, asked ssh.NewChannel, close
 				_ = asked.Reject(ssh.Prohibited, "Doorward: the client said that it opens no more sessions")
 				return
 			}
-			s.openProgram(ctx, asked)
+			s.openProgram(ctx, asked, before)
 		case channelDirect, channelDirectSocket:
+			<-before
 			s.forward(ctx, asked)
 		default:
 			s.refuseChannel(ctx, asked)
@@ -131,30 +110,5 @@ func (s *session) targetChannels(ctx context.Context) {
 func (s *session) targetRequests() {
 	for request := range s.target.requests {
 		_ = request.Reply(false, nil)
-	}
-}
-
-// callerRequests serves the client's global requests, in their order, since answers to them
-// have no number.
-func (s *session) callerRequests(ctx context.Context) {
-	for request := range s.caller.requests {
-		if keepsAlive(request.Type) {
-			_ = request.Reply(false, nil)
-			continue
-		}
-		switch request.Type {
-		case requestNoMoreSessions:
-			<-s.noMore
-			<-s.noMore
-			_ = request.Reply(true, nil)
-		case requestListen, requestListenSocket:
-			s.listen(ctx, request)
-		case requestUnlisten, requestUnlistenSocket:
-			s.unlistenOne(request)
-		default:
-			a := s.unspoken("request", request.Type)
-			_, _ = s.decide(ctx, &a) // it is refused
-			_ = request.Reply(false, nil)
-		}
 	}
 }

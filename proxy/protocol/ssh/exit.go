@@ -43,7 +43,7 @@ func (w *exitWatch) follow(requests <-chan *ssh.Request) {
 				telling.Go(func() { w.tell(request.Type, payload) })
 			}
 		case requestNoOutput, requestXonXoff:
-			if len(request.Payload) <= 1 {
+			if len(request.Payload) <= 1 && (request.Type == requestXonXoff || w.run.caller.knowsOpenSSH()) {
 				_, _ = w.run.channel.SendRequest(request.Type, false, request.Payload)
 			}
 			_ = request.Reply(true, nil)

@@ -5,6 +5,8 @@ package ssh
 
 import (
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +164,86 @@ func TestListenAnswers(t *testing.T) {
 		if ok != test.ok || err != nil || string(got) != string(test.want) {
 			t.Errorf("%s: %v %q %v", name, ok, got, err)
 		}
+	}
+}
+
+// TestNobodyReads: who reads no more says so in OpenSSH's words; those of the target go to clients
+// that know them.
+func TestNobodyReads(t *testing.T) {
+	for name, test := range map[string]struct {
+		reason, version string
+		want            []string
+	}{
+		"OpenSSH": {"the client reads no more for the program either", "SSH-2.0-OpenSSH_9.2p1", []string{requestNoOutput, requestStatus}},
+		"other":   {"some clients leave over requests that they do not know", "SSH-2.0-Other", []string{requestStatus}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := make(chan string, 8)
+			b := newBench(t, rogueProgram(t, func(channel ssh.Channel, wanted <-chan *ssh.Request) {
+				defer close(told)
+				_ = (<-wanted).Reply(true, nil)
+				told <- (<-wanted).Type
+				_, _ = channel.SendRequest(requestNoOutput, false, nil)
+				_, _ = channel.SendRequest(requestStatus, false, ssh.Marshal(statusMessage{0}))
+			}))
+			client := b.mustDial(t, func(c *ssh.ClientConfig) { c.ClientVersion = test.version })
+			program, requests, err := client.OpenChannel(channelSession, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := program.SendRequest(requestExec, true, ssh.Marshal(textMessage{"uptime"})); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			if _, err := program.SendRequest(requestNoOutput, false, nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-told; got != requestNoOutput {
+				t.Errorf("the target was told %q", got)
+			}
+			var got []string
+			for request := range requests {
+				got = append(got, request.Type)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("the client was told %v, want %v: %s", got, test.want, test.reason)
+			}
+		})
+	}
+}
+
+// TestNotStarted: what the target does not start, the client is told so as by the target, and may
+// ask for something else, with what was set before.
+func TestNotStarted(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.allow(t, "subsystem none", "env LANG", "exec echo", "exec printenv")
+	client := b.mustDial(t)
+	program, requests, err := client.OpenChannel(channelSession, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	for _, asked := range []struct {
+		kind string
+		data any
+		want bool
+	}{
+		{requestEnv, envMessage{"LANG", "C.UTF-8"}, true},
+		{requestSubsystem, textMessage{"none"}, false},
+		{requestSubsystem, textMessage{"none"}, false},
+		{requestExec, textMessage{"printenv LANG"}, true},
+		{requestExec, textMessage{"echo more"}, false},
+	} {
+		if ok, err := program.SendRequest(asked.kind, true, ssh.Marshal(asked.data)); err != nil || ok != asked.want {
+			t.Fatalf("%s %v: %v %v", asked.kind, asked.data, ok, err)
+		}
+	}
+	if out, err := io.ReadAll(program); err != nil || string(out) != "C.UTF-8\n" {
+		t.Errorf("%q %v", out, err)
+	}
+	if r := b.result(t, "subsystem none"); r.Outcome != failed {
+		t.Errorf("result %+v", r)
+	}
+	if out, errs, status := finish(t, b.ssh(t, "-s", "GATEWAY", "none"), ""); out != "" || errs != "subsystem request failed on channel 0\r\n" || status != 255 {
+		t.Errorf("%q %q %d", out, errs, status)
 	}
 }

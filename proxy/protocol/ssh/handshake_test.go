@@ -357,3 +357,19 @@ func FuzzOpening(f *testing.F) {
 		}
 	})
 }
+
+// TestNotSSH: who comes by mistake is told so, after the version, as by sshd.
+func TestNotSSH(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.server.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if told, err := io.ReadAll(conn); err != nil || string(told) != version+"\r\n"+notSSH {
+		t.Errorf("told %q, %v", told, err)
+	}
+}

@@ -36,6 +36,9 @@ const (
 	strictServer = "kex-strict-s-v00@openssh.com"
 )
 
+// notSSH is what a client is told that does not speak SSH.
+const notSSH = "Invalid SSH identification string.\r\n"
+
 // Why an opening is refused.
 var (
 	errNotSSH    = errors.New("what was sent is not SSH 2.0")
@@ -115,6 +118,9 @@ func (o *opening) look(more []byte) error {
 	algorithms, done, err := keyExchange(o.seen, o.client)
 	switch {
 	case err != nil:
+		if o.client {
+			_, _ = o.Conn.Write([]byte(notSSH)) // to whoever came by mistake, as sshd says it
+		}
 		return err
 	case !done && len(o.seen) > maxGreeting:
 		return errNotSSH

@@ -42,6 +42,8 @@ type program struct {
 	channel  ssh.Channel
 	// errors is where the channel's standard error goes, of the program and of Doorward.
 	errors io.Writer
+	// before is closed when what the client asked for before was served.
+	before <-chan struct{}
 
 	// What follows belongs to the goroutine that serves the requests.
 	started  bool
@@ -70,13 +72,13 @@ type variable struct {
 }
 
 // openProgram serves one session channel until both sides have closed it.
-func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
+func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel, before <-chan struct{}) {
 	if len(asked.ExtraData()) > 0 {
 		_ = asked.Reject(ssh.ConnectionFailed, "Doorward: malformed message")
 		return
 	}
 	// Whoever ends the session finds it from before the client does.
-	p := &program{session: s, accepted: make(chan struct{}), told: make(chan struct{})}
+	p := &program{session: s, before: before, accepted: make(chan struct{}), told: make(chan struct{})}
 	s.mu.Lock()
 	s.programs[p] = struct{}{}
 	s.mu.Unlock()

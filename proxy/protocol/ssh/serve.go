@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,9 @@ type peer struct {
 	// heard is how many bytes came.
 	heard *atomic.Int64
 }
+
+// knowsOpenSSH says whether a client takes requests that OpenSSH sends to its own alone.
+func (p *peer) knowsOpenSSH() bool { return strings.HasPrefix(string(p.ClientVersion()), openssh) }
 
 // Serve implements protocol.Handler.
 func (h handler) Serve(ctx context.Context, conn net.Conn, entry *access.Entry) error {

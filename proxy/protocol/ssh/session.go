@@ -53,9 +53,6 @@ type session struct {
 	// touched is when something last came, in Unix nanoseconds.
 	touched atomic.Int64
 
-	// noMore is received from twice to have no further program opened: when that is known, and
-	// when it is so. It is closed with the client's channels.
-	noMore chan struct{}
 	// serving counts the goroutines of the session.
 	serving sync.WaitGroup
 
@@ -78,11 +75,10 @@ type session struct {
 
 // run serves the session until it is over and returns why.
 func (s *session) run(ctx context.Context) error {
-	s.over, s.noMore = ctx.Done(), make(chan struct{})
+	s.over = ctx.Done()
 	s.programs, s.listeners = map[*program]struct{}{}, map[listener]*access.Permit{}
 	s.touch()
-	s.serving.Go(func() { s.callerRequests(ctx) })
-	s.serving.Go(func() { s.callerChannels(ctx) })
+	s.serving.Go(func() { s.callerAsks(ctx) })
 	s.serving.Go(func() { s.targetRequests() })
 	s.serving.Go(func() { s.targetChannels(ctx) })
 	s.serving.Go(func() { s.watch(ctx, s.caller, errLeft) })

@@ -28,10 +28,15 @@ func (p *program) start(ctx context.Context, request *ssh.Request, running *sync
 	}
 	// Clients show what a program says, once they were told that it runs, and not why a request
 	// failed. So it is said to run, from when there is something to say.
-	taken := sync.OnceFunc(func() { _ = request.Reply(true, nil) })
+	var answer sync.Once
+	taken := func() { answer.Do(func() { _ = request.Reply(true, nil) }) }
 	w.tell = func(text string) {
 		taken()
 		p.say(text)
+	}
+	select {
+	case <-p.before:
+	case <-ctx.Done():
 	}
 	permit, err := p.decide(ctx, &w.asking)
 	if err != nil {
@@ -46,6 +51,17 @@ func (p *program) start(ctx context.Context, request *ssh.Request, running *sync
 	r := &run{program: p, wanted: w, permit: permit, meter: permit.Meter(), answer: permit.Answer()}
 	if err := r.open(ctx, request); err != nil {
 		permit.Done(failure("not started"))
+		if errors.Is(err, errNoStart) {
+			// The target's own answer, where nothing was said before: a client may go on to ask for
+			// something else on this channel, as PuTTY's psftp does where there is no subsystem.
+			answer.Do(func() {
+				_ = request.Reply(false, nil)
+				p.started = false
+			})
+			if !p.started {
+				return err
+			}
+		}
 		taken()
 		p.endWith("Doorward: "+plain(err.Error())+"\r\n", statusEnded)
 		return err
@@ -146,7 +162,6 @@ func (r *run) prepare(channel ssh.Channel) error {
 		}
 		v.permit.Done(o)
 	}
-	r.env = nil
 	if r.terminal != nil {
 		if ok, err := channel.SendRequest(requestTerminal, true, ssh.Marshal(r.terminal)); err != nil || !ok {
 			return errNoTerminal

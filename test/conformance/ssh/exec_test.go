@@ -46,6 +46,15 @@ cat $DATA | ssh target 'head -c 5 | od -c'; echo ${PIPESTATUS[@]}`, want: "deaf"
 			script: `ssh target "cat $DATA; exit 3" | head -c 100 | wc -c; echo ${PIPESTATUS[0]}`, want: "100\n3",
 		},
 		{
+			name: "NoReader", reason: "a program whose output nobody reads any more is told so, and does not run on",
+			script: `ssh target yes | head -n 1; echo ${PIPESTATUS[@]}; ssh target "yes; echo \$? >$REMOTE/out" | head -n 1; echo ${PIPESTATUS[@]}; until [ -s $REMOTE/out ]; do sleep 0.1; done
+ssh -fNM -S $CTL target; ssh -S $CTL target yes | head -n 1; ssh -S $CTL target 'echo on'; ssh -S $CTL -O exit target`, want: "y\n",
+		},
+		{
+			name: "NoInput", reason: "a client whose program reads no more is told so",
+			script: `ssh -vvv target 'exec <&- >&-; sleep 1' </dev/zero 2>$LOCAL/log; echo $?; grep -c 'rtype eow@openssh.com' $LOCAL/log; rm $LOCAL/log`, want: "0\n1",
+		},
+		{
 			name: "Dialogue", reason: "answers come as they are given, nothing waits for more",
 			script: `coproc ssh target 'while read -r line; do echo "got $line"; done; echo over'
 for i in 1 2 3; do echo $i >&"${COPROC[1]}"; read -r answer <&"${COPROC[0]}"; echo "$answer"; done
@@ -84,8 +93,8 @@ until [ -s $REMOTE/told ]; do sleep 0.1; done; rm $REMOTE/ready; cat $REMOTE/tol
 			script: `TERM=vt220 ssh -tt target 'stty -a; echo $TERM; tty | cut -c 1-9; ls /nowhere' </dev/null | od -c; echo ${PIPESTATUS[0]}`, want: "v   t   2   2   0",
 		},
 		{
-			name: "Subsystem", reason: "an unknown one is refused; the words are the proxy's own",
-			script: `ssh -s target no-such-subsystem 2>/dev/null; echo $?`, want: "255",
+			name: "Subsystem", reason: "an unknown one is refused",
+			script: `ssh -s target no-such-subsystem; echo $?; ssh -fNM -S $CTL target; ssh -s -S $CTL target no-such-subsystem; echo $?; ssh -S $CTL target 'echo on'; ssh -S $CTL -O exit target; sftp -s no-such-subsystem target; echo $?`, want: "255\non",
 		},
 	})
 }
