@@ -122,6 +122,21 @@ func TestDeviceOfProxy(t *testing.T) {
 	}
 }
 
+// TestDeviceOfProxyDeclined: the proxy hears that the person has said no, and tells its caller.
+func TestDeviceOfProxyDeclined(t *testing.T) {
+	r := serve(t, nil)
+	allow(t, r, "nils")
+	logins := devicelogin.New()
+	t.Cleanup(logins.Close)
+	d, code, hint := r.begun(logins)
+	if got := r.decide(r.browser(), code, hint, "deny"); got.status != 200 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if _, err := d.Wait(t.Context()); !errors.Is(err, access.ErrLoginDenied) || !strings.Contains(err.Error(), "refused in the browser") {
+		t.Errorf("the proxy hears %v", err)
+	}
+}
+
 // TestRevokedIsNotGivenBack (checklist 36): what is revoked stays, for it is named in snapshots.
 func TestRevokedIsNotGivenBack(t *testing.T) {
 	r := serve(t, nil)
