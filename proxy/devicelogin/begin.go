@@ -119,6 +119,9 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 		}
 		return nil, err
 	}
+	if answered.Error == slowDown {
+		return nil, access.ErrLoginPace
+	}
 	if answered.Error != "" {
 		return nil, answered.refusal()
 	}

@@ -131,6 +131,30 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
+// TestPortalAtItsLimit: the portal's limit is of an address that other proxies may share. Who
+// comes is not given a link then, and may come again; who waits goes on to wait.
+func TestPortalAtItsLimit(t *testing.T) {
+	p, l := portaltest.Start(t), logins(t)
+	d, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+		http.Error(w, "Too many requests: wait a little.", http.StatusTooManyRequests)
+		return true
+	})
+	if _, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); !errors.Is(err, access.ErrLoginPace) {
+		t.Errorf("a link: %v", err)
+	}
+	if a, err := d.(*login).portal.post(bounded(t), "/token", nil); err != nil || a.Error != slowDown {
+		t.Errorf("who waits hears %+v, %v", a, err)
+	}
+	p.Before(nil)
+	if _, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // TestClientLeaves: the waiting ends at once, and nobody is asked any more.
 func TestClientLeaves(t *testing.T) {
 	p, l := portaltest.Start(t), logins(t)

@@ -99,7 +99,7 @@ func (d *login) read(a *answer) (credential identity.Credential, done bool, err 
 	case "":
 	case "authorization_pending":
 		return credential, false, nil
-	case "slow_down":
+	case slowDown:
 		d.interval = min(d.interval+slower, maxInterval)
 		return credential, false, nil
 	case "expired_token":
