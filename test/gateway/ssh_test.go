@@ -4,8 +4,6 @@
 package gateway
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"net"
 	"os/exec"
 	"os/user"
@@ -24,11 +22,7 @@ func TestSSH(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, authority, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted, err := gossh.NewPublicKey(public)
+	authority, trusted, err := sshd.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}

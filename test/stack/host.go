@@ -6,7 +6,6 @@ package stack
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	_ "embed"
 	"encoding/pem"
 	"errors"
@@ -66,13 +65,9 @@ func (s *Stack) StartHost(ctx context.Context, options HostOptions) (*Host, erro
 	if h.Account == "" || os.Geteuid() != 0 {
 		h.Account = me.Username
 	}
-	public, authority, err := ed25519.GenerateKey(rand.Reader)
+	authority, trusted, err := sshd.NewAuthority()
 	if err != nil {
-		return nil, fmt.Errorf("cannot make an authority of users: %w", err)
-	}
-	trusted, err := ssh.NewPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make an authority of users: %w", err)
+		return nil, err
 	}
 	if h.Target, err = sshd.Start(ctx, sshd.Options{
 		Accounts: []sshd.Account{{Name: h.Account}}, TrustedUserCAs: []ssh.PublicKey{trusted},
