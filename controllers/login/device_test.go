@@ -90,8 +90,8 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// TestDeviceRefused: who says no tells the device (RFC 8628, section 3.5), whichever replica it
-// asks, and nobody says yes afterwards.
+// TestDeviceRefused (checklist 34): who says no tells the device (RFC 8628, section 3.5),
+// whichever replica it asks, and nobody says yes afterwards.
 func TestDeviceRefused(t *testing.T) {
 	r := serve(t, nil)
 	other := serve(t, r)
