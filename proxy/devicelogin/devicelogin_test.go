@@ -223,7 +223,7 @@ func TestPortalsThatMisbehave(t *testing.T) {
 		"another host": func(v map[string]any) { v["verification_uri_complete"] = "https://evil.example/device" },
 		"no TLS":       func(v map[string]any) { v["verification_uri_complete"] = "http://127.0.0.1/device" },
 		"host that goes on": func(v map[string]any) {
-			v["verification_uri_complete"] = v["verification_uri"].(string)[:20] + "0.evil.example/"
+			v["verification_uri_complete"] = strings.TrimSuffix(v["verification_uri"].(string), "/device") + ".evil.example/"
 		},
 		"draws":           func(v map[string]any) { v["verification_uri_complete"] = v["verification_uri"].(string) + "\x1b[2J" },
 		"code that draws": func(v map[string]any) { v["user_code"] = "CODE\u202e1" },
