@@ -126,14 +126,7 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.codes.Allow(pace.Host(p.addressOf(r)), p.now()) {
-		return refuse(codeSlowDown, "too many codes were entered from here: wait some minutes")
-	}
 	code := typed(form.Get("user_code"))
-	if code == "" {
-		_ = p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
-		return p.showDevice(w, r, http.StatusBadRequest, "", "", "That is no code: look at the device again.")
-	}
 	keys, err := p.keys.Keys(r.Context())
 	if err != nil {
 		return unavailable(err)
@@ -142,6 +135,13 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 	var told hint
 	if keys.sealer.open("hint", form.Get("hint"), &told, p.now()) == nil && told.Code == code {
 		who.Address, who.Connection = told.Address, told.Connection
+	} else if !p.codes.Allow(pace.Host(p.addressOf(r)), p.now()) {
+		// Whoever follows a link guesses no code, and many people may be behind one address.
+		return refuse(codeSlowDown, "too many codes were entered from here: wait some minutes, or open the link that came with the code")
+	}
+	if code == "" {
+		_ = p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
+		return p.showDevice(w, r, http.StatusBadRequest, "", "", "That is no code: look at the device again.")
 	}
 	object, _, err := p.pick(r.Context(), form.Get("provider"))
 	if err != nil {

@@ -128,9 +128,11 @@ func TestDeviceRefused(t *testing.T) {
 	}
 }
 
-// TestUserCodesAreLimited: checklist 25, RFC 8628, section 5.2.
+// TestUserCodesAreLimited: checklist 25, RFC 8628, section 5.2. Whoever has a code's own link
+// does not guess it.
 func TestUserCodesAreLimited(t *testing.T) {
 	r := serve(t, nil)
+	allow(t, r, "lea")
 	slow := 0
 	for i := range 14 {
 		got := r.do(r.browser(), http.MethodPost, "/device", url.Values{"user_code": {fmt.Sprintf("BCDF-GHJK-LMN%c", 'B'+i%3)}}, nil)
@@ -140,5 +142,14 @@ func TestUserCodesAreLimited(t *testing.T) {
 	}
 	if slow < 3 {
 		t.Errorf("%d of 14 were refused for their number", slow)
+	}
+	logins := newLogins(t)
+	_, code, hint := r.begun(logins)
+	_, other, _ := r.begun(logins)
+	if got := r.approve(r.browser(), other, hint); !strings.Contains(got.body, "too many codes") {
+		t.Errorf("a code with the link of another: %d %s", got.status, got.body)
+	}
+	if got := r.approve(r.browser(), code, hint); got.status != 200 || !strings.Contains(got.body, "goes on at the device") {
+		t.Errorf("a code with its link: %d %s", got.status, got.body)
 	}
 }
