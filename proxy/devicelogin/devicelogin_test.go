@@ -300,3 +300,18 @@ func TestPace(t *testing.T) {
 		t.Error("a client without an address")
 	}
 }
+
+// TestPaceOfManyPeople: who logs in leaves room for others behind the same address.
+func TestPaceOfManyPeople(t *testing.T) {
+	p, l := portaltest.Start(t), logins(t)
+	for range hostBurst + 3 {
+		one, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7"))
+		if err != nil {
+			t.Fatalf("after logins that came to something: %v", err)
+		}
+		p.Approve(one.UserCode(), "token")
+		if _, err := one.Wait(bounded(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
