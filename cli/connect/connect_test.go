@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // server starts an SSH server with a proxy, a repository in the folder of its releases, and a
 // folder of known_hosts for somebody else's.
 func server(ctx context.Context) (err error) {
-	if host, err = world.StartHost(ctx, stack.ProxyOptions{}); err != nil {
+	if host, err = world.StartShopHost(ctx); err != nil {
 		return err
 	}
 	releases := filepath.Join(host.Home(), "releases")
@@ -162,7 +162,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("PLUGIN", filepath.Dir(world.Plugin()))
 			env.Setenv("ACCOUNT", host.Account)
-			env.Setenv("SSHD", fmt.Sprintf("localhost:%d", host.Port))
+			env.Setenv("SSHD", fmt.Sprintf("localhost:%d", host.Target.Port))
 			env.Setenv("RELEASES", filepath.Join(host.Home(), "releases"))
 			return knownHosts(env)
 		},

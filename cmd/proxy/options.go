@@ -10,6 +10,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,27 +159,18 @@ func (o *options) validate() error {
 			return fmt.Errorf("nowhere to listen for connection %q: give --listen=%s=host:port", connection, connection)
 		}
 	}
-	for connection := range o.listen {
-		if !seen[connection] {
-			return fmt.Errorf("--listen for a connection that is not served: %q: give --connection=%s", connection, connection)
+	served := func(flag string, named iter.Seq[string]) error {
+		for connection := range named {
+			if !seen[connection] {
+				return fmt.Errorf("%s for a connection that is not served: %q: give --connection=%s", flag, connection, connection)
+			}
 		}
+		return nil
 	}
-	for connection := range o.byName {
-		if !seen[connection] {
-			return fmt.Errorf("--by-name for a connection that is not served: %q: give --connection=%s", connection, connection)
-		}
-	}
-	for connection := range o.review {
-		if !seen[connection] {
-			return fmt.Errorf("--review-address for a connection that is not served: %q: give --connection=%s", connection, connection)
-		}
-	}
-	for connection := range o.recordings {
-		if !seen[connection] {
-			return fmt.Errorf("--recordings-address for a connection that is not served: %q: give --connection=%s", connection, connection)
-		}
-	}
-	return nil
+	return errors.Join(
+		served("--listen", maps.Keys(o.listen)), served("--by-name", maps.Keys(o.byName)),
+		served("--review-address", maps.Keys(o.review)), served("--recordings-address", maps.Keys(o.recordings)),
+	)
 }
 
 // instanceCharacters may be in an instance id, which is a ConfigMap's key.

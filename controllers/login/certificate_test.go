@@ -96,14 +96,9 @@ func proves(t *testing.T, leaf *x509.Certificate) bool {
 	return false
 }
 
-// TestCertificateRefused: whoever asks for a certificate proves to have a key that is good enough.
-func TestCertificateRefused(t *testing.T) {
-	r := serve(t, nil)
-	good := person(t, "csr", nil)
-	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+// badKeys are of kinds that are not taken: too small, and of another curve.
+func badKeys(t *testing.T) (*rsa.PrivateKey, *ecdsa.PrivateKey) {
+	t.Helper()
 	small, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -112,29 +107,47 @@ func TestCertificateRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return small, p521
+}
+
+// refusal is a request that is refused, and why.
+type refusal struct {
+	reason string
+	form   url.Values
+}
+
+// refuses expects requests of somebody to be invalid, and nothing to be left of them.
+func (r *replica) refuses(subject string, all map[string]refusal) {
+	r.Helper()
+	for name, tc := range all {
+		if got := r.token(tc.form); got.status != 400 || got.text("error") != "invalid_request" || got.text("access_token") != "" {
+			r.Errorf("%s: %s: got %d %s", name, tc.reason, got.status, got.body)
+		}
+	}
+	if found := credentialsOf(r.T, subject); len(found) > 0 {
+		r.Errorf("refusals left credentials: %d", len(found))
+	}
+}
+
+// TestCertificateRefused: whoever asks for a certificate proves to have a key that is good enough.
+func TestCertificateRefused(t *testing.T) {
+	r := serve(t, nil)
+	good := person(t, "csr", nil)
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, p521 := badKeys(t)
 	csr := request(t, ec)
 	block, _ := pem.Decode([]byte(csr))
 	block.Bytes[len(block.Bytes)-1] ^= 1
 	forged := string(pem.EncodeToMemory(block))
-	cases := map[string]struct {
-		reason string
-		form   url.Values
-	}{
+	r.refuses("id-of-csr", map[string]refusal{
 		"CSRForToken":  {"a parameter of certificates", exchanging(good, "csr", csr)},
 		"NoCSR":        {"required", exchanging(good, "requested_token_type", x509Type)},
 		"CSRSignature": {"the caller has to have the key", exchanging(good, "requested_token_type", x509Type, "csr", forged)},
 		"SmallRSA":     {"RSA of 3072 bits at least", exchanging(good, "requested_token_type", x509Type, "csr", request(t, small))},
 		"Curve":        {"P-256 and P-384", exchanging(good, "requested_token_type", x509Type, "csr", request(t, p521))},
 		"TwoCSRs":      {"one block", exchanging(good, "requested_token_type", x509Type, "csr", csr+csr)},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			if got := r.token(tc.form); got.status != 400 || got.text("error") != "invalid_request" || got.text("access_token") != "" {
-				t.Errorf("%s: got %d %s", tc.reason, got.status, got.body)
-			}
-		})
-	}
-	if found := credentialsOf(t, "id-of-csr"); len(found) > 0 {
-		t.Errorf("refusals left credentials: %d", len(found))
-	}
+	})
 }

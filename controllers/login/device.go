@@ -5,11 +5,13 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/doorward/doorward/api/v1alpha1"
@@ -24,6 +26,8 @@ const (
 	// annotationGrant holds, sealed, what a device's credential is made of, until the
 	// device has fetched it.
 	annotationGrant = "doorward.dev/login-grant"
+	// reasonRefused is why the credential of a device is revoked that was never made.
+	reasonRefused = "refused on the login page, before it was made"
 )
 
 // device is what a device code holds.
@@ -122,14 +126,7 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.codes.Allow(pace.Host(p.addressOf(r)), p.now()) {
-		return refuse(codeSlowDown, "too many codes were entered from here: wait some minutes")
-	}
 	code := typed(form.Get("user_code"))
-	if code == "" {
-		_ = p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
-		return p.showDevice(w, r, http.StatusBadRequest, "", "", "That is no code: look at the device again.")
-	}
 	keys, err := p.keys.Keys(r.Context())
 	if err != nil {
 		return unavailable(err)
@@ -138,6 +135,13 @@ func (p *Portal) enterCode(w http.ResponseWriter, r *http.Request) error {
 	var told hint
 	if keys.sealer.open("hint", form.Get("hint"), &told, p.now()) == nil && told.Code == code {
 		who.Address, who.Connection = told.Address, told.Connection
+	} else if !p.codes.Allow(pace.Host(p.addressOf(r)), p.now()) {
+		// Whoever follows a link guesses no code, and many people may be behind one address.
+		return refuse(codeSlowDown, "too many codes were entered from here: wait some minutes, or open the link that came with the code")
+	}
+	if code == "" {
+		_ = p.note("device", r, refuse(codeInvalidRequest, "mistyped user code"))
+		return p.showDevice(w, r, http.StatusBadRequest, "", "", "That is no code: look at the device again.")
 	}
 	object, _, err := p.pick(r.Context(), form.Get("provider"))
 	if err != nil {
@@ -174,6 +178,30 @@ func (p *Portal) approveDevice(w http.ResponseWriter, r *http.Request, c *consen
 	return p.show(w, http.StatusOK, "message", "You are logged in", message{Text: "The login goes on at the device. Where it waits for Enter, press that."})
 }
 
+// refuseDevice keeps that the person has said no, so that the device hears it from every
+// replica, and that nobody allows the same code later: as the credential that would have been
+// made, revoked from its first moment, until the device code ends.
+func (p *Portal) refuseDevice(w http.ResponseWriter, r *http.Request, c *consent) error {
+	object, err := p.object(r.Context(), &c.Proof, wanted{
+		as: asToken(), once: onceName("device", c.Asking.Device), address: p.addressOf(r).String(),
+	})
+	if err == nil {
+		object.Spec.ExpiresAt = metav1.NewTime(earlier(object.Spec.ExpiresAt.Time, p.now().Add(deviceLife)))
+		object.Spec.Revoke = &v1alpha1.Revocation{Reason: reasonRefused, Username: p.options.User}
+		err = p.create(r.Context(), object)
+	}
+	if errors.Is(err, errUsed) {
+		return refuse(codeInvalidGrant, "the code was answered before: 'kubectl doorward credentials' lists what was allowed, and 'kubectl doorward credentials revoke NAME' ends it").about(&c.Proof)
+	}
+	if err != nil {
+		// Nothing was allowed all the same: the device waits until its code ends.
+		_ = p.note("device", r, faultOf(err).about(&c.Proof))
+	} else {
+		p.log.Info("Device refused", append(about(object), "client", p.addressOf(r).String(), "connection", c.Asking.Connection, "callerAddress", c.Asking.Address)...)
+	}
+	return p.show(w, http.StatusOK, "message", "Nothing was allowed", message{Text: "The device gets nothing. Whoever gave you the code may not have been honest."})
+}
+
 // redeemDevice is RFC 8628, section 3.4: of all who come with the device code, one gets the
 // credential.
 func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*issued, error) {
@@ -199,6 +227,8 @@ func (p *Portal) redeemDevice(ctx context.Context, form url.Values, _ string) (*
 		return nil, refuse(codePending, "nobody has entered the code yet")
 	case err != nil:
 		return nil, unavailable(err)
+	case object.Spec.Revoke != nil && object.Spec.Revoke.Reason == reasonRefused:
+		return nil, refuse(codeAccessDenied, "the login was refused in the browser")
 	case object.Spec.Revoke != nil:
 		return nil, refuse(codeAccessDenied, "the credential was revoked: begin again")
 	}

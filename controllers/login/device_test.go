@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -19,6 +20,12 @@ import (
 // approve enters a user code and confirms.
 func (r *replica) approve(c *http.Client, code, hint string) answered {
 	r.Helper()
+	return r.decide(c, code, hint, "allow")
+}
+
+// decide enters a user code and says yes or no: "allow" or "deny".
+func (r *replica) decide(c *http.Client, code, hint, decision string) answered {
+	r.Helper()
 	page := r.do(c, http.MethodPost, "/device", url.Values{"user_code": {code}, "hint": {hint}, "provider": {"company"}}, nil)
 	form := fields(page.body)
 	if page.status != 200 || form.Get("consent") == "" {
@@ -27,7 +34,7 @@ func (r *replica) approve(c *http.Client, code, hint string) answered {
 	if !strings.Contains(page.body, code) {
 		r.Errorf("the page does not show the code %q", code)
 	}
-	form.Set("decision", "allow")
+	form.Set("decision", decision)
 	return r.do(c, http.MethodPost, "/confirm", form, nil)
 }
 
@@ -83,9 +90,49 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// TestUserCodesAreLimited: checklist 25, RFC 8628, section 5.2.
+// TestDeviceRefused (checklist 34): who says no tells the device (RFC 8628, section 3.5),
+// whichever replica it asks, and nobody says yes afterwards.
+func TestDeviceRefused(t *testing.T) {
+	r := serve(t, nil)
+	other := serve(t, r)
+	allow(t, r, "nora")
+	secret := oauth2.GenerateVerifier()
+	asked := r.do(r.browser(), http.MethodPost, "/device_authorization", url.Values{
+		"client_id": {login.ClientID}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sha(secret))}, "code_challenge_method": {"S256"},
+	}, nil)
+	poll := func() answered {
+		return other.token(url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {login.ClientID},
+			"device_code": {asked.text("device_code")}, "code_verifier": {secret},
+		})
+	}
+	if got := poll(); got.text("error") != "authorization_pending" {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if got := r.decide(r.browser(), asked.text("user_code"), "", "deny"); got.status != 200 || !strings.Contains(got.body, "Nothing was allowed") {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	for range 2 {
+		if got := poll(); got.text("error") != "access_denied" || !strings.Contains(got.text("error_description"), "refused in the browser") {
+			t.Errorf("the device hears %d %s", got.status, got.body)
+		}
+	}
+	for _, decision := range []string{"allow", "deny"} {
+		if got := r.decide(r.browser(), asked.text("user_code"), "", decision); got.status == 200 {
+			t.Errorf("a code that was refused is answered again, by %q: %s", decision, got.body)
+		}
+	}
+	found := credentialsOf(t, "id-of-nora")
+	if len(found) != 1 || found[0].Spec.Revoke == nil || len(found[0].Annotations) > 0 || time.Until(found[0].Spec.ExpiresAt.Time) > 10*time.Minute {
+		t.Errorf("of a refusal is left: %+v", found)
+	}
+}
+
+// TestUserCodesAreLimited: checklist 25, RFC 8628, section 5.2. Whoever has a code's own link
+// does not guess it.
 func TestUserCodesAreLimited(t *testing.T) {
 	r := serve(t, nil)
+	allow(t, r, "lea")
 	slow := 0
 	for i := range 14 {
 		got := r.do(r.browser(), http.MethodPost, "/device", url.Values{"user_code": {fmt.Sprintf("BCDF-GHJK-LMN%c", 'B'+i%3)}}, nil)
@@ -95,5 +142,14 @@ func TestUserCodesAreLimited(t *testing.T) {
 	}
 	if slow < 3 {
 		t.Errorf("%d of 14 were refused for their number", slow)
+	}
+	logins := newLogins(t)
+	_, code, hint := r.begun(logins)
+	_, other, _ := r.begun(logins)
+	if got := r.approve(r.browser(), other, hint); !strings.Contains(got.body, "too many codes") {
+		t.Errorf("a code with the link of another: %d %s", got.status, got.body)
+	}
+	if got := r.approve(r.browser(), code, hint); got.status != 200 || !strings.Contains(got.body, "goes on at the device") {
+		t.Errorf("a code with its link: %d %s", got.status, got.body)
 	}
 }

@@ -201,7 +201,7 @@ func (p *Portal) confirm(w http.ResponseWriter, r *http.Request) error {
 	allowed := form.Get("decision") == "allow"
 	switch {
 	case c.Asking.Device != "" && !allowed:
-		return p.show(w, http.StatusOK, "message", "Nothing was allowed", message{Text: "The device gets nothing. Whoever gave you the code may not have been honest."})
+		return p.refuseDevice(w, r, &c)
 	case c.Asking.Device != "":
 		return p.approveDevice(w, r, &c)
 	case !allowed:

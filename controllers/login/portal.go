@@ -55,6 +55,8 @@ type Options struct {
 	Namespace string
 	// Keys are the portal's.
 	Keys *KeyStore
+	// User is the manager's own Kubernetes user name, who revokes what was refused.
+	User string
 	// Authority signs the serving certificate where no files are given.
 	Authority CertificateAuthority
 	// Pool holds what is known of issuers.

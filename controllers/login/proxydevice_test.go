@@ -27,6 +27,14 @@ func (r *replica) at() snapshot.LoginPortal {
 	return snapshot.LoginPortal{URL: r.url, CA: string(portalCA.PEM)}
 }
 
+// newLogins are those of one proxy.
+func newLogins(t *testing.T) *devicelogin.Logins {
+	t.Helper()
+	logins := devicelogin.New()
+	t.Cleanup(logins.Close)
+	return logins
+}
+
 // begun is a login that a proxy has begun for a caller, with the parts of its link.
 func (r *replica) begun(l *devicelogin.Logins) (d access.DeviceLogin, code, hint string) {
 	r.Helper()
@@ -67,8 +75,7 @@ func verifier(t *testing.T) *gateway.Verifier {
 func TestDeviceOfProxy(t *testing.T) {
 	r := serve(t, nil)
 	allow(t, r, "pat")
-	logins := devicelogin.New()
-	t.Cleanup(logins.Close)
+	logins := newLogins(t)
 	d, code, hint := r.begun(logins)
 	if code != d.UserCode() {
 		t.Errorf("the link has code %q, want %q", code, d.UserCode())
@@ -122,12 +129,25 @@ func TestDeviceOfProxy(t *testing.T) {
 	}
 }
 
+// TestDeviceOfProxyDeclined: the proxy hears that the person has said no, and tells its caller.
+func TestDeviceOfProxyDeclined(t *testing.T) {
+	r := serve(t, nil)
+	allow(t, r, "nils")
+	logins := newLogins(t)
+	d, code, hint := r.begun(logins)
+	if got := r.decide(r.browser(), code, hint, "deny"); got.status != 200 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if _, err := d.Wait(t.Context()); !errors.Is(err, access.ErrLoginDenied) || !strings.Contains(err.Error(), "refused in the browser") {
+		t.Errorf("the proxy hears %v", err)
+	}
+}
+
 // TestRevokedIsNotGivenBack (checklist 36): what is revoked stays, for it is named in snapshots.
 func TestRevokedIsNotGivenBack(t *testing.T) {
 	r := serve(t, nil)
 	allow(t, r, "rex")
-	logins := devicelogin.New()
-	t.Cleanup(logins.Close)
+	logins := newLogins(t)
 	d, code, hint := r.begun(logins)
 	if got := r.approve(r.browser(), code, hint); got.status != 200 {
 		t.Fatalf("got %d %s", got.status, got.body)
@@ -150,8 +170,7 @@ func TestRevokedIsNotGivenBack(t *testing.T) {
 func TestDeviceOfProxyPhished(t *testing.T) {
 	r := serve(t, nil)
 	allow(t, r, "vic")
-	logins := devicelogin.New()
-	t.Cleanup(logins.Close)
+	logins := newLogins(t)
 	_, _, elsewhere := r.begun(logins)
 	for name, hint := range map[string]string{"no hint": "", "that of another code": elsewhere} {
 		d, code, _ := r.begun(logins)

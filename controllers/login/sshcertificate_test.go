@@ -9,9 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"fmt"
 	"math/big"
 	"net/url"
@@ -41,19 +39,7 @@ func statedBySSH(t *testing.T, line string) (*ssh.Certificate, gateway.Statement
 	if err != nil || len(rest) > 0 {
 		t.Fatalf("not one line of a certificate: %q, %v", line, err)
 	}
-	var keys [][]byte
-	for _, key := range publicKeys(t) {
-		der, err := x509.MarshalPKIXPublicKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, der)
-	}
-	v, err := gateway.NewVerifier(keys, "", func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := v.SSHCertificate(key.Marshal())
+	s, err := verifier(t).SSHCertificate(key.Marshal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,14 +108,7 @@ func TestSSHCertificateRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	small, p521 := badKeys(t)
 	signer, err := ssh.NewSignerFromKey(private)
 	if err != nil {
 		t.Fatal(err)
@@ -147,10 +126,7 @@ func TestSSHCertificateRefused(t *testing.T) {
 	of := func(key string) url.Values {
 		return exchanging(good, "requested_token_type", sshType, "ssh_public_key", key)
 	}
-	for name, tc := range map[string]struct {
-		reason string
-		form   url.Values
-	}{
+	r.refuses("id-of-sshkey", map[string]refusal{
 		"ForToken":    {"a parameter of SSH", exchanging(good, "ssh_public_key", line)},
 		"ForX509":     {"a parameter of SSH", exchanging(good, "requested_token_type", x509Type, "ssh_public_key", line)},
 		"CSR":         {"a parameter of client certificates", exchanging(good, "requested_token_type", sshType, "ssh_public_key", line, "csr", "x")},
@@ -165,14 +141,5 @@ func TestSSHCertificateRefused(t *testing.T) {
 		"Curve":       {"P-256 and P-384", of(sshLine(t, &p521.PublicKey))},
 		"DSA":         {"broken", of(old)},
 		"Huge":        {"bounded", of(line[:len(line)-1] + strings.Repeat("x", 16<<10))},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := r.token(tc.form); got.status != 400 || got.text("error") != "invalid_request" || got.text("access_token") != "" {
-				t.Errorf("%s: got %d %s", tc.reason, got.status, got.body)
-			}
-		})
-	}
-	if found := credentialsOf(t, "id-of-sshkey"); len(found) > 0 {
-		t.Errorf("refusals left credentials: %d", len(found))
-	}
+	})
 }

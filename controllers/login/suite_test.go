@@ -171,7 +171,7 @@ func serve(t *testing.T, of *replica, change ...func(*login.Options)) *replica {
 	pool := oidc.NewPool(t.Context())
 	options := login.Options{
 		Settings: login.Settings{Address: r.dial, URL: r.url, CertificateFile: certificate, KeyFile: key},
-		Cached:   manager, Live: manager, Namespace: operator, Keys: login.NewKeyStore(manager, operator), Pool: pool,
+		Cached:   manager, Live: manager, Namespace: operator, User: admission.DefaultManagerUser, Keys: login.NewKeyStore(manager, operator), Pool: pool,
 		Log: funcr.New(func(prefix, args string) {
 			select {
 			case r.logs.lines <- prefix + " " + args:

@@ -13,8 +13,8 @@ import (
 const userAlphabet = "BCDFGHJKLMNPQRSTVWXZ"
 
 // userLetters are 11 of 20, 47 bits, and a twelfth that finds mistypings. A code lives for 10
-// minutes; one host may enter 10 and then one in 10 s, so that in the life of a code it tries
-// 70 of 2e14. Whoever hits one has lent a device his own identity and gained nothing: what a
+// minutes; one host may enter 10 and then one in 10 s, but for those that come with their own
+// link, so that in the life of a code it tries 70 of 2e14. Whoever hits one has lent a device his own identity and gained nothing: what a
 // code opens is a login of whoever enters it (RFC 8628, section 5.2). Nobody keeps which codes
 // are in use, so that two devices could have one, and the one get the other's login: whoever
 // asks for codes at the pace of a host has 6000 of them.

@@ -30,7 +30,7 @@ func addLogin(ctx context.Context, mgr ctrl.Manager, direct client.Client, o Opt
 	}
 	keys := login.NewKeyStore(direct, o.Namespace)
 	portal, err := login.New(login.Options{
-		Settings: o.Login, Cached: mgr.GetClient(), Live: direct, Namespace: o.Namespace, Keys: keys, Authority: authority,
+		Settings: o.Login, Cached: mgr.GetClient(), Live: direct, Namespace: o.Namespace, User: user, Keys: keys, Authority: authority,
 		Pool: oidc.NewPool(ctx), Log: o.Logger.WithName("login"), Metrics: o.Metrics,
 	})
 	if err != nil {

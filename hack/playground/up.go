@@ -63,7 +63,7 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 	}
 	p := &playground{Stack: s, offer: offer, binary: binary}
 	fmt.Fprintln(out, "  starting: SSH server and its proxy")
-	if p.host, err = s.StartHost(ctx, stack.ProxyOptions{Args: []string{recordingsOf(stack.HostConnection)}}); err != nil {
+	if p.host, err = s.StartShopHost(ctx, recordingsOf(stack.HostConnection)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start the SSH server: %w\nlogs are in %s", err, s.Logs()), s.Stop())
 	}
 	err = errors.Join(
@@ -110,7 +110,7 @@ func (p *playground) variables() [][2]string {
 		{"PORTAL", p.offer.portal()},
 		{"RECORDINGS", p.offer.recordings},
 		{"REVIEW", p.offer.review},
-		{"SSHD_LOG", p.HostLog()},
+		{"SSHD_LOG", p.host.Target.LogPath},
 		// Where the plugin keeps logins: those of the playground end with it.
 		{"XDG_CONFIG_HOME", filepath.Join(p.Dir, "config")},
 		{"PATH", strings.Join([]string{filepath.Dir(p.Plugin()), p.Control.Assets, p.Postgres.BinDir, os.Getenv("PATH")}, string(os.PathListSeparator))},

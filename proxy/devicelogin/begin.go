@@ -24,7 +24,7 @@ import (
 // Bounds, so that who is nobody yet has neither the portal flooded nor others kept out. The
 // portal takes 10 requests a second of a proxy, which is one host to it.
 const (
-	// hostPerSecond and hostBurst are how often one host may begin.
+	// hostPerSecond and hostBurst are how often one host may begin what comes to nothing.
 	hostPerSecond = 0.1
 	hostBurst     = 6
 	maxHosts      = 16384
@@ -97,7 +97,8 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 	if err != nil {
 		return nil, fmt.Errorf("cannot log in by a browser: the client has no IP address: %q", ask.Client)
 	}
-	if !l.hosts.Allow(pace.HostOf(ask.Client), time.Now()) {
+	host := pace.HostOf(ask.Client)
+	if !l.hosts.Allow(host, time.Now()) {
 		return nil, access.ErrLoginPace
 	}
 	turn, done := context.WithTimeout(ctx, turnBound)
@@ -106,7 +107,7 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 	if err != nil {
 		return nil, errors.Join(access.ErrLoginPace, err)
 	}
-	d := &login{logins: l, portal: portal{client: client, url: ask.Portal.URL}, secret: gateway.NewSecret()}
+	d := &login{logins: l, host: host, portal: portal{client: client, url: ask.Portal.URL}, secret: gateway.NewSecret()}
 	now := time.Now()
 	answered, err := d.portal.post(ctx, "/device_authorization", url.Values{
 		"client_id": {gateway.ProxyClient}, "code_challenge": {gateway.Challenge(d.secret)}, "code_challenge_method": {"S256"},
@@ -118,6 +119,9 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 			l.leave(ask.Portal, err)
 		}
 		return nil, err
+	}
+	if answered.Error == slowDown {
+		return nil, access.ErrLoginPace
 	}
 	if answered.Error != "" {
 		return nil, answered.refusal()

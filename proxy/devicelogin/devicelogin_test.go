@@ -131,6 +131,30 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
+// TestPortalAtItsLimit: the portal's limit is of an address that other proxies may share. Who
+// comes is not given a link then, and may come again; who waits goes on to wait.
+func TestPortalAtItsLimit(t *testing.T) {
+	p, l := portaltest.Start(t), logins(t)
+	d, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+		http.Error(w, "Too many requests: wait a little.", http.StatusTooManyRequests)
+		return true
+	})
+	if _, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); !errors.Is(err, access.ErrLoginPace) {
+		t.Errorf("a link: %v", err)
+	}
+	if a, err := d.(*login).portal.post(bounded(t), "/token", nil); err != nil || a.Error != slowDown {
+		t.Errorf("who waits hears %+v, %v", a, err)
+	}
+	p.Before(nil)
+	if _, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7")); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // TestClientLeaves: the waiting ends at once, and nobody is asked any more.
 func TestClientLeaves(t *testing.T) {
 	p, l := portaltest.Start(t), logins(t)
@@ -199,7 +223,7 @@ func TestPortalsThatMisbehave(t *testing.T) {
 		"another host": func(v map[string]any) { v["verification_uri_complete"] = "https://evil.example/device" },
 		"no TLS":       func(v map[string]any) { v["verification_uri_complete"] = "http://127.0.0.1/device" },
 		"host that goes on": func(v map[string]any) {
-			v["verification_uri_complete"] = v["verification_uri"].(string)[:20] + "0.evil.example/"
+			v["verification_uri_complete"] = strings.TrimSuffix(v["verification_uri"].(string), "/device") + ".evil.example/"
 		},
 		"draws":           func(v map[string]any) { v["verification_uri_complete"] = v["verification_uri"].(string) + "\x1b[2J" },
 		"code that draws": func(v map[string]any) { v["user_code"] = "CODE\u202e1" },
@@ -274,5 +298,20 @@ func TestPace(t *testing.T) {
 	}
 	if _, err := l.Begin(bounded(t), asking(p.At(), "@")); err == nil {
 		t.Error("a client without an address")
+	}
+}
+
+// TestPaceOfManyPeople: who logs in leaves room for others behind the same address.
+func TestPaceOfManyPeople(t *testing.T) {
+	p, l := portaltest.Start(t), logins(t)
+	for range hostBurst + 3 {
+		one, err := l.Begin(bounded(t), asking(p.At(), "192.0.2.7"))
+		if err != nil {
+			t.Fatalf("after logins that came to something: %v", err)
+		}
+		p.Approve(one.UserCode(), "token")
+		if _, err := one.Wait(bounded(t)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

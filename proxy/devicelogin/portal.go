@@ -90,6 +90,9 @@ type answer struct {
 	Description string `json:"error_description"`
 }
 
+// slowDown is the error code of whoever asks too often (RFC 8628 section 3.5).
+const slowDown = "slow_down"
+
 // refusal is the error of an answer that says no for good, in the portal's words.
 func (a *answer) refusal() error {
 	text := a.Description
@@ -118,6 +121,10 @@ func (p portal) post(ctx context.Context, path string, form url.Values) (*answer
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the login portal: %w", err)
+	}
+	if response.StatusCode == http.StatusTooManyRequests {
+		// The portal's limit is one of hosts: others may be behind the same address.
+		return &answer{Error: slowDown}, nil
 	}
 	a := &answer{}
 	refused := response.StatusCode == http.StatusBadRequest || response.StatusCode == http.StatusUnauthorized

@@ -28,6 +28,8 @@ const (
 // login is one login under way.
 type login struct {
 	logins *Logins
+	// host is where the caller is, as paces have it.
+	host   string
 	portal portal
 	// secret is the code verifier, which the token is bound to.
 	secret               string
@@ -99,7 +101,7 @@ func (d *login) read(a *answer) (credential identity.Credential, done bool, err 
 	case "":
 	case "authorization_pending":
 		return credential, false, nil
-	case "slow_down":
+	case slowDown:
 		d.interval = min(d.interval+slower, maxInterval)
 		return credential, false, nil
 	case "expired_token":
@@ -111,6 +113,8 @@ func (d *login) read(a *answer) (credential identity.Credential, done bool, err 
 		return credential, true, errors.New("the login portal's answer holds no token that a proxy takes")
 	}
 	d.token = a.AccessToken
+	// Many people may be behind one address: those who log in do not flood the portal.
+	d.logins.hosts.Return(d.host, time.Now())
 	return identity.BoundToken(d.token, d.secret), true, nil
 }
 

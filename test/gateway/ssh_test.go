@@ -5,8 +5,6 @@ package gateway
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
 	"net"
 	"os/exec"
 	"os/user"
@@ -28,11 +26,7 @@ func TestSSH(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, authority, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted, err := gossh.NewPublicKey(public)
+	authority, trusted, err := sshd.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +68,7 @@ func TestAdvisory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, authority, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted, err := gossh.NewPublicKey(public)
+	authority, trusted, err := sshd.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}

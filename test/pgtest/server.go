@@ -34,7 +34,6 @@ const (
 
 	startTimeout = time.Minute
 	pollInterval = 50 * time.Millisecond
-	portAttempts = 3
 )
 
 // Options of [Start]. The zero value is what the package comment describes.
@@ -110,16 +109,10 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 	if err := s.configure(options); err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ {
-		err := s.start(ctx, options.Port)
-		if err == nil {
-			return s, nil
-		}
-		taken := errors.Is(err, proc.ErrExited) && strings.Contains(err.Error(), "Address already in use")
-		if !taken || attempt == portAttempts || options.Port != 0 {
-			return nil, err
-		}
+	if err := proc.OnPort(ctx, options.Port, func(port int) error { return s.start(ctx, port) }); err != nil {
+		return nil, err
 	}
+	return s, nil
 }
 
 // StartT is [Start] for one test; the server ends with it.
@@ -272,11 +265,7 @@ func (s *Server) certify() error {
 
 // start runs postgres on the port, or on a free one, until it answers a query.
 func (s *Server) start(ctx context.Context, port int) (err error) {
-	if s.Port = port; port == 0 {
-		if s.Port, err = proc.FreePort(ctx); err != nil {
-			return err
-		}
-	}
+	s.Port = port
 	s.SuperuserDSN = s.DSN(Superuser, s.Password, "postgres")
 	s.process, err = proc.Start(proc.Command{
 		Path:       filepath.Join(s.BinDir, "postgres"),

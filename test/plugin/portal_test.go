@@ -44,21 +44,8 @@ import (
 // TestPortal logs in at the manager's login portal, which has the manager's own rights and
 // no more: by a browser, with certificates, by a device, and ends what came of it.
 func TestPortal(t *testing.T) {
-	issuer, err := oidctest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := issuer.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	authority := arrangePortal(t, map[string]any{"sub": "p1", "preferred_username": "paula"})
 	address := "https://" + portal
-	issuer.Allow(oidctest.Client{
-		ID: "doorward-portal", Secret: "s3cret", Redirect: address + "/oidc/portal/callback", Claims: map[string]any{"sub": "p1", "preferred_username": "paula"},
-	})
-	arrangePortal(t, issuer)
-	authority := trust(t, issuer)
 	dir := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
 	caFile := filepath.Join(dir, "ca.pem")
@@ -206,9 +193,20 @@ func verb(t *testing.T, command func(genericiooptions.IOStreams) *cobra.Command,
 	return out.String(), err
 }
 
-// arrangePortal makes the provider, and waits until the portal serves.
-func arrangePortal(t *testing.T, issuer *oidctest.Server) {
+// arrangePortal makes an issuer that proves one person, and its IdentityProvider, and waits
+// until the portal serves for it. It returns the authorities of both.
+func arrangePortal(t *testing.T, claims map[string]any) []byte {
 	t.Helper()
+	issuer, err := oidctest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := issuer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	issuer.Allow(oidctest.Client{ID: "doorward-portal", Secret: "s3cret", Redirect: "https://" + portal + "/oidc/portal/callback", Claims: claims})
 	objects := []client.Object{
 		&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: "portal-login", Namespace: operator.Namespace}, Type: v1alpha1.SecretTypeLogin,
@@ -236,6 +234,7 @@ func arrangePortal(t *testing.T, issuer *oidctest.Server) {
 		}
 		t.Cleanup(func() { _ = admin.Delete(context.WithoutCancel(t.Context()), object) })
 	}
+	return trust(t, issuer)
 }
 
 // trust waits until the portal serves with a certificate of the manager's authority, and

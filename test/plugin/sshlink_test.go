@@ -5,8 +5,6 @@ package plugin
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/base64"
 	"html"
 	"io"
@@ -37,7 +35,6 @@ import (
 	"github.com/doorward/doorward/proxy/policy"
 	"github.com/doorward/doorward/proxy/snapshot"
 	"github.com/doorward/doorward/test/gateway"
-	"github.com/doorward/doorward/test/oidctest"
 	"github.com/doorward/doorward/test/operator"
 	"github.com/doorward/doorward/test/sshd"
 )
@@ -46,37 +43,19 @@ import (
 // whom to trust there; the terminal shows the link, a person follows it to her identity
 // provider and says yes, and the target's log names her. When she leaves, nothing of it is left.
 func TestSSHLink(t *testing.T) {
-	issuer, err := oidctest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := issuer.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	issuer.Allow(oidctest.Client{
-		ID: "doorward-portal", Secret: "s3cret", Redirect: "https://" + portal + "/oidc/portal/callback",
-		Claims: map[string]any{"sub": "s1", "preferred_username": "sasha"},
-	})
-	arrangePortal(t, issuer)
-	authority := trust(t, issuer)
+	authority := arrangePortal(t, map[string]any{"sub": "s1", "preferred_username": "sasha"})
 	published := publishedLogin(t)
 
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted, err := gossh.NewPublicKey(public)
+	users, trusted, err := sshd.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
 	target := sshd.StartT(t, sshd.Options{Accounts: []sshd.Account{{Name: me.Username}}, TrustedUserCAs: []gossh.PublicKey{trusted}})
-	config, err := gateway.SSH(target, me.Username, private, nil)
+	config, err := gateway.SSH(target, me.Username, users, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

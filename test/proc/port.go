@@ -5,10 +5,12 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -76,4 +78,34 @@ func FreeAddress(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return net.JoinHostPort(Loopback, strconv.Itoa(port)), nil
+}
+
+// portAttempts is how often a server is started because its port was taken.
+const portAttempts = 3
+
+// OnPort calls start with a port, or as [OnFreePorts] does where that is zero.
+func OnPort(ctx context.Context, port int, start func(port int) error) error {
+	if port != 0 {
+		return start(port)
+	}
+	return OnFreePorts(ctx, 1, func(ports []int) error { return start(ports[0]) })
+}
+
+// OnFreePorts calls start with free ports until it succeeds, fails for another reason than a
+// server that ended since a port was taken, or has had its attempts.
+func OnFreePorts(ctx context.Context, count int, start func(ports []int) error) error {
+	var err error
+	for range portAttempts {
+		ports := make([]int, count)
+		for i := range ports {
+			if ports[i], err = FreePort(ctx); err != nil {
+				return err
+			}
+		}
+		err = start(ports)
+		if !errors.Is(err, ErrExited) || !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
+			return err
+		}
+	}
+	return err
 }

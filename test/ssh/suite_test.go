@@ -33,7 +33,7 @@ const (
 var (
 	// world is the stack of all tests, web the Connection that they go through.
 	world *stack.Stack
-	web   *stack.Shell
+	web   *stack.Host
 	// recordings is where the manager serves them.
 	recordings string
 	// files is the folder that policies name, echo where forwards may lead, closed where not.
@@ -64,7 +64,7 @@ func prepare(ctx context.Context) (err error) {
 			return fmt.Errorf("OpenSSH's client is not here: run `hack/install-deps.sh ssh`: %w", err)
 		}
 	}
-	if web, err = world.StartShell(ctx, connection, offer); err != nil {
+	if web, err = world.StartHost(ctx, stack.HostOptions{Connection: connection, ProxyArgs: []string{offer}}); err != nil {
 		return err
 	}
 	files, askpass = filepath.Join(world.Dir, "files"), filepath.Join(world.Dir, "askpass")

@@ -23,7 +23,6 @@ import (
 const (
 	startTimeout = time.Minute
 	pollInterval = 20 * time.Millisecond
-	portAttempts = 3
 )
 
 // Account is somebody who may log in.
@@ -105,21 +104,13 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	for attempt := 1; ; attempt++ {
-		if s.Port = options.Port; s.Port == 0 {
-			if s.Port, err = proc.FreePort(ctx); err != nil {
-				return nil, err
-			}
-		}
-		err := s.start(ctx, options)
-		if err == nil {
-			return s, nil
-		}
-		taken := errors.Is(err, proc.ErrExited) && strings.Contains(err.Error(), "Address already in use")
-		if !taken || attempt == portAttempts || options.Port != 0 {
-			return nil, err
-		}
+	if err := proc.OnPort(ctx, options.Port, func(port int) error {
+		s.Port = port
+		return s.start(ctx, options)
+	}); err != nil {
+		return nil, err
 	}
+	return s, nil
 }
 
 // StartT is [Start] for one test; the server ends with it. A test whose accounts need root is

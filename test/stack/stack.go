@@ -20,7 +20,6 @@ import (
 
 	"github.com/doorward/doorward/test/pgtest"
 	"github.com/doorward/doorward/test/proc"
-	"github.com/doorward/doorward/test/sshd"
 	"github.com/doorward/doorward/test/testenv"
 )
 
@@ -101,8 +100,6 @@ type Stack struct {
 	proxies  []*Proxy
 	managers []*proc.Process
 	hosts    []*Host
-	// targets are those of Shells.
-	targets []*sshd.Server
 }
 
 // Start starts all, and returns once the shop's Connection is ready.
@@ -166,13 +163,10 @@ func (s *Stack) Stop() error {
 	}
 	s.mu.Lock()
 	managers := append([]*proc.Process(nil), s.managers...)
-	targets := append([]*sshd.Server(nil), s.targets...)
+	hosts := append([]*Host(nil), s.hosts...)
 	s.mu.Unlock()
 	for _, manager := range managers {
 		errs = append(errs, manager.Stop())
-	}
-	for _, target := range targets {
-		errs = append(errs, target.Stop())
 	}
 	errs = append(errs, s.StopManager())
 	if s.Control != nil {
@@ -181,11 +175,8 @@ func (s *Stack) Stop() error {
 	if s.Postgres != nil {
 		errs = append(errs, s.Postgres.Stop())
 	}
-	s.mu.Lock()
-	hosts := append([]*Host(nil), s.hosts...)
-	s.mu.Unlock()
 	for _, host := range hosts {
-		errs = append(errs, host.Server.Stop())
+		errs = append(errs, host.Target.Stop())
 	}
 	if s.Issuer != nil {
 		errs = append(errs, s.Issuer.Stop())

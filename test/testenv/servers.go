@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,35 +20,13 @@ import (
 )
 
 const (
-	// portAttempts is how often a server is started anew because its port was taken.
+	// portAttempts is how often a server is started on the port that it had.
 	portAttempts = 3
 	// saIssuer is the issuer, and the only audience, of service account tokens.
 	saIssuer = "https://kubernetes.default.svc"
 	// serviceRange is where the API server takes cluster IPs from; nothing routes them.
 	serviceRange = "10.96.0.0/16"
 )
-
-// onFreePort calls start with free ports until it succeeds, fails for another reason than a
-// server that ended at once, or has had its attempts.
-func onFreePort(ctx context.Context, count int, start func(ports []int) (*proc.Process, error)) (*proc.Process, error) {
-	var err error
-	for range portAttempts {
-		ports := make([]int, count)
-		for i := range ports {
-			if ports[i], err = proc.FreePort(ctx); err != nil {
-				return nil, err
-			}
-		}
-		var process *proc.Process
-		if process, err = start(ports); err == nil {
-			return process, nil
-		}
-		if !errors.Is(err, proc.ErrExited) || !strings.Contains(err.Error(), "address already in use") {
-			return nil, err
-		}
-	}
-	return nil, err
-}
 
 // startReady starts a command and waits until it is ready; what does not become so is gone.
 func startReady(ctx context.Context, command proc.Command, ready func(context.Context) error) (*proc.Process, error) {
@@ -76,8 +53,7 @@ func (s *etcd) ready() func(context.Context) error {
 // startEtcd starts etcd with its data in a folder of dir.
 func startEtcd(ctx context.Context, assets, dir string) (*etcd, error) {
 	s := &etcd{}
-	var err error
-	s.process, err = onFreePort(ctx, 2, func(ports []int) (*proc.Process, error) {
+	err := proc.OnFreePorts(ctx, 2, func(ports []int) (err error) {
 		s.endpoint = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
 		s.peer = "http://" + net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[1]))
 		s.command = proc.Command{
@@ -95,7 +71,8 @@ func startEtcd(ctx context.Context, assets, dir string) (*etcd, error) {
 			},
 			Output: filepath.Join(dir, "etcd.log"),
 		}
-		return startReady(ctx, s.command, s.ready())
+		s.process, err = startReady(ctx, s.command, s.ready())
+		return err
 	})
 	return s, err
 }
@@ -172,14 +149,15 @@ func startAPIServer(ctx context.Context, e *Env, etcd string, options Options) (
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
-	s.process, err = onFreePort(ctx, 1, func(ports []int) (*proc.Process, error) {
+	err = proc.OnFreePorts(ctx, 1, func(ports []int) (err error) {
 		s.address = net.JoinHostPort(proc.Loopback, strconv.Itoa(ports[0]))
 		s.command = proc.Command{
 			Path:   filepath.Join(e.Assets, "kube-apiserver"),
 			Args:   append(append(args, "--secure-port="+strconv.Itoa(ports[0])), options.APIServerArgs...),
 			Output: filepath.Join(e.Dir, "kube-apiserver.log"),
 		}
-		return startReady(ctx, s.command, proc.Answers(client, "https://"+s.address+"/readyz"))
+		s.process, err = startReady(ctx, s.command, proc.Answers(client, "https://"+s.address+"/readyz"))
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -203,9 +181,9 @@ func (e *Env) startControllerManager(ctx context.Context, options Options) error
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	defer client.CloseIdleConnections()
-	e.controllerManager, err = onFreePort(ctx, 1, func(ports []int) (*proc.Process, error) {
+	err = proc.OnFreePorts(ctx, 1, func(ports []int) (err error) {
 		port := strconv.Itoa(ports[0])
-		return startReady(ctx, proc.Command{
+		e.controllerManager, err = startReady(ctx, proc.Command{
 			Path: filepath.Join(e.Assets, "kube-controller-manager"),
 			Args: append([]string{
 				"--kubeconfig=" + kubeconfig,
@@ -219,6 +197,7 @@ func (e *Env) startControllerManager(ctx context.Context, options Options) error
 			}, options.ControllerManagerArgs...),
 			Output: filepath.Join(e.Dir, "kube-controller-manager.log"),
 		}, proc.Answers(client, "https://"+net.JoinHostPort(proc.Loopback, port)+"/healthz"))
+		return err
 	})
 	if err != nil {
 		return err

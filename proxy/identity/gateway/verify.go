@@ -102,6 +102,17 @@ func ParseKeys(text []byte) ([][]byte, error) {
 	return keys, nil
 }
 
+// judged is a Statement as it was read, where there was no error in it and it is good now.
+func (v *Verifier) judged(s Statement, err error) (Statement, error) {
+	if err == nil {
+		err = v.judge(&s)
+	}
+	if err != nil {
+		return Statement{}, rejected(err)
+	}
+	return s, nil
+}
+
 // judge says why a Statement that the manager has signed is good no more, or not yet.
 func (v *Verifier) judge(s *Statement) error {
 	now := v.now()

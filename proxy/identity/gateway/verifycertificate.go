@@ -30,13 +30,7 @@ func (v *Verifier) Certificate(der []byte) (Statement, error) {
 	}
 	s, err := statementOf(certificate)
 	s.KeyID = kid
-	if err == nil {
-		err = v.judge(&s)
-	}
-	if err != nil {
-		return Statement{}, rejected(err)
-	}
-	return s, nil
+	return v.judged(s, err)
 }
 
 // refuse says why no credential is good. Where keys are missing, nobody can tell who has signed

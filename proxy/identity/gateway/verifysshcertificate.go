@@ -37,13 +37,7 @@ func (v *Verifier) SSHCertificate(blob []byte) (Statement, error) {
 	}
 	s, err := statementOfSSH(certificate)
 	s.KeyID = kid
-	if err == nil {
-		err = v.judge(&s)
-	}
-	if err != nil {
-		return Statement{}, rejected(err)
-	}
-	return s, nil
+	return v.judged(s, err)
 }
 
 // parseSSH reads a certificate that is written as the manager writes it: what is signed is

@@ -36,13 +36,7 @@ func (v *Verifier) provenToken(token string, binding func(*Statement) error) (St
 	if err == nil {
 		err = binding(&s)
 	}
-	if err == nil {
-		err = v.judge(&s)
-	}
-	if err != nil {
-		return Statement{}, rejected(err)
-	}
-	return s, nil
+	return v.judged(s, err)
 }
 
 var errNoToken = errors.New("not a token of the gateway")

@@ -77,11 +77,7 @@ func (s *suite) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	public, authority, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	trusted, err := gossh.NewPublicKey(public)
+	authority, trusted, err := sshd.NewAuthority()
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ package clients
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -77,13 +75,9 @@ func start(ctx context.Context) error {
 	if caller, err = newKeys(account); err != nil {
 		return err
 	}
-	public, authority, err := ed25519.GenerateKey(rand.Reader)
+	authority, trusted, err := sshd.NewAuthority()
 	if err != nil {
-		return fmt.Errorf("cannot make an authority: %w", err)
-	}
-	trusted, err := gossh.NewPublicKey(public)
-	if err != nil {
-		return fmt.Errorf("cannot make an authority: %w", err)
+		return err
 	}
 	if target, err = sshd.Start(ctx, sshd.Options{
 		Accounts:       []sshd.Account{{Name: account, AuthorizedKeys: []gossh.PublicKey{caller.public}}},
