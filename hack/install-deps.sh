@@ -86,7 +86,7 @@ group() {
 		file openssh-sftp-server /usr/lib/openssh/sftp-server
 		file openssh-server /usr/sbin/sshd
 		;;
-	sshclients)
+	sshclients) # and a newer paramiko, by paramiko.sh
 		# What runs over ssh, and what ssh runs in.
 		need rsync rsync
 		need git git
@@ -135,7 +135,16 @@ group() {
 
 if (($# == 0)); then set -- build database bench conformance ssh sshclients sinks charts lint; fi
 for name in "$@"; do group "$name"; done
-((${#packages[@]} > 0)) || exit 0
+
+# finish does what needs the packages, once they are there.
+finish() {
+	[[ " $* " != *" sshclients "* ]] || "$here/paramiko.sh" >/dev/null
+}
+
+if ((${#packages[@]} == 0)); then
+	finish "$@"
+	exit
+fi
 
 asRoot=()
 if ((EUID != 0)); then
@@ -185,3 +194,4 @@ hash -r
 for program in "${programs[@]}"; do
 	[[ $program == *" "* ]] || found "$program" || { say "Installed ${packages[*]}, but $program is still missing."; exit 1; }
 done
+finish "$@"

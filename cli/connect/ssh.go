@@ -53,7 +53,7 @@ func sshCommand(s *session, name string, args, inherited []string) (*command, er
 	case "sftp":
 		// A batch file would have nobody asked for the token.
 		c.args = append([]string{"-F", config, "-oBatchMode=no"}, args...)
-		if len(args) == 0 || args[len(args)-1] != s.name && !strings.HasPrefix(args[len(args)-1], s.name+":") {
+		if !destined(args, s.name) {
 			c.args = append(c.args, s.name)
 		}
 	case "scp":
@@ -64,6 +64,12 @@ func sshCommand(s *session, name string, args, inherited []string) (*command, er
 		c.environment = append(c.environment, "RSYNC_RSH="+shell, "GIT_SSH_COMMAND="+shell, "GIT_SSH_VARIANT=ssh")
 	}
 	return c, nil
+}
+
+// destined says whether sftp's arguments name the host: last, as in "web:/srv/web", or before the
+// local path that a file is fetched to, as in "web:site.tar site.tar".
+func destined(args []string, host string) bool {
+	return slices.ContainsFunc(args[max(0, len(args)-2):], func(arg string) bool { return arg == host || strings.HasPrefix(arg, host+":") })
 }
 
 // sshUser is what the proxy is told: the login name at the target, where one is asked for, and

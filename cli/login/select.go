@@ -39,7 +39,7 @@ func (s Selection) find(all []*entry) (*entry, error) {
 	case len(found) == 0 && s.ClientID != "":
 		return nil, fmt.Errorf("%w with client %q: run \"kubectl doorward login --issuer URL --client-id %s\"", ErrNotLoggedIn, s.ClientID, s.ClientID)
 	case len(found) == 0:
-		return nil, fmt.Errorf("%w: run \"kubectl doorward login --issuer URL --client-id ID\"", ErrNotLoggedIn)
+		return nil, fmt.Errorf("%w: run \"kubectl doorward login --portal URL\", or \"kubectl doorward login --issuer URL --client-id ID\"", ErrNotLoggedIn)
 	}
 	names := make([]string, len(found))
 	for i, e := range found {

@@ -26,7 +26,8 @@ func (p *provider) sshCertificate(ctx context.Context, say io.Writer, key *sshKe
 	if key.fresh != nil {
 		kind = "its fresh key in"
 	}
-	_, err = fmt.Fprintf(say, "SSH certificate %s is in %s, %s %s. With ssh:\n\n  ssh -i %s -o IdentitiesOnly=yes USER@HOST\n\n",
+	_, err = fmt.Fprintf(say, "SSH certificate %s is in %s, %s %s. With ssh:\n\n  ssh -i %s -o IdentitiesOnly=yes -p PORT LOGIN+NAMESPACE/CONNECTION@HOST\n\n"+
+		"HOST:PORT is the address that \"kubectl doorward ls\" shows; without LOGIN it is the login name that there is.\n\n",
 		safe(made.Credential), key.certificateFile(), kind, key.private, key.private)
 	return err
 }

@@ -42,7 +42,7 @@ func (o *operation) read(c *compiled, deps *Dependencies) ([]Statement, error) {
 		for _, text := range list {
 			action, resource, _ := strings.Cut(strings.TrimSpace(text), " ")
 			if err := known("action", action, c.vocabulary.Actions, policy.ActionUnknown); err != nil {
-				return nil, fmt.Errorf("%w: write an action and a resource in the words of protocol %s, such as %q", err, c.snapshot.Protocol, c.vocabulary.Actions[0].Name+" "+c.vocabulary.Resource)
+				return nil, fmt.Errorf("%w: write 'ACTION RESOURCE' in the words of protocol %s, where RESOURCE is %s; what a caller would write goes behind --statement", err, c.snapshot.Protocol, c.vocabulary.Resource)
 			}
 			op.Accesses = append(op.Accesses, policy.Access{Action: action, Resource: strings.TrimSpace(resource), Indirect: i == 1})
 		}

@@ -170,7 +170,7 @@ type words struct{}
 func (words) Name() string { return "words" }
 
 func (words) Vocabulary() policy.Vocabulary {
-	return policy.Vocabulary{Actions: []policy.Term{{Name: "select"}, {Name: "unknown"}}, Field: "schema.relation.column"}
+	return policy.Vocabulary{Actions: []policy.Term{{Name: "select"}, {Name: "unknown"}}, Field: "schema.relation.column", Content: "values"}
 }
 
 func (words) ValidateOptions(json.RawMessage) error { return nil }

@@ -55,7 +55,7 @@ func first(err error) error {
 func anyMaskFits(m *v1alpha1.Mask, vocabularies []policy.Vocabulary) error {
 	err := maskFits(m, policy.Vocabulary{}) // no protocol can mask
 	for _, v := range vocabularies {
-		if v.Field == "" {
+		if v.Field == "" && len(m.Fields) > 0 || v.Content == "" && len(m.Detect) > 0 {
 			continue
 		}
 		if err = maskFits(m, v); err == nil {
@@ -83,12 +83,13 @@ func forProtocol(p policy.Policy, name string, vocabulary policy.Vocabulary) pol
 	}
 	p.Rules = slices.DeleteFunc(slices.Clone(p.Rules), func(r policy.Rule) bool { return !applies(r, vocabulary) })
 	var missing []string
-	if vocabulary.Field == "" {
-		if slices.ContainsFunc(p.Masks, func(m policy.Mask) bool { return len(m.Detect) > 0 }) {
-			missing = append(missing, "find content in answers")
-		}
-		p.Masks = nil
+	detects := func(m policy.Mask) bool { return len(m.Detect) > 0 }
+	if vocabulary.Content == "" && slices.ContainsFunc(p.Masks, detects) {
+		missing = append(missing, "find content in answers")
 	}
+	p.Masks = slices.DeleteFunc(slices.Clone(p.Masks), func(m policy.Mask) bool {
+		return vocabulary.Content == "" && detects(m) || vocabulary.Field == "" && !detects(m)
+	})
 	if l := p.Limits; l != nil && vocabulary.Row == "" && returned(l) {
 		missing = append(missing, "count what is returned")
 	}

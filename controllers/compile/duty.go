@@ -18,11 +18,15 @@ import (
 // refuses words that are none; they are looked at once more, since what was
 // stored under another definition is not checked again.
 func maskFits(m *v1alpha1.Mask, vocabulary policy.Vocabulary) error {
-	if vocabulary.Field == "" {
+	switch {
+	case vocabulary.Field == "" && vocabulary.Content == "":
 		return errors.New("the protocol cannot mask; remove the mask, or refuse the operations with a Deny rule")
-	}
-	if len(m.Fields)+len(m.Detect) == 0 {
+	case len(m.Fields)+len(m.Detect) == 0:
 		return errors.New("it has neither fields nor detect, so it would hide nothing")
+	case vocabulary.Field == "" && len(m.Fields) > 0:
+		return errors.New("the protocol has no fields; name detectors by detect, or refuse the operations with a Deny rule")
+	case vocabulary.Content == "" && len(m.Detect) > 0:
+		return errors.New("the protocol cannot find content in answers; name fields, or refuse the operations with a Deny rule")
 	}
 	for _, glob := range m.Fields {
 		// A glob without '*' and with too few parts never matches a field:

@@ -32,18 +32,18 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // wordsProtocol is a protocol with a small vocabulary.
-type wordsProtocol struct{ name, field, row, role string }
+type wordsProtocol struct{ name, field, content, row, role string }
 
 func (p wordsProtocol) Name() string { return p.name }
 
 func (p wordsProtocol) Vocabulary() policy.Vocabulary {
 	if p.name == "shell" { // words that the others do not have, and few of theirs
-		return policy.Vocabulary{Actions: []policy.Term{{Name: "exec"}, {Name: "unknown"}}, Properties: []policy.Term{{Name: "terminal"}}}
+		return policy.Vocabulary{Actions: []policy.Term{{Name: "exec"}, {Name: "unknown"}}, Properties: []policy.Term{{Name: "terminal"}}, Content: p.content}
 	}
 	return policy.Vocabulary{
 		Actions:    []policy.Term{{Name: "select"}, {Name: "insert"}, {Name: "update"}, {Name: "delete"}, {Name: "unknown"}},
 		Properties: []policy.Term{{Name: "unboundedWrite"}, {Name: "multiStatement"}},
-		Field:      p.field, Row: p.row, Role: p.role,
+		Field:      p.field, Content: p.content, Row: p.row, Role: p.role,
 	}
 }
 
@@ -62,7 +62,7 @@ func (wordsProtocol) ValidateOptions(options json.RawMessage) error {
 func (wordsProtocol) DefaultPort() int32 { return 5432 }
 
 func testProtocols() Protocols {
-	return NewProtocols(wordsProtocol{"postgres", "schema.relation.column", "a row", "a role"}, wordsProtocol{name: "plain"}, wordsProtocol{name: "shell"})
+	return NewProtocols(wordsProtocol{"postgres", "schema.relation.column", "values", "a row", "a role"}, wordsProtocol{name: "plain"}, wordsProtocol{name: "shell", content: "what is said"})
 }
 
 // TestGolden compiles every testdata/*.in.yaml and compares with *.out.yaml.

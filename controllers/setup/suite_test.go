@@ -195,7 +195,7 @@ func (words) Name() string { return "words" }
 func (words) Vocabulary() policy.Vocabulary {
 	return policy.Vocabulary{
 		Actions: []policy.Term{{Name: "select"}, {Name: "update"}, {Name: "unknown"}}, Properties: []policy.Term{{Name: "unboundedWrite"}},
-		Field: "schema.relation.column",
+		Field: "schema.relation.column", Content: "values",
 	}
 }
 

@@ -68,6 +68,7 @@ func start(ctx context.Context, dir string, out io.Writer) (*playground, error) 
 	}
 	err = errors.Join(
 		p.Apply(ctx, house),
+		p.openHost(ctx),
 		p.openPortal(ctx),
 		os.WriteFile(filepath.Join(dir, "canary"), []byte(s.Canary), 0o600),
 		os.WriteFile(filepath.Join(dir, "env"), []byte(strings.Join(p.exports(), "\n")+"\n"), 0o600),
@@ -109,6 +110,8 @@ func (p *playground) variables() [][2]string {
 		{"PSQL_SHOP", p.PSQL(p.Proxy())},
 		{"PORTAL", p.offer.portal()},
 		{"RECORDINGS", p.offer.recordings},
+		{"RELEASES", p.releases()},
+		{"SSH_CONFIG", p.sshConfig()},
 		{"REVIEW", p.offer.review},
 		{"SSHD_LOG", p.host.Target.LogPath},
 		// Where the plugin keeps logins: those of the playground end with it.
@@ -194,6 +197,9 @@ The playground runs. In another terminal, in this folder:
 
   # who has logged in there, at the SSH server:
   kubectl doorward connect shop-host -- uptime
+
+  # there by plain ssh, which shows a link to log in by:
+  ssh -F "$SSH_CONFIG" shop-host uptime
 
   # as the cluster's admin:
   kubectl get doorward -A

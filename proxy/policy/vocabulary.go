@@ -11,8 +11,11 @@ type Vocabulary struct {
 	// Resource says the shape of a resource, such as "schema.relation".
 	Resource string
 	// Field says the shape of a maskable field, such as "schema.relation.column".
-	// Empty where the protocol cannot mask.
+	// Empty where the protocol has no fields.
 	Field string
+	// Content says what detectors look into, such as "what commands say". Empty where
+	// the protocol cannot look into what it passes on.
+	Content string
 	// Row says what limits count, such as "a row of a result". Empty where the
 	// protocol cannot limit what a caller gets.
 	Row string

@@ -63,6 +63,22 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestMasked: checklist 18: a mask of a policy hides what detectors find in what commands say, and has nothing
+// shown that it cannot look into.
+func TestMasked(t *testing.T) {
+	mel := by("mel")
+	finish(t, mel.command(t, "ssh", "-T", place, "printf 'to ann@exa'; printf 'mple.com\\n'"), "").wants(t, 0, "to [masked]\n")
+	letter := filepath.Join(files, "public", "letter")
+	stacktest.Must(t, os.WriteFile(letter, []byte("ann@example.com"), 0o600))
+	fetched := filepath.Join(t.TempDir(), "letter")
+	if got := finish(t, mel.command(t, "scp", place+":"+letter, fetched), ""); got.status == 0 {
+		t.Errorf("a file is fetched under a mask: %+v", got)
+	}
+	if _, err := os.Stat(fetched); err == nil {
+		t.Error("the file is there")
+	}
+}
+
 // TestFiles: checklist 7: files are for those whose path a policy names, wherever links and dots lead.
 func TestFiles(t *testing.T) {
 	secret := filepath.Join(files, "secret")

@@ -47,6 +47,7 @@ var vocabulary = sync.OnceValue(func() policy.Vocabulary {
 	v := policy.Vocabulary{
 		Resource: "schema.relation, or kind:name for other objects",
 		Field:    "schema.relation.column",
+		Content:  "values of results, and of COPY TO STDOUT",
 		Role:     "a role that the credential's user is a member of",
 		Row:      "a row of a result, of COPY TO STDOUT and of FETCH",
 	}

@@ -46,6 +46,7 @@ const (
 var vocabulary = sync.OnceValue(func() policy.Vocabulary {
 	return policy.Vocabulary{
 		Resource: "a path, host:port or name, as the action has it",
+		Content:  "what commands and shells say",
 		Row:      "a name of a directory that is listed by SFTP",
 		Role:     "a login name at the target",
 		Actions: slices.Concat([]policy.Term{

@@ -55,7 +55,7 @@ var guarded = map[string]guard{
 	"fd": searching, "fdfind": searching,
 	"rg":         {long: []string{"pre", "hostname-bin"}},
 	"tcpdump":    {letters: "z"},
-	"sort":       {long: []string{"compress-program"}},
+	"sort":       {long: []string{"compress-program", "output"}, letters: "o"},
 	"split":      {long: []string{"filter"}},
 	"scp":        {letters: "SoFDJ"},
 	"wget":       {long: []string{"use-askpass", "config", "execute"}, letters: "e"},
