@@ -70,9 +70,10 @@ func (p client) read(r *reader, _ spot, c *Command) {
 	}
 	for _, w := range rest[1:] {
 		name, long := strings.CutPrefix(w.Text, "--")
-		harms := strings.HasPrefix(w.Text, "-H") || long && slices.ContainsFunc(p.harmful, func(h string) bool { return strings.HasPrefix(name, h) })
+		attaches := c.Verb == "start" && (strings.HasPrefix(w.Text, "--attach") || strings.HasPrefix(w.Text, "--inter") || !long && strings.HasPrefix(w.Text, "-") && strings.ContainsAny(w.Text, "ai"))
+		harms := attaches || strings.HasPrefix(w.Text, "-H") || long && slices.ContainsFunc(p.harmful, func(h string) bool { return strings.HasPrefix(name, h) })
 		if harms || w.Form != Literal && !operand(w) {
-			r.unknown(ReasonProgram, c.Name, "%s takes its configuration from %s: leave it out", c.Name, quote(w.Text))
+			r.unknown(ReasonProgram, c.Name, "%s runs commands, or takes its configuration, with %s: leave it out", c.Name, quote(w.Text))
 		}
 	}
 }

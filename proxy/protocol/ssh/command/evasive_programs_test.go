@@ -69,6 +69,9 @@ var texts = []evasion{
 	{"batch < x", "batch", nil},
 	{"crontab x", "crontab", nil},
 	{"echo '* * * * * rm x' | crontab -", "crontab", nil},
+	{"slogin -o ProxyCommand=rm y uptime", "ssh by its old name", nil},
+	{"ssh -o RequestTTY=force y systemctl status x", "a terminal there, whose pager runs commands", nil},
+	{"su -P -c 'systemctl status x' app", "a terminal, whose pager runs commands", nil},
 }
 
 // wrapped are commands that programs run.
@@ -263,6 +266,8 @@ var coded = []evasion{
 	{"emacs-nox x", "another build of an editor", nil},
 	{"rename 's/x/system(1)/e' y", "code of perl", nil},
 	{"openssl", "commands from the channel", nil},
+	{"R /usr/bin/uptime", "code from the channel: the file is passed over", nil},
+	{"jshell /x.jsh", "code from the channel, behind the file", nil},
 }
 
 // optioned are programs that run others by an option.
@@ -354,4 +359,19 @@ var optioned = []evasion{
 	{"git commit -m x -e", "an editor", nil},
 	{"git archive --remote=x:y --exec=rm HEAD", "--exec", nil},
 	{"rsync --server --daemon --config=x .", "a daemon", nil},
+	{"docker start -ai x", "the channel becomes the container's", nil},
+	{"podman start --attach x", "the channel becomes the container's", nil},
+	{"apt-mark -o Dir::Bin::dpkg=/bin/rm hold x", "-o, of another program of apt", nil},
+	{"dnf -c /tmp/x install y", "-c", nil},
+	{"yum --setopt=pluginpath=/tmp install y", "--setopt", nil},
+	{"rpm --eval '%(rm x)'", "a macro", nil},
+	{"rpm -q --pipe rm x", "--pipe", nil},
+	{"rpm -i x.rpm", "a package runs what is in it", nil},
+	{"iptables --modprobe=/bin/rm -L", "--modprobe", nil},
+	{"ip6tables -M /bin/rm -L", "-M", nil},
+	{"mdadm --monitor --program=rm -1", "--program", nil},
+	{"updatedb --findoptions='-exec rm'", "--findoptions", nil},
+	{"ssh-copy-id -o ProxyCommand=rm x", "-o", nil},
+	{"rcp -S rm x y:z", "-S, by an old name", nil},
+	{"wpa_cli -a rm", "-a", nil},
 }

@@ -27,6 +27,9 @@ var (
 	packager   = guard{long: []string{"option", "config-file"}, letters: "oc", words: []string{"changelog", "edit-sources", "source", "build-dep"}, files: true, pages: true}
 	connecting = guard{long: []string{"exec", "sh-exec", "lua-exec"}, letters: "ec"}
 	searching  = guard{long: []string{"exec", "exec-batch"}, letters: "xX"}
+	dandified  = guard{long: []string{"config", "setopt", "installroot", "repofrompath", "enableplugin"}, letters: "c", words: []string{"shell", "builddep"}, files: true, pages: true}
+	filtering  = guard{long: []string{"modprobe"}, letters: "M"}
+	copying    = guard{letters: "SoFDJ"}
 	linking    = guard{long: []string{"plugin"}}
 	// Of systemd's programs: they reach other machines by ssh, and show their output with a pager.
 	paging = guard{long: []string{"host", "machine"}, letters: "HM", pages: true}
@@ -38,14 +41,19 @@ var guarded = map[string]guard{
 	"cpio": {long: []string{"rsh-command"}, colon: true},
 	"zip":  {long: []string{"unzip-command"}, letters: "T"},
 	"7z":   {letters: "I"},
-	"apt":  packager, "apt-get": packager, "aptitude": packager,
+	"apt":  packager, "apt-get": packager, "aptitude": packager, "apt-cache": packager, "apt-mark": packager, "apt-config": packager, "apt-cdrom": packager, "apt-ftparchive": packager,
+	"yum": dandified, "dnf": dandified, "microdnf": dandified,
 	"nc": connecting, "ncat": connecting, "netcat": connecting,
 	"fd": searching, "fdfind": searching,
-	"rg":                  {long: []string{"pre", "hostname-bin"}},
-	"tcpdump":             {letters: "z"},
-	"sort":                {long: []string{"compress-program"}},
-	"split":               {long: []string{"filter"}},
-	"scp":                 {letters: "SoFDJ"},
+	"rg":      {long: []string{"pre", "hostname-bin"}},
+	"tcpdump": {letters: "z"},
+	"sort":    {long: []string{"compress-program"}},
+	"split":   {long: []string{"filter"}},
+	"scp":     copying, "rcp": copying, "ssh-copy-id": copying,
+	"iptables": filtering, "ip6tables": filtering, "iptables-restore": filtering, "ip6tables-restore": filtering, "iptables-save": filtering, "ip6tables-save": filtering,
+	"iptables-nft": filtering, "ip6tables-nft": filtering, "iptables-legacy": filtering, "ip6tables-legacy": filtering, "ebtables": filtering, "arptables": filtering,
+	"mdadm":               {long: []string{"program"}, letters: "p"},
+	"updatedb":            {long: []string{"findoptions", "localuser", "netuser"}},
 	"wget":                {long: []string{"use-askpass", "config", "execute"}, letters: "e"},
 	"curl":                {long: []string{"config", "engine"}, letters: "K"},
 	"ip":                  {words: []string{"netns", "vrf"}, long: []string{"batch"}, single: true},
@@ -130,6 +138,22 @@ func begins(words []string, text string) bool {
 	}
 	return false
 }
+
+// rpm is read where it asks for packages.
+func rpm(r *reader, _ spot, c *Command) {
+	for i, w := range c.Args {
+		name, _, _ := strings.Cut(w.Text, "=")
+		asks := strings.HasPrefix(w.Text, "-q") && strings.Trim(w.Text, "-qailfpRcdsv") == ""
+		switch {
+		case w.Form == Literal && (asks || i > 0 && queries[name]):
+		case i == 0 || !operand(w):
+			r.unknown(ReasonProgram, c.Name, "rpm %s may run what packages or macros say: only rpm -q is read", quote(w.Text))
+			return
+		}
+	}
+}
+
+var queries = set("--queryformat --qf --last --changelog --scripts --requires --provides --whatprovides --list --info")
 
 // openssl reads commands where it is given none.
 func openssl(r *reader, at spot, c *Command) {

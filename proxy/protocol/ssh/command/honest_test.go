@@ -337,4 +337,9 @@ var honestPrograms = []honesty{
 	{"dmesg -T | tail -n 20", "dmesg tail", "the kernel's log", nil},
 	{"rsync --server -logDtpre.iLsfxCIvu --link-dest ../prev . /backup/new", "rsync", "a backup, which needs exec", nil},
 	{"rsync -a --exclude=.git /src/ /dst/", "rsync", "a copy", nil},
+	{"rpm -qa | grep ssh", "rpm grep", "packages", nil},
+	{"rpm -q --qf '%{VERSION}' nginx", "rpm", "a package's version", nil},
+	{"sudo dnf install -y nginx", "sudo root@dnf", "a package by its name", nil},
+	{"docker start web", "docker:start", "a container", nil},
+	{"apt-cache policy nginx", "apt-cache", "a package's versions", nil},
 }

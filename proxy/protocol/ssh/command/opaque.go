@@ -15,7 +15,7 @@ var opaque = set(
 		"linux32 linux64 i386 x86_64 setarch arch-chroot schroot dchroot pivot_root switch_root distcc " +
 		"oc helm ansible ansible-playbook salt salt-call salt-ssh pssh pdsh clush mosh mosh-server autossh rsh rexec rlogin dbclient plink xterm uxterm urxvt gnome-terminal konsole x-terminal-emulator " + // elsewhere
 		"make gmake bmake cmake ctest ninja scons meson ant mvn gradle gradlew rake bundle bundler npm npx yarn pnpm pip pipx poetry tox nox cargo just task cpan cpanm composer gem " + // builders
-		"gcc cc g++ c++ clang tcc go rustc cpp tic nix nix-shell guix snap flatpak rpm rpmbuild yum dnf zypper apk pacman emerge logrotate certbot puppet chef-client vagrant virsh " +
+		"gcc cc g++ c++ clang tcc go rustc cpp tic nix nix-shell guix snap flatpak rpmbuild zypper apk pacman emerge logrotate certbot puppet chef-client vagrant virsh " +
 		"psql mysql mariadb mysqlsh sqlite sqlite3 sqlplus mongo mongosh ftp sftp lftp ncftp tftp telnet gnuplot units dc m4 debugfs nmap tshark aria2c irssi weechat tig " + // clients with escapes
 		"sudoedit visudo vipw vigr select-editor sensible-editor sensible-pager sensible-browser editor pager xdg-open run-mailcap see gettext msgfilter ldd " + // by variables
 		"chronic ifne zrun pee vipe vidir systemd-inhibit systemd-cat systemd-socket-activate fzf sk ncdu openvpn sshfs grc smbclient tmate ttyd xdotool asciinema direnv faketime " +
@@ -28,6 +28,8 @@ var opaque = set(
 		"cttyhack uevent mdev udevadm openrc-run runscript dpkg-buildpackage debuild sbuild pbuilder debootstrap opkg pkg easy_install popmaildir reformime " +
 		"pgbench postgres initdb duckdb pgcli mycli litecli usql psftp mlr csvtool pandoc facter knife bats sqlmap msfconsole ansible-test cdist eb gcloud az k3s microk8s minikube k9s lazygit lazydocker gitui " +
 		"iftop hping3 minicom picocom cu tip kermit bconsole crash scanmem tdbtool tasksh calc ginsh gp maxima pry byebug pdb ipython bpython ptpython micropython jjs slsh redcarpet unsquashfs varnishncsa xdg-user-dir yelp neofetch " +
+		"R ghci scheme jshell erl iex wish sbcl " + // they read code behind a file, too
+		"wpa_cli hostapd_cli dnsmasq keepalived rsyslogd zabbix_agentd zabbix_agent2 dropbear dropbearmulti xtables-multi xtables-legacy-multi xtables-nft-multi star afio dar chsh " +
 		"cowsay cowthink bashbug perlbug check_by_ssh as ld c89 c99 clang++ cobc emacs-gtk emacs-nox emacs-lucid gimp dosbox watchman")
 
 // never is for programs of which no use is read but to ask for the version.

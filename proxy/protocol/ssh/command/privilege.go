@@ -87,6 +87,9 @@ func su(r *reader, at spot, c *Command) {
 	if len(operands) == 1 {
 		inner.as = operands[0].Text
 	}
+	if _, pty := has(given, "P", "pty"); pty {
+		inner.terminal = true
+	}
 	if shell, named := has(given, "s", "shell"); named {
 		name := shell.Text[strings.LastIndexByte(shell.Text, '/')+1:]
 		s, read := shellOf(name)

@@ -10,7 +10,7 @@ import (
 
 // sshKeys are the settings of ssh -o that run nothing and open nothing.
 var sshKeys = set("batchmode connecttimeout connectionattempts stricthostkeychecking serveraliveinterval serveralivecountmax loglevel port user " +
-	"addressfamily compression tcpkeepalive passwordauthentication pubkeyauthentication preferredauthentications numberofpasswordprompts identitiesonly hostkeyalgorithms ciphers macs kexalgorithms requesttty clearallforwardings forwardagent forwardx11 visualhostkey hashknownhosts updatehostkeys globalknownhostsfile userknownhostsfile")
+	"addressfamily compression tcpkeepalive passwordauthentication pubkeyauthentication preferredauthentications numberofpasswordprompts identitiesonly hostkeyalgorithms ciphers macs kexalgorithms clearallforwardings forwardagent forwardx11 visualhostkey hashknownhosts updatehostkeys globalknownhostsfile userknownhostsfile")
 
 // ssh takes a command to yet another machine, whose shell is not known.
 func ssh(r *reader, at spot, c *Command) {

@@ -157,8 +157,8 @@ func (r *reader) file(at spot, c *Command, words []Word) {
 }
 
 // interpreters are programs that run code which is not read.
-var interpreters = set("python pypy jython perl ruby irb erb node nodejs deno bun php lua luajit Rscript R julia ghci guile racket scheme java jshell jrunscript groovy " +
-	"scala erl elixir iex octave osascript tclsh wish expect gnuplot sbcl clisp ocaml crystal raku hhvm qjs d8 js")
+var interpreters = set("python pypy jython perl ruby irb erb node nodejs deno bun php lua luajit Rscript julia guile racket java jrunscript groovy " +
+	"scala elixir octave osascript tclsh expect clisp ocaml crystal raku hhvm qjs d8 js")
 
 // here are interpreters that look for a script without a directory in the current one, and nowhere else.
 var here = set("python perl ruby php")

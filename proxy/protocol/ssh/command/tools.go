@@ -21,7 +21,7 @@ func init() {
 		"sudo": sudo, "doas": doas, "su": su, "chroot": chroot, "unshare": unshare, "nsenter": nsenter, "ssh": ssh,
 		"sed": sed, "gsed": sed, "awk": awk, "gawk": awk, "mawk": awk, "nawk": awk, "original-awk": awk,
 		"git": git, "systemctl": systemctl, "crontab": crontab, "rsync": rsync,
-		"dpkg": dpkg, "openssl": openssl,
+		"dpkg": dpkg, "rpm": rpm, "openssl": openssl, "slogin": ssh,
 	}
 	for name := range shells {
 		tools[name] = shell
