@@ -109,7 +109,7 @@ func read(r *reader, _ spot, c *Command) {
 			r.unknown(ReasonExpansion, c.Name, "read takes -r and names of variables: others may run code in subscripts")
 			continue
 		}
-		r.variable(w.Text, "")
+		r.variable(w.Text, Word{Form: Partial})
 	}
 }
 
@@ -123,7 +123,7 @@ func unset(r *reader, _ spot, c *Command) {
 		case r.functions[w.Text]:
 			r.unknown(ReasonDefinition, c.Name, "unset may remove the function %s", w.Text)
 		default:
-			r.variable(w.Text, "")
+			r.variable(w.Text, Word{})
 		}
 	}
 }
@@ -175,10 +175,10 @@ func declaring(r *reader, _ spot, c *Command) {
 			r.unknown(ReasonDefinition, c.Name, "%s takes NAME=value, in the text: options change what variables mean", c.Name)
 			continue
 		}
-		if w.Form != Literal {
-			value = ""
+		if !assigns {
+			w.Form = Partial // whatever it holds
 		}
-		r.variable(name, value)
+		r.variable(name, Word{Text: value, Form: w.Form})
 	}
 }
 

@@ -29,6 +29,11 @@ func test(r *reader, _ spot, c *Command) {
 		}
 		args = args[:len(args)-1]
 	}
+	if negated := len(args) == 4 && args[0].Form == Literal && args[0].Text == "!"; r.dialect.evaluates && len(args) > 3 && !negated {
+		// What stands where may then depend on values: "-n -eq -a" compares two numbers.
+		r.unknown(ReasonExpansion, c.Name, "some shells take values for operators of a long %s, and run what stands beside: write one comparison, and && or || between several", c.Name)
+		return
+	}
 	from := 0
 	for i := 0; i <= len(args); i++ {
 		if i == len(args) || args[i].Form == Literal && (args[i].Text == "-a" || args[i].Text == "-o") {

@@ -36,27 +36,29 @@ func (r *reader) exported(name string, value Word) {
 // hostileNames are variables that the shell or what it starts takes code from, and those with
 // which shells calculate when they are assigned. hostileParts are parts of such names.
 var (
-	hostileNames = set("PATH CDPATH FPATH IFS ENV HOME SHELL FCEDIT HISTFILE HISTCMD HISTSIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT PROMPT_COMMAND PS0 PS1 PS2 PS3 PS4 " +
-		"RANDOM SRANDOM SECONDS LINENO OPTIND OPTARG OPTERR COLUMNS LINES TMOUT UID EUID PPID PGRP USER_ID KSHUID KSHGID KSHEGID EPOCHSECONDS EPOCHREALTIME " +
+	hostileNames = set("PATH CDPATH FPATH IFS ENV HOME SHELL EXECSHELL FCEDIT HISTFILE HISTCMD HISTSIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT PROMPT_COMMAND PS0 PS1 PS2 PS3 PS4 " +
+		"RANDOM SRANDOM SECONDS LINENO OPTIND OPTARG OPTERR TMOUT UID EUID PPID PGRP USER_ID KSHUID KSHGID KSHEGID EPOCHSECONDS EPOCHREALTIME " +
 		"SHELLOPTS BASHOPTS SHLVL DIRSTACK FUNCNAME FUNCNEST GROUPS PIPESTATUS MAPFILE COPROC REPLY TEXTDOMAIN TEXTDOMAINDIR GLOBIGNORE EXECIGNORE FIGNORE " +
 		"INPUTRC TERMINFO TERMINFO_DIRS TERMCAP TERM NLSPATH LOCPATH GCONV_PATH HOSTALIASES RES_OPTIONS CC CXX CPP LD AR AS CLASSPATH BROWSER VISUAL TMPDIR TMP TEMP " +
 		"ZDOTDIR NULLCMD READNULLCMD KUBECONFIG MAIL MAILCHECK MAILPATH COMP_WORDBREAKS HOSTFILE TIMEFORMAT CHILD_MAX IGNOREEOF POSIXLY_CORRECT PWD OLDPWD _ http_proxy https_proxy ftp_proxy all_proxy no_proxy")
 	hostileParts = strings.Fields("BASH LD_ DYLD_ LESS MORE MAN PAGER EDITOR GIT_ SSH RSYNC PYTHON PERL RUBY NODE NPM npm_ LUA PHP JAVA JDK GEM BUNDLE GO CARGO RUST MAKE AWK SED TAR ZIP GZIP XZ BZIP " +
-		"OPT FLAGS COMMAND CMD PRELOAD ASKPASS SUDO SYSTEMD DOCKER KUBE PSQL PG MYSQL XDG MALLOC GLIBC TUNABLES LIBRARY_PATH INCLUDE CONFIG PARALLEL PROXY HOOK PLUGIN MODULE LISP EMACS VIM TEX GROFF " +
+		"OPT OPENSSL FLAGS COMMAND CMD PRELOAD ASKPASS SUDO SYSTEMD DOCKER KUBE PSQL PG MYSQL XDG MALLOC GLIBC TUNABLES LIBRARY_PATH INCLUDE CONFIG PARALLEL PROXY HOOK PLUGIN MODULE LISP EMACS VIM TEX GROFF " +
 		"DEB APT DPKG RPM YUM DNF PIP VIRTUAL CONDA CURL WGET SCREEN TMUX EXINIT NAMESERVER LOCALDOMAIN R_ _RC RCFILE STARTUP PROFILE INIT HISTORY KSH ZSH")
 )
 
 // variable looks at a variable that the line sets in the shell. Where the target has exported
 // it before, commands get it too.
-func (r *reader) variable(name, value string) {
-	if slices.Contains(r.work.environment, name) {
+func (r *reader) variable(name string, value Word) {
+	switch {
+	case harmless[name]:
+		r.exported(name, value)
 		return
-	}
-	if hostileNames[name] && (!digits(value) || name != "COLUMNS" && name != "LINES") {
+	case slices.Contains(r.work.environment, name):
+		return
+	case hostileNames[name]:
 		r.unknown(ReasonEnvironment, "", "%s means something to shells or programs: use a variable of another name", name)
 		return
-	}
-	if strings.ToLower(name) == name && !strings.HasPrefix(name, "npm_") {
+	case strings.ToLower(name) == name && !strings.HasPrefix(name, "npm_"):
 		return
 	}
 	for _, part := range hostileParts {
@@ -83,11 +85,7 @@ func (r *reader) assignments(at place, list []*syntax.Assign, alone bool) []Assi
 			value = Word{Form: Partial}
 		}
 		if alone {
-			text := ""
-			if value.Form == Literal {
-				text = value.Text
-			}
-			r.variable(name, text)
+			r.variable(name, value)
 			if at.settled {
 				r.numbers.assigned[name] = true
 			}

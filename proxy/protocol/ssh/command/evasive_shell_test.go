@@ -41,6 +41,12 @@ var environments = []evasion{
 	{"IFS=x; uptime", "IFS", nil},
 	{"COLUMNS=x ls", "a variable that mksh calculates", nil},
 	{"POSIXLY_CORRECT=1; uptime", "bash then expands aliases", nil},
+	{"EXECSHELL=rm; ./uptime", "mksh gives it scripts that name no interpreter", nil},
+	{"LANGUAGE=../../tmp/x; uptime", "a language that is a file, which may be exported already", nil},
+	{"TZ=:/tmp/x; uptime", "a time zone that is a file, which may be exported already", nil},
+	{"read LANG; uptime", "a language that is read", nil},
+	{"for LC_ALL in $X; do uptime; done", "a language, as a loop's variable", nil},
+	{"OPENSSL_CONF=/tmp/x; uptime", "a configuration that names libraries", nil},
 }
 
 // defined are names that get another meaning.
@@ -154,6 +160,13 @@ var arithmetics = []evasion{
 	{"ulimit -f 'a[$(rm x)]'", "an argument that mksh calculates", nil},
 	{"exit 'a[$(rm x)]'", "an argument that Korn shells calculate", nil},
 	{"_=1; ls 'a[$(rm x)]'; echo $((_))", "the last argument", nil},
+	{`i=0; \read i; echo $((i))`, "what is read is calculated, by a name in quotes", nil},
+	{`i=0; re\ad i; echo $((i))`, "what is read is calculated, by a name in quotes", nil},
+	{`i=0; "read" i; echo $((i))`, "what is read is calculated, by a name in quotes", nil},
+	{`[ -n "$X" -a -z "$Y" ]`, "a value that is an operator of mksh makes operands of the operators beside it", []command.Shell{command.Bash, command.Dash, command.Ash}},
+	{`[ -n "$X" -a y ]`, "four words", []command.Shell{command.Bash, command.Dash, command.Ash}},
+	{"[ -n -eq -a -z n ]", "the same, written out", []command.Shell{command.Bash, command.Dash, command.Ash}},
+	{`test ! -n "$X" -a y`, "the same, negated", []command.Shell{command.Bash, command.Dash, command.Ash}},
 }
 
 // dialects are lines that shells read differently.

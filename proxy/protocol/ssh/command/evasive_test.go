@@ -88,6 +88,7 @@ var byName = []string{
 	"/tmp/uptime", "./uptime", "~/uptime", "UPTIME", "^uptime^rm", "/tmp/sh -c uptime", "sh ./x", "ssh localhost uptime", "env -C /tmp ./uptime", "nice echo x",
 	"/tmp/env uptime", "sudo uptime", "chroot /tmp/x uptime", "ls | xargs", "find . -name x", "python3 x.py", "journalctl -u nginx", "f() { uptime; }; env f",
 	"f() { uptime; }; command f", "f() { uptime; }; sh -c f", "=rm x", "noglob rm x",
+	"env2 uptime", "apt-get install ./x.deb", "dpkg -i x.deb", "dpkg -Ei x.deb", "systemctl link /tmp/x.service", "systemctl enable --now /tmp/x.service",
 }
 
 // TestEvasionsOfAllowedPrograms is the same under "every command but rm and kill; no file is written": programs

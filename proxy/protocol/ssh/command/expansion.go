@@ -84,7 +84,7 @@ func (r *reader) parameter(at place, b *builder, p *syntax.ParamExp, quoted, alo
 	case p.Exp != nil && p.Exp.Word != nil:
 		r.word(at, p.Exp.Word)
 		if p.Exp.Op == syntax.AssignUnset || p.Exp.Op == syntax.AssignUnsetOrNull {
-			r.variable(name, "")
+			r.variable(name, Word{Form: Partial})
 		}
 	case p.Repl != nil:
 		for _, w := range []*syntax.Word{p.Repl.Orig, p.Repl.With} {

@@ -3,10 +3,12 @@
 
 package command
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// xargs runs a command with words that it reads. Where these are put into given words, these are
-// not certain any more.
+// xargs runs a command with words that it reads, which stand behind it or are put into its words.
 func xargs(r *reader, at spot, c *Command) {
 	given, rest, ok := r.split(c, c.Args, grammar{
 		flags: "0rtpxo", valued: "nLPsEdaI", tails: "lie",
@@ -18,20 +20,25 @@ func xargs(r *reader, at spot, c *Command) {
 	if len(rest) == 0 {
 		rest = []Word{{Text: "echo"}}
 	}
-	mark, replaces := has(given, "I")
-	if tail, other := has(given, "i", "replace"); other && !replaces {
-		if mark, replaces = tail, true; mark.Text == "" {
-			mark = Word{Text: "{}"}
+	// Which of several options is in force, programs settle differently: all of them are.
+	words, appends, replaces := slices.Clone(rest), false, false
+	for _, o := range given {
+		switch o.name {
+		case "n", "L", "l", "max-args", "max-lines":
+			appends = true
+		case "I", "i", "replace":
+			mark := o.value
+			if mark.Text == "" && mark.Form == Literal && o.name != "I" {
+				mark.Text = "{}"
+			}
+			if mark.Form != Literal || mark.Text == "" {
+				r.unknown(ReasonExpansion, c.Name, "what xargs replaces is not in the text: use -I{}")
+				return
+			}
+			words, replaces = holes(words, mark.Text), true
 		}
 	}
-	words := append([]Word(nil), rest...)
-	switch {
-	case replaces && (mark.Form != Literal || mark.Text == ""):
-		r.unknown(ReasonExpansion, c.Name, "what xargs replaces is not in the text: use -I{}")
-		return
-	case replaces:
-		words = holes(words, mark.Text)
-	default:
+	if appends || !replaces {
 		words = append(words, Word{Form: Open})
 	}
 	r.runs(at, c, words)
@@ -127,7 +134,11 @@ func (r *reader) executed(at spot, c *Command, args []Word) (int, bool) {
 			r.unknown(ReasonExpansion, c.Name, "a word that is not in the text may end the command of -exec: put ./ before it")
 			return 0, false
 		}
-		if w.Form == Literal && (w.Text == ";" || w.Text == "+" && i > 0 && args[i-1].Text == "{}" && args[i-1].Form == Literal) {
+		if w.Form == Literal && w.Text == "+" && (i == 0 || args[i-1].Form != Literal || args[i-1].Text != "{}") {
+			r.unknown(ReasonDialects, c.Name, "+ ends the command of -exec in some versions of find: write {} before it, or quote another word")
+			return 0, false
+		}
+		if w.Form == Literal && (w.Text == ";" || w.Text == "+") {
 			words := holes(args[:i], "{}")
 			if w.Text == "+" {
 				words[i-1] = Word{Form: Open} // as many files as fit

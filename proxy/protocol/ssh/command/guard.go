@@ -5,6 +5,88 @@ package command
 
 import "strings"
 
+// guard tells harmful options of a program from the others.
+type guard struct {
+	long    []string // long options, also where they are abbreviated, and after one "-"
+	letters string   // short ones, anywhere in a cluster
+	bare    bool     // the first word is a cluster also without "-", as of tar
+	words   []string // operands that run others, also where they are abbreviated
+	files   bool     // an operand with a directory is a file whose code runs
+	single  bool     // long options have one "-", too, and may be abbreviated
+	colon   bool     // an operand "host:file" starts ssh
+	pages   bool     // it pages on a terminal
+}
+
+var (
+	archiver = guard{
+		long: []string{
+			"checkpoint-action", "to-command", "use-compress-program", "info-script", "new-volume-script", "rsh-command", "rmt-command",
+			"multi-volume", "tape-length", // ask for the next volume, and take ! for a shell
+		}, letters: "IFML", bare: true, colon: true,
+	}
+	packager   = guard{long: []string{"option", "config-file"}, letters: "oc", words: []string{"changelog", "edit-sources", "source", "build-dep"}, files: true, pages: true}
+	connecting = guard{long: []string{"exec", "sh-exec", "lua-exec"}, letters: "ec"}
+	searching  = guard{long: []string{"exec", "exec-batch"}, letters: "xX"}
+	dandified  = guard{long: []string{"config", "setopt", "installroot", "repofrompath", "enableplugin"}, letters: "c", words: []string{"shell", "builddep"}, files: true, pages: true}
+	filtering  = guard{long: []string{"modprobe"}, letters: "M"}
+	copying    = guard{letters: "SoFDJ"}
+	linking    = guard{long: []string{"plugin"}}
+	// Of systemd's programs: they reach other machines by ssh, and show their output with a pager.
+	paging = guard{long: []string{"host", "machine"}, letters: "HM", pages: true}
+)
+
+// guarded are programs that run others by few options.
+var guarded = map[string]guard{
+	"tar": archiver, "gtar": archiver, "bsdtar": archiver,
+	"cpio": {long: []string{"rsh-command"}, colon: true},
+	"zip":  {long: []string{"unzip-command"}, letters: "T"},
+	"7z":   {letters: "I"},
+	"apt":  packager, "apt-get": packager, "aptitude": packager, "apt-cache": packager, "apt-mark": packager, "apt-config": packager, "apt-cdrom": packager, "apt-ftparchive": packager,
+	"yum": dandified, "dnf": dandified, "microdnf": dandified,
+	"nc": connecting, "ncat": connecting, "netcat": connecting,
+	"fd": searching, "fdfind": searching,
+	"rg":      {long: []string{"pre", "hostname-bin"}},
+	"tcpdump": {letters: "z"},
+	"sort":    {long: []string{"compress-program", "output"}, letters: "o"},
+	"split":   {long: []string{"filter"}},
+	"scp":     copying, "rcp": copying, "ssh-copy-id": copying,
+	"iptables": filtering, "ip6tables": filtering, "iptables-restore": filtering, "ip6tables-restore": filtering, "iptables-save": filtering, "ip6tables-save": filtering,
+	"iptables-nft": filtering, "ip6tables-nft": filtering, "iptables-legacy": filtering, "ip6tables-legacy": filtering, "ebtables": filtering, "arptables": filtering,
+	"mdadm":               {long: []string{"program"}, letters: "p"},
+	"updatedb":            {long: []string{"findoptions", "localuser", "netuser"}},
+	"wget":                {long: []string{"use-askpass", "config", "execute"}, letters: "e"},
+	"curl":                {long: []string{"config", "engine"}, letters: "K"},
+	"ip":                  {words: []string{"netns", "vrf"}, long: []string{"batch"}, single: true},
+	"tc":                  {words: []string{"exec"}, long: []string{"batch"}, single: true},
+	"svn":                 {long: []string{"config-option", "diff-cmd", "diff3-cmd", "editor-cmd", "config-dir"}},
+	"hg":                  {long: []string{"config", "config-file", "debugger"}},
+	"patch":               {letters: "e", long: []string{"ed"}},
+	"nginx":               {letters: "cgpe"},
+	"install":             {long: []string{"strip-program"}},
+	"diff3":               {long: []string{"diff-program"}},
+	"modprobe":            {letters: "C", long: []string{"config"}},
+	"update-alternatives": {long: []string{"install", "slave", "altdir", "admindir"}},
+	"pg_ctl":              {letters: "op", long: []string{"options"}},
+	"sdiff":               {long: []string{"diff-program", "output"}, letters: "o"}, // which asks for an editor
+	"dmesg":               {long: []string{"human"}, letters: "H"},
+	"pidstat":             {letters: "e"},
+	"dmsetup":             {long: []string{"exec"}},
+	"service":             {files: true},
+	"nm":                  linking, "ar": linking, "ranlib": linking, "strip": linking, "objdump": linking, "objcopy": linking,
+	"journalctl": paging, "loginctl": paging, "timedatectl": paging, "hostnamectl": paging, "localectl": paging, "resolvectl": paging,
+	"bootctl": paging, "systemd-cgls": paging, "oomctl": paging,
+	"networkctl":      {long: paging.long, letters: paging.letters, words: []string{"edit"}, pages: true},
+	"systemd-analyze": {long: paging.long, letters: paging.letters, words: []string{"unit-shell"}, pages: true},
+	"ssh-keygen":      {letters: "Dw"},
+	"ssh-add":         {letters: "s"},
+	"aws":             {pages: true},
+	"gh":              {pages: true},
+	"bat":             {long: []string{"pager", "paging", "diff"}, pages: true},
+	"lsof":            {letters: "D"},
+	"dstat":           {long: []string{"plugin"}},
+}
+
+// check reads a program by its guard.
 func (g guard) check(r *reader, at spot, c *Command) {
 	for i, w := range c.Args {
 		if !operand(w) && w.Form != Literal {
@@ -13,6 +95,9 @@ func (g guard) check(r *reader, at spot, c *Command) {
 		}
 		if g.harms(w.Text, i == 0) || g.colon && !local(w) {
 			r.unknown(ReasonProgram, c.Name, "%s runs commands with %s: leave it out", c.Name, quote(w.Text))
+		}
+		if g.files && (w.Form != Literal || operand(w) && strings.Contains(w.Text, "/")) {
+			r.file(at, c, []Word{w})
 		}
 	}
 	if g.pages {
@@ -35,7 +120,7 @@ func (g guard) harms(text string, first bool) bool {
 			return true
 		}
 		for _, h := range g.long {
-			if strings.HasPrefix(text, "-"+h) {
+			if strings.HasPrefix(text, "-"+h) || g.single && len(text) > 1 && strings.HasPrefix("-"+h, text) {
 				return true
 			}
 		}
@@ -54,72 +139,45 @@ func begins(words []string, text string) bool {
 	return false
 }
 
-// verbs reads a program whose operations its first word names; all others of them may run commands.
-func verbs(names string) tool {
-	allowed := set(names)
-	return func(r *reader, _ spot, c *Command) {
-		if len(c.Args) == 0 || c.Args[0].Form != Literal {
-			r.unknown(ReasonProgram, c.Name, "what %s does is not in the text: name its operation first", c.Name)
+// rpm is read where it asks for packages.
+func rpm(r *reader, _ spot, c *Command) {
+	for i, w := range c.Args {
+		name, _, _ := strings.Cut(w.Text, "=")
+		asks := strings.HasPrefix(w.Text, "-q") && strings.Trim(w.Text, "-qailfpRcdsv") == ""
+		switch {
+		case w.Form == Literal && (asks || i > 0 && queries[name]):
+		case i == 0 || !operand(w):
+			r.unknown(ReasonProgram, c.Name, "rpm %s may run what packages or macros say: only rpm -q is read", quote(w.Text))
 			return
-		}
-		c.Verb = c.Args[0].Text
-		if !allowed[c.Verb] && c.Verb != "--version" && c.Verb != "--help" {
-			r.unknown(ReasonProgram, c.Name, "%s %s may run commands: name its operation first, one of: %s", c.Name, quote(c.Verb), names)
-		}
-		for _, w := range c.Args[1:] {
-			name, _, _ := strings.Cut(w.Text, "=")
-			if w.Form != Literal && !operand(w) || strings.HasPrefix(name, "--kube") || strings.HasPrefix(name, "--config") || strings.HasPrefix(name, "--pre") {
-				r.unknown(ReasonProgram, c.Name, "%s takes its configuration from %s: leave it out", c.Name, quote(w.Text))
-			}
 		}
 	}
 }
 
-// operations of systemctl that are named alike in every version; edit, which starts an editor, is
-// not among them.
-var unitVerbs = set("status show cat is-active is-enabled is-failed list-units list-unit-files list-timers list-sockets list-jobs list-dependencies list-machines " +
-	"start stop restart reload try-restart reload-or-restart enable disable reenable mask unmask kill daemon-reload daemon-reexec reset-failed " +
-	"isolate reboot poweroff halt suspend hibernate get-default set-default set-property preset help is-system-running rescue emergency default freeze thaw clean revert link add-wants add-requires kexec exit import-environment set-environment unset-environment show-environment cancel")
+var queries = set("--queryformat --qf --last --changelog --scripts --requires --provides --whatprovides --list --info")
 
-// systemctl resolves the operation, which policies match.
-func systemctl(r *reader, at spot, c *Command) {
-	g := grammar{
-		flags: "lqarf", valued: "tpnos", words: set("all full quiet no-pager no-legend plain failed system user no-block no-ask-password now force runtime recursive reverse value state= type= property= lines= output= signal= kill-who= kill-whom= what= with-dependencies"),
-	}
-	var operands []Word
-	for args := c.Args; len(args) > 0; {
-		_, rest, ok := r.split(c, args, g)
-		if !ok {
-			return
-		}
-		if len(rest) == 0 {
-			break
-		}
-		operands, args = append(operands, rest[0]), rest[1:]
-	}
-	if len(operands) > 0 {
-		if operands[0].Form != Literal || !unitVerbs[operands[0].Text] {
-			r.unknown(ReasonProgram, c.Name, "systemctl %s is an operation that is not read: it may start an editor", quote(operands[0].Text))
-			return
-		}
-		c.Verb = operands[0].Text
-	}
-	if c.Verb == "help" {
-		r.unknown(ReasonProgram, c.Name, "systemctl help shows manuals in a pager: use status")
-	}
-	r.paged(at, c)
-}
-
-func crontab(r *reader, _ spot, c *Command) {
-	if len(c.Args) != 1 || c.Args[0].Form != Literal || c.Args[0].Text != "-l" {
-		r.unknown(ReasonInput, c.Name, "crontab installs commands from what it reads, or starts an editor: only -l is read")
-	}
-}
-
-// never is for programs of which no use is read but to ask for the version.
-func never(r *reader, _ spot, c *Command) {
-	if len(c.Args) == 1 && c.Args[0].Form == Literal && (c.Args[0].Text == "--version" || c.Args[0].Text == "--help") {
+// openssl reads commands where it is given none.
+func openssl(r *reader, at spot, c *Command) {
+	if len(c.Args) == 0 {
+		r.unknown(ReasonInput, c.Name, "openssl runs the commands that it reads: name one")
 		return
 	}
-	r.unknown(ReasonProgram, c.Name, "%s can run other commands, by its files, options or keys: give the caller a command of the target that does just this", c.Name)
+	guard{words: []string{"engine"}, long: []string{"engine", "provider", "config"}}.check(r, at, c)
+}
+
+// dpkg runs what packages have in them: one that is installed from a file is a command of its own.
+func dpkg(r *reader, at spot, c *Command) {
+	args, installs := c.Args, false
+	guard{long: []string{"pre-invoke", "post-invoke", "root", "instdir", "admindir", "recursive"}, letters: "R", pages: true}.check(r, at, c)
+	for _, w := range args {
+		name, long := strings.CutPrefix(w.Text, "--")
+		installs = installs || long && (name == "install" || name == "unpack") || !long && strings.HasPrefix(w.Text, "-") && strings.Contains(w.Text, "i")
+	}
+	for _, w := range args {
+		if installs && !strings.HasPrefix(w.Text, "-") {
+			if w.Form == Literal && !strings.Contains(w.Text, "/") {
+				w.Text = "./" + w.Text
+			}
+			r.file(at, c, []Word{w})
+		}
+	}
 }

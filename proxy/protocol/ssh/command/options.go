@@ -33,7 +33,7 @@ func (r *reader) split(c *Command, args []Word, g grammar) (given []option, rest
 			return given, args, true
 		}
 		if w.Form != Literal && (w.Form != Partial || !attached(w.Text, g)) {
-			r.unknown(ReasonExpansion, c.Name, "%s has an argument that is not in the text before the command it runs: write it out", c.Name)
+			r.unknown(ReasonExpansion, c.Name, "%s has an argument that is not in the text which may be an option: write it out, or behind --", c.Name)
 			return nil, nil, false
 		}
 		if w.Text == "--" {

@@ -3,14 +3,17 @@
 
 package command
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // sudo reads options, then assignments, then a command that runs as another account. It needs an
 // Allow of its own.
 func sudo(r *reader, at spot, c *Command) {
 	given, rest, ok := r.split(c, c.Args, grammar{
-		flags: "nHkKbSPBEvVl", valued: "ugpCTUrt",
-		words: set("user= group= prompt= close-from= command-timeout= other-user= role= type= non-interactive set-home stdin background preserve-groups preserve-env? reset-timestamp remove-timestamp validate version list bell"),
+		flags: "nHkKbSPBEvVlis", valued: "ugpCTUrt",
+		words: set("user= group= prompt= close-from= command-timeout= other-user= role= type= non-interactive set-home stdin background preserve-groups preserve-env? reset-timestamp remove-timestamp validate version list bell login shell"),
 	})
 	if !ok {
 		return
@@ -27,6 +30,7 @@ func sudo(r *reader, at spot, c *Command) {
 func (r *reader) become(at spot, c *Command, given []option, words []Word, names ...string) {
 	inner := at.outsideOf(c)
 	inner.as = "root"
+	_, shell := has(given, "i", "s", "login", "shell")
 	if user, named := has(given, names...); named {
 		if user.Form != Literal {
 			r.unknown(ReasonExpansion, c.Name, "the account that %s runs as is not in the text: write it out", c.Name)
@@ -34,7 +38,14 @@ func (r *reader) become(at spot, c *Command, given []option, words []Word, names
 		}
 		inner.as = user.Text
 	}
-	r.run(inner, words, nil)
+	switch {
+	case !shell:
+		r.run(inner, words, nil)
+	case len(words) == 0:
+		r.unknown(ReasonInput, c.Name, "%s starts a shell that reads commands: name a command", c.Name)
+	default:
+		r.anyShell(inner, c.Name, words)
+	}
 }
 
 func doas(r *reader, at spot, c *Command) {
@@ -62,6 +73,10 @@ func su(r *reader, at spot, c *Command) {
 		}
 		args = rest[1:]
 	}
+	if repeated(given) {
+		r.unknown(ReasonProgram, c.Name, "su has an option twice, of which versions take another: write it once")
+		return
+	}
 	text, runs := has(given, "c", "command")
 	if !runs || len(operands) > 1 || len(operands) == 1 && operands[0].Form != Literal {
 		r.unknown(ReasonInput, c.Name, "su starts a shell that reads commands, or gives it arguments: write su -c 'command' account")
@@ -71,6 +86,9 @@ func su(r *reader, at spot, c *Command) {
 	inner.as = "root"
 	if len(operands) == 1 {
 		inner.as = operands[0].Text
+	}
+	if _, pty := has(given, "P", "pty"); pty {
+		inner.terminal = true
 	}
 	if shell, named := has(given, "s", "shell"); named {
 		name := shell.Text[strings.LastIndexByte(shell.Text, '/')+1:]
@@ -83,6 +101,16 @@ func su(r *reader, at spot, c *Command) {
 		return
 	}
 	r.anyShell(inner, c.Name, []Word{text})
+}
+
+// repeated says that an option of su was given twice; its long options differ in their first letters, too.
+func repeated(given []option) bool {
+	for i, o := range given {
+		if slices.ContainsFunc(given[:i], func(p option) bool { return p.name[0] == o.name[0] }) {
+			return true
+		}
+	}
+	return false
 }
 
 // chroot runs a command below another root. It needs an Allow of its own: what a name is there,

@@ -133,13 +133,19 @@ func (g *grower) wrapper() string {
 	return g.one("env ", "env -i ", "env LANG=C ", "env -u X ", "env x=1 ", "env -S ", "nice ", "nice -n 5 ", "nice -5 ", "nohup ", "timeout 9 ", "timeout -s KILL 9 ", "timeout -k 1 ",
 		"command ", "command -p ", "command -- ", "exec ", "eval ", "builtin ", "time ", "time -p ", "! ", "setsid -w ", "stdbuf -oL ",
 		"sh -c ", "bash -c ", "dash -c ", "sh -ec ", "sh -c -- ", "echo x | xargs ", "echo x | xargs -n1 ", "echo evil | xargs -I{} ", "echo evil | xargs -i ", "echo evil | xargs -Ix ",
-		"find . -maxdepth 0 -exec ", "find . -name ", "find ", "trap ", "test ", "[ ", "echo ", "printf ", ": ", "export ", "local ", "readonly ", "declare ", "unset ", "read ", "set ", "cd ", "source ", ". ", "alias ", "busybox ", "sudo ", "wait ", "exit ", "shift ", "i=1; ", "i=0; [ $i -lt ", "env -S 'nice -n 1' ", "xargs sh -c ", "nohup sh -c ",
+		"find . -maxdepth 0 -exec ", "find . -name ", "find ", "trap ", "test ", "[ ", "echo ", "printf ", ": ", "export ", "local ", "readonly ", "declare ", "unset ", "read ", "set ", "cd ", "source ", ". ", "alias ", "busybox ", "sudo ", "wait ", "exit ", "shift ", "i=1; ", "i=0; \\read ", "ionice -c 3 -p 1 ", "i=0; [ $i -lt ", "env -S 'nice -n 1' ", "xargs sh -c ", "nohup sh -c ",
 		"sh -c 'i=1; x=2' ", "sh -x ", "bash -lc ", "time env ", "exec env ", "command env ", "eval \"", "env -u\"$u\" ", "xargs -a\"$u\" ", "nice -n\"$u\" ", "timeout -s\"$u\" 9 ", "timeout $i ", "env $i ", "xargs -n $i ", "flock a.txt ", "flock -n a.txt -c ", "flock -w 1 a.txt ", "ionice -c 3 ", "busybox env ", "busybox sh -c ", "busybox xargs ", "LANG=C ", "x=1 ", "2>&1 ", "</dev/null ")
 }
 
 func (g *grower) compound() string {
 	a, b := g.line(), g.line()
-	switch g.IntN(25) {
+	switch g.IntN(28) {
+	case 24:
+		return g.comparison()
+	case 25:
+		return "echo x | xargs " + g.options("-I{} ", "-i ", "-Ix ", "-n 1 ", "-n 2 ", "-L 1 ", "-l ", "-r ", "-P 2 ") + g.one("env ", "nice ", "ls {} ", "{} ", "sh -c x ", "sh -c 'ls \"$1\"' _ ", "") + g.words(2)
+	case 26:
+		return "find . -maxdepth 0 -exec " + g.word() + g.one(" {} +", " {} x +", " + ", " {} \\;", " \\;") + " -exec " + g.word() + g.one(" {} +", " {} \\;", " \\; ")
 	case 0:
 		return "{ " + a + "; }"
 	case 1:
@@ -191,6 +197,25 @@ func (g *grower) compound() string {
 	default:
 		return "(" + a + ") " + g.redirection()
 	}
+}
+
+// options are some of them, in any order.
+func (g *grower) options(of ...string) string {
+	var b strings.Builder
+	for range g.IntN(4) {
+		b.WriteString(g.one(of...))
+	}
+	return b.String()
+}
+
+// comparison is a test of words that may be its operators, behind variables that hold some.
+func (g *grower) comparison() string {
+	var b strings.Builder
+	b.WriteString("x=" + g.one("-eq", "-v", "-n", "'('", "!") + "; y=" + g.one("-a", "-o", "-lt", "n", "-t") + "; [")
+	for range 1 + g.IntN(8) {
+		b.WriteString(" " + g.one(`"$x"`, `"$y"`, `"$n"`, "n", "1", "-n", "-z", "-a", "-o", "=", "!=", "-eq", "!", "-v", "-t", "'a[$(evil)]'", "\\("))
+	}
+	return b.String() + " ]"
 }
 
 // line is a list of commands.

@@ -3,11 +3,14 @@
 
 package command
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // sshKeys are the settings of ssh -o that run nothing and open nothing.
 var sshKeys = set("batchmode connecttimeout connectionattempts stricthostkeychecking serveraliveinterval serveralivecountmax loglevel port user " +
-	"addressfamily compression tcpkeepalive passwordauthentication pubkeyauthentication preferredauthentications numberofpasswordprompts identitiesonly hostkeyalgorithms ciphers macs kexalgorithms requesttty clearallforwardings forwardagent forwardx11 visualhostkey hashknownhosts updatehostkeys globalknownhostsfile userknownhostsfile")
+	"addressfamily compression tcpkeepalive passwordauthentication pubkeyauthentication preferredauthentications numberofpasswordprompts identitiesonly hostkeyalgorithms ciphers macs kexalgorithms clearallforwardings forwardagent forwardx11 visualhostkey hashknownhosts updatehostkeys globalknownhostsfile userknownhostsfile")
 
 // ssh takes a command to yet another machine, whose shell is not known.
 func ssh(r *reader, at spot, c *Command) {
@@ -54,13 +57,13 @@ func ssh(r *reader, at spot, c *Command) {
 
 // gitVerbs are the operations of git that are read, with what none of them has: editors and commands.
 var gitVerbs = set("status log diff show rev-parse branch tag fetch pull ls-files describe remote clone push checkout switch reset clean add init merge stash " +
-	"ls-remote ls-tree cat-file rev-list for-each-ref symbolic-ref shortlog blame version gc prune count-objects fsck restore rm mv submodule show-ref name-rev merge-base worktree upload-pack receive-pack upload-archive")
+	"ls-remote ls-tree cat-file rev-list for-each-ref symbolic-ref shortlog blame version gc prune count-objects fsck restore rm mv submodule show-ref name-rev merge-base worktree upload-pack receive-pack upload-archive archive commit config")
 
 // gitOptions are the long options of those that run nothing.
 var gitOptions = set("all tags prune quiet verbose short long porcelain branch oneline graph decorate stat numstat shortstat name-only name-status cached staged hard soft mixed keep force " +
 	"force-with-lease ff-only no-ff no-rebase depth single-branch recursive recurse-submodules init abbrev-ref abbrev abbrev-commit show-toplevel is-inside-work-tree verify heads refs symbolic " +
 	"get-url dry-run no-tags no-edit delete list merged no-merged contains set-upstream-to set-upstream track detach no-pager strict timeout since until author grep max-count pretty format date " +
-	"count bare mirror shallow-since unshallow no-checkout always dirty match exact-match git-dir show-current is-ancestor no-color color remote points-at sort others ignored exclude-standard untracked-files no-verify directory")
+	"count bare mirror shallow-since unshallow no-checkout always dirty match exact-match git-dir show-current is-ancestor no-color color remote points-at sort others ignored exclude-standard untracked-files no-verify directory prefix message allow-empty get get-all get-regexp")
 
 // git reads the operations that run nothing but git, the repository's hooks and its configuration.
 func git(r *reader, at spot, c *Command) {
@@ -82,6 +85,10 @@ func git(r *reader, at spot, c *Command) {
 		case "--version", "-v":
 			return
 		}
+		if strings.HasPrefix(args[0].Text, "--git-dir=") || strings.HasPrefix(args[0].Text, "--work-tree=") {
+			args = args[1:]
+			continue
+		}
 		r.unknown(ReasonProgram, c.Name, "git %s may run commands: leave it out", quote(args[0].Text))
 		return
 	}
@@ -93,6 +100,12 @@ func git(r *reader, at spot, c *Command) {
 		return
 	}
 	c.Verb = args[0].Text
+	switch {
+	case c.Verb == "config" && (len(args) < 2 || args[1].Form != Literal || !gitReads[args[1].Text]):
+		r.unknown(ReasonProgram, c.Name, "git config may set commands: use --get, --get-all, --get-regexp or --list first")
+	case c.Verb == "commit" && !slices.ContainsFunc(args[1:], isMessage):
+		r.unknown(ReasonProgram, c.Name, "git commit starts an editor: give it -m and a message")
+	}
 	for _, w := range args[1:] {
 		if why := gitHarms(c.Verb, w); why != "" {
 			r.unknown(ReasonProgram, c.Name, "git %s with %s %s: leave it out", c.Verb, quote(w.Text), why)
@@ -101,6 +114,14 @@ func git(r *reader, at spot, c *Command) {
 	if at.terminal && (!pager || c.Verb == "pull" || c.Verb == "merge") {
 		r.unknown(ReasonProgram, c.Name, "git may start a pager or an editor on a terminal, whose keys run commands: write git --no-pager, or ask for no terminal")
 	}
+}
+
+// gitReads are the options with which git config changes nothing.
+var gitReads = set("--get --get-all --get-regexp --list -l")
+
+// isMessage says that a word is the option that gives git commit its message.
+func isMessage(w Word) bool {
+	return w.Form == Literal && (w.Text == "-m" || w.Text == "-am" || strings.HasPrefix(w.Text, "--message="))
 }
 
 func gitHarms(verb string, w Word) string {
@@ -150,7 +171,12 @@ func rsync(r *reader, _ spot, c *Command) {
 
 // rsyncServer are the long options that a client gives its server.
 var rsyncServer = set("--server --sender --delete --delete-before --delete-during --delete-after --delete-delay --delete-excluded --ignore-errors --force --max-delete --partial --inplace --append " +
-	"--append-verify --numeric-ids --bwlimit --timeout --size-only --existing --ignore-existing --safe-links --copy-unsafe-links --no-implied-dirs --checksum-choice --compress-choice --compress-level --mkpath --stats --log-format --info --debug --no-r --no-relative --from0 --super --no-W --whole-file --no-whole-file --block-size --modify-window --checksum-seed --fuzzy --new-compress --old-compress --omit-dir-times")
+	"--append-verify --numeric-ids --bwlimit --timeout --size-only --existing --ignore-existing --safe-links --copy-unsafe-links --no-implied-dirs --checksum-choice --compress-choice --compress-level --mkpath --stats --log-format --info --debug --no-r --no-relative --from0 --super --no-W --whole-file --no-whole-file --block-size --modify-window --checksum-seed --fuzzy --new-compress --old-compress --omit-dir-times " +
+	"--link-dest --copy-dest --compare-dest --backup-dir --suffix --partial-dir --temp-dir --delay-updates --remove-source-files --files-from --ignore-missing-args --delete-missing-args " +
+	"--max-size --min-size --usermap --groupmap --iconv --preallocate --open-noatime --skip-compress --munge-links --fsync")
+
+// rsyncElsewhere are those under which more than the paths is touched, or otherwise: the line is no transfer of these.
+var rsyncElsewhere = set("--link-dest --copy-dest --compare-dest --backup-dir --partial-dir --temp-dir --remove-source-files --files-from --usermap --groupmap --munge-links")
 
 func rsyncHarms(text string) bool {
 	if name, long := strings.CutPrefix(text, "--"); long {

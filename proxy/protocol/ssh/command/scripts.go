@@ -157,17 +157,23 @@ func (r *reader) file(at spot, c *Command, words []Word) {
 }
 
 // interpreters are programs that run code which is not read.
-var interpreters = set("python pypy jython perl ruby irb erb node nodejs deno bun php lua luajit Rscript R julia ghci guile racket scheme java jshell jrunscript groovy " +
-	"scala erl elixir iex octave osascript tclsh wish expect gnuplot sbcl clisp ocaml crystal raku hhvm qjs d8 js")
+var interpreters = set("python pypy jython perl ruby irb erb node nodejs deno bun php lua luajit Rscript julia guile racket java jrunscript groovy " +
+	"scala elixir octave osascript tclsh expect clisp ocaml crystal raku hhvm qjs d8 js")
 
 // here are interpreters that look for a script without a directory in the current one, and nowhere else.
 var here = set("python perl ruby php")
+
+// versions are what asks some of them for theirs; others read code then.
+var versions = map[string]bool{"php -v": true, "perl -v": true, "node -v": true, "nodejs -v": true, "java -version": true}
 
 // interpreter reads an interpreter: of a script that is named first, nothing else.
 func interpreter(r *reader, at spot, c *Command) {
 	if len(c.Args) == 1 && c.Args[0].Form == Literal {
 		switch c.Args[0].Text {
 		case "--version", "--help", "-V":
+			return
+		}
+		if versions[c.Name+" "+c.Args[0].Text] {
 			return
 		}
 	}
@@ -180,4 +186,10 @@ func interpreter(r *reader, at spot, c *Command) {
 		return
 	}
 	r.unknown(ReasonInput, c.Name, "%s runs code that is not read: put it into a script of the target, and name that first", c.Name)
+}
+
+func crontab(r *reader, _ spot, c *Command) {
+	if len(c.Args) != 1 || c.Args[0].Form != Literal || c.Args[0].Text != "-l" {
+		r.unknown(ReasonInput, c.Name, "crontab installs commands from what it reads, or starts an editor: only -l is read")
+	}
 }

@@ -32,7 +32,7 @@ func sed(r *reader, _ spot, c *Command) {
 	}
 	for _, s := range scripts {
 		if s.Form != Literal || !sedScript(s.Text) {
-			r.unknown(ReasonProgram, c.Name, "the script %s may run commands or write files: use s, p, d, q, y and = only", quote(s.Text))
+			r.unknown(ReasonProgram, c.Name, "the script %s may run commands or write files: use s, p, d, q, y and = only, or a, i and c at the end", quote(s.Text))
 		}
 	}
 }
@@ -55,6 +55,8 @@ func sedScript(s string) bool {
 			if s, ok = sedReplace(s[1:], command == 's'); !ok {
 				return false
 			}
+		case command == 'a' || command == 'i' || command == 'c': // a text up to the end
+			return !strings.ContainsAny(s, "\\\n")
 		default:
 			return false
 		}
@@ -111,10 +113,9 @@ func sedReplace(s string, flags bool) (string, bool) {
 	return s, true
 }
 
-// sedPart skips to behind the mark. Brackets, within which some seds take the mark for text and
-// others do not, must not have it.
+// sedPart skips to behind the mark. Within brackets some seds take the mark for text and others do
+// not, so it must not stand there.
 func sedPart(s string, mark byte) (string, bool) {
-	bracket := false
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
@@ -122,12 +123,42 @@ func sedPart(s string, mark byte) (string, bool) {
 		case '\n':
 			return s, false
 		case mark:
-			return s[i+1:], !bracket
+			return s[i+1:], true
 		case '[':
-			bracket = true
-		case ']':
-			bracket = false
+			n := sedBracket(s[i:])
+			if n == 0 || strings.IndexByte(s[i:i+n], mark) >= 0 {
+				return s, false
+			}
+			i += n - 1
 		}
 	}
 	return s, false
+}
+
+// sedBracket is how long the expression in brackets is at the beginning of s; 0 where it has no end.
+func sedBracket(s string) int {
+	i := 1
+	if strings.HasPrefix(s[i:], "^") {
+		i++
+	}
+	if strings.HasPrefix(s[i:], "]") { // the first one is no end
+		i++
+	}
+	for i < len(s) {
+		switch {
+		case s[i] == ']':
+			return i + 1
+		case strings.HasPrefix(s[i:], "[:"):
+			end := strings.Index(s[i:], ":]")
+			if end < 0 {
+				return 0
+			}
+			i += end + 2
+		case s[i] == '[', s[i] == '\\', s[i] == '\n':
+			return 0
+		default:
+			i++
+		}
+	}
+	return 0
 }

@@ -105,7 +105,7 @@ func (r *reader) loop(at place, c *syntax.ForClause) {
 	}
 	switch l := c.Loop.(type) {
 	case *syntax.WordIter:
-		r.variable(l.Name.Value, "")
+		r.variable(l.Name.Value, Word{Form: Partial})
 		for _, item := range l.Items {
 			r.word(at, item)
 		}

@@ -3,7 +3,11 @@
 
 package command
 
-import "mvdan.cc/sh/v3/syntax"
+import (
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
 
 // survey looks at the whole tree before it is read: bounds, functions, numbers, and the
 // constructs that are read nowhere. It says whether reading makes sense.
@@ -89,8 +93,9 @@ func (n *numbers) survey(node syntax.Node) {
 	case *syntax.DeclClause:
 		n.none = true
 	case *syntax.CallExpr:
-		if len(s.Args) > 0 && (s.Args[0].Lit() == "" || setters[s.Args[0].Lit()]) {
-			n.none = true
+		if len(s.Args) > 0 {
+			name := s.Args[0].Lit() // as written: \read is read, too
+			n.none = n.none || name == "" || setters[name] || strings.Contains(name, `\`)
 		}
 	}
 }

@@ -84,11 +84,16 @@ func rsyncTransfer(args []string) *Transfer {
 				}
 			}
 			return t
-		case !strings.HasPrefix(a, "-"):
+		case !strings.HasPrefix(a, "-"), elsewhere(a):
 			return nil
 		}
 	}
 	return nil
+}
+
+func elsewhere(option string) bool {
+	name, _, _ := strings.Cut(option, "=")
+	return rsyncElsewhere[name]
 }
 
 // gitServers are the programs of git that ssh starts for its clients.

@@ -5,7 +5,11 @@ package command
 
 import "strings"
 
-var niceness = grammar{valued: "n", words: set("adjustment="), number: true}
+var (
+	niceness = grammar{valued: "n", words: set("adjustment="), number: true}
+	// Busybox runs what stands behind the process of -p; elsewhere it is another process.
+	idleness = grammar{flags: "t", valued: "cnpPu", words: set("class= classdata= pid= pgid= uid= ignore")}
+)
 
 // outsideOf is the place of what a program runs.
 func (s spot) outsideOf(c *Command) place {
@@ -38,21 +42,11 @@ func timeout(r *reader, at spot, c *Command) {
 	if !ok || len(rest) == 0 {
 		return
 	}
-	if rest[0].Form > Partial {
-		r.unknown(ReasonName, c.Name, "timeout has no duration in the text: write it out")
+	if w := rest[0]; !w.number && (w.Text == "" || w.Text[0] < '0' || w.Text[0] > '9' || w.Form > Partial) {
+		r.unknown(ReasonName, c.Name, "timeout has no duration in the text, and some run what stands in its place: write it out")
 		return
 	}
 	r.runs(at, c, rest[1:])
-}
-
-func ionice(r *reader, at spot, c *Command) {
-	given, rest, ok := r.split(c, c.Args, grammar{flags: "t", valued: "cnpPu", words: set("class= classdata= pid= pgid= uid= ignore")})
-	if !ok {
-		return
-	}
-	if _, other := has(given, "p", "P", "u", "pid", "pgid", "uid"); !other {
-		r.runs(at, c, rest)
-	}
 }
 
 // env reads options, then assignments, then a command.
