@@ -153,6 +153,7 @@ func (s *session) callerRequests(ctx context.Context) {
 			s.unlistenOne(request)
 		default:
 			a := s.unspoken("request", request.Type)
+			a.prompt = true
 			_, _ = s.decide(ctx, &a) // it is refused
 			_ = request.Reply(false, nil)
 		}

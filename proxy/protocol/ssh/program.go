@@ -31,7 +31,7 @@ const (
 // Why a channel ends before its program.
 var (
 	errChannelGone = errors.New("the client closed the channel")
-	errCrowded     = errors.New("the client sent too many requests on one channel")
+	errCrowded     = errors.New("the client sent too many requests at once")
 )
 
 // program is one session channel (RFC 4254, section 6): it runs one shell, command or subsystem.

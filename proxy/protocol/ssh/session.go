@@ -46,6 +46,10 @@ type session struct {
 
 	// deciding is held by who decides an operation, also while that is held for approval.
 	deciding chan struct{}
+	// held can be received from while that is held for approval; refusing counts what was refused
+	// meanwhile and is not on record yet.
+	held     chan struct{}
+	refusing atomic.Int32
 	// working counts what runs and does not wait for the client; see touch.
 	working atomic.Int64
 	// waiting is the size of the requests that wait for their turn, in bytes.
