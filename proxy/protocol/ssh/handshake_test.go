@@ -111,6 +111,38 @@ func TestOfferedAndNotHeld(t *testing.T) {
 	}
 }
 
+// TestOfferedAfterwards: who offers his own key, then that of another, and signs with his own is
+// himself, with his own restrictions (checklist 1, CVE-2024-45337).
+func TestOfferedAfterwards(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	l := &login{ctx: t.Context(), entry: b.Gate.Entry(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})}
+	meta := somebody{user: loginUser}
+	own := certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) {
+		c.CriticalOptions = map[string]string{sourceAddress: "192.0.2.1"}
+	}).PublicKey()
+	restricted, err := l.offered(meta, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provenCaller(&ssh.ServerConn{Permissions: restricted}); err == nil {
+		t.Error("a key that was merely offered has proven somebody")
+	}
+	if _, err := l.offered(meta, certificate(t, b.authority, "admin@example.com").PublicKey()); err != nil {
+		t.Fatal(err)
+	}
+	permissions, err := l.signed(meta, own, restricted, ssh.KeyAlgoED25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proven, err := provenCaller(&ssh.ServerConn{Permissions: permissions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who := proven.caller.Principal().UserName; who != "alice@example.com" || permissions.CriticalOptions[sourceAddress] != "192.0.2.1" {
+		t.Errorf("it is %s, with %v", who, permissions.CriticalOptions)
+	}
+}
+
 // TestSignatureOfAnother: a signature that is not the offered key's ends the connection.
 func TestSignatureOfAnother(t *testing.T) {
 	b := newBench(t, startDaemon(t))

@@ -169,6 +169,11 @@ func TestTargetWithoutStrict(t *testing.T) {
 		if err := ordered(true, with(cipher)); err != nil {
 			t.Errorf("%s, strict: %v", cipher, err)
 		}
+		// Whoever logs in asks that, before the first proof.
+		config := (&session{}).handshake(&opening{}, snapshot.Target{}, loginUser, nil, nil)
+		if _, err := config.AuthCallback(&ssh.ClientAuthContext{Algorithms: with(cipher)}); want != (err == nil) || !want && !errors.Is(err, errOrder) {
+			t.Errorf("%s, at the login: %v", cipher, err)
+		}
 	}
 	first := &opening{}
 	if err := first.look(append([]byte("welcome\r\nSSH-2.0-x\r\n"), kexInit("a,"+strictServer)...)); err != nil || !first.strict.Load() {
