@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -77,9 +78,10 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	}
 	// Whoever ends the session finds it from before the client does.
 	p := &program{session: s, accepted: make(chan struct{}), told: make(chan struct{})}
-	s.mu.Lock()
-	s.programs[p] = struct{}{}
-	s.mu.Unlock()
+	if !s.add(p) {
+		_ = asked.Reject(ssh.ResourceShortage, "Doorward: nothing runs on "+strconv.Itoa(maxUnstarted)+" channels of this connection: use or close them")
+		return
+	}
 	channel, requests, err := asked.Accept()
 	if err != nil {
 		p.ended = true
@@ -90,9 +92,7 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	close(p.accepted)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
-		s.mu.Lock()
-		delete(s.programs, p)
-		s.mu.Unlock()
+		s.remove(p)
 		cancel(nil)
 		p.forget()
 	}()
@@ -120,6 +120,28 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel) {
 	}
 	running.Wait()
 	_ = channel.Close() // often closed already
+}
+
+// add makes room for a session channel; false where there is none.
+func (s *session) add(p *program) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unstarted >= maxUnstarted {
+		return false
+	}
+	s.unstarted++
+	s.programs[p] = struct{}{}
+	return true
+}
+
+func (s *session) remove(p *program) {
+	started := p.running() != nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.programs, p)
+	if !started {
+		s.unstarted--
+	}
 }
 
 // queue has a request wait for its turn; false where too much waits.

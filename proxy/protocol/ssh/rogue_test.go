@@ -185,6 +185,30 @@ func TestTargetWithoutStrict(t *testing.T) {
 	}
 }
 
+// TestTargetAlgorithms: a target may be older than clients, and nothing that is broken is spoken with
+// it (checklist 3).
+func TestTargetAlgorithms(t *testing.T) {
+	insecure := ssh.InsecureAlgorithms()
+	for name, test := range map[string]struct {
+		config ssh.Config
+		want   bool
+	}{
+		"MAC beside":        {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH14SHA256}, Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, true},
+		"SHA-1 in exchange": {ssh.Config{KeyExchanges: insecure.KeyExchanges}, false},
+		"CBC":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherAES128CBC, ssh.InsecureCipherTripleDESCBC}}, false},
+		"RC4":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherRC4256}}, false},
+		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := rogueTarget(t, func(conn ssh.Conn, _ <-chan ssh.NewChannel, _ <-chan *ssh.Request) { _ = conn.Wait() },
+				func(c *ssh.ServerConfig) { c.Config = test.config })
+			if _, err := newBench(t, d).mustDial(t).NewSession(); (err == nil) != test.want {
+				t.Errorf("err = %v, want taken: %v", err, test.want)
+			}
+		})
+	}
+}
+
 // TestTargetGone: the client is told when its target leaves.
 func TestTargetGone(t *testing.T) {
 	leave := make(chan struct{})
