@@ -83,8 +83,8 @@ func TestAgentEnds(t *testing.T) {
 			}
 			during <- open(conn)
 		})
-		for open(conn) == nil {
-			time.Sleep(10 * time.Millisecond)
+		for open(conn) == nil && !within(t.Context().Done(), 10*time.Millisecond) {
+			continue
 		}
 		close(afterwards)
 		_ = conn.Wait()
