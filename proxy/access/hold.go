@@ -107,11 +107,14 @@ func (g *Grant) await(ctx context.Context, st *view, permit *Permit, ask *Ask, d
 		}
 		return now, decision, &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the approval could not be marked as used, so the operation was not forwarded",
-			Hint: "Run the statement again to ask anew.", cause: err,
+			Hint: askAnew, cause: err,
 		}
 	}
 	return now, again, nil
 }
+
+// askAnew is the hint of who may ask for the same thing again: statements and whatever else there is.
+const askAnew = "Run it again to ask anew."
 
 // shown renders the parameters for the approvers. Nobody approves what cannot
 // be seen.
@@ -171,7 +174,6 @@ func (g *Grant) wait(ctx context.Context, p Pending, approval *record.Approval) 
 	ctx, cancel := context.WithDeadline(ctx, request.ExpiresAt)
 	defer cancel()
 	outcome, err := p.Wait(ctx)
-	again := "Run the statement again to ask anew."
 	switch {
 	case err == nil && outcome.State == Approved && time.Now().Before(request.ExpiresAt):
 		approval.Approvers = outcome.Approvers
@@ -188,7 +190,7 @@ func (g *Grant) wait(ctx context.Context, p Pending, approval *record.Approval) 
 		return voided(request, outcome)
 	case err == nil, errors.Is(err, context.DeadlineExceeded) && g.ctx.Err() == nil:
 		approval.Outcome = Expired
-		return &Refusal{Reason: ReasonApprovalTimeout, Message: fmt.Sprintf("nobody decided ApprovalRequest %q in time", request.Name), Hint: again}
+		return &Refusal{Reason: ReasonApprovalTimeout, Message: fmt.Sprintf("nobody decided ApprovalRequest %q in time", request.Name), Hint: askAnew}
 	}
 	approval.Outcome = "Withdrawn"
 	if refusal := g.ended(); refusal != nil {
@@ -196,18 +198,18 @@ func (g *Grant) wait(ctx context.Context, p Pending, approval *record.Approval) 
 	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrRevoked):
-		return &Refusal{Reason: ReasonApprovalVoid, Message: "the policy changed while the operation was held", Hint: again, cause: cause}
+		return &Refusal{Reason: ReasonApprovalVoid, Message: "the policy changed while the operation was held", Hint: askAnew, cause: cause}
 	case cause != nil:
 		return &Refusal{Reason: ReasonCanceled, Message: "the held operation was canceled; nothing was forwarded", cause: err}
 	}
-	return unavailable("the approval could not be watched, so the operation was not forwarded", again, err)
+	return unavailable("the approval could not be watched, so the operation was not forwarded", askAnew, err)
 }
 
 // voided refuses what an approval can no longer let through.
 func voided(request Request, outcome Outcome) *Refusal {
 	return &Refusal{
 		Reason: ReasonApprovalVoid, Message: fmt.Sprintf("ApprovalRequest %q became %s: %s", request.Name, outcome.State, outcome.Message),
-		Hint: "Run the statement again to ask anew.",
+		Hint: askAnew,
 	}
 }
 
@@ -234,7 +236,7 @@ func (g *Grant) recheck(ctx context.Context, was *view, permit *Permit, ask *Ask
 		now.snapshot.Connection != was.snapshot.Connection {
 		return now, decision, &Refusal{
 			Reason: ReasonApprovalVoid, Message: "the policy or the connection changed between approval and use (ApprovalStale)",
-			Hint: "Run the statement again to ask anew.",
+			Hint: askAnew,
 		}
 	}
 	return now, again, nil

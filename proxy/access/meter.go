@@ -168,8 +168,8 @@ type share struct {
 func (s *bound) refuse(unit, limit string) *Refusal {
 	return &Refusal{
 		Reason: ReasonLimit, Code: codeLimit, Rules: []policy.RuleRef{s.policy},
-		Message: fmt.Sprintf("a statement may return at most %d %s (limit %s of %s)", s.most, unit, limit, nameOf(s.policy)),
-		Hint:    "Ask for less, such as with LIMIT or a narrower WHERE.",
+		Message: fmt.Sprintf("one operation may return at most %d %s (limit %s of %s)", s.most, unit, limit, nameOf(s.policy)),
+		Hint:    "Ask for less: of a table, with LIMIT or a narrower WHERE.",
 	}
 }
 

@@ -177,7 +177,7 @@ func TestApprovalTimeout(t *testing.T) {
 	statement, text := update(t, 22)
 	began := time.Now()
 	h := mustHold(t, s, statement)
-	wants(t, refusal(t, h.answer(t)), codeInsufficient, "nobody decided", "Run the statement again")
+	wants(t, refusal(t, h.answer(t)), codeInsufficient, "nobody decided", "Run it again")
 	took := time.Since(began)
 	if took < (seconds-2)*time.Second || took > seconds*time.Second+within(3*time.Second) {
 		t.Errorf("the timeout came after %s, want %d s", took, seconds)

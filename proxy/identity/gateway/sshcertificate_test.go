@@ -141,21 +141,31 @@ func TestSSHCertificateVerified(t *testing.T) {
 	}
 }
 
-// nestedSignatureKey puts a certificate where the key of the authority is (CVE-2025-49825).
-func nestedSignatureKey(tb testing.TB, by *ecdsa.PrivateKey) []byte {
+// nestedSignatureKey is signed by a key that has a certificate of the authority, and says so where
+// the key of the authority belongs (CVE-2025-49825).
+func nestedSignatureKey(tb testing.TB, by ssh.Signer) []byte {
 	tb.Helper()
-	signer := sshSigner(tb, by)
-	inner, err := ssh.ParsePublicKey(sshCertificate(tb, signer, func(c *ssh.Certificate) { c.Key = signer.PublicKey() }))
+	own := sshSigner(tb, newEd25519(tb))
+	parse := func(blob []byte) *ssh.Certificate {
+		key, err := ssh.ParsePublicKey(blob)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return key.(*ssh.Certificate)
+	}
+	outer := parse(sshCertificate(tb, own))
+	outer.SignatureKey = parse(sshCertificate(tb, by, func(c *ssh.Certificate) { c.Key = own.PublicKey() }))
+	outer.Signature = nil
+	unsigned := outer.Marshal()
+	signature, err := own.Sign(rand.Reader, unsigned[:len(unsigned)-4]) // without the length of none
 	if err != nil {
 		tb.Fatal(err)
 	}
-	outer, err := ssh.ParsePublicKey(sshCertificate(tb, signer))
-	if err != nil {
-		tb.Fatal(err)
+	if err := outer.SignatureKey.Verify(unsigned[:len(unsigned)-4], signature); err != nil {
+		tb.Fatalf("nobody could be deceived by it: %v", err)
 	}
-	certificate := outer.(*ssh.Certificate)
-	certificate.SignatureKey = inner
-	return certificate.Marshal()
+	outer.Signature = signature
+	return outer.Marshal()
 }
 
 // TestSSHCertificateRefused (checklist 2, 29): what others sign is no credential, and what
@@ -208,7 +218,7 @@ func TestSSHCertificateRefused(t *testing.T) {
 		"Tampered":   {"the signature is checked", tampered, identity.ErrForeign, ""},
 		"Escalated":  {"the statement is signed", escalated.Marshal(), identity.ErrForeign, ""},
 		"Algorithm":  {"a signature says by what it was made", byRSA.Marshal(), identity.ErrForeign, ""},
-		"Nested":     {"an authority is a key, and no certificate", nestedSignatureKey(t, key), identity.ErrForeign, ""},
+		"Nested":     {"an authority is a key, and no certificate", nestedSignatureKey(t, ours), identity.ErrForeign, ""},
 		"Trailing":   {"one spelling", append(append([]byte(nil), good...), 0), identity.ErrForeign, ""},
 		"Spelling":   {"one spelling, within too", spelled, identity.ErrForeign, ""},
 		"Cut":        {"half of one", good[:len(good)/2], identity.ErrForeign, ""},
@@ -277,7 +287,7 @@ func FuzzSSHCertificate(f *testing.F) {
 	signer := sshSigner(f, key)
 	good := sshCertificate(f, signer)
 	for _, seed := range [][]byte{
-		good, good[:len(good)-1], signer.PublicKey().Marshal(), nestedSignatureKey(f, key),
+		good, good[:len(good)-1], signer.PublicKey().Marshal(), nestedSignatureKey(f, signer),
 		sshCertificate(f, signer, func(c *ssh.Certificate) { c.CertType = ssh.HostCert }),
 		sshCertificate(f, sshSigner(f, newEd25519(f))),
 	} {

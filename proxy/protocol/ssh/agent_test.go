@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -58,5 +59,55 @@ func TestAgentOfMany(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAgentEnds: the agent is for as long as the program that it was asked for (checklist 5).
+func TestAgentEnds(t *testing.T) {
+	during, afterwards := make(chan error, 1), make(chan struct{})
+	open := func(conn ssh.Conn) error {
+		channel, requests, err := conn.OpenChannel(channelAgent, nil)
+		if err == nil {
+			go ssh.DiscardRequests(requests)
+			_ = channel.Close()
+		}
+		return err
+	}
+	b := newBench(t, rogueTarget(t, func(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		serveFirst(channels, requests, func(_ ssh.Channel, wanted <-chan *ssh.Request) {
+			for request := range wanted {
+				_ = request.Reply(true, nil)
+				if request.Type == requestExec {
+					break
+				}
+			}
+			during <- open(conn)
+		})
+		for open(conn) == nil && !within(t.Context().Done(), 10*time.Millisecond) {
+			continue
+		}
+		close(afterwards)
+		_ = conn.Wait()
+	}))
+	b.allow(t, "exec *", "agent", "accept agent")
+	client := b.mustDial(t)
+	if err := agent.ForwardToAgent(client, agent.NewKeyring()); err != nil {
+		t.Fatal(err)
+	}
+	program, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.RequestAgentForwarding(program); err != nil {
+		t.Fatal(err)
+	}
+	_ = program.Run("uptime")
+	if err := <-during; err != nil {
+		t.Errorf("while the program runs: %v", err)
+	}
+	select {
+	case <-afterwards:
+	case <-deadline(t).Done():
+		t.Error("a target may use the agent for ever")
 	}
 }

@@ -109,6 +109,53 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 }
 
+// TestUnstarted: channels on which nothing runs are few, since what is sent on them is kept
+// (checklist 4).
+func TestUnstarted(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	client := b.mustDial(t)
+	var open []*ssh.Session
+	for range maxUnstarted {
+		program, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, program)
+	}
+	refused := func() {
+		if program, err := client.NewSession(); err == nil {
+			_ = program.Close()
+			t.Error("another one was opened")
+		}
+	}
+	refused()
+	// One that is closed, and one on which something runs, make room for one each.
+	_ = open[0].Close()
+	await(t, "room", func() bool {
+		_, err := client.NewSession()
+		return err == nil
+	})
+	refused()
+	in, err := open[1].StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := open[1].Start("cat"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.NewSession(); err != nil {
+		t.Error(err)
+	}
+	refused()
+	// What has run leaves no more room than it took.
+	_ = in.Close()
+	if err := open[1].Wait(); err != nil {
+		t.Error(err)
+	}
+	refused()
+}
+
 // TestFailedLogins: what was tried is on record, also where it was one thing only.
 func TestFailedLogins(t *testing.T) {
 	b := newBench(t, startDaemon(t))

@@ -60,6 +60,10 @@ func TestOfferedCertificates(t *testing.T) {
 	good := func() *ssh.Certificate {
 		return certificate(t, b.authority, "alice@example.com").PublicKey().(*ssh.Certificate) //nolint:forcetypeassert // as it was made
 	}
+	l := &login{ctx: t.Context(), entry: b.Gate.Entry(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})}
+	if _, err := l.offered(somebody{user: loginUser}, good().Key); err == nil {
+		t.Error("a key without its certificate is taken")
+	}
 	for name, test := range map[string]struct {
 		edit func(*ssh.Certificate)
 		want bool
@@ -72,7 +76,6 @@ func TestOfferedCertificates(t *testing.T) {
 	} {
 		c := good()
 		test.edit(c)
-		l := &login{ctx: t.Context(), entry: b.Gate.Entry(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})}
 		if _, err := l.offered(somebody{user: loginUser}, c); (err == nil) != test.want {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -33,6 +33,9 @@ type asking struct {
 	// tell shows the caller that it waits for approval; nil where there is no place for it, so
 	// that what needs approval is refused.
 	tell func(text string)
+	// prompt says that what the caller asks besides is not answered before this is: it is refused
+	// where it would wait for approvers of something else.
+	prompt bool
 }
 
 // on is an operation of one access.
@@ -43,10 +46,19 @@ func on(kind, statement, action, resource string) asking {
 // decide puts an operation before the road, one at a time. It ends with ctx. The error is a
 // refusal, on record, or that of ctx.
 func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error) {
+	over, held := ctx.Done(), s.held
+	if a.refuse != nil {
+		over = nil // it is on record, also where the session ends first
+	}
+	if !a.prompt {
+		held = nil
+	}
 	select {
 	case s.deciding <- struct{}{}:
 		defer func() { <-s.deciding }()
-	case <-ctx.Done():
+	case <-held:
+		return nil, s.refuseAhead(ctx, *a)
+	case <-over:
 		return nil, context.Cause(ctx)
 	}
 	a.sort()
@@ -55,7 +67,12 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 		Refuse:    a.refuse, ReadOnly: a.readOnly, Unmetered: a.unmetered, CheckMasks: a.checkMasks,
 	}
 	if a.tell != nil {
-		ask.Hold = func(notice access.Notice) { a.tell(waiting(a.what(), notice, time.Now())) }
+		decided := make(chan struct{})
+		defer close(decided)
+		ask.Hold = func(notice access.Notice) {
+			s.serving.Go(func() { s.hold(decided) })
+			a.tell(waiting(a.what(), notice, time.Now()))
+		}
 	}
 	// What is held waits for approvers, which is not the caller's silence.
 	done := s.work()
@@ -67,6 +84,35 @@ func (s *session) decide(ctx context.Context, a *asking) (*access.Permit, error)
 		return nil, context.Cause(ctx)
 	}
 	return permit, err
+}
+
+// hold says, until something held is decided, that it is held.
+func (s *session) hold(decided <-chan struct{}) {
+	for {
+		select {
+		case s.held <- struct{}{}:
+		case <-decided:
+			return
+		}
+	}
+}
+
+// refuseAhead refuses what cannot wait for its turn. It is on record when that comes.
+func (s *session) refuseAhead(ctx context.Context, a asking) error {
+	if a.prompt = false; a.refuse == nil {
+		a.refuse = never("this cannot wait until something else is approved")
+		a.refuse.Hint = "Ask for it again when that is decided."
+	}
+	if s.refusing.Add(1) > maxQueued {
+		s.refusing.Add(-1)
+		s.cancel(errCrowded)
+		return errCrowded
+	}
+	s.serving.Go(func() {
+		defer s.refusing.Add(-1)
+		_, _ = s.decide(ctx, &a)
+	})
+	return a.refuse
 }
 
 // sort puts accesses and properties into the order that operations have, each once.

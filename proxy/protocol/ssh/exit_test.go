@@ -124,7 +124,7 @@ func TestWords(t *testing.T) {
 }
 
 // TestListenAnswers: what the target says of a listener is a port, and nothing else reaches the client
-// (checklist 19).
+// (checklist 19), and listeners are few (checklist 5).
 func TestListenAnswers(t *testing.T) {
 	answers := make(chan []byte, 1)
 	b := newBench(t, rogueTarget(t, func(_ ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
@@ -163,6 +163,20 @@ func TestListenAnswers(t *testing.T) {
 		ok, got, err := client.SendRequest(requestListen, true, ssh.Marshal(placeMessage{"127.0.0.1", test.port}))
 		if ok != test.ok || err != nil || string(got) != string(test.want) {
 			t.Errorf("%s: %v %q %v", name, ok, got, err)
+		}
+	}
+	// Listeners are few: 8080 to 8083 are four.
+	for n := uint32(4); ; n++ {
+		select {
+		case answers <- nil:
+		default: // the last was not asked
+		}
+		ok, _, err := client.SendRequest(requestListen, true, ssh.Marshal(placeMessage{"127.0.0.1", 9000 + n}))
+		if err != nil || n > maxListeners || !ok && n < maxListeners {
+			t.Fatalf("with %d listeners: %v %v", n, ok, err)
+		}
+		if !ok {
+			break
 		}
 	}
 }

@@ -111,6 +111,38 @@ func TestOfferedAndNotHeld(t *testing.T) {
 	}
 }
 
+// TestOfferedAfterwards: who offers his own key, then that of another, and signs with his own is
+// himself, with his own restrictions (checklist 1, CVE-2024-45337).
+func TestOfferedAfterwards(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	l := &login{ctx: t.Context(), entry: b.Gate.Entry(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})}
+	meta := somebody{user: loginUser}
+	own := certificate(t, b.authority, "alice@example.com", func(c *ssh.Certificate) {
+		c.CriticalOptions = map[string]string{sourceAddress: "192.0.2.1"}
+	}).PublicKey()
+	restricted, err := l.offered(meta, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provenCaller(&ssh.ServerConn{Permissions: restricted}); err == nil {
+		t.Error("a key that was merely offered has proven somebody")
+	}
+	if _, err := l.offered(meta, certificate(t, b.authority, "admin@example.com").PublicKey()); err != nil {
+		t.Fatal(err)
+	}
+	permissions, err := l.signed(meta, own, restricted, ssh.KeyAlgoED25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proven, err := provenCaller(&ssh.ServerConn{Permissions: permissions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who := proven.caller.Principal().UserName; who != "alice@example.com" || permissions.CriticalOptions[sourceAddress] != "192.0.2.1" {
+		t.Errorf("it is %s, with %v", who, permissions.CriticalOptions)
+	}
+}
+
 // TestSignatureOfAnother: a signature that is not the offered key's ends the connection.
 func TestSignatureOfAnother(t *testing.T) {
 	b := newBench(t, startDaemon(t))
@@ -239,18 +271,24 @@ func TestRefusedAfterProposal(t *testing.T) {
 func TestAttempts(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	var keys []ssh.Signer
-	for range 20 {
+	for range maxOffers {
 		key, _ := newKey(t)
 		keys = append(keys, key)
 	}
-	client, err := b.dial(t, func(c *ssh.ClientConfig) {
-		c.Auth = []ssh.AuthMethod{ssh.PublicKeys(keys...), ssh.Password(protocoltest.Token)}
-	})
+	with := func(n int) (*ssh.Client, error) {
+		return b.dial(t, func(c *ssh.ClientConfig) {
+			c.Auth = []ssh.AuthMethod{ssh.PublicKeys(keys[:n]...), ssh.Password(protocoltest.Token)}
+		})
+	}
+	client, err := with(20)
 	if err != nil {
 		t.Fatalf("a client with many keys: %v", err)
 	}
 	_ = client.Close()
-	tried := 0
+	if _, err := with(maxOffers); err == nil {
+		t.Error("a client may offer keys without end")
+	}
+	tried, before := 0, len(b.Log.OfType(record.AuthenticationFailed))
 	_, err = b.dial(t, func(c *ssh.ClientConfig) {
 		c.BannerCallback = func(string) error { return nil }
 		c.Auth = []ssh.AuthMethod{ssh.RetryableAuthMethod(ssh.PasswordCallback(func() (string, error) {
@@ -261,7 +299,7 @@ func TestAttempts(t *testing.T) {
 	if err == nil || tried > maxProofs+2 {
 		t.Errorf("%d tokens were tried: %v", tried, err)
 	}
-	if n := len(b.Log.OfType(record.AuthenticationFailed)); n != maxProofs {
+	if n := len(b.Log.OfType(record.AuthenticationFailed)) - before; n != maxProofs {
 		t.Errorf("%d failures are on record", n)
 	}
 }
@@ -320,6 +358,33 @@ func TestHandshakesThatHang(t *testing.T) {
 		t.Errorf("a login among them: %v", err)
 	}
 	b.server.Stop(t, errors.New("over"))
+}
+
+// TestDeclaredLength: a client that announces a message of 1 GB is cut, and nothing is waited for or
+// kept (checklist 4).
+func TestDeclaredLength(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	huge := []byte{0x40, 0, 0, 0}
+	for name, said := range map[string][]byte{
+		"at once":              append([]byte("SSH-2.0-x\r\n"), huge...),
+		"after its algorithms": append(append([]byte("SSH-2.0-x\r\n"), kexInit(strictClient)...), huge...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var dialer net.Dialer
+			conn, err := dialer.DialContext(deadline(t), "tcp", b.server.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.Write(said); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(loginBound / 2))
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the rest is waited for")
+			}
+		})
+	}
 }
 
 // TestOpening: what a client may say before its keys, cut anywhere.

@@ -53,8 +53,8 @@ func parseListener(request *ssh.Request) (listener, error) {
 	return listener{host: m.Host, port: m.Port}, nil
 }
 
-// listen has the target listen. It cannot be held for approval: answers to global requests have
-// an order, so that nothing else could be answered meanwhile.
+// listen has the target listen. It is neither held for approval nor waits for what is: answers to
+// global requests have an order, so that no sign of life could be answered meanwhile.
 func (s *session) listen(ctx context.Context, request *ssh.Request) {
 	l, err := parseListener(request)
 	if err != nil {
@@ -62,6 +62,7 @@ func (s *session) listen(ctx context.Context, request *ssh.Request) {
 		return
 	}
 	a := on(request.Type, "listen "+l.String(), actionListen, l.String())
+	a.prompt = true
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	if _, known := s.listeners[l]; known || len(s.listeners) >= maxListeners {

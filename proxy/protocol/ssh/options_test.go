@@ -108,4 +108,12 @@ func TestLines(t *testing.T) {
 			t.Errorf("%q: %+v %q", line, w.accesses, w.properties)
 		}
 	}
+	// With a terminal, what would be read as a protocol of files is a command like others.
+	for _, line := range []string{"scp -t /srv/a", "/usr/lib/openssh/sftp-server"} {
+		var w wanted
+		w.line(line, &options{Shell: command.Bash}, true)
+		if w.files || w.moves || !slices.ContainsFunc(w.accesses, func(a policy.Access) bool { return a.Action == actionExec }) {
+			t.Errorf("%q with a terminal: %+v", line, w.accesses)
+		}
+	}
 }

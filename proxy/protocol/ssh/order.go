@@ -108,6 +108,7 @@ func (s *session) callerRequest(ctx context.Context, request *ssh.Request) {
 		s.unlistenOne(request)
 	default:
 		a := s.unspoken("request", request.Type)
+		a.prompt = true
 		_, _ = s.decide(ctx, &a) // it is refused
 		_ = request.Reply(false, nil)
 	}

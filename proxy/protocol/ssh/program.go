@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -31,7 +32,7 @@ const (
 // Why a channel ends before its program.
 var (
 	errChannelGone = errors.New("the client closed the channel")
-	errCrowded     = errors.New("the client sent too many requests on one channel")
+	errCrowded     = errors.New("the client sent too many requests at once")
 )
 
 // program is one session channel (RFC 4254, section 6): it runs one shell, command or subsystem.
@@ -79,9 +80,10 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel, before 
 	}
 	// Whoever ends the session finds it from before the client does.
 	p := &program{session: s, before: before, accepted: make(chan struct{}), told: make(chan struct{})}
-	s.mu.Lock()
-	s.programs[p] = struct{}{}
-	s.mu.Unlock()
+	if !s.add(p) {
+		_ = asked.Reject(ssh.ResourceShortage, "Doorward: nothing runs on "+strconv.Itoa(maxUnstarted)+" channels of this connection: use or close them")
+		return
+	}
 	channel, requests, err := asked.Accept()
 	if err != nil {
 		p.ended = true
@@ -92,9 +94,7 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel, before 
 	close(p.accepted)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
-		s.mu.Lock()
-		delete(s.programs, p)
-		s.mu.Unlock()
+		s.remove(p)
 		cancel(nil)
 		p.forget()
 	}()
@@ -122,6 +122,28 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel, before 
 	}
 	running.Wait()
 	_ = channel.Close() // often closed already
+}
+
+// add makes room for a session channel; false where there is none.
+func (s *session) add(p *program) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unstarted >= maxUnstarted {
+		return false
+	}
+	s.unstarted++
+	s.programs[p] = struct{}{}
+	return true
+}
+
+func (s *session) remove(p *program) {
+	started := p.running() != nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.programs, p)
+	if !started {
+		s.unstarted--
+	}
 }
 
 // queue has a request wait for its turn; false where too much waits.

@@ -221,6 +221,42 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestOnce: one thing is started on a channel, with what was set before (checklist 5).
+func TestOnce(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	channel, requests, err := b.mustDial(t).OpenChannel(channelSession, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	terminal := ssh.Marshal(terminalMessage{Term: "xterm", Columns: 80, Rows: 24})
+	for _, try := range []struct {
+		kind    string
+		payload []byte
+		want    bool
+	}{
+		{requestTerminal, terminal, true},
+		{requestTerminal, terminal, false},
+		{requestExec, ssh.Marshal(textMessage{"cat"}), true},
+		{requestExec, ssh.Marshal(textMessage{"uptime"}), false},
+		{requestShell, nil, false},
+		{requestSubsystem, ssh.Marshal(textMessage{subsystemSFTP}), false},
+		{requestTerminal, terminal, false},
+		{requestEnv, ssh.Marshal(envMessage{"LANG", "C"}), false},
+		{requestAgent, nil, false},
+		{requestX11, ssh.Marshal(x11Message{Protocol: "MIT-MAGIC-COOKIE-1", Cookie: "00"}), false},
+		{requestResize, ssh.Marshal(resizeMessage{100, 30, 0, 0}), true},
+	} {
+		if ok, err := channel.SendRequest(try.kind, true, try.payload); ok != try.want || err != nil {
+			t.Errorf("%s: %v %v, want %v", try.kind, ok, err, try.want)
+		}
+	}
+	if got := b.decided(); len(got) != 1 || got["cat"] != "Allow" {
+		t.Errorf("decided on %v", got)
+	}
+	_ = channel.Close()
+}
+
 // TestUnspoken: channels and requests that nobody knows are refused and on record (checklist 5).
 func TestUnspoken(t *testing.T) {
 	b := newBench(t, startDaemon(t))

@@ -169,6 +169,11 @@ func TestTargetWithoutStrict(t *testing.T) {
 		if err := ordered(true, with(cipher)); err != nil {
 			t.Errorf("%s, strict: %v", cipher, err)
 		}
+		// Whoever logs in asks that, before the first proof.
+		config := (&session{}).handshake(&opening{}, snapshot.Target{}, loginUser, nil, nil)
+		if _, err := config.AuthCallback(&ssh.ClientAuthContext{Algorithms: with(cipher)}); want != (err == nil) || !want && !errors.Is(err, errOrder) {
+			t.Errorf("%s, at the login: %v", cipher, err)
+		}
 	}
 	first := &opening{}
 	if err := first.look(append([]byte("welcome\r\nSSH-2.0-x\r\n"), kexInit("a,"+strictServer)...)); err != nil || !first.strict.Load() {
@@ -177,6 +182,30 @@ func TestTargetWithoutStrict(t *testing.T) {
 	first = &opening{}
 	if err := first.look(append([]byte("SSH-2.0-x\r\n"), kexInit("a,"+strictClient)...)); err != nil || first.strict.Load() {
 		t.Errorf("another target: %v %v", first.strict.Load(), err)
+	}
+}
+
+// TestTargetAlgorithms: a target may be older than clients, and nothing that is broken is spoken with
+// it (checklist 3).
+func TestTargetAlgorithms(t *testing.T) {
+	insecure := ssh.InsecureAlgorithms()
+	for name, test := range map[string]struct {
+		config ssh.Config
+		want   bool
+	}{
+		"MAC beside":        {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH14SHA256}, Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, true},
+		"SHA-1 in exchange": {ssh.Config{KeyExchanges: insecure.KeyExchanges}, false},
+		"CBC":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherAES128CBC, ssh.InsecureCipherTripleDESCBC}}, false},
+		"RC4":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherRC4256}}, false},
+		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := rogueTarget(t, func(conn ssh.Conn, _ <-chan ssh.NewChannel, _ <-chan *ssh.Request) { _ = conn.Wait() },
+				func(c *ssh.ServerConfig) { c.Config = test.config })
+			if _, err := newBench(t, d).mustDial(t).NewSession(); (err == nil) != test.want {
+				t.Errorf("err = %v, want taken: %v", err, test.want)
+			}
+		})
 	}
 }
 

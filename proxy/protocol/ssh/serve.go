@@ -150,7 +150,7 @@ func (h handler) enter(ctx context.Context, caller *peer, conn *ssh.ServerConn) 
 	defer cancel(nil)
 	defer context.AfterFunc(grant.Context(), func() { cancel(context.Cause(grant.Context())) })()
 
-	s := &session{grant: grant, caller: caller, cancel: cancel, deciding: make(chan struct{}, 1)}
+	s := &session{grant: grant, caller: caller, cancel: cancel, deciding: make(chan struct{}, 1), held: make(chan struct{})}
 	_, s.connection = who.entry.Connection()
 	if s.options, err = parseOptions(grant.Options()); err == nil {
 		s.target, err = h.dial(ctx, s, asked)

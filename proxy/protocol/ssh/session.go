@@ -19,6 +19,9 @@ import (
 const (
 	// maxChannels is how many channels may be open.
 	maxChannels = 256
+	// maxUnstarted is how many session channels may be open on which nothing runs, permitted or
+	// not: what a client sends on one is kept, up to the 2 MiB of the library's window.
+	maxUnstarted = 64
 	// maxListeners is how many places may be listened at.
 	maxListeners = 64
 	// askBound is how long a client that gets no session may take to ask for something, and
@@ -46,6 +49,10 @@ type session struct {
 
 	// deciding is held by who decides an operation, also while that is held for approval.
 	deciding chan struct{}
+	// held can be received from while that is held for approval; refusing counts what was refused
+	// meanwhile and is not on record yet.
+	held     chan struct{}
+	refusing atomic.Int32
 	// working counts what runs and does not wait for the client; see touch.
 	working atomic.Int64
 	// waiting is the size of the requests that wait for their turn, in bytes.
@@ -61,6 +68,8 @@ type session struct {
 	channels int
 	// programs are the open channels on which the caller can be told something.
 	programs map[*program]struct{}
+	// unstarted is how many of the session channels have no program.
+	unstarted int
 	// agents and displays are how many channels have the agent or the display passed on.
 	agents, displays int
 

@@ -122,6 +122,9 @@ func (r *run) open(ctx context.Context, request *ssh.Request) error {
 	r.mu.Lock()
 	r.program.target, r.tape = channel, tape
 	r.mu.Unlock()
+	r.session.mu.Lock()
+	r.unstarted--
+	r.session.mu.Unlock()
 	return nil
 }
 

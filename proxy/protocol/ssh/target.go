@@ -16,6 +16,7 @@ import (
 
 	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/relay"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // extensions are what a session may need of the target (OpenSSH, PROTOCOL.certkeys). What of
@@ -60,19 +61,8 @@ func prove(ctx context.Context, s *session, up access.Upstream, asked wish) (*pe
 	release := sync.OnceValue(relay.Interrupt(ctx, up.Conn))
 	defer release()
 	first := &opening{Conn: up.Conn}
-	conn, channels, requests, err := ssh.NewClientConn(first, net.JoinHostPort(up.Target.Host, fmt.Sprint(up.Target.Port)), &ssh.ClientConfig{
-		Config: targetConfig(), User: name, Auth: auth, ClientVersion: version,
-		HostKeyAlgorithms: s.options.keys.algorithms(up.Target.Host, up.Target.Port),
-		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			return s.options.keys.verify(up.Target.Host, up.Target.Port, key)
-		},
-		AuthCallback: func(at *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-			if err := ordered(first.strict.Load(), at.Algorithms); err != nil {
-				return nil, err
-			}
-			return nil, certified(signer, at)
-		},
-	})
+	conn, channels, requests, err := ssh.NewClientConn(first, net.JoinHostPort(up.Target.Host, fmt.Sprint(up.Target.Port)),
+		s.handshake(first, up.Target, name, signer, auth))
 	if err != nil {
 		return nil, s.refused(ctx, err)
 	}
@@ -85,6 +75,24 @@ func prove(ctx context.Context, s *session, up access.Upstream, asked wish) (*pe
 	}
 	_ = up.Conn.SetDeadline(time.Time{})
 	return target, nil
+}
+
+// handshake is the client's side of the login at a target: nothing is proven to one whose key is not
+// trusted, or out of whose messages some could be missing.
+func (s *session) handshake(first *opening, target snapshot.Target, name string, signer ssh.Signer, auth []ssh.AuthMethod) *ssh.ClientConfig {
+	return &ssh.ClientConfig{
+		Config: targetConfig(), User: name, Auth: auth, ClientVersion: version,
+		HostKeyAlgorithms: s.options.keys.algorithms(target.Host, target.Port),
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			return s.options.keys.verify(target.Host, target.Port, key)
+		},
+		AuthCallback: func(at *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+			if err := ordered(first.strict.Load(), at.Algorithms); err != nil {
+				return nil, err
+			}
+			return nil, certified(signer, at)
+		},
+	}
 }
 
 // certified keeps the password from a target that does not take the certificate of this

@@ -4,6 +4,8 @@
 package ssh
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"slices"
 	"strings"
 	"testing"
@@ -132,5 +134,59 @@ func TestHostCertificates(t *testing.T) {
 	}
 	if got := keys.algorithms("127.0.0.1", 2222); !slices.Equal(got, certificateAlgorithms) {
 		t.Errorf("algorithms %q", got)
+	}
+}
+
+// TestHostAuthorities: what a certificate of a host rests on (checklist 2 and 6).
+func TestHostAuthorities(t *testing.T) {
+	authority, _ := newKey(t)
+	host := func(by ssh.Signer) ssh.PublicKey {
+		return certificate(t, by, "db.example.com", func(c *ssh.Certificate) { c.CertType = ssh.HostCert }).PublicKey()
+	}
+	rsaSigner := func(bits int, algorithm string) ssh.Signer {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := ssh.NewSignerFromKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full, err := ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), []string{algorithm}) //nolint:forcetypeassert // RSA is one
+		if err != nil {
+			t.Fatal(err)
+		}
+		return full
+	}
+	const trusted = "@cert-authority *.example.com "
+	line := authorizedKey(authority.PublicKey())
+	sha1, sha2 := rsaSigner(minRSABits, ssh.KeyAlgoRSA), rsaSigner(minRSABits, ssh.KeyAlgoRSASHA256)
+	weak := *host(authority).(*ssh.Certificate) //nolint:forcetypeassert // as it was made
+	weak.Key = rsaSigner(1024, ssh.KeyAlgoRSASHA256).PublicKey()
+	if err := weak.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		reason string
+		lines  []string
+		key    ssh.PublicKey
+		want   bool
+	}{
+		"Good":    {"as it should be", []string{trusted + line}, host(authority), true},
+		"RSA":     {"signed with SHA-2", []string{trusted + authorizedKey(sha2.PublicKey())}, host(sha2), true},
+		"SHA1":    {"signed with SHA-1, which others can forge", []string{trusted + authorizedKey(sha1.PublicKey())}, host(sha1), false},
+		"Revoked": {"the authority is no longer one", []string{trusted + line, "@revoked * " + line}, host(authority), false},
+		"Weak":    {"the host's own key is short", []string{trusted + line}, &weak, false},
+		"Host":    {"a host's key is no authority's", []string{"*.example.com " + line}, host(authority), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys, err := parseHostKeys(test.lines)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := keys.verify("db.example.com", 22, test.key); (err == nil) != test.want {
+				t.Errorf("%s: err = %v, want good: %v", test.reason, err, test.want)
+			}
+		})
 	}
 }
