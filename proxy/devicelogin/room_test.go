@@ -38,12 +38,12 @@ func TestRoom(t *testing.T) {
 	if gone["eldest"] > 0 || gone["many"] != maxWaiting-2 || len(r.guests) != maxWaiting {
 		t.Errorf("%v had to go for others, and %d are there", gone, len(r.guests))
 	}
-	exit, ok := r.enter("leaves", nil)
-	if ok {
+	if enter("one more") {
 		t.Fatal("there is place where each network has one")
 	}
 	r.guests = nil
-	if exit, ok = r.enter("leaves", nil); !ok {
+	exit, ok := r.enter("leaves", nil)
+	if !ok {
 		t.Fatal("no place in an empty room")
 	}
 	exit()
