@@ -57,7 +57,7 @@ var userCode = regexp.MustCompile(`^[A-Za-z0-9-]{4,32}$`)
 type Logins struct {
 	hosts   *pace.Paces[string]
 	turns   *pace.Turns
-	waiting chan struct{}
+	waiting room
 
 	mu sync.Mutex // guards what follows
 	// client asks the portal at.
@@ -72,10 +72,7 @@ var _ access.DeviceLogins = (*Logins)(nil)
 
 // New makes Logins.
 func New() *Logins {
-	return &Logins{
-		hosts: pace.New[string](hostPerSecond, hostBurst, maxHosts), turns: pace.NewTurns(allPerSecond, allBurst),
-		waiting: make(chan struct{}, maxWaiting),
-	}
+	return &Logins{hosts: pace.New[string](hostPerSecond, hostBurst, maxHosts), turns: pace.NewTurns(allPerSecond, allBurst)}
 }
 
 // Close closes connections that are idle.
@@ -101,13 +98,14 @@ func (l *Logins) Begin(ctx context.Context, ask access.DeviceAsking) (access.Dev
 	if !l.hosts.Allow(host, time.Now()) {
 		return nil, access.ErrLoginPace
 	}
+	places := pace.Places(ask.Client)
 	turn, done := context.WithTimeout(ctx, turnBound)
-	err = l.turns.Wait(turn, pace.Places(ask.Client)...)
+	err = l.turns.Wait(turn, places...)
 	done()
 	if err != nil {
 		return nil, errors.Join(access.ErrLoginPace, err)
 	}
-	d := &login{logins: l, host: host, portal: portal{client: client, url: ask.Portal.URL}, secret: gateway.NewSecret()}
+	d := &login{logins: l, host: host, network: places[0], portal: portal{client: client, url: ask.Portal.URL}, secret: gateway.NewSecret()}
 	now := time.Now()
 	answered, err := d.portal.post(ctx, "/device_authorization", url.Values{
 		"client_id": {gateway.ProxyClient}, "code_challenge": {gateway.Challenge(d.secret)}, "code_challenge_method": {"S256"},

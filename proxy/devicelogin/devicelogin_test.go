@@ -288,7 +288,7 @@ func TestPace(t *testing.T) {
 		t.Errorf("another host: %v", err)
 	}
 	for range maxWaiting {
-		l.waiting <- struct{}{}
+		l.waiting.enter("192.0.2.0/24", func() { t.Error("who waited must go for another of the same network") })
 	}
 	if _, err := d.Wait(bounded(t)); !errors.Is(err, access.ErrLoginPace) {
 		t.Errorf("one more than may wait: %v", err)

@@ -28,9 +28,9 @@ const (
 // login is one login under way.
 type login struct {
 	logins *Logins
-	// host is where the caller is, as paces have it.
-	host   string
-	portal portal
+	// host and network are where the caller is, as paces have it.
+	host, network string
+	portal        portal
 	// secret is the code verifier, which the token is bound to.
 	secret               string
 	deviceCode, userCode string
@@ -52,14 +52,15 @@ func (d *login) ExpiresAt() time.Time { return d.expiry }
 
 // Wait implements access.DeviceLogin.
 func (d *login) Wait(ctx context.Context) (identity.Credential, error) {
-	select {
-	case d.logins.waiting <- struct{}{}:
-		defer func() { <-d.logins.waiting }()
-	default:
+	limited, cancel := context.WithDeadlineCause(ctx, d.expiry, access.ErrLoginExpired)
+	defer cancel()
+	bounded, leave := context.WithCancelCause(limited)
+	defer leave(nil)
+	exit, ok := d.logins.waiting.enter(d.network, func() { leave(access.ErrLoginPace) })
+	if !ok {
 		return identity.Credential{}, access.ErrLoginPace
 	}
-	bounded, cancel := context.WithDeadline(ctx, d.expiry)
-	defer cancel()
+	defer exit()
 	silent := 0
 	for {
 		// At once: who has logged in already does not wait.
@@ -70,7 +71,7 @@ func (d *login) Wait(ctx context.Context) (identity.Credential, error) {
 		case ctx.Err() != nil:
 			return identity.Credential{}, ctx.Err()
 		case bounded.Err() != nil:
-			return identity.Credential{}, access.ErrLoginExpired
+			return identity.Credential{}, context.Cause(bounded)
 		case err != nil:
 			silent++
 			if silent == maxSilence {
@@ -90,7 +91,7 @@ func (d *login) Wait(ctx context.Context) (identity.Credential, error) {
 			if ctx.Err() != nil {
 				return identity.Credential{}, ctx.Err()
 			}
-			return identity.Credential{}, access.ErrLoginExpired
+			return identity.Credential{}, context.Cause(bounded)
 		}
 	}
 }

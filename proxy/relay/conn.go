@@ -58,3 +58,16 @@ func Copy(dst, src net.Conn) error {
 	}
 	return CloseWrite(dst)
 }
+
+// Splice passes on what two connections send to each other, which nobody looks at, until both
+// have ended or either fails: then nothing waits for the other any more.
+func Splice(ctx context.Context, a, b net.Conn) error {
+	pump := func(dst, src net.Conn) Pump {
+		return func(ctx context.Context) error {
+			stop := Interrupt(ctx, dst, src)
+			defer stop()
+			return Copy(dst, src)
+		}
+	}
+	return Pair(ctx, pump(b, a), pump(a, b))
+}

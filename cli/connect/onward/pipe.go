@@ -28,9 +28,5 @@ func (p Pipe) Serve(ctx context.Context, conn net.Conn) error {
 		return fmt.Errorf("cannot reach the proxy: %w", err)
 	}
 	defer func() { _ = proxy.Close() }()
-	stop := relay.Interrupt(ctx, conn, proxy)
-	defer stop()
-	return relay.Pair(ctx,
-		func(context.Context) error { return relay.Copy(proxy, conn) },
-		func(context.Context) error { return relay.Copy(conn, proxy) })
+	return relay.Splice(ctx, conn, proxy)
 }

@@ -65,11 +65,7 @@ func (s *Server) session(ctx context.Context, conn net.Conn, backend *pgproto3.B
 	if err := backend.Flush(); err != nil {
 		return err
 	}
-	stop := relay.Interrupt(ctx, conn, hijacked.Conn)
-	defer stop()
-	return relay.Pair(ctx,
-		func(context.Context) error { return relay.Copy(hijacked.Conn, conn) },
-		func(context.Context) error { return relay.Copy(conn, hijacked.Conn) })
+	return relay.Splice(ctx, conn, hijacked.Conn)
 }
 
 // begin tells the client that it is in, and what the target reported.
