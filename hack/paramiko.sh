@@ -38,6 +38,9 @@ if strict "$cache/$version/$packages"; then
 fi
 [[ ${1-} != --path ]] || exit 1
 
+for program in curl sha256sum dpkg-deb; do
+	command -v "$program" >/dev/null || { say "Missing: $program, to get paramiko $version. Install it, then run this again."; exit 1; }
+done
 mkdir -p "$cache"
 tmp=$(mktemp -d "$cache/.unpack.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT

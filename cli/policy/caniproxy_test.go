@@ -63,6 +63,7 @@ func TestCanIByProxy(t *testing.T) {
 		"Garbage":  {"nor is another server's", operation, 200, `<html>`, errors.ErrUnsupported, "cannot read the proxy's answer"},
 		"Terminal": {"checklist 37 and 48: what a proxy says does not steer the terminal", operation, 200, `{"status":{"effect":"Deny","message":"\u001b[2Kyes\nyes"}}`, clipolicy.ErrDenied, `no - \u{1b}[2Kyes\u{a}yes`},
 		"Stale":    {"why there is none", operation, 503, `{"message":"the proxy lost contact","reason":"Unavailable"}`, errors.ErrUnsupported, "the proxy gives no answer: Unavailable: the proxy lost contact"},
+		"Another":  {"a port may be another Connection's", operation, 404, `{"message":"this port answers for another Connection","reason":"NotFound"}`, errors.ErrUnsupported, "another proxy answers there: NotFound: this port answers for another Connection"},
 		"Redirect": {"checklist 25: a token goes nowhere else", operation, 307, ``, errors.ErrUnsupported, "wants to send the question elsewhere"},
 		"NoAccess": {"no session, no list", base, 200, `{"status":{"connect":"Deny","rules":[]}}`, clipolicy.ErrDenied, "no\n"},
 		"List": {
@@ -88,6 +89,10 @@ func TestCanIByProxy(t *testing.T) {
 					t.Fatalf("%s: no error:\n%s", tc.reason, out)
 				}
 				out += err.Error()
+				// What was not asked does not stand for a refusal: ls and can-i read policies then.
+				if silent := (*clipolicy.Unanswered)(nil); tc.code == http.StatusNotFound && (!errors.As(err, &silent) || silent.Short != "not reached" || silent.Refused) {
+					t.Errorf("%s: %+v", tc.reason, silent)
+				}
 			case !errors.Is(err, tc.ends) || (err != nil) != (tc.ends != nil):
 				t.Fatalf("%s: %v, want %v\n%s", tc.reason, err, tc.ends, out)
 			}

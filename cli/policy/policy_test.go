@@ -124,6 +124,7 @@ func TestExplainRefuses(t *testing.T) {
 		"Provider":     {"a misspelt name gets the nearest", []string{"-c", "orders-db", "--provider", "compny"}, "did you mean \"company\"?"},
 		"Kind":         {"a kind that is none", []string{"-c", "orders-db", "--provider", "company", "--kind", "Robot"}, "one of Human, Workload, Agent"},
 		"Action":       {"a word of no protocol", []string{"-c", "orders-db", "--provider", "company", "slect public.orders"}, "did you mean \"select\"?"},
+		"Resource":     {"the shape of a resource, and where a statement goes", []string{"-c", "orders-db", "--provider", "company", "slect public.orders"}, "where RESOURCE is schema.relation, or kind:name for other objects; what a caller would write goes behind --statement"},
 		"Property":     {"a property that is none", []string{"-c", "orders-db", "--provider", "company", "select public.orders", "--property", "unboundedWrit"}, "did you mean \"unboundedWrite\"?"},
 		"Unqualified":  {"a name that only the catalog resolves is not guessed", []string{"-c", "orders-db", "--provider", "company", "--statement", "DELETE FROM orders"}, "write it with its schema"},
 		"Both":         {"a statement says itself what it does", []string{"-c", "orders-db", "--provider", "company", "--statement", "BEGIN", "select x.y"}, "leave out accesses"},

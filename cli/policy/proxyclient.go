@@ -129,6 +129,10 @@ func (c *proxyClient) ask(ctx context.Context, path string, question, answer any
 		if json.Unmarshal(body, &failure) != nil || failure.Message == "" {
 			return unanswered("no answer", "the proxy gives no answer: HTTP status %d: is it the port for questions, and of this version?", response.StatusCode)
 		}
+		if response.StatusCode == http.StatusNotFound {
+			// It serves another Connection: this one's was not asked.
+			return unanswered("not reached", "another proxy answers there: %s: %s", audit.Safe(failure.Reason), audit.Safe(failure.Message))
+		}
 		refused := unanswered(short(response.StatusCode), "the proxy gives no answer: %s: %s", audit.Safe(failure.Reason), audit.Safe(failure.Message))
 		refused.Refused = true
 		return refused
