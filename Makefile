@@ -121,7 +121,7 @@ conformance: install-deps ## Run stock clients through the proxy.
 	@$(MAKE) test PACKAGES=./test/conformance/... TESTFLAGS='-count=1 -v $(TESTFLAGS)'
 
 .PHONY: regress-ssh
-regress-ssh: ## Run OpenSSH's own regression scripts (Debian's openssh-tests) directly and through the proxy; a quarter of an hour (SCRIPTS=connect,multiplex for some).
+regress-ssh: ## Run OpenSSH's own regression scripts (Debian's openssh-tests) directly and through the proxy; half an hour (SCRIPTS=connect,multiplex for some).
 	@hack/install-deps.sh build ssh
 	@$(GO) run ./hack/peer-suites -suites openssh -v $(if $(SCRIPTS),-run $(SCRIPTS))
 

@@ -32,6 +32,10 @@ ssh -o ExitOnForwardFailure=yes -R $forward target true 2>&1 | sed "s/$PORT/N/";
 ssh -S $CTL -O forward -R $forward target; ssh -S $CTL target "curl -sS http://127.0.0.1:$PORT/hello"` + leave, want: "255\nhello",
 		},
 		{
+			name: "RemoteAtOnce", reason: "a command that is asked for right behind listeners finds them",
+			script: `ssh -R $REMOTE/first:127.0.0.1:$HTTP -R $REMOTE/second:127.0.0.1:$HTTP -R 127.0.0.1:$PORT:127.0.0.1:$HTTP target "curl -sS http://127.0.0.1:$PORT/hello; curl -sS --unix-socket $REMOTE/second http://x/hello; rm $REMOTE/first $REMOTE/second"`, want: "hello\nhello",
+		},
+		{
 			name: "RemoteRefused", reason: "a client that does not get there says so to who came",
 			script: `ssh -fNM -S $CTL -R 127.0.0.1:$PORT:127.0.0.1:1 target; ssh -S $CTL target "curl -s http://127.0.0.1:$PORT/; echo \$?" | sed s/52/56/` + leave, want: "56", // an end without an answer may be either
 		},
