@@ -92,6 +92,7 @@ func TestLines(t *testing.T) {
 		"sh":                        {accesses: []policy.Access{direct("exec", "sh"), direct("unknown", "sh")}},
 		"scp -t /srv/a":             {accesses: []policy.Access{direct("upload", "/srv/a")}, properties: []string{"scp"}},
 		"scp -f .ssh/id":            {accesses: []policy.Access{direct("download", "~/.ssh/id")}, properties: []string{"scp"}},
+		"scp -t a/./b//c":           {accesses: []policy.Access{direct("upload", "~/a/b/c")}, properties: []string{"scp"}},
 		"scp -t /srv/../etc":        {accesses: []policy.Access{direct("unknown", "scp"), direct("upload", "/etc")}, properties: []string{"scp"}},
 		"rsync --server -logDtpre.iLsfxC . /srv/a": {accesses: []policy.Access{direct("upload", "/srv/a")}, properties: []string{"rsync"}},
 		"git-upload-pack '/srv/x.git'":             {accesses: []policy.Access{direct("download", "/srv/x.git")}, properties: []string{"git"}},

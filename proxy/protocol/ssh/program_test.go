@@ -49,7 +49,7 @@ func TestExec(t *testing.T) {
 // TestDenied: what is not allowed does not run, and the caller is told why and how else.
 func TestDenied(t *testing.T) {
 	b := newBench(t, startDaemon(t))
-	b.allow(t, "exec /usr/bin/uptime", "exec cat")
+	b.allow(t, "exec /usr/bin/uptime", "exec cat", "exec journalctl")
 	canaryFile := filepath.Join(t.TempDir(), "ran")
 	for line, want := range map[string]string{
 		"touch " + canaryFile:                              "no AccessPolicy allows " + protocoltest.UserName + " to exec touch",
@@ -76,6 +76,11 @@ func TestDenied(t *testing.T) {
 	_, errs, status = finish(t, b.ssh(t, "-tt", "GATEWAY"), "touch "+canaryFile+"\n")
 	if status != statusRefused || !strings.Contains(errs, "shell") {
 		t.Errorf("a shell with a terminal: %q %d", errs, status)
+	}
+	// Nor what begins a pager where there is a terminal, from which one starts anything.
+	_, errs, status = finish(t, b.ssh(t, "-tt", "GATEWAY", "journalctl -u nginx"), "")
+	if status != statusRefused || !strings.Contains(errs, "not plain") {
+		t.Errorf("a pager: %q %d", errs, status)
 	}
 	if _, err := os.Stat(canaryFile); err == nil {
 		t.Error("something ran")
