@@ -50,6 +50,7 @@ func TestSymlinks(t *testing.T) {
 		"HardlinkFrom":          {typeExtended, []any{"hardlink@openssh.com", "open/dirlink/key", "open/hard"}, false, "another name for the file"},
 		"SymlinkInLink":         {typeSymlink, []any{"x", "open/dirlink/made"}, false, "in the directory of a link"},
 		"SymlinkToSecret":       {typeSymlink, []any{"../secret/key", "open/made"}, true, "what a link points to is decided with it"},
+		"SymlinkByLink":         {typeSymlink, []any{"../secret/key", "open/elsewhere/made"}, false, "what a link points to is relative to where the link comes to be"},
 		"ReadlinkInLink":        {typeReadlink, []any{"open/dirlink/link"}, false, "in the directory of a link"},
 		"StatvfsByLink":         {typeExtended, []any{"statvfs@openssh.com", "open/keylink"}, false, "statvfs follows"},
 		"LsetstatInLink":        {typeExtended, []any{"lsetstat@openssh.com", "open/dirlink/link", uint32(attrTimes), uint32(1), uint32(1)}, false, "in the directory of a link"},
@@ -71,9 +72,11 @@ func TestSymlinks(t *testing.T) {
 				writeFile(t, filepath.Join(secret, "key"), "key")
 				writeFile(t, secret+"/sub/x", "x")
 				writeFile(t, dir+"/open/file", "file")
+				writeFile(t, dir+"/public/file", "file")
 				links := map[string]string{
 					"open/keylink": "../secret/key", "open/dirlink": "../secret", "open/twice": "dirlink", "open/deep": "../secret/sub",
 					"open/dangling": "../secret/new", "open/absolute": secret, "secret/link": "x",
+					"open/elsewhere": "../public",
 				}
 				for link, to := range links {
 					if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
