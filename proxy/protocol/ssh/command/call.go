@@ -59,7 +59,7 @@ func (r *reader) run(at place, words []Word, environment []Assignment) {
 		switch {
 		case r.functions[name]:
 			if !r.declared[name] {
-				r.unknown(ReasonDefinition, name, "the function %s is called before it is declared: declare it first", quote(name))
+				r.unknown(ReasonDefinition, name, "the function %s may not be declared when it is called: declare it first, at the beginning of a line", quote(name))
 			}
 			return
 		case builtins[name] != nil:
