@@ -132,6 +132,10 @@ var wrapped = []evasion{
 	{"runcon -t x rm y", "another context", nil},
 	{"coresched new -- rm x", "a scheduler", nil},
 	{"xdg-user-dir '}; rm x #'", "a script that evaluates its argument", nil},
+	{"/lib/libc.musl-x86_64.so.1 /bin/rm x", "the dynamic linker of musl", nil},
+	{"genv rm x", "GNU's, where it is not the system's", nil},
+	{"gfind . -exec rm {} +", "GNU's, where it is not the system's", nil},
+	{"toybox-x86_64 rm x", "another build", nil},
 }
 
 // privileged change account, root or namespace.
