@@ -272,6 +272,13 @@ var coded = []evasion{
 	{"openssl", "commands from the channel", nil},
 	{"R /usr/bin/uptime", "code from the channel: the file is passed over", nil},
 	{"jshell /x.jsh", "code from the channel, behind the file", nil},
+	{"sed '/a/{p;e rm' x", "e in braces", nil},
+	{"sed '{s/a/b/e}' x", "the flag e before a brace", nil},
+	{"sed '{w x\n}' y", "w in braces", nil},
+	{"awk '{ if ($1 > 3) print ) > x }' y", "a bracket too many", nil},
+	{"awk '{ print ($1) > x }' y", "a file behind brackets", nil},
+	{"awk '{ print (\"(\") > \"x\" }' y", "brackets in strings", nil},
+	{"awk '/(/ { print ($1 > x) }' y", "a bracket in a pattern", nil},
 }
 
 // optioned are programs that run others by an option.

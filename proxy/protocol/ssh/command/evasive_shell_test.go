@@ -173,6 +173,7 @@ var arithmetics = []evasion{
 	{"i=$((08))\necho $((i))", "a number that is none", nil},
 	{"echo $((1/0)); i=0\necho $((i))", "a calculation that fails ends the line", nil},
 	{"j=$((1/0)) i=0\necho $((i))", "a calculation that fails ends the assignments", nil},
+	{"test n -eq 1", "mksh calculates names, in a line of nothing but words", []command.Shell{command.Bash, command.Dash, command.Ash}},
 }
 
 // dialects are lines that shells read differently.

@@ -343,4 +343,8 @@ var honestPrograms = []honesty{
 	{"sudo dnf install -y nginx", "sudo root@dnf", "a package by its name", nil},
 	{"docker start web", "docker:start", "a container", nil},
 	{"apt-cache policy nginx", "apt-cache", "a package's versions", nil},
+	{"sed -n '/x/{p;q}' y", "sed", "the first line that matches", nil},
+	{"sed '/a/,/b/{/c/d;s/x/y/}' z", "sed", "some lines", nil},
+	{"awk '{ if ($1 > 3) print }' x", "awk", "awk compares within brackets", nil},
+	{"timeout .5 uptime", "uptime", "a part of a second", nil},
 }
