@@ -14,6 +14,9 @@ func (r *reader) call(at place, c *syntax.CallExpr) {
 	words := make([]Word, len(c.Args))
 	for i, w := range c.Args {
 		words[i] = r.word(at, w)
+		if w.Lit() == "[[" && !r.dialect.extended() {
+			r.unknown(ReasonDialects, "", "[[ makes words of the && and || behind it in busybox, wherever it stands: use [")
+		}
 	}
 	r.run(at, words, r.assignments(at, c.Assigns, len(words) == 0))
 }

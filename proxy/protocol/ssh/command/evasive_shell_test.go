@@ -195,4 +195,6 @@ var dialects = []evasion{
 	{"uptime # ls \\\nrm x", "a comment that is not continued, except in the parser", nil},
 	{"'rm' \\\n# \\\nx", "the same, behind a continued line", nil},
 	{"'up' \\\n# \\\ntime", "two words, which the parser takes for one", nil},
+	{"ls [[ && cat --to-command=rm x", "busybox takes the rest for arguments of the first", []command.Shell{command.Bash}},
+	{"ls x [[ || cat -S rm", "the same", []command.Shell{command.Bash}},
 }
