@@ -360,6 +360,7 @@ var optioned = []evasion{
 	{"docker container exec x rm", "exec, behind its object", nil},
 	{"docker compose run x rm", "run, of a plugin", nil},
 	{"docker-compose exec x rm", "exec", nil},
+	{"podman-compose exec x rm", "exec", nil},
 	{"docker ps -H ssh://x", "ssh", nil},
 	{"podman start x --runtime=/bin/rm", "the program that runs containers", nil},
 	{"kubectl -n web exec x -- rm", "exec, behind an option", nil},
