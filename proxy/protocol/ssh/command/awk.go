@@ -32,7 +32,7 @@ func awk(r *reader, _ spot, c *Command) {
 }
 
 // awkProgram says that a program has no way to run or write: no system, no getline, no @ of gawk, no
-// pipe where there is anything to be piped, no ">" within braces.
+// pipe where there is anything to be piped, no ">" within braces but to compare.
 func awkProgram(s string) bool {
 	for _, word := range []string{"system", "getline", "@", "\\\n", "close", "fflush", "printf >", "print >"} {
 		if strings.Contains(s, word) {
@@ -43,5 +43,25 @@ func awkProgram(s string) bool {
 		return false
 	}
 	open := strings.IndexByte(s, '{')
-	return open < 0 || !strings.Contains(s[open:], ">")
+	return open < 0 || !strings.Contains(s[open:], ">") || compares(s)
+}
+
+// compares says that each ">" stands within parentheses, where it compares. What has strings, patterns or
+// comments, in which parentheses are none, is not looked at.
+func compares(s string) bool {
+	if strings.ContainsAny(s, "\"/#\\") {
+		return false
+	}
+	depth := 0
+	for _, c := range s {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == '>' && depth <= 0:
+			return false
+		}
+	}
+	return true
 }

@@ -9,9 +9,12 @@ import "strings"
 // where it is marked indirect.
 type builtin func(r *reader, at spot, c *Command)
 
-// builtins are the parts of shells that are read; every other one that takes names or code is
-// in opaque. It is filled in by init, since some of them read commands in turn.
+// builtins are the parts of shells. It is filled in by init, since some of them read commands in turn.
 var builtins map[string]builtin
+
+// changing are those that take names or code, and are not read.
+var changing = set("getopts let unalias enable shopt bind complete compgen compopt mapfile readarray fc nameref integer autoload functions r login " +
+	"coproc select function [[ history global print setopt stop suspend vared whence emulate rehash")
 
 func init() {
 	builtins = map[string]builtin{
@@ -20,13 +23,10 @@ func init() {
 		"shift": numbersOnly, "wait": numbersOnly, "ulimit": plainly, "jobs": jobs, "hash": hash,
 		"test": test, "[": test, "printf": printf, "read": read, "unset": unset, "set": setting, "kill": direct,
 		"export": export, "readonly": declaring, "local": declaring, "declare": declaring, "typeset": declaring,
-		"command": commands, "builtin": builtinOf, "exec": exec, "eval": eval, "trap": trap, ".": source, "source": source,
-		"getopts": opaqueBuiltin, "let": opaqueBuiltin, "alias": alias, "unalias": opaqueBuiltin, "enable": opaqueBuiltin, "shopt": opaqueBuiltin,
-		"bind": opaqueBuiltin, "complete": opaqueBuiltin, "compgen": opaqueBuiltin, "compopt": opaqueBuiltin, "mapfile": opaqueBuiltin,
-		"readarray": opaqueBuiltin, "fc": opaqueBuiltin, "nameref": opaqueBuiltin, "integer": opaqueBuiltin, "autoload": opaqueBuiltin,
-		"functions": opaqueBuiltin, "r": opaqueBuiltin, "login": opaqueBuiltin, "coproc": opaqueBuiltin, "select": opaqueBuiltin,
-		"function": opaqueBuiltin, "[[": opaqueBuiltin, "history": opaqueBuiltin, "global": opaqueBuiltin, "print": opaqueBuiltin,
-		"setopt": opaqueBuiltin, "stop": opaqueBuiltin, "suspend": opaqueBuiltin, "vared": opaqueBuiltin, "whence": opaqueBuiltin, "emulate": opaqueBuiltin, "rehash": opaqueBuiltin,
+		"command": commands, "builtin": builtinOf, "exec": exec, "eval": eval, "trap": trap, ".": source, "source": source, "alias": alias,
+	}
+	for name := range changing {
+		builtins[name] = opaqueBuiltin
 	}
 }
 

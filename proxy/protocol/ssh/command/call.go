@@ -14,6 +14,9 @@ func (r *reader) call(at place, c *syntax.CallExpr) {
 	words := make([]Word, len(c.Args))
 	for i, w := range c.Args {
 		words[i] = r.word(at, w)
+		if w.Lit() == "[[" && !r.dialect.extended() {
+			r.unknown(ReasonDialects, "", "[[ makes words of the && and || behind it in busybox, wherever it stands: use [")
+		}
 	}
 	r.run(at, words, r.assignments(at, c.Assigns, len(words) == 0))
 }
@@ -59,7 +62,7 @@ func (r *reader) run(at place, words []Word, environment []Assignment) {
 		switch {
 		case r.functions[name]:
 			if !r.declared[name] {
-				r.unknown(ReasonDefinition, name, "the function %s is called before it is declared: declare it first", quote(name))
+				r.unknown(ReasonDefinition, name, "the function %s may not be declared when it is called: declare it first, at the beginning of a line", quote(name))
 			}
 			return
 		case builtins[name] != nil:

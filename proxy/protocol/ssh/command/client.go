@@ -27,16 +27,19 @@ var (
 	objectVerbs = set("ls list inspect prune df info history logs stats top pull start stop restart pause unpause kill rm")
 )
 
+// compose is docker's plugin, and a program. What up, run and exec start, its files say.
+var compose = client{
+	global: grammar{valued: "fp", words: set("file= project-name= project-directory= profile= env-file= ansi= no-ansi")},
+	verbs:  set(containers + "down ls events"), harmful: []string{"host", "config", "context"},
+}
+
 // clients are those that are read.
 var clients = map[string]client{
 	"docker": {verbs: set(containers + "inspect info rmi"), objects: objects, harmful: []string{"host", "config", "context"}},
 	"podman": {verbs: set(containers + "inspect info rmi"), objects: objects, harmful: []string{
 		"runtime", "conmon", "hooks-dir", "storage-", "network-cmd", "module", "ssh", "url", "identity", "connection", "remote", "config", "root", "cgroup-manager", "volumepath", "tmpdir", "imagestore",
 	}},
-	"docker-compose": {
-		global: grammar{valued: "fp", words: set("file= project-name= project-directory= profile= env-file= ansi= no-ansi")},
-		verbs:  set(containers + "down ls events"), harmful: []string{"host", "config", "context"},
-	},
+	"docker-compose": compose, "podman-compose": compose,
 	"kubectl": {
 		global: grammar{valued: "n", words: set("namespace= context= request-timeout=")},
 		verbs: set("get describe logs top version api-resources api-versions cluster-info explain events rollout scale autoscale delete wait " +
@@ -51,7 +54,7 @@ func (p client) read(r *reader, _ spot, c *Command) {
 		return
 	}
 	if c.Name == "docker" && len(rest) > 0 && rest[0].Form == Literal && rest[0].Text == "compose" {
-		p = clients["docker-compose"]
+		p = compose
 		if _, rest, ok = r.split(c, rest[1:], p.global); !ok {
 			return
 		}

@@ -49,6 +49,6 @@ func shellOf(name string) (Shell, bool) {
 // shells are all programs that are shells.
 var shells = set("sh bash dash ash mksh ksh ksh93 pdksh lksh rksh rbash rzsh zsh fish csh tcsh rc es elvish nu xonsh yash hush lash msh posh sash scsh oksh loksh pwsh powershell ysh osh")
 
-// keywords begin something other than a simple command in at least one shell.
+// keywords begin something other than a simple command in at least one shell, or one that depends on it.
 var keywords = set("if then elif else fi for while until do done case esac function select time coproc in end " +
-	"foreach repeat hup sched switch begin and or not nocorrect noglob builtin command exec let declare typeset local export readonly nameref integer float")
+	"foreach repeat hup sched switch begin and or not nocorrect noglob builtin command exec test let declare typeset local export readonly nameref integer float")

@@ -37,14 +37,16 @@
 //   - Variables may have been exported before: a line that sets one of its own changes it.
 //     Names that programs take code from are unknown, but a target may have others.
 //   - Programs read configuration: git has hooks and filters, ssh has ProxyCommand, systemctl
-//     starts what units say. The rule that allows them vouches for the files.
+//     starts what units say. The rule that allows them vouches for the files. A repository that git
+//     clones may hold another one, with a configuration of its own: allow git with the remotes it has.
 //   - flock -c and script -c start the shell that the variable SHELL names: sshd sets it to the account's.
 //   - A file may be replaced before it runs, also by an earlier command of the line.
 //   - Options are read as GNU's programs and busybox read them; those of the same name on BSD and
 //     macOS differ in places (sed -i, script).
 //   - A builtin may be a program of that name in the PATH, as printf is for some mksh.
 //   - What is done by a command's own arguments, such as cp or sed -i writing files, is in
-//     its Args alone: [Line.Files] are those of redirections.
+//     its Args alone: [Line.Files] are those of redirections. Who may write the account's startup
+//     files so, or what it runs later, may run anything.
 //   - sshd_config may put a ForceCommand or a shell of its own in front.
 //   - File systems that fold case (macOS) find rm by RM: deny by allowing few names.
 package command

@@ -86,9 +86,10 @@ func (r *reader) assignments(at place, list []*syntax.Assign, alone bool) []Assi
 		}
 		if alone {
 			r.variable(name, value)
-			if at.settled {
-				r.numbers.assigned[name] = true
+			if at.settled && value.Form == Literal && digits(value.Text) { // $((1/0)) assigns nothing
+				r.certain.note(r.numbers.assigned, name)
 			}
+			r.certain.begun = r.certain.begun || at.settled
 			continue
 		}
 		r.exported(name, value)

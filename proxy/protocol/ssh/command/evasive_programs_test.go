@@ -132,6 +132,10 @@ var wrapped = []evasion{
 	{"runcon -t x rm y", "another context", nil},
 	{"coresched new -- rm x", "a scheduler", nil},
 	{"xdg-user-dir '}; rm x #'", "a script that evaluates its argument", nil},
+	{"/lib/libc.musl-x86_64.so.1 /bin/rm x", "the dynamic linker of musl", nil},
+	{"genv rm x", "GNU's, where it is not the system's", nil},
+	{"gfind . -exec rm {} +", "GNU's, where it is not the system's", nil},
+	{"toybox-x86_64 rm x", "another build", nil},
 }
 
 // privileged change account, root or namespace.
@@ -268,6 +272,13 @@ var coded = []evasion{
 	{"openssl", "commands from the channel", nil},
 	{"R /usr/bin/uptime", "code from the channel: the file is passed over", nil},
 	{"jshell /x.jsh", "code from the channel, behind the file", nil},
+	{"sed '/a/{p;e rm' x", "e in braces", nil},
+	{"sed '{s/a/b/e}' x", "the flag e before a brace", nil},
+	{"sed '{w x\n}' y", "w in braces", nil},
+	{"awk '{ if ($1 > 3) print ) > x }' y", "a bracket too many", nil},
+	{"awk '{ print ($1) > x }' y", "a file behind brackets", nil},
+	{"awk '{ print (\"(\") > \"x\" }' y", "brackets in strings", nil},
+	{"awk '/(/ { print ($1 > x) }' y", "a bracket in a pattern", nil},
 }
 
 // optioned are programs that run others by an option.
@@ -352,6 +363,7 @@ var optioned = []evasion{
 	{"docker container exec x rm", "exec, behind its object", nil},
 	{"docker compose run x rm", "run, of a plugin", nil},
 	{"docker-compose exec x rm", "exec", nil},
+	{"podman-compose exec x rm", "exec", nil},
 	{"docker ps -H ssh://x", "ssh", nil},
 	{"podman start x --runtime=/bin/rm", "the program that runs containers", nil},
 	{"kubectl -n web exec x -- rm", "exec, behind an option", nil},

@@ -82,6 +82,8 @@ var defined = []evasion{
 	{"bind -x '\"x\":rm'", "a key", nil},
 	{"fc -s", "history", nil},
 	{"set -o history; uptime", "history is switched on", nil},
+	{"echo $((1/0)); rm() { uptime; }\nrm x", "a function that is not declared, since bash leaves out the rest of the line", nil},
+	{"i=$((1/0)); rm() { uptime; }; ls\nrm x", "the same, further on", nil},
 }
 
 // redirected are files that are written, and connections.
@@ -167,6 +169,11 @@ var arithmetics = []evasion{
 	{`[ -n "$X" -a y ]`, "four words", []command.Shell{command.Bash, command.Dash, command.Ash}},
 	{"[ -n -eq -a -z n ]", "the same, written out", []command.Shell{command.Bash, command.Dash, command.Ash}},
 	{`test ! -n "$X" -a y`, "the same, negated", []command.Shell{command.Bash, command.Dash, command.Ash}},
+	{"i=$((1/0))\necho $((i))", "a calculation that fails assigns nothing, and bash goes on with the next line", nil},
+	{"i=$((08))\necho $((i))", "a number that is none", nil},
+	{"echo $((1/0)); i=0\necho $((i))", "a calculation that fails ends the line", nil},
+	{"j=$((1/0)) i=0\necho $((i))", "a calculation that fails ends the assignments", nil},
+	{"test n -eq 1", "mksh calculates names, in a line of nothing but words", []command.Shell{command.Bash, command.Dash, command.Ash}},
 }
 
 // dialects are lines that shells read differently.
@@ -188,4 +195,6 @@ var dialects = []evasion{
 	{"uptime # ls \\\nrm x", "a comment that is not continued, except in the parser", nil},
 	{"'rm' \\\n# \\\nx", "the same, behind a continued line", nil},
 	{"'up' \\\n# \\\ntime", "two words, which the parser takes for one", nil},
+	{"ls [[ && cat --to-command=rm x", "busybox takes the rest for arguments of the first", []command.Shell{command.Bash}},
+	{"ls x [[ || cat -S rm", "the same", []command.Shell{command.Bash}},
 }

@@ -165,7 +165,7 @@ func (r *reader) arithmetic(at place, x syntax.ArithmExpr) {
 		if w := r.word(at, x); digits(lit) || r.numbers.holds(lit) || w.number {
 			return
 		}
-		r.unknown(ReasonExpansion, "", "arithmetic on %s runs what its value says: assign a number to a variable before, and nothing else", quote(r.of(x)))
+		r.unknown(ReasonExpansion, "", "arithmetic on %s runs what its value says: assign a number to a variable before, at the beginning of a line, and nothing else", quote(r.of(x)))
 	default:
 		r.unknown(ReasonExpansion, "", "%s is arithmetic that is not read", quote(r.of(x)))
 	}

@@ -186,6 +186,7 @@ var honestScripts = []honesty{
 	{"cat <<'EOF' > /etc/motd\nhello $(world)\nEOF", "cat >/etc/motd", "a quoted here-document", nil},
 	{"cat <<EOF\nhost $HOSTNAME\nEOF", "cat", "a here-document with a variable", nil},
 	{"cat > x.conf <<-EOF\n\tkey=value\n\tEOF", "cat >./x.conf", "tabs are removed", nil},
+	{"i=0; uptime\nj=1\nf() { echo $((j)); }; f\nf() { ls; }\ndf; f", "uptime ls df", "lines that begin with what others need", nil},
 	{"cd /srv\ngit pull\nsystemctl restart app\n", "git:pull systemctl:restart", "several lines", nil},
 	{"read -r x < f; echo \"$x\"", "<./f", "a line is read", nil},
 	{"umask 022; mkdir x", "mkdir", "a mask", nil},
@@ -342,4 +343,8 @@ var honestPrograms = []honesty{
 	{"sudo dnf install -y nginx", "sudo root@dnf", "a package by its name", nil},
 	{"docker start web", "docker:start", "a container", nil},
 	{"apt-cache policy nginx", "apt-cache", "a package's versions", nil},
+	{"sed -n '/x/{p;q}' y", "sed", "the first line that matches", nil},
+	{"sed '/a/,/b/{/c/d;s/x/y/}' z", "sed", "some lines", nil},
+	{"awk '{ if ($1 > 3) print }' x", "awk", "awk compares within brackets", nil},
+	{"timeout .5 uptime", "uptime", "a part of a second", nil},
 }

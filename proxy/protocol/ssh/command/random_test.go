@@ -61,9 +61,9 @@ func (g *grower) word() string {
 	case 11:
 		return `"${u:-` + g.word() + `}"`
 	case 12:
-		return "$((" + g.one("1+1", "n", "i+1", "a[$(evil)]", g.word(), "1 << 2", "(1)") + "))"
+		return "$((" + g.one("1+1", "1/0", "08", "n", "i+1", "a[$(evil)]", g.word(), "1 << 2", "(1)") + "))"
 	case 13:
-		return g.one("*", "?", "[a-z]*", "{ls,rm}", "{a,b}", "a{1..2}", "~", "~/x", "~+", "{}", "x{", "}", "{", "[", "]", "!", "!!", "#", "x#y", "-", "--", "-x", "-delete", "-exec", ";", "+")
+		return g.one("*", "?", "[a-z]*", "{ls,rm}", "{a,b}", "a{1..2}", "~", "~/x", "~+", "{}", "x{", "}", "{", "[", "]", "!", "!!", "[[", "]]", "#", "x#y", "-", "--", "-x", "-delete", "-exec", ";", "+")
 	case 14:
 		return "$'" + g.one("a", `\x65vil`, `\n`, `\'`, `\\`, `a\'; evil; \'b`, `\145vil`) + "'"
 	case 15:
@@ -139,9 +139,12 @@ func (g *grower) wrapper() string {
 
 func (g *grower) compound() string {
 	a, b := g.line(), g.line()
-	switch g.IntN(28) {
+	switch g.IntN(30) {
 	case 24:
 		return g.comparison()
+	case 27:
+		return g.one("echo $((1/0)); ", "", "j=$((1/0)) ", ": ; ") + g.one("i=0", "i=$((1/0))", "n=$((08))", "evil() { uptime; }", "f() { uptime; }") + g.one("\n", "; ", "; "+a+"\n", "; echo $((1/0))\n") +
+			g.one("echo $((i))", "echo $((n))", "evil x", "f", b)
 	case 25:
 		return "echo x | xargs " + g.options("-I{} ", "-i ", "-Ix ", "-n 1 ", "-n 2 ", "-L 1 ", "-l ", "-r ", "-P 2 ") + g.one("env ", "nice ", "ls {} ", "{} ", "sh -c x ", "sh -c 'ls \"$1\"' _ ", "") + g.words(2)
 	case 26:

@@ -147,6 +147,7 @@ type reader struct {
 	functions map[string]bool // declared anywhere in the text
 	declared  map[string]bool // those that are settled by now
 	numbers   numbers
+	certain   certain
 	documents int // here-documents
 	// standing is how deep the statement that is read is nested.
 	standing int

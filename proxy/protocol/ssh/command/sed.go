@@ -49,7 +49,10 @@ func sedScript(s string) bool {
 			return false
 		}
 		switch command := s[0]; {
-		case strings.IndexByte("pdqnNDPhHgGx=", command) >= 0:
+		case command == '{':
+			s = s[1:]
+			continue
+		case strings.IndexByte("pdqnNDPhHgGx=}", command) >= 0:
 			s = s[1:]
 		case command == 's' || command == 'y':
 			if s, ok = sedReplace(s[1:], command == 's'); !ok {
@@ -61,7 +64,7 @@ func sedScript(s string) bool {
 			return false
 		}
 		rest := strings.TrimLeft(s, " \t")
-		if rest != "" && rest[0] != ';' && rest[0] != '\n' {
+		if rest != "" && strings.IndexByte(";\n}", rest[0]) < 0 {
 			return false
 		}
 		s = rest

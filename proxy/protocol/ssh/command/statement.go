@@ -12,7 +12,10 @@ import (
 // statements reads a list. What stands behind something that can end or leave the shell is
 // read all the same.
 func (r *reader) statements(at place, list []*syntax.Stmt) {
-	for _, s := range list {
+	for i, s := range list {
+		if at.settled && i > 0 && s.Pos().Line() > list[i-1].End().Line() {
+			r.certain.nextLine()
+		}
 		r.statement(at, s)
 	}
 }
@@ -26,6 +29,9 @@ func (r *reader) statement(at place, s *syntax.Stmt) {
 	}
 	if s.Coprocess || s.Disown {
 		r.unknown(ReasonSyntax, "", "coprocesses are not read: use a pipe")
+	}
+	if at.settled {
+		defer func() { r.certain.begun = true }()
 	}
 	if s.Background || s.Negated || len(s.Redirs) > 0 {
 		at.settled = false
@@ -192,5 +198,5 @@ func (r *reader) declare(at place, c *syntax.FuncDecl) {
 	inner := at
 	inner.settled = false
 	r.statement(inner, c.Body)
-	r.declared[name] = true
+	r.certain.note(r.declared, name)
 }

@@ -60,6 +60,28 @@ func (r *reader) comment(c *syntax.Comment, substituted bool) {
 	}
 }
 
+// certain knows how long something stays settled: where a calculation fails, bash leaves out the rest of
+// the line, and goes on with the next one.
+type certain struct {
+	begun bool // something stood before it on this line
+	undo  []func()
+}
+
+// note says that a name is in a set: for good where that begins its line, else until the line's end.
+func (c *certain) note(in map[string]bool, name string) {
+	if c.begun && !in[name] {
+		c.undo = append(c.undo, func() { delete(in, name) })
+	}
+	in[name] = true
+}
+
+func (c *certain) nextLine() {
+	for _, undo := range c.undo {
+		undo()
+	}
+	*c = certain{}
+}
+
 // numbers knows which variables hold nothing but numbers, since bash and Korn shells run
 // substitutions in the values of variables that stand in arithmetic.
 type numbers struct {

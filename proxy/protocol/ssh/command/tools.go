@@ -40,6 +40,9 @@ func init() {
 	}
 }
 
+// gnu are programs of GNU that have a g in front where the system has others.
+var gnu = set("env find xargs timeout nice nohup stdbuf sort split install chroot runcon time updatedb")
+
 // toolOf finds the reader of a program: python3.7m is python, nc.traditional is nc, bash-static is a
 // bash, and x86_64-linux-gnu-gcc-12 is gcc.
 func toolOf(name string) tool {
@@ -50,7 +53,7 @@ func toolOf(name string) tool {
 		return never
 	}
 	name = strings.TrimSuffix(strings.ToLower(name), ".exe")
-	if strings.HasPrefix(name, "ld-") || strings.HasPrefix(name, "ld.") {
+	if strings.HasPrefix(name, "ld-") || strings.HasPrefix(name, "ld.") || strings.HasPrefix(name, "libc.") {
 		return never // the dynamic linker runs what it is given
 	}
 	if _, native, cross := strings.Cut(name, "-linux-gnu-"); cross {
@@ -60,12 +63,15 @@ func toolOf(name string) tool {
 	if i := strings.IndexAny(name, "0123456789."); i > 0 {
 		stem = strings.TrimRight(name[:i], "-")
 	}
+	if plain, found := strings.CutPrefix(stem, "g"); found && gnu[plain] {
+		stem = plain
+	}
 	for _, n := range []string{name, stem} {
 		if t := tools[n]; t != nil {
 			return t
 		}
 	}
-	if kind, _, _ := strings.Cut(stem, "-"); shells[kind] || interpreters[kind] {
+	if kind, _, _ := strings.Cut(stem, "-"); shells[kind] || interpreters[kind] || kind == "busybox" || kind == "toybox" {
 		return tools[kind]
 	}
 	return nil

@@ -42,7 +42,7 @@ func timeout(r *reader, at spot, c *Command) {
 	if !ok || len(rest) == 0 {
 		return
 	}
-	if w := rest[0]; !w.number && (w.Text == "" || w.Text[0] < '0' || w.Text[0] > '9' || w.Form > Partial) {
+	if w := rest[0]; !w.number && (w.Form > Partial || !digits(strings.TrimPrefix(w.Text+"x", ".")[:1])) {
 		r.unknown(ReasonName, c.Name, "timeout has no duration in the text, and some run what stands in its place: write it out")
 		return
 	}
