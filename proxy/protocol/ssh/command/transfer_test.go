@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/proxy/protocol/ssh/command"
 )
 
+// TestTransfer: checklist 7. Only what is certain to be a transfer is one.
 func TestTransfer(t *testing.T) {
 	up := func(p command.Protocol, paths ...string) *command.Transfer {
 		return &command.Transfer{Protocol: p, Upload: true, Paths: paths}
