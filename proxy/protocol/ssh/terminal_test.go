@@ -4,6 +4,7 @@
 package ssh
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/doorward/doorward/proxy/policy"
+	"github.com/doorward/doorward/proxy/protocol/protocoltest"
 	"github.com/doorward/doorward/proxy/record"
 )
 
@@ -21,7 +23,7 @@ import (
 // the client chooses. Here it forgets the head of a WRITE to a file that may be written, so that its
 // content would be a request of its own, which nobody decided.
 func TestFilesOnTerminal(t *testing.T) {
-	b := newBench(t, startDaemon(t))
+	b := newBench(t, startDaemon(t), func(_ *protocoltest.Config, o map[string]any) { o["sftpPaths"] = pathsAsWritten })
 	dir, err := os.MkdirTemp("", "tty") //nolint:usetesting // a path without the characters below
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +52,8 @@ func TestFilesOnTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = program.RequestSubsystem(subsystemSFTP)
+	// Nobody waits for an answer that never comes.
+	defer context.AfterFunc(deadline(t), func() { _ = program.Close() })()
 	number := func(n uint32) string { return string(binary.BigEndian.AppendUint32(nil, n)) }
 	text := func(s string) string { return number(uint32(len(s))) + s } //nolint:gosec // short
 	remove := text("\x0d" + number(7) + text(kept))
