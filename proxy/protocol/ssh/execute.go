@@ -143,12 +143,12 @@ func (w *wanted) transfer(t *command.Transfer) {
 
 // git adds the other repository that a path may come to: where there is none, git looks for one with
 // ".git" at the end. That needs no Allow beside the first, and no Deny of it is got round.
-func (w *wanted) git(path string, upload bool) {
+func (w *wanted) git(repository string, upload bool) {
 	action := actionDownload
 	if upload {
 		action = actionUpload
 	}
-	w.add(policy.Access{Action: action, Resource: path + ".git", Indirect: true})
+	w.add(policy.Access{Action: action, Resource: repository + ".git", Indirect: true})
 }
 
 func (w *wanted) add(a policy.Access) { w.accesses = append(w.accesses, a) }

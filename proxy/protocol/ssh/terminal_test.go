@@ -55,7 +55,7 @@ func TestFilesOnTerminal(t *testing.T) {
 	// Nobody waits for an answer that never comes.
 	defer context.AfterFunc(deadline(t), func() { _ = program.Close() })()
 	number := func(n uint32) string { return string(binary.BigEndian.AppendUint32(nil, n)) }
-	text := func(s string) string { return number(uint32(len(s))) + s } //nolint:gosec // short
+	text := func(s string) string { return number(uint32(len(s))) + s }
 	remove := text("\x0d" + number(7) + text(kept))
 	for _, packet := range []string{
 		text("\x01" + number(3)), // INIT
