@@ -46,6 +46,11 @@ func (p *program) wants(request *ssh.Request) (*wanted, error) {
 		}
 		w.files = m.Text == subsystemSFTP
 		w.asking = on(requestSubsystem, requestSubsystem+" "+m.Text, actionSubsystem, m.Text)
+		if w.files && p.terminal != nil {
+			// It edits what it carries, by modes that the client chooses: the target would read other
+			// requests than those that were decided.
+			w.refuse = never("SFTP does not run on a terminal: ask for none, as by ssh -T")
+		}
 	default:
 		m, err := read[textMessage](request.Payload)
 		if err != nil {
@@ -130,7 +135,20 @@ func (w *wanted) transfer(t *command.Transfer) {
 		if t.Download {
 			w.add(policy.Access{Action: actionDownload, Resource: absolute(p)})
 		}
+		if t.Protocol == command.Git {
+			w.git(absolute(p), t.Upload)
+		}
 	}
+}
+
+// git adds the other repository that a path may come to: where there is none, git looks for one with
+// ".git" at the end. That needs no Allow beside the first, and no Deny of it is got round.
+func (w *wanted) git(repository string, upload bool) {
+	action := actionDownload
+	if upload {
+		action = actionUpload
+	}
+	w.add(policy.Access{Action: action, Resource: repository + ".git", Indirect: true})
 }
 
 func (w *wanted) add(a policy.Access) { w.accesses = append(w.accesses, a) }

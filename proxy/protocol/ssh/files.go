@@ -92,7 +92,11 @@ func (f *filesRoad) Decide(ctx context.Context, op *sftp.Operation) (sftp.Permit
 	opens := op.Kind == "open" || op.Kind == "opendir"
 	a := asking{
 		kind: op.Kind, statement: op.Statement, accesses: op.Accesses, properties: op.Properties,
-		readOnly: op.ReadOnly, unmetered: !opens, tell: f.teller(),
+		readOnly: op.ReadOnly, unmetered: !opens,
+		tell: func(text string) {
+			op.Held = true
+			f.say(text)
+		},
 		// A file that is only written shows nothing.
 		answers: slices.ContainsFunc(op.Accesses, func(x policy.Access) bool {
 			return opens && (x.Action == sftp.ActionRead || x.Action == sftp.ActionList)

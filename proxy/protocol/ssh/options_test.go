@@ -95,7 +95,8 @@ func TestLines(t *testing.T) {
 		"scp -t a/./b//c":           {accesses: []policy.Access{direct("upload", "~/a/b/c")}, properties: []string{"scp"}},
 		"scp -t /srv/../etc":        {accesses: []policy.Access{direct("unknown", "scp"), direct("upload", "/etc")}, properties: []string{"scp"}},
 		"rsync --server -logDtpre.iLsfxC . /srv/a": {accesses: []policy.Access{direct("upload", "/srv/a")}, properties: []string{"rsync"}},
-		"git-upload-pack '/srv/x.git'":             {accesses: []policy.Access{direct("download", "/srv/x.git")}, properties: []string{"git"}},
+		"git-upload-pack '/srv/x.git'":             {accesses: []policy.Access{direct("download", "/srv/x.git"), {Action: "download", Resource: "/srv/x.git.git", Indirect: true}}, properties: []string{"git"}},
+		"git-receive-pack '/srv/x/'":               {accesses: []policy.Access{direct("upload", "/srv/x"), {Action: "upload", Resource: "/srv/x.git", Indirect: true}}, properties: []string{"git"}},
 		"/usr/lib/openssh/sftp-server":             {accesses: []policy.Access{direct("subsystem", "sftp")}},
 	} {
 		var w wanted

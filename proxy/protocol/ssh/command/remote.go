@@ -176,7 +176,7 @@ var rsyncServer = set("--server --sender --delete --delete-before --delete-durin
 	"--max-size --min-size --usermap --groupmap --iconv --preallocate --open-noatime --skip-compress --munge-links --fsync")
 
 // rsyncElsewhere are those under which more than the paths is touched, or otherwise: the line is no transfer of these.
-var rsyncElsewhere = set("--link-dest --copy-dest --compare-dest --backup-dir --partial-dir --temp-dir --remove-source-files --files-from --usermap --groupmap --munge-links")
+var rsyncElsewhere = set("--link-dest --copy-dest --compare-dest --backup-dir --partial-dir --temp-dir --remove-source-files --files-from --usermap --groupmap --iconv --munge-links")
 
 func rsyncHarms(text string) bool {
 	if name, long := strings.CutPrefix(text, "--"); long {

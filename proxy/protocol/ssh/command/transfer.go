@@ -6,7 +6,8 @@ package command
 import "strings"
 
 // transfer recognises the commands with which clients start a server for files: scp's old protocol,
-// rsync, git and sftp. The line is that one command, and every word of it is certain.
+// rsync, git and sftp. The line is that one command, and every word of it is certain. A program of
+// such a name in a directory that callers may write to is a command like any other.
 func transfer(l *Line) *Transfer {
 	if len(l.Commands) != 1 || len(l.Files) > 0 || len(l.Commands[0].Environment) > 0 {
 		return nil
@@ -19,6 +20,15 @@ func transfer(l *Line) *Transfer {
 		}
 		args[i] = w.Text
 	}
+	if c.Name == "sftp-server" || c.Name == "internal-sftp" {
+		if len(args) > 0 || c.Path != "" && !sftpServers[c.Path] {
+			return nil
+		}
+		return &Transfer{Protocol: SFTP, Upload: true, Download: true}
+	}
+	if !standard(c) {
+		return nil
+	}
 	switch c.Name {
 	case "scp":
 		return scpServer(args)
@@ -28,13 +38,13 @@ func transfer(l *Line) *Transfer {
 		if len(args) > 0 && args[0] == c.Verb {
 			return gitServer("git-"+c.Verb, args[1:])
 		}
-	case "sftp-server", "internal-sftp":
-		if len(args) == 0 {
-			return &Transfer{Protocol: SFTP, Upload: true, Download: true}
-		}
 	}
 	return gitServer(c.Name, args)
 }
+
+// sftpServers are where systems have OpenSSH's server.
+var sftpServers = set("/usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server /usr/lib64/ssh/sftp-server " +
+	"/usr/lib/misc/sftp-server /usr/lib64/misc/sftp-server /usr/libexec/sftp-server /usr/local/libexec/sftp-server")
 
 // scpServer reads scp -t and -f, as OpenSSH's clients write them.
 func scpServer(args []string) *Transfer {
@@ -54,14 +64,32 @@ func scpServer(args []string) *Transfer {
 	if t.Upload == t.Download || len(args) == 0 || t.Upload && len(args) > 1 {
 		return nil
 	}
-	for _, a := range args {
-		if strings.HasPrefix(a, "-") {
-			return nil
-		}
+	if !plainPaths(args) {
+		return nil
 	}
 	t.Paths = args
 	return t
 }
+
+// plainPaths says that words are no options, nor what looks like a home directory: the shell has
+// expanded "~" where it was meant, and neither scp nor rsync does.
+func plainPaths(words []string) bool {
+	for _, w := range words {
+		if strings.HasPrefix(w, "-") || strings.HasPrefix(w, "~") {
+			return false
+		}
+	}
+	return len(words) > 0
+}
+
+// rsyncShort are the options of one letter that a client gives its server and that have no value
+// (rsync's options.c, server_options). -s is not among them: with it, the server reads options and
+// paths from the client and forgets those of the line.
+const rsyncShort = "vqbunldKmOJyLkWHogDtUNpEAXrcCIRxSz"
+
+// rsyncValued are those of [rsyncServer] that have a value. Without "=", that is the next word.
+var rsyncValued = set("--max-delete --bwlimit --timeout --checksum-choice --compress-choice --compress-level --log-format --info --debug --block-size " +
+	"--modify-window --checksum-seed --suffix --max-size --min-size --skip-compress")
 
 // rsyncTransfer reads rsync --server: options, then ".", then paths.
 func rsyncTransfer(args []string) *Transfer {
@@ -74,26 +102,27 @@ func rsyncTransfer(args []string) *Transfer {
 		case a == "--sender":
 			t.Upload, t.Download = false, true
 		case a == ".":
-			t.Paths = args[i+2:]
-			if len(t.Paths) == 0 {
+			if t.Paths = args[i+2:]; !plainPaths(t.Paths) {
 				return nil
 			}
-			for _, p := range t.Paths {
-				if strings.HasPrefix(p, "-") {
-					return nil
-				}
-			}
 			return t
-		case !strings.HasPrefix(a, "-"), elsewhere(a):
+		case strings.HasPrefix(a, "--") && a != "--":
+			// Those that are not read are unknown already.
+			if name, _, valued := strings.Cut(a, "="); valued != rsyncValued[name] || rsyncElsewhere[name] {
+				return nil
+			}
+		case !rsyncFlags(a):
 			return nil
 		}
 	}
 	return nil
 }
 
-func elsewhere(option string) bool {
-	name, _, _ := strings.Cut(option, "=")
-	return rsyncElsewhere[name]
+// rsyncFlags says that a word is options of one letter, the last of which may be -e, which tells the
+// server what the client knows.
+func rsyncFlags(word string) bool {
+	flags, client, tells := strings.Cut(word, "e")
+	return len(word) > 1 && word[0] == '-' && strings.Trim(flags[1:], rsyncShort) == "" && tells == (client != "")
 }
 
 // gitServers are the programs of git that ssh starts for its clients.
@@ -114,6 +143,10 @@ func gitServer(name string, args []string) *Transfer {
 		args = args[1:]
 	}
 	if len(args) != 1 || args[0] == "" || strings.HasPrefix(args[0], "-") {
+		return nil
+	}
+	// Git itself takes "~" for a home directory; where another's is, only the target knows.
+	if strings.HasPrefix(args[0], "~") && args[0] != "~" && !strings.HasPrefix(args[0], "~/") {
 		return nil
 	}
 	t.Paths = args

@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/proxy/protocol/ssh/command"
 )
 
+// TestTransfer: checklist 7. Only what is certain to be a transfer is one.
 func TestTransfer(t *testing.T) {
 	up := func(p command.Protocol, paths ...string) *command.Transfer {
 		return &command.Transfer{Protocol: p, Upload: true, Paths: paths}
@@ -57,7 +58,28 @@ func TestTransfer(t *testing.T) {
 		{"/usr/lib/openssh/sftp-server", both, "a server with its directory"},
 		{"/usr/libexec/openssh/sftp-server", both, "another distribution's"},
 		{"internal-sftp", both, "the daemon's own"},
-		{"/usr/lib/sftp-server -R", nil, "options are not read"},
+		{"/usr/lib/openssh/sftp-server -R", nil, "options are not read"},
+		{"/tmp/sftp-server", nil, "a program that the caller may have put there"},
+		{"~/sftp-server", nil, "the same, below the home directory"},
+		{"./internal-sftp", nil, "the same, in the current directory"},
+		{"/usr/bin/scp -t /srv", up(command.SCP, "/srv"), "the system's"},
+		{"/tmp/scp -t /srv", nil, "a program that the caller may have put there"},
+		{"/usr/bin/rsync --server . /srv", up(command.Rsync, "/srv"), "the system's"},
+		{"/srv/rsync --server . /srv", nil, "a program that the caller may have put there"},
+		{"/srv/git-upload-pack /srv", nil, "the same"},
+		{"/srv/git upload-pack /srv", nil, "the same"},
+		{"scp -f '~/x'", nil, "which is below a directory named ~"},
+		{"rsync --server -slogDtpre.iLsfxCIvu . /srv", nil, "the paths are those that the client sends later"},
+		{"rsync --server --sender -vs . /srv", nil, "the same"},
+		{"rsync --server -T/etc . /srv", nil, "an option with a value"},
+		{"rsync --server - . /srv", nil, "a path before the directory"},
+		{"rsync --server -vs -e.x . /srv", nil, "among others"},
+		{"rsync --server --log-format --sender . /srv", nil, "an upload: --sender is the format"},
+		{"rsync --server --log-format=%i --timeout=5 --delete -ve.x . /srv", up(command.Rsync, "/srv"), "options with values"},
+		{"rsync --server -ve . /srv", nil, "the directory is the value of -e"},
+		{"rsync --server -ve.iLsfxCIvu --sender . '~/x'", nil, "which is below a directory named ~"},
+		{"git-upload-pack '~/x'", down(command.Git, "~/x"), "which git takes for the home directory"},
+		{"git-upload-pack '~alice/x'", nil, "the home directory of another"},
 		{"LANG=C scp -t x", nil, "with a variable"},
 		{"uptime", nil, "no transfer"},
 	} {

@@ -48,7 +48,7 @@ func (s *session) answered(ctx context.Context, head packetHead) error {
 	if o.own {
 		return s.replied(head, o)
 	}
-	if head.kind != typeStatus && head.kind != o.answer() {
+	if is := o.answer(); head.kind != typeStatus && (is == 0 || head.kind != is) {
 		return fmt.Errorf("%w: an answer of type %d to a request of type %d", ErrTarget, head.kind, o.kind)
 	}
 	if permit := o.decided(); permit != nil {
@@ -176,7 +176,6 @@ func (s *session) data(head packetHead, o *owed) error {
 	if err != nil {
 		return err
 	}
-	f.bytesRead += int64(n)
 	// The last of it is not written yet, so its id is not in use again.
 	s.complete(o, Result{Outcome: Succeeded})
 	return nil

@@ -151,6 +151,7 @@ func decodeRequest(packet []byte) (request, error) {
 
 // decodeExtended reads what follows the id of an EXTENDED.
 func (r *request) decodeExtended(c *cursor) error {
+	r.extension = -1
 	name := string(c.bytes(maxPath, "the name of an extension"))
 	if c.err != nil {
 		return c.err

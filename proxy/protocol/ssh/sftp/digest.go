@@ -29,6 +29,8 @@ type sequence struct {
 	hash  hash.Hash
 	start uint64
 	next  uint64
+	// came is how many bytes there were, whatever their offsets.
+	came  int64
 	begun bool
 	// void says why there is no digest.
 	void string
@@ -56,6 +58,7 @@ func (s *sequence) begin(offset uint64) {
 // add takes the content at an offset.
 func (s *sequence) add(offset uint64, data []byte) {
 	s.begin(offset)
+	s.came += int64(len(data))
 	if s.void != "" || len(data) == 0 {
 		return
 	}

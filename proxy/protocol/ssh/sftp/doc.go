@@ -42,7 +42,8 @@
 // With [Config.Resolve] the relay first asks the target by REALPATH where a path leads:
 // the whole of it where the request follows a link at its end, else of its parent. It
 // waits until all forwarded requests that may change names are answered, asks, decides on
-// what the target says, and forwards the request as it came. Systems differ in what a hard
+// what the target says, and forwards the request as it came. Where the decision waited for
+// somebody, it asks once more before, and refuses what leads elsewhere by then. Systems differ in what a hard
 // link to a symbolic one is, so none is made. Three things remain. Between the answer and
 // the request, somebody else with access to the target, another session of the same client
 // among them, can put a link where a directory was: the decision is about the path as it

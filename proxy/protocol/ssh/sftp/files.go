@@ -12,7 +12,6 @@ type file struct {
 	permit       Permit
 	read         sequence // the answers pump's, but for its begin
 	written      sequence // the requests pump's
-	bytesRead    int64    // the answers pump's
 	bytesWritten int64    // acknowledged; the answers pump's
 	entries      int64    // the answers pump's
 	isRead       bool     // a READ was forwarded
@@ -34,7 +33,7 @@ func (f *file) result(outcome string) Result {
 		r.Outcome = Failed
 	}
 	if !f.isDirectory {
-		r.Read, r.Written = f.read.transfer(f.bytesRead), f.written.transfer(f.bytesWritten)
+		r.Read, r.Written = f.read.transfer(f.read.came), f.written.transfer(f.bytesWritten)
 	}
 	return r
 }

@@ -53,6 +53,8 @@ type Operation struct {
 	Properties []string
 	// Resolved says that the target was asked where the paths lead.
 	Resolved bool
+	// Held is set by Decide where the decision waited for somebody: links may be others since.
+	Held bool
 	// ReadOnly says that the operation changes nothing at the target.
 	ReadOnly bool
 	// Refuse, where set, is why it is never forwarded; Decide puts that on record, and the

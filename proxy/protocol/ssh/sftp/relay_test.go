@@ -163,7 +163,7 @@ func TestUnreadable(t *testing.T) {
 		"AnswerAsRequest":   {typeData, []any{"x"}, StatusOpUnsupported, "unknown", "an answer is no request"},
 		"UnknownExtension":  {typeExtended, []any{"rm-rf@example.com", "/"}, StatusOpUnsupported, "unknown", "what it does is not known"},
 		"VendorExtension":   {typeExtended, []any{"check-file", "h"}, StatusOpUnsupported, "unknown", "what it does is not known"},
-		"EmptyExtension":    {typeExtended, nil, StatusBadMessage, "posix-rename", "it has no name"},
+		"EmptyExtension":    {typeExtended, nil, StatusBadMessage, "unknown", "it has no name"},
 		"OpenFlags":         {typeOpen, []any{"x", uint32(0x41), noAttrs}, StatusOpUnsupported, "open", "flags of later versions"},
 		"ExtendedAttribute": {typeMkdir, []any{"x", uint32(attrExtended), uint32(1), "a", "b"}, StatusOpUnsupported, "mkdir", "of the server's own meaning"},
 		"LaterAttributes":   {typeMkdir, []any{"x", uint32(0x10)}, StatusOpUnsupported, "mkdir", "flags of later versions"},

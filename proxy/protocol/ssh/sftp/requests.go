@@ -205,6 +205,16 @@ func (s *session) byPath(ctx context.Context, head packetHead, r *request) error
 	if err != nil {
 		return s.deny(ctx, head, op, err)
 	}
+	if op.Resolved && op.Held {
+		if moved, err := s.moved(ctx, r, paths); moved || err != nil {
+			permit.Done(Result{Outcome: Canceled, Status: StatusPermissionDenied})
+			if err == nil {
+				op.Refuse = &Refusal{StatusPermissionDenied, "the path leads elsewhere than when it was asked for; ask again"}
+				err = op.Refuse
+			}
+			return s.deny(ctx, head, op, err)
+		}
+	}
 	o := s.entry(head, r)
 	o.renames = r.changesNames()
 	if !opens {

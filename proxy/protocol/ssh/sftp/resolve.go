@@ -55,6 +55,15 @@ func (s *session) resolve(ctx context.Context, r *request) ([2]string, error) {
 	return paths, nil
 }
 
+// moved says whether the paths of a request no longer lead where they did.
+func (s *session) moved(ctx context.Context, r *request, paths [2]string) (bool, error) {
+	now, err := s.resolve(ctx, r)
+	if failed := (*unresolved)(nil); errors.As(err, &failed) {
+		return true, nil
+	}
+	return now != paths, err
+}
+
 // noLink refuses to make a hard link to a symbolic one: systems differ in whether that is
 // one to what it points to.
 func (s *session) noLink(ctx context.Context, asked, resolved string) error {

@@ -108,6 +108,10 @@ func TestUnclosed(t *testing.T) {
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	// Whether it is whole, nobody knows.
+	if r := got.Record(); r.Outcome != Unknown || r.ErrorCode != unclosed || len(r.Transfers) != 2 {
+		t.Errorf("on record is %+v", r)
+	}
 }
 
 func TestNeutral(t *testing.T) {

@@ -28,6 +28,8 @@ func TestRogueTarget(t *testing.T) {
 		"NameToRead":        {name(read, 1), "a READ has data"},
 		"DataToWrite":       {packet(typeData, write, "x"), "a WRITE has a status"},
 		"NameToRemove":      {name(remove, 1), "a REMOVE has a status"},
+		"NoTypeToRemove":    {packet(0, remove), "a REMOVE has a status"},
+		"NoTypeToWrite":     {packet(0, write), "a WRITE has a status"},
 		"AttrsToStatvfs":    {packet(typeAttrs, statvfs, noAttrs), "an extension has its own"},
 		"VersionLater":      {packet(typeVersion, 3), "the version is settled"},
 		"RequestOfTarget":   {packet(typeRemove, remove, "/etc/passwd"), "a target asks for nothing"},
@@ -136,6 +138,34 @@ func TestTargetOutOfOrder(t *testing.T) {
 	<-r.after
 	want := Result{Outcome: Succeeded, Read: Transfer{Bytes: 300, Digest: digestOf(whole)}}
 	if got := find(t, r.all(), `open "/home/user/file"`).Result; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestReadCut: what went to the client of an answer that never ended is on record.
+func TestReadCut(t *testing.T) {
+	target, far := socketPair(t)
+	fake := &wire{t: t, conn: far}
+	r := newRoad(script{})
+	s := startRelay(t, target, configOf(r))
+	s.send(initPacket(version))
+	fake.welcome()
+	s.receive()
+	s.send(packet(typeOpen, 1, "file", uint32(flagRead), noAttrs))
+	fake.send(packet(typeHandle, fake.receive().id, "h"))
+	s.receive()
+	s.send(packet(typeRead, 2, "h", uint64(0), uint32(1000)))
+	fake.receive()
+	whole := content(1000)
+	if _, err := far.Write(packet(typeData, 2, whole)[:headSize+4+600]); err != nil {
+		t.Fatal(err)
+	}
+	_ = far.Close()
+	if err := s.end(); !errors.Is(err, errTargetLeft) {
+		t.Errorf("the session ends with %v", err)
+	}
+	want := Result{Outcome: Unknown, Unclosed: true, Read: Transfer{Bytes: 600, Digest: digestOf(whole[:600])}}
+	if got := find(t, r.all(), "open").Result; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
