@@ -141,12 +141,14 @@ func (r *reader) name(w Word) (name, dir string, ok bool) {
 	return dir[strings.LastIndexByte(dir, '/')+1:], dir, true
 }
 
-// standard says that a command is a program that is looked into, written with no directory, or
-// with one that only administrators write to.
+// standard says that a command is a program that is looked into, and [fromSystem].
 func standard(c *Command) bool {
-	if tools[c.Name] == nil { // such as env2
-		return false
-	}
+	return tools[c.Name] != nil && fromSystem(c) // not such as env2
+}
+
+// fromSystem says that a command is written with no directory, or with one that only administrators
+// write to.
+func fromSystem(c *Command) bool {
 	if c.Path == "" {
 		return true
 	}

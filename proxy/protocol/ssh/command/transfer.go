@@ -26,7 +26,7 @@ func transfer(l *Line) *Transfer {
 		}
 		return &Transfer{Protocol: SFTP, Upload: true, Download: true}
 	}
-	if !standard(c) {
+	if !fromSystem(c) {
 		return nil
 	}
 	switch c.Name {
