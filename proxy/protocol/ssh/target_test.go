@@ -4,15 +4,20 @@
 package ssh
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/doorward/doorward/proxy/access"
 	"github.com/doorward/doorward/proxy/protocol/protocoltest"
+	"github.com/doorward/doorward/proxy/snapshot"
 )
 
 // TestUserNames: user+connection@host.
@@ -186,6 +191,105 @@ func TestHostAuthorities(t *testing.T) {
 			}
 			if err := keys.verify("db.example.com", 22, test.key); (err == nil) != test.want {
 				t.Errorf("%s: err = %v, want good: %v", test.reason, err, test.want)
+			}
+		})
+	}
+}
+
+// TestTargetWithoutStrict: a target whose handshake could be tampered with unseen gets no
+// credential; with GCM, it could not be (checklist 3).
+func TestTargetWithoutStrict(t *testing.T) {
+	with := func(cipher string) ssh.NegotiatedAlgorithms {
+		return ssh.NegotiatedAlgorithms{Read: ssh.DirectionAlgorithms{Cipher: cipher}, Write: ssh.DirectionAlgorithms{Cipher: ssh.CipherAES128GCM}}
+	}
+	for cipher, want := range map[string]bool{ssh.CipherChaCha20Poly1305: false, ssh.CipherAES256CTR: false, ssh.CipherAES128GCM: true, ssh.CipherAES256GCM: true} {
+		if err := ordered(false, with(cipher)); (err == nil) != want {
+			t.Errorf("%s: %v", cipher, err)
+		}
+		if err := ordered(true, with(cipher)); err != nil {
+			t.Errorf("%s, strict: %v", cipher, err)
+		}
+		// Whoever logs in asks that, before the first proof.
+		config := (&session{}).handshake(&opening{}, snapshot.Target{}, loginUser, nil, nil)
+		if _, err := config.AuthCallback(&ssh.ClientAuthContext{Algorithms: with(cipher)}); want != (err == nil) || !want && !errors.Is(err, errOrder) {
+			t.Errorf("%s, at the login: %v", cipher, err)
+		}
+	}
+	first := &opening{}
+	if err := first.look(append([]byte("welcome\r\nSSH-2.0-x\r\n"), kexInit("a,"+strictServer)...)); err != nil || !first.strict.Load() {
+		t.Errorf("a strict target: %v %v", first.strict.Load(), err)
+	}
+	first = &opening{}
+	if err := first.look(append([]byte("SSH-2.0-x\r\n"), kexInit("a,"+strictClient)...)); err != nil || first.strict.Load() {
+		t.Errorf("another target: %v %v", first.strict.Load(), err)
+	}
+}
+
+// TestTargetAlgorithms: a target may be older than clients, and nothing that is broken is spoken with
+// it (checklist 3).
+func TestTargetAlgorithms(t *testing.T) {
+	insecure := ssh.InsecureAlgorithms()
+	for name, test := range map[string]struct {
+		config ssh.Config
+		want   bool
+	}{
+		"MAC beside":        {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH14SHA256}, Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, true},
+		"SHA-1 in exchange": {ssh.Config{KeyExchanges: insecure.KeyExchanges}, false},
+		"CBC":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherAES128CBC, ssh.InsecureCipherTripleDESCBC}}, false},
+		"RC4":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherRC4256}}, false},
+		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := rogueTarget(t, func(conn ssh.Conn, _ <-chan ssh.NewChannel, _ <-chan *ssh.Request) { _ = conn.Wait() },
+				func(c *ssh.ServerConfig) { c.Config = test.config })
+			if _, err := newBench(t, d).mustDial(t).NewSession(); (err == nil) != test.want {
+				t.Errorf("err = %v, want taken: %v", err, test.want)
+			}
+		})
+	}
+}
+
+// TestPasswordIsKept: a target that does not take the certificate of the session is not shown
+// the password; one that asks for both is.
+func TestPasswordIsKept(t *testing.T) {
+	authority, _ := newKey(t)
+	for name, test := range map[string]struct {
+		signer func() ssh.Signer
+		then   *ssh.ServerAuthCallbacks
+		want   []string
+	}{
+		"certificate refused": {func() ssh.Signer { return certificate(t, authority, loginUser) }, nil, nil},
+		"both":                {func() ssh.Signer { return certificate(t, authority, loginUser) }, &ssh.ServerAuthCallbacks{}, []string{canary}},
+		"key refused":         {func() ssh.Signer { key, _ := newKey(t); return key }, nil, []string{canary}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var shown []string
+			password := func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				shown = append(shown, string(p))
+				return nil, nil
+			}
+			d := rogueTarget(t, func(conn ssh.Conn, _ <-chan ssh.NewChannel, _ <-chan *ssh.Request) { _ = conn.Wait() }, func(c *ssh.ServerConfig) {
+				c.PasswordCallback = password
+				c.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+					if test.then != nil {
+						test.then.PasswordCallback = password
+						return nil, &ssh.PartialSuccessError{Next: *test.then}
+					}
+					return nil, errors.New("not this one")
+				}
+			})
+			b := newBench(t, d, func(c *protocoltest.Config, _ map[string]any) {
+				c.SSHSigner = func(context.Context, access.SSHLogin) (ssh.Signer, error) { return test.signer(), nil }
+			})
+			client := b.mustDial(t)
+			_, _ = client.NewSession()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(shown, test.want) {
+				t.Errorf("the target was shown %q, want %q", shown, test.want)
 			}
 		})
 	}

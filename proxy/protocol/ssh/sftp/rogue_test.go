@@ -9,6 +9,23 @@ import (
 	"testing"
 )
 
+// openAtFake is a client that has opened a file as 10, with handle "h", of a target that does what a
+// test says.
+func openAtFake(t *testing.T, flags uint32) (*started, *wire, *road) {
+	t.Helper()
+	target, far := socketPair(t)
+	fake := &wire{t: t, conn: far}
+	r := newRoad(script{})
+	s := startRelay(t, target, configOf(r))
+	s.send(initPacket(version))
+	fake.welcome()
+	s.receive()
+	s.send(packet(typeOpen, 10, "file", flags, noAttrs))
+	fake.send(packet(typeHandle, fake.receive().id, "h"))
+	s.receive()
+	return s, fake, r
+}
+
 // TestRogueTarget: whatever a target sends that is no answer to what was asked ends the
 // session, and nothing of it reaches the client.
 func TestRogueTarget(t *testing.T) {
@@ -51,16 +68,7 @@ func TestRogueTarget(t *testing.T) {
 	}
 	for caseName, c := range cases {
 		t.Run(caseName, func(t *testing.T) {
-			target, far := socketPair(t)
-			fake := &wire{t: t, conn: far}
-			r := newRoad(script{})
-			s := startRelay(t, target, configOf(r))
-			s.send(initPacket(version))
-			fake.welcome()
-			s.receive()
-			s.send(packet(typeOpen, 10, "first", uint32(flagRead|flagWrite), noAttrs))
-			fake.send(packet(typeHandle, fake.receive().id, "h"))
-			s.receive()
+			s, fake, r := openAtFake(t, flagRead|flagWrite)
 			requests := [][]byte{
 				packet(typeOpen, open, "a", uint32(flagRead), noAttrs), packet(typeRead, read, "h", uint64(0), uint32(100)),
 				packet(typeWrite, write, "h", uint64(0), "data"), packet(typeStat, stat, "a"), packet(typeRealpath, realpath, "a"),
@@ -80,7 +88,7 @@ func TestRogueTarget(t *testing.T) {
 			for range requests {
 				fake.receive()
 			}
-			go func() { _, _ = far.Write(c.answer) }()
+			go func() { _, _ = fake.conn.Write(c.answer) }()
 			if err := s.end(); !errors.Is(err, ErrTarget) {
 				t.Errorf("%s: the session ends with %v", c.reason, err)
 			}
@@ -102,19 +110,7 @@ func TestRogueTarget(t *testing.T) {
 
 // TestTargetOutOfOrder: answers may come in any order, and handles come again.
 func TestTargetOutOfOrder(t *testing.T) {
-	target, far := socketPair(t)
-	fake := &wire{t: t, conn: far}
-	r := newRoad(script{})
-	s := startRelay(t, target, configOf(r))
-	s.send(initPacket(version))
-	fake.welcome()
-	s.receive()
-	open := func(id uint32) {
-		s.send(packet(typeOpen, id, "file", uint32(flagRead), noAttrs))
-		fake.send(packet(typeHandle, fake.receive().id, "h"))
-		s.receive()
-	}
-	open(1)
+	s, fake, r := openAtFake(t, flagRead)
 	whole := content(300)
 	s.send(packet(typeRead, 2, "h", uint64(0), uint32(100)), packet(typeRead, 3, "h", uint64(100), uint32(100)),
 		packet(typeRead, 4, "h", uint64(200), uint32(100)), packet(typeClose, 5, "h"))
@@ -144,23 +140,14 @@ func TestTargetOutOfOrder(t *testing.T) {
 
 // TestReadCut: what went to the client of an answer that never ended is on record.
 func TestReadCut(t *testing.T) {
-	target, far := socketPair(t)
-	fake := &wire{t: t, conn: far}
-	r := newRoad(script{})
-	s := startRelay(t, target, configOf(r))
-	s.send(initPacket(version))
-	fake.welcome()
-	s.receive()
-	s.send(packet(typeOpen, 1, "file", uint32(flagRead), noAttrs))
-	fake.send(packet(typeHandle, fake.receive().id, "h"))
-	s.receive()
+	s, fake, r := openAtFake(t, flagRead)
 	s.send(packet(typeRead, 2, "h", uint64(0), uint32(1000)))
 	fake.receive()
 	whole := content(1000)
-	if _, err := far.Write(packet(typeData, 2, whole)[:headSize+4+600]); err != nil {
+	if _, err := fake.conn.Write(packet(typeData, 2, whole)[:headSize+4+600]); err != nil {
 		t.Fatal(err)
 	}
-	_ = far.Close()
+	_ = fake.conn.Close()
 	if err := s.end(); !errors.Is(err, errTargetLeft) {
 		t.Errorf("the session ends with %v", err)
 	}
@@ -171,16 +158,7 @@ func TestReadCut(t *testing.T) {
 }
 
 func TestFailedWrites(t *testing.T) {
-	target, far := socketPair(t)
-	fake := &wire{t: t, conn: far}
-	r := newRoad(script{})
-	s := startRelay(t, target, configOf(r))
-	s.send(initPacket(version))
-	fake.welcome()
-	s.receive()
-	s.send(packet(typeOpen, 1, "file", uint32(flagWrite), noAttrs))
-	fake.send(packet(typeHandle, fake.receive().id, "h"))
-	s.receive()
+	s, fake, r := openAtFake(t, flagWrite)
 	s.send(packet(typeWrite, 2, "h", uint64(0), "abc"), packet(typeWrite, 3, "h", uint64(3), "def"), packet(typeClose, 4, "h"))
 	for i, code := range []Status{StatusOK, StatusFailure, StatusOK} {
 		fake.receive()
