@@ -255,8 +255,19 @@ func (g *Grant) evaluate(ctx context.Context, st *view, permit *Permit, ask *Ask
 	return decision, nil
 }
 
+// inWords is an access as it stands after "may not".
+func inWords(a policy.Access) string {
+	if a.Action != policy.ActionUnknown {
+		return strings.TrimSpace(a.Action + " " + a.Resource)
+	}
+	if a.Resource == "" {
+		return "do what is unknown"
+	}
+	return "do what is unknown: " + a.Resource
+}
+
 func (g *Grant) denied(st *view, decision policy.Decision) *Refusal {
-	what := strings.TrimSpace(decision.Access.Action + " " + decision.Access.Resource)
+	what := inWords(decision.Access)
 	who := g.principal.UserName
 	namespace := g.gate.config.Connection.Namespace
 	if len(decision.Rules) == 0 {

@@ -87,7 +87,7 @@ func (s *session) unspoken(what, name string) asking {
 		name = name[:64]
 	}
 	a := on(name, what+" "+name, policy.ActionUnknown, name)
-	a.refuse = never("Doorward does not forward the " + what + " " + strconv.QuoteToASCII(name))
+	a.refuse = never("the " + what + " " + strconv.QuoteToASCII(name) + " is never forwarded")
 	return a
 }
 
