@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ import (
 // asked waits until a terminal shows what it waits for.
 func asked(t *testing.T, p *program) *v1alpha1.ApprovalRequest {
 	t.Helper()
-	p.shows(t, "waits for approval until", "An approver runs: kubectl -n shop patch approvalrequest", "Disconnect to withdraw the request.")
+	p.shows(t, "waits for approval until", "An approver runs: kubectl -n shop patch approvalrequest", "Ctrl-C withdraws the request")
 	name := requestName.FindStringSubmatch(p.shown.String())
 	if name == nil {
 		t.Fatalf("no request is named: %q", &p.shown)
@@ -150,8 +151,8 @@ func TestApproved(t *testing.T) {
 	}
 }
 
-// TestNotApproved: what is denied, not decided in time, or taken back by the client that leaves,
-// never runs.
+// TestNotApproved: what is denied, not decided in time, or taken back, by Ctrl-C or by the client that
+// leaves, never runs.
 func TestNotApproved(t *testing.T) {
 	t.Run("Denied", func(t *testing.T) {
 		held := by("hugo").starts(t, "uname -s")
@@ -191,9 +192,23 @@ func TestNotApproved(t *testing.T) {
 		}
 		session(t, "hedy", v1alpha1.SessionEnded)
 	})
+	t.Run("Interrupted", func(t *testing.T) {
+		held := start(t, by("hank").command(t, "ssh", "-tt", place, "uname -s"))
+		request := asked(t, held)
+		_, err := io.WriteString(held.in, "\x03")
+		stacktest.Must(t, err)
+		if status := held.ends(t); status != 130 {
+			t.Errorf("status %d", status)
+		}
+		held.shows(t, "the held operation was canceled; nothing was forwarded")
+		phase(t, request.Name, v1alpha1.ApprovalVoid)
+		if d := decided(t, "hank", "uname -s"); d.Decision.Effect != "Deny" || d.Approval.Outcome != "Withdrawn" {
+			t.Errorf("on record: %+v, %+v", d.Decision, d.Approval)
+		}
+	})
 	log, err := web.Target.Log()
 	stacktest.Must(t, err)
-	for user := range map[string]bool{"hugo": true, "ivy": true, "hedy": true} {
+	for user := range map[string]bool{"hugo": true, "ivy": true, "hedy": true, "hank": true} {
 		if started(log, user) {
 			t.Errorf("the target started something for %s", user)
 		}

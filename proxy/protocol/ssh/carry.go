@@ -132,7 +132,7 @@ func (r *run) input(target ssh.Channel, d *detector) {
 	defer buffer.free()
 	for {
 		chunk := buffer.room()
-		n, err := r.channel.Read(chunk)
+		n, err := r.stdin.Read(chunk)
 		if n > 0 {
 			r.touch()
 			if r.terminal == nil && r.tape.input(chunk[:n]) != nil {

@@ -4,6 +4,9 @@
 package ssh
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -95,4 +98,58 @@ func TestRequestsWhileHeld(t *testing.T) {
 	answered("other@example.com")
 	_ = client.Close()
 	refused("request other@example.com")
+}
+
+// TestTypedWhileHeld: Ctrl-C at a terminal takes back what is held, and what is typed before that is
+// decided reaches the program.
+func TestTypedWhileHeld(t *testing.T) {
+	b := newBench(t, startDaemon(t))
+	b.Engine.Set(protocoltest.HoldAction(actionExec))
+	b.Apply(t)
+	client := b.mustDial(t)
+	start := func() (*ssh.Session, io.Writer, *bytes.Buffer, *protocoltest.Pending) {
+		program, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := program.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := &bytes.Buffer{}
+		program.Stdout = shown
+		if err := program.RequestPty("xterm", 24, 80, ssh.TerminalModes{ssh.ECHO: 0}); err != nil {
+			t.Fatal(err)
+		}
+		if err := program.Start("head -n 2"); err != nil {
+			t.Fatal(err)
+		}
+		return program, keys, shown, <-b.Approvals.Asked
+	}
+	press := func(to io.Writer, keys string) {
+		if _, err := io.WriteString(to, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	program, keys, _, asked := start()
+	press(keys, "abc\x03")
+	ended := (*ssh.ExitError)(nil)
+	if err := program.Wait(); !errors.As(err, &ended) || ended.ExitStatus() != statusInterrupted {
+		t.Errorf("interrupted: %v", err)
+	}
+	select {
+	case <-asked.Withdrawn:
+	case <-deadline(t).Done():
+		t.Error("the request stands")
+	}
+
+	// The connection goes on.
+	program, keys, shown, asked := start()
+	press(keys, "one\n")
+	asked.Approve()
+	press(keys, "two\n")
+	if err := program.Wait(); err != nil || shown.String() != "one\r\ntwo\r\n" {
+		t.Errorf("approved: %v, %q", err, shown)
+	}
 }

@@ -41,6 +41,8 @@ type program struct {
 	// accepted is closed when channel is set.
 	accepted chan struct{}
 	channel  ssh.Channel
+	// stdin is what the client sends to what runs.
+	stdin io.Reader
 	// errors is where the channel's standard error goes, of the program and of Doorward.
 	errors io.Writer
 	// before is closed when what the client asked for before was served.
@@ -89,6 +91,7 @@ func (s *session) openProgram(ctx context.Context, asked ssh.NewChannel, before 
 		p.ended = true
 	}
 	if p.channel = channel; err == nil {
+		p.stdin = channel
 		p.errors = &oneByOne{to: channel.Stderr()}
 	}
 	close(p.accepted)

@@ -30,19 +30,30 @@ func (p *program) start(ctx context.Context, request *ssh.Request, running *sync
 	// failed. So it is said to run, from when there is something to say.
 	var answer sync.Once
 	taken := func() { answer.Do(func() { _ = request.Reply(true, nil) }) }
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	decided := make(chan struct{})
 	w.tell = func(text string) {
 		taken()
 		p.say(text)
+		if p.terminal != nil {
+			p.readAhead(decided, func() { cancel(errInterrupted) })
+		}
 	}
 	select {
 	case <-p.before:
 	case <-ctx.Done():
 	}
-	permit, err := p.decide(ctx, &w.asking)
+	permit, err := p.decide(held, &w.asking)
+	close(decided)
 	if err != nil {
 		if refusal := refusalOf(ctx, err); refusal != nil {
+			status := uint32(statusRefused)
+			if errors.Is(context.Cause(held), errInterrupted) {
+				status = statusInterrupted
+			}
 			taken()
-			p.endWith(said(w.hint(refusal)), statusRefused)
+			p.endWith(said(w.hint(refusal)), status)
 			return err
 		}
 		p.end("")

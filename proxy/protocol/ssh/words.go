@@ -98,7 +98,7 @@ func waiting(what string, notice access.Notice, now time.Time) string {
 	for _, r := range notice.Requests {
 		fmt.Fprintf(&b, "Doorward: %s waits for approval until %s (%s): ApprovalRequest %q\r\n", plain(what),
 			r.ExpiresAt.UTC().Format(time.RFC3339), r.ExpiresAt.Sub(now).Round(time.Second), r.Name)
-		fmt.Fprintf(&b, "  Operation digest %s. Disconnect to withdraw the request. Where Ctrl-C does not, press Enter and ~.\r\n", r.Digest)
+		fmt.Fprintf(&b, "  Operation digest %s. Ctrl-C withdraws the request; where it does not, disconnect (Enter and ~.).\r\n", r.Digest)
 		fmt.Fprintf(&b, "  An approver runs: %s\r\n", approveCommand(r))
 	}
 	if notice.BreakGlass != "" {
