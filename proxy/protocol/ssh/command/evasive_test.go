@@ -8,22 +8,8 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/proxy/protocol/ssh/command"
+	"github.com/doorward/doorward/proxy/protocol/ssh/command/commandtest"
 )
-
-// evasion is a line that does, or may do, something else than uptime, ls, cat, grep, ps, df and
-// systemctl status.
-type evasion struct {
-	line   string
-	reason string
-	// harmless are the shells in which it is, so that they may let it through.
-	harmless []command.Shell
-}
-
-// evasions are all lists of them (checklist 8).
-func evasions() []evasion {
-	return slices.Concat(openly, quoted, expanded, structured, texts, wrapped, privileged, searched, coded, optioned, environments,
-		defined, redirected, documents, arithmetics, dialects)
-}
 
 // permits is the policy "only uptime, ls, cat, grep, ps, df, sort and systemctl status; no file is written".
 func permits(l command.Line) bool {
@@ -60,22 +46,22 @@ var everyShell = []command.Shell{command.Sh, command.Bash, command.Dash, command
 
 // TestEvasions is checklist 8: what is not allowed is refused, however it is written, whatever the shell.
 func TestEvasions(t *testing.T) {
-	list := evasions()
+	list := commandtest.Evasions()
 	if len(list) < 160 {
 		t.Errorf("there are %d evasions, of at least 160", len(list))
 	}
 	seen := map[string]bool{}
 	for _, e := range list {
-		if seen[e.line] {
-			t.Errorf("%q is there twice", e.line)
+		if seen[e.Line] {
+			t.Errorf("%q is there twice", e.Line)
 		}
-		seen[e.line] = true
+		seen[e.Line] = true
 		for _, shell := range everyShell {
-			if slices.Contains(e.harmless, shell) {
+			if slices.Contains(e.Harmless, shell) {
 				continue
 			}
-			if l := command.Read(e.line, command.Options{Shell: shell}); permits(l) {
-				t.Errorf("%s lets %q through: %s\n%+v", shell, e.line, e.reason, l)
+			if l := command.Read(e.Line, command.Options{Shell: shell}); permits(l) {
+				t.Errorf("%s lets %q through: %s\n%+v", shell, e.Line, e.Reason, l)
 			}
 		}
 	}
@@ -94,12 +80,12 @@ var byName = []string{
 // TestEvasionsOfAllowedPrograms is the same under "every command but rm and kill; no file is written": programs
 // that are allowed cannot be made to run what is not.
 func TestEvasionsOfAllowedPrograms(t *testing.T) {
-	for _, e := range evasions() {
+	for _, e := range commandtest.Evasions() {
 		for _, shell := range everyShell {
-			if slices.Contains(byName, e.line) || slices.Contains(e.harmless, shell) {
+			if slices.Contains(byName, e.Line) || slices.Contains(e.Harmless, shell) {
 				continue
 			}
-			l := command.Read(e.line, command.Options{Shell: shell})
+			l := command.Read(e.Line, command.Options{Shell: shell})
 			refused := len(l.Unknown) > 0
 			for i := range l.Commands {
 				refused = refused || l.Commands[i].Name == "rm" || l.Commands[i].Name == "kill"
@@ -108,7 +94,7 @@ func TestEvasionsOfAllowedPrograms(t *testing.T) {
 				refused = refused || f.Write
 			}
 			if !refused {
-				t.Errorf("%s lets %q through: %s\n%+v", shell, e.line, e.reason, l)
+				t.Errorf("%s lets %q through: %s\n%+v", shell, e.Line, e.Reason, l)
 			}
 		}
 	}
@@ -116,14 +102,14 @@ func TestEvasionsOfAllowedPrograms(t *testing.T) {
 
 // TestEvasionsOfTerminals are those that need a terminal.
 func TestEvasionsOfTerminals(t *testing.T) {
-	for _, e := range []evasion{
-		{"systemctl status nginx", "systemctl pages, and the pager's ! runs commands", nil},
-		{"systemctl", "lists units in a pager", nil},
-		{"systemctl status nginx --no-page", "an abbreviation that another version may read otherwise", nil},
-		{"journalctl -u nginx", "a pager", nil},
-		{"git log", "a pager", nil},
-		{"sh -c 'systemctl status nginx'", "a pager, in a shell", nil},
-		{"timeout 5 systemctl status nginx", "a pager, in a program", nil},
+	for _, e := range []struct{ line, reason string }{
+		{"systemctl status nginx", "systemctl pages, and the pager's ! runs commands"},
+		{"systemctl", "lists units in a pager"},
+		{"systemctl status nginx --no-page", "an abbreviation that another version may read otherwise"},
+		{"journalctl -u nginx", "a pager"},
+		{"git log", "a pager"},
+		{"sh -c 'systemctl status nginx'", "a pager, in a shell"},
+		{"timeout 5 systemctl status nginx", "a pager, in a program"},
 	} {
 		l := command.Read(e.line, command.Options{Shell: command.Bash, Terminal: true})
 		if len(l.Unknown) == 0 {

@@ -5,22 +5,22 @@ package command_test
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/doorward/doorward/proxy/protocol/ssh/command"
+	"github.com/doorward/doorward/proxy/protocol/ssh/command/commandtest"
 )
 
 // FuzzRead holds what must be so of every text: no panic, the same reading each time, bounds that are
 // kept, and of each command a name.
 func FuzzRead(f *testing.F) {
-	for _, e := range evasions() {
-		f.Add(e.line, uint8(len(e.line)))
+	for _, e := range commandtest.Evasions() {
+		f.Add(e.Line, uint8(len(e.Line)))
 	}
-	for _, h := range slices.Concat(honestLines, honestScripts, honestPrograms) {
-		f.Add(h.line, uint8(len(h.line)))
+	for _, h := range commandtest.Honest() {
+		f.Add(h.Line, uint8(len(h.Line)))
 	}
 	f.Fuzz(func(t *testing.T, text string, which uint8) {
 		o := command.Options{Shell: everyShell[int(which)%len(everyShell)], Terminal: which&0x80 != 0}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/proxy/protocol/ssh/command"
+	"github.com/doorward/doorward/proxy/protocol/ssh/command/commandtest"
 )
 
 // realShell is a shell that is installed, and how it runs a line.
@@ -299,11 +300,11 @@ func compareAll(t *testing.T, lines []string) {
 // run a program, or give it an argument, that was not read.
 func TestRealShells(t *testing.T) {
 	var lines []string
-	for _, e := range evasions() {
-		lines = append(lines, e.line)
+	for _, e := range commandtest.Evasions() {
+		lines = append(lines, e.Line)
 	}
-	for _, h := range slices.Concat(honestLines, honestScripts, honestPrograms) {
-		lines = append(lines, h.line)
+	for _, h := range commandtest.Honest() {
+		lines = append(lines, h.Line)
 	}
 	compareAll(t, lines)
 }

@@ -1,10 +1,10 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package command_test
+package commandtest
 
 // texts are commands in strings.
-var texts = []evasion{
+var texts = []Evasion{
 	{"sh -c 'rm x'", "a text", nil},
 	{`sh -c "rm x"`, "a text", nil},
 	{"bash -lc 'rm x'", "a text for a login shell", nil},
@@ -75,7 +75,7 @@ var texts = []evasion{
 }
 
 // wrapped are commands that programs run.
-var wrapped = []evasion{
+var wrapped = []Evasion{
 	{"env rm x", "env", nil},
 	{"env -i rm x", "env with an option", nil},
 	{"env -u HOME rm x", "env with a value", nil},
@@ -139,7 +139,7 @@ var wrapped = []evasion{
 }
 
 // privileged change account, root or namespace.
-var privileged = []evasion{
+var privileged = []Evasion{
 	{"sudo rm x", "sudo", nil},
 	{"sudo uptime", "another account", nil},
 	{"sudo -u www rm x", "an account", nil},
@@ -170,7 +170,7 @@ var privileged = []evasion{
 }
 
 // searched are commands that find and xargs run.
-var searched = []evasion{
+var searched = []Evasion{
 	{"ls | xargs rm", "xargs", nil},
 	{"ls | xargs -n 1 rm", "xargs with a value", nil},
 	{"ls | xargs -I{} rm {}", "xargs that replaces", nil},
@@ -209,7 +209,7 @@ var searched = []evasion{
 }
 
 // coded are interpreters, editors and pagers.
-var coded = []evasion{
+var coded = []Evasion{
 	{"python -c 'import os; os.system(\"rm x\")'", "inline code", nil},
 	{"python3.11 -c 1", "a version in the name", nil},
 	{"python3 -m http.server", "a module", nil},
@@ -282,7 +282,7 @@ var coded = []evasion{
 }
 
 // optioned are programs that run others by an option.
-var optioned = []evasion{
+var optioned = []Evasion{
 	{"tar cf x --checkpoint=1 --checkpoint-action=exec=rm y", "--checkpoint-action", nil},
 	{"tar cf x --checkpoint-a=exec=rm y", "an abbreviation", nil},
 	{"tar xf x --to-command=rm", "--to-command", nil},

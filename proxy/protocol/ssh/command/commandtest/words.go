@@ -1,12 +1,12 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package command_test
+package commandtest
 
 import "github.com/doorward/doorward/proxy/protocol/ssh/command"
 
 // openly run something else.
-var openly = []evasion{
+var openly = []Evasion{
 	{"rm -rf x", "the name itself", nil},
 	{"uptime; rm x", "a list", nil},
 	{"uptime && rm x", "after success", nil},
@@ -45,7 +45,7 @@ var openly = []evasion{
 }
 
 // quoted are names that only become themselves when quotes are removed.
-var quoted = []evasion{
+var quoted = []Evasion{
 	{`r""m x`, "empty quotes", nil},
 	{`r''m x`, "empty quotes", nil},
 	{`"rm" x`, "quotes", nil},
@@ -80,7 +80,7 @@ var quoted = []evasion{
 }
 
 // expanded are names and code that come from expansions.
-var expanded = []evasion{
+var expanded = []Evasion{
 	{"$CMD x", "a variable of the environment", nil},
 	{"x=rm; $x y", "a variable of the line", nil},
 	{"x=r; y=m; $x$y z", "two halves", nil},
@@ -139,7 +139,7 @@ var expanded = []evasion{
 }
 
 // structured hides commands in structure.
-var structured = []evasion{
+var structured = []Evasion{
 	{"[[ -n $(rm x) ]]", "a condition of bash", nil},
 	{"[[ -f x ]] && rm x", "a condition, and a command", nil},
 	{"[ -n \"$(rm x)\" ]", "a test", nil},

@@ -1,12 +1,12 @@
 // Copyright The Doorward Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package command_test
+package commandtest
 
 import "github.com/doorward/doorward/proxy/protocol/ssh/command"
 
 // environments give programs by variables.
-var environments = []evasion{
+var environments = []Evasion{
 	{"PATH=/tmp uptime", "PATH in front", nil},
 	{"PATH=/tmp; uptime", "PATH of the shell", nil},
 	{"export PATH=/tmp; uptime", "PATH, exported", nil},
@@ -50,7 +50,7 @@ var environments = []evasion{
 }
 
 // defined are names that get another meaning.
-var defined = []evasion{
+var defined = []Evasion{
 	{"uptime() { rm x; }; uptime", "a function", nil},
 	{"uptime() { ls; }; uptime; rm x", "a function, and more", nil},
 	{"f() { rm x; }; f", "a function", nil},
@@ -87,7 +87,7 @@ var defined = []evasion{
 }
 
 // redirected are files that are written, and connections.
-var redirected = []evasion{
+var redirected = []Evasion{
 	{"uptime > x", "a file is written", nil},
 	{"uptime >> ~/.bashrc", "a startup file", nil},
 	{"uptime >| x", "a file is written over", nil},
@@ -108,7 +108,7 @@ var redirected = []evasion{
 }
 
 // documents are commands in here-documents and strings.
-var documents = []evasion{
+var documents = []Evasion{
 	{"cat <<EOF\n$(rm x)\nEOF", "a substitution", nil},
 	{"cat <<EOF\n`rm x`\nEOF", "backquotes", nil},
 	{"cat <<EOF\n${x:-$(rm x)}\nEOF", "a substitution in a default value", nil},
@@ -132,7 +132,7 @@ var documents = []evasion{
 }
 
 // arithmetics run substitutions.
-var arithmetics = []evasion{
+var arithmetics = []Evasion{
 	{"echo $((a[$(rm x)]))", "a subscript", nil},
 	{"echo $(( $(rm x) ))", "a substitution", nil},
 	{"echo $(( x ))", "a value that is calculated", nil},
@@ -177,7 +177,7 @@ var arithmetics = []evasion{
 }
 
 // dialects are lines that shells read differently.
-var dialects = []evasion{
+var dialects = []Evasion{
 	{"ls &> /dev/null; rm x", "a redirection, or a job", nil},
 	{"function rm { ls; }; rm x", "a function, or a program of the name function", nil},
 	{"ls $'x\\'; rm y #'", "decoded, or not", []command.Shell{command.Bash}},
