@@ -5,6 +5,7 @@ package ssh
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -17,12 +18,15 @@ const version = openssh + "Doorward"
 // openssh is how the version of those begins who understand OpenSSH's own words.
 const openssh = "SSH-2.0-OpenSSH_"
 
+// dropbear is how the version of its client begins.
+const dropbear = "SSH-2.0-dropbear"
+
 // callerConfig are the algorithms that clients may choose from: authenticated encryption, or
 // CTR with a MAC over the ciphertext, and no SHA-1, no CBC, and no curves of NIST for the exchange.
-// ChaCha20-Poly1305 is left out: stock clients prefer it, and Go has it without the processor's
-// instructions, at twice the CPU time of all that is here.
-func callerConfig() ssh.Config {
-	return ssh.Config{
+// ChaCha20-Poly1305 is for who knows nothing else of it, as dropbear says by its version: stock clients
+// prefer it, and Go has it without the processor's instructions, at twice the CPU time of the others.
+func callerConfig(client string) ssh.Config {
+	c := ssh.Config{
 		KeyExchanges: []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519, ssh.KeyExchangeDH16SHA512},
 		Ciphers: []string{
 			ssh.CipherAES128GCM, ssh.CipherAES256GCM,
@@ -30,12 +34,15 @@ func callerConfig() ssh.Config {
 		},
 		MACs: []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM},
 	}
+	if strings.HasPrefix(client, dropbear) {
+		c.Ciphers = append(c.Ciphers, ssh.CipherChaCha20Poly1305)
+	}
+	return c
 }
 
 // targetConfig is the same for targets, which may be older: what is sound is enough.
 func targetConfig() ssh.Config {
-	c := callerConfig()
-	c.Ciphers = append(c.Ciphers, ssh.CipherChaCha20Poly1305)
+	c := callerConfig(dropbear)
 	c.KeyExchanges = append(c.KeyExchanges, ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521,
 		ssh.KeyExchangeDHGEXSHA256, ssh.KeyExchangeDH14SHA256)
 	c.MACs = append(c.MACs, ssh.HMACSHA256, ssh.HMACSHA512)

@@ -78,13 +78,13 @@ type login struct {
 var errAttempts = errors.New("too many attempts to log in")
 
 // config is the server's side of the handshake.
-func (l *login) config() (*ssh.ServerConfig, error) {
+func (l *login) config(client string) (*ssh.ServerConfig, error) {
 	keys, err := l.entry.HostKeys()
 	if err != nil {
 		return nil, err
 	}
 	config := &ssh.ServerConfig{
-		Config: callerConfig(), PublicKeyAuthAlgorithms: signatureAlgorithms, MaxAuthTries: maxOffers, ServerVersion: version,
+		Config: callerConfig(client), PublicKeyAuthAlgorithms: signatureAlgorithms, MaxAuthTries: maxOffers, ServerVersion: version,
 		PublicKeyCallback: l.offered, VerifiedPublicKeyCallback: l.signed,
 		PasswordCallback: l.password, KeyboardInteractiveCallback: l.interactive,
 	}

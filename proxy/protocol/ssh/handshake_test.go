@@ -170,24 +170,26 @@ func TestAlgorithms(t *testing.T) {
 	b := newBench(t, startDaemon(t))
 	insecure := ssh.InsecureAlgorithms()
 	for name, test := range map[string]struct {
-		config ssh.Config
-		want   bool
+		config  ssh.Config
+		want    bool
+		version string
 	}{
-		"what there is":     {callerConfig(), true},
-		"SHA-1 in exchange": {ssh.Config{KeyExchanges: insecure.KeyExchanges}, false},
-		"curves of NIST":    {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeECDHP256}}, false},
-		"2048 bits":         {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH14SHA256}}, false},
-		"CBC":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherAES128CBC, ssh.InsecureCipherTripleDESCBC}}, false},
-		"RC4":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherRC4256}}, false},
-		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false},
-		"MAC beside":        {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, false},
-		"CTR, MAC over it":  {ssh.Config{Ciphers: []string{ssh.CipherAES256CTR}, MACs: []string{ssh.HMACSHA256ETM}}, true},
-		"ChaCha20, slow":    {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305}}, false},
-		"ChaCha20 first":    {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES256GCM}}, true},
-		"group 16":          {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH16SHA512}}, true},
+		"what there is":     {callerConfig(""), true, ""},
+		"SHA-1 in exchange": {ssh.Config{KeyExchanges: insecure.KeyExchanges}, false, ""},
+		"curves of NIST":    {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeECDHP256}}, false, ""},
+		"2048 bits":         {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH14SHA256}}, false, ""},
+		"CBC":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherAES128CBC, ssh.InsecureCipherTripleDESCBC}}, false, ""},
+		"RC4":               {ssh.Config{Ciphers: []string{ssh.InsecureCipherRC4256}}, false, ""},
+		"SHA-1 in MACs":     {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA1, ssh.InsecureHMACSHA196}}, false, ""},
+		"MAC beside":        {ssh.Config{Ciphers: []string{ssh.CipherAES128CTR}, MACs: []string{ssh.HMACSHA256}}, false, ""},
+		"CTR, MAC over it":  {ssh.Config{Ciphers: []string{ssh.CipherAES256CTR}, MACs: []string{ssh.HMACSHA256ETM}}, true, ""},
+		"ChaCha20, slow":    {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305}}, false, ""},
+		"ChaCha20 first":    {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES256GCM}}, true, ""},
+		"that of dropbear":  {ssh.Config{Ciphers: []string{ssh.CipherChaCha20Poly1305}}, true, dropbear + "_2022.83"},
+		"group 16":          {ssh.Config{KeyExchanges: []string{ssh.KeyExchangeDH16SHA512}}, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, err := b.dial(t, func(c *ssh.ClientConfig) { c.Config = test.config })
+			client, err := b.dial(t, func(c *ssh.ClientConfig) { c.Config, c.ClientVersion = test.config, test.version })
 			if (err == nil) != test.want {
 				t.Errorf("err = %v, want taken: %v", err, test.want)
 			}

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -22,8 +23,9 @@ const (
 	// maxGreeting bounds what of it is looked at: the version, and the message with the
 	// algorithms.
 	maxGreeting = 16 << 10
-	// messageKexInit is SSH_MSG_KEXINIT (RFC
-	// 4253, section 12).
+	// maxVersion is that of a version, with its end (RFC 4253, section 4.2).
+	maxVersion = 255
+	// messageKexInit is SSH_MSG_KEXINIT (RFC 4253, section 12).
 	messageKexInit = 20
 	// keyExchangeFailed is SSH_DISCONNECT_KEY_EXCHANGE_FAILED (RFC 4253, section 11.1).
 	keyExchangeFailed = 3
@@ -66,14 +68,42 @@ type opening struct {
 	proposed chan struct{}
 	once     sync.Once
 
+	// greeted says that a client has been told the version.
+	greeted bool
+
 	// What follows is for the one who reads.
+	again  []byte // read by greet, and not yet by the library
 	read   int
 	seen   []byte
 	looked bool
 }
 
+// greet exchanges versions with a client before the library does, since the algorithms that it is
+// offered depend on its own (RFC 4253, section 4.2). One that is too long is left to the library.
+func (o *opening) greet() (string, error) {
+	if _, err := io.WriteString(o, version+"\r\n"); err != nil {
+		return "", err
+	}
+	o.greeted = true
+	// One byte at a time: what follows is looked at when the library has sent its own.
+	var line []byte
+	for next := make([]byte, 1); len(line) < maxVersion && !bytes.HasSuffix(line, []byte("\n")); {
+		if _, err := io.ReadFull(o, next); err != nil {
+			return "", err
+		}
+		line = append(line, next...)
+	}
+	o.again = line
+	return string(bytes.TrimRight(line, "\r\n")), nil
+}
+
 // Read implements net.Conn.
 func (o *opening) Read(p []byte) (int, error) {
+	if len(o.again) > 0 {
+		n := copy(p, o.again)
+		o.again = o.again[n:]
+		return n, nil
+	}
 	n, err := o.Conn.Read(p)
 	o.heard.Add(int64(n))
 	if o.proven.Load() {
@@ -91,8 +121,12 @@ func (o *opening) Read(p []byte) (int, error) {
 
 // Write implements net.Conn. What follows the version is the message with the algorithms.
 func (o *opening) Write(p []byte) (int, error) {
+	own := bytes.HasPrefix(p, []byte("SSH-"))
+	if own && o.greeted {
+		return len(p), nil
+	}
 	n, err := o.Conn.Write(p)
-	if o.proposed != nil && (err != nil || !bytes.HasPrefix(p, []byte("SSH-"))) {
+	if o.proposed != nil && (err != nil || !own) {
 		o.once.Do(func() { close(o.proposed) })
 	}
 	return n, err

@@ -71,11 +71,15 @@ func (l *login) take(ctx context.Context, conn net.Conn) (*peer, *ssh.ServerConn
 	present, gone := context.WithCancelCause(ctx)
 	defer gone(nil)
 	l.ctx, l.over, l.present, l.until = ctx, over, present, until
-	config, err := l.config()
+	first := &opening{Conn: conn, client: true, gone: gone, proposed: make(chan struct{})}
+	client, err := first.greet()
+	if err != nil {
+		return nil, nil, l.failed(first, err)
+	}
+	config, err := l.config(client)
 	if err != nil {
 		return nil, nil, errors.Join(err, l.entry.Reject(context.WithoutCancel(ctx), err.Error()))
 	}
-	first := &opening{Conn: conn, client: true, gone: gone, proposed: make(chan struct{})}
 	server, channels, requests, err := ssh.NewServerConn(first, config)
 	if err != nil {
 		return nil, nil, l.failed(first, err)
