@@ -68,7 +68,7 @@ type opening struct {
 	proposed chan struct{}
 	once     sync.Once
 
-	// greeted says that a client has been told the version.
+	// greeted says that a client has been told the version, which the library is about to say again.
 	greeted bool
 
 	// What follows is for the one who reads.
@@ -123,6 +123,7 @@ func (o *opening) Read(p []byte) (int, error) {
 func (o *opening) Write(p []byte) (int, error) {
 	own := bytes.HasPrefix(p, []byte("SSH-"))
 	if own && o.greeted {
+		o.greeted = false // what is encrypted may begin so, too
 		return len(p), nil
 	}
 	n, err := o.Conn.Write(p)
