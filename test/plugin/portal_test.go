@@ -64,7 +64,7 @@ func TestPortal(t *testing.T) {
 	certificate := filepath.Join(dir, "certificate")
 	sshKey := filepath.Join(dir, "ssh", "doorward")
 	out := logIn(t, authority, visit, "--portal", address, "--ca-file", caFile, "--no-browser", "--certificate", certificate, "--ssh-key", sshKey, "--provider", "portal")
-	for _, want := range []string{"as paula, until ", "its fresh key in " + sshKey + ".", "\n  ssh -i " + sshKey + " -o IdentitiesOnly=yes USER@HOST\n", "sslcert=" + filepath.Join(certificate, "tls.crt"), "user=paula"} {
+	for _, want := range []string{"as paula, until ", "its fresh key in " + sshKey + ".", "\n  ssh -i " + sshKey + " -o IdentitiesOnly=yes -p PORT LOGIN+NAMESPACE/CONNECTION@HOST\n", "sslcert=" + filepath.Join(certificate, "tls.crt"), "user=paula"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("login says %q, want %q", out, want)
 		}
