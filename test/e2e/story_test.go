@@ -49,6 +49,15 @@ func (s *site) story(t *testing.T) {
 // fromAPod: what is allowed comes, masked; what is not is refused with the reason.
 func (s *site) fromAPod(t *testing.T, token string) {
 	t.Helper()
+	// What is ready is reached a moment later, when kube-proxy has heard of it.
+	for _, connection := range []string{local, remote} {
+		await(t, "the Service of "+connection, func(context.Context) error {
+			if out, _ := s.inPod(t, connection, "nonsense", "SELECT 1"); strings.Contains(out, "Connection refused") {
+				return errors.New(out)
+			}
+			return nil
+		})
+	}
 	for name, tc := range map[string]struct {
 		reason, connection, token, statement string
 		fails                                bool
